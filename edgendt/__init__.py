@@ -1,0 +1,1 @@
+"""Neural Data Transformers from spike counts to an FPGA, bit-exact at every op."""

@@ -1,0 +1,80 @@
+"""The only comparison in the project: codes are equal or they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgendt.errors import Mismatch
+from edgendt.fixed import Codes
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a comparison saw: ops and codes compared, codes that differ, the first difference."""
+
+    ops: int = 0
+    codes: int = 0
+    mismatches: int = 0
+    first: Mismatch | None = None
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both comparisons together; `ops` is the larger, since trials repeat the same ops."""
+        return Tally(
+            max(self.ops, other.ops),
+            self.codes + other.codes,
+            self.mismatches + other.mismatches,
+            self.first or other.first,
+        )
+
+
+@dataclass(frozen=True)
+class LinkResult:
+    """One link of the chain of equality, as `edgendt sim` reports it."""
+
+    name: str
+    status: str
+    reason: str | None = None
+    ops: int = 0
+    codes: int = 0
+    mismatches: int = 0
+    seconds: float = 0.0
+
+    def json(self) -> dict[str, Any]:
+        """The keys other programs rely on."""
+        return asdict(self)
+
+
+def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes]) -> Tally:
+    """expected, got: [bins, size] by op name; `got` must hold every op of `expected`, to the last code.
+
+    Ops are compared in the order of `expected`; `first` is the earliest bin's first differing op and index.
+    A code that `got` lacks is a mismatch.
+    """
+    codes = mismatches = 0
+    first: Mismatch | None = None
+    for op, want in expected.items():
+        have = np.asarray(got.get(op, np.empty((0, want.shape[1]), dtype=np.int64)))
+        wrong = _wrong(want, have)
+        codes += want.size
+        mismatches += int(wrong.sum())
+        if wrong.any():
+            bin, index = (int(i) for i in np.argwhere(wrong)[0])
+            if first is None or bin < first.bin:
+                present = bin < len(have) and have.ndim == 2 and index < have.shape[1]
+                first = Mismatch(link, op, bin, index, int(want[bin, index]), int(have[bin, index]) if present else None)
+    return Tally(len(expected), codes, mismatches, first)
+
+
+def _wrong(want: Codes, have: Codes) -> Any:
+    """bool [bins, size]: where `have` differs from `want` or is absent; surplus rows count against the last."""
+    wrong = np.ones(want.shape, dtype=bool)
+    if have.ndim == 2:
+        bins, size = min(len(want), len(have)), min(want.shape[1], have.shape[1])
+        wrong[:bins, :size] = want[:bins, :size] != have[:bins, :size]
+        if have.shape[0] > want.shape[0] or have.shape[1] > want.shape[1]:
+            wrong[-1, -1] = True
+    return wrong

@@ -1,0 +1,68 @@
+"""The errors a user meets: each says what, where and what to do in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EdgendtError(Exception):
+    """Base of every error that the command line turns into one sentence; `exit_code` is its status."""
+
+    exit_code = 1
+
+
+class BadInput(EdgendtError):
+    """A file, option or value the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class BoardUnknown(BadInput):
+    """No board of that name is described in boards/."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"board {name!r} is not known: choose one of {', '.join(known)}")
+        self.name, self.known = name, known
+
+
+class UnsupportedOp(EdgendtError):
+    """A node that the target cannot hold."""
+
+    def __init__(self, op: str, where: str, reason: str) -> None:
+        super().__init__(f"{op} at {where} is not supported: {reason}")
+        self.op, self.where, self.reason = op, where, reason
+
+
+class DoesNotFit(EdgendtError):
+    """A model larger than the engine or the part; `advice` says what to change."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what, self.advice = what, advice
+
+
+class ToolMissing(EdgendtError):
+    """An external program is not on this machine."""
+
+    def __init__(self, tool: str, hint: str) -> None:
+        super().__init__(f"{tool} was not found: {hint}")
+        self.tool, self.hint = tool, hint
+
+
+class ToolFailed(EdgendtError):
+    """An external program ended with an error; `log` is where it said why."""
+
+    def __init__(self, command: str, log: Path | str, reason: str = "") -> None:
+        detail = f" ({reason})" if reason else ""
+        super().__init__(f"{command} failed{detail}: see {log}")
+        self.command, self.log, self.reason = command, log, reason
+
+
+class Mismatch(EdgendtError):
+    """Two links of the chain disagree: the first differing code, all of it."""
+
+    def __init__(self, link: str, op: str, bin: int, index: int, expected: int, got: int | None) -> None:
+        super().__init__(
+            f"{link}: op {op}, bin {bin}, index {index}: expected {expected}, got {'nothing' if got is None else got}"
+        )
+        self.link, self.op, self.bin, self.index, self.expected, self.got = link, op, bin, index, expected, got

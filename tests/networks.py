@@ -1,0 +1,132 @@
+"""Networks for tests: random NDTs of any geometry, and the golden one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from golden_cases import arrays, scalar
+
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops.layernorm import eps_code
+from edgendt.program import INPUT, Node, Program
+
+
+def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tuple[Node, ...]:
+    """The NDT's wiring; `parts` gives (op, constants) by node name."""
+    wiring: list[tuple[str, tuple[str, ...]]] = [("embed_linear", (INPUT,)), ("embed", ("embed_linear",))]
+    stream = "embed"
+    for i in range(layers):
+        p = f"layer{i}."
+        wiring += [(p + "ln1", (stream,)), *((p + n, (p + "ln1",)) for n in "qkv")]
+        wiring += [(p + "attention", (p + "q", p + "k", p + "v")), (p + "o", (p + "attention",))]
+        wiring += [(p + "res1", (stream, p + "o")), (p + "ln2", (p + "res1",)), (p + "f1", (p + "ln2",))]
+        wiring += [(p + "f2", (p + "f1",)), (p + "res2", (p + "res1", p + "f2"))]
+        stream = p + "res2"
+    wiring += [("lnf", (stream,)), ("readout", ("lnf",))]
+    return tuple(Node(name, parts[name][0], inputs, parts[name][1]) for name, inputs in wiring)
+
+
+def golden_ndt() -> tuple[Program, Codes, dict[str, Codes]]:
+    """(Program, counts, expected codes by trace point) of the golden network."""
+    a = {name.removeprefix("ndt/"): value for name, value in arrays().items() if name.startswith("ndt/")}
+    s = {name: scalar(value) for name, value in a.items() if value.size == 1}
+    d, channels = a["embed_w"].shape
+    counts, r = Int(s["counts_bits"], 0, False), Int(s["rbits"], s["rfrac"])
+    parts: dict[str, tuple[Any, dict[str, Codes]]] = {}
+
+    def linear(name: str, w: Codes, b: Codes, x: Int, wfrac: int, bits: int, y: Int) -> Int:
+        parts[name] = (Linear(w.shape[1], len(w), x, Int(bits, wfrac), y), {"weight": w, "bias": b})
+        return y
+
+    def norm(name: str, prefix: str, stem: str, eps: int, gfrac: int, yfrac: int) -> Int:
+        op = LayerNorm(d, r, Int(8, gfrac), Int(8, yfrac), eps)
+        parts[name] = (op, {"gamma": a[f"{prefix}{stem}_gamma"], "beta": a[f"{prefix}{stem}_beta"]})
+        return op.y
+
+    linear("embed_linear", a["embed_w"], np.zeros(d, np.int64), counts, s["embed_wfrac"], 8, r)
+    parts["embed"] = (Position(d, len(a["pos"]), r), {"table": a["pos"]})
+    layers = 2
+    expected = {"embed": a["trace_embed"], "lnf": a["trace_lnf"], "readout": a["y"]}
+    for i in range(layers):
+        p, n = f"layer{i}/", f"layer{i}."
+        wfrac, qkv = s[p + "wfrac"], Int(8, s[p + "qkvfrac"])
+        attn, ffn = Int(8, s[p + "attnfrac"]), Int(8, s[p + "ffnfrac"], False)
+        ln = norm(n + "ln1", p, "ln1", s[p + "E"], s[p + "gfrac"], s[p + "lnfrac"])
+        for c in "qkv":
+            linear(n + c, a[f"{p}{c}_w"], a[f"{p}{c}_b"], ln, wfrac, 4, qkv)
+        parts[n + "attention"] = (Attention(d, s["heads"], s["window"], qkv, qkv, qkv, attn), {})
+        linear(n + "o", a[p + "o_w"], a[p + "o_b"], attn, wfrac, 4, r)
+        norm(n + "ln2", p, "ln2", s[p + "E"], s[p + "gfrac"], s[p + "lnfrac"])
+        linear(n + "f1", a[p + "f1_w"], a[p + "f1_b"], ln, wfrac, 4, ffn)
+        linear(n + "f2", a[p + "f2_w"], a[p + "f2_b"], ffn, wfrac, 4, r)
+        parts[n + "res1"] = parts[n + "res2"] = (Add(d, r), {})
+        expected |= {n + t: a[f"{p}trace_{t}"] for t in "ln1 q k v attention res1 ln2 f1 res2".split()}
+    ln = norm("lnf", "", "lnf", s["E"], s["gfrac"], s["lnfrac"])
+    linear("readout", a["readout_w"], a["readout_b"], ln, s["readout_wfrac"], 8, Int(16, s["outfrac"]))
+    program = Program("golden", channels, counts, ndt_nodes(parts, layers))
+    return program, a["x"], expected
+
+
+def random_ndt(
+    seed: int,
+    channels: int = 12,
+    d: int = 16,
+    layers: int = 2,
+    heads: int = 2,
+    ffn: int = 24,
+    window: int = 9,
+    outputs: int = 14,
+    bins: int = 33,
+    weight: int = 4,
+    embed: int = 8,
+    readout: int = 8,
+    residual: int = 12,
+    counts: int = 4,
+    per_channel: bool = False,
+) -> Program:
+    """A network with random weights, scaled so that codes use their range and a share of them saturates."""
+    rng = np.random.default_rng(seed)
+    r, x, act = Int(residual, residual - 5), Int(counts, 0, False), Int(8, 5)
+    parts: dict[str, tuple[Any, dict[str, Codes]]] = {}
+
+    def linear(name: str, source: Int, n: int, m: int, bits: int, y: Int, biased: bool = True) -> None:
+        limit = 2 ** (bits - 1) - 1
+        weight_codes = rng.integers(-limit - (rng.random() < 0.5), limit, (m, n), endpoint=True)
+        # The accumulator's spread is a third of the output range: ties, limits and the middle occur.
+        spread = max(1.0, (limit / 1.7) * (source.hi / 3.0) * n**0.5)
+        w_form = Int(bits, y.frac - source.frac + round(np.log2(spread / (y.hi / 3))))
+        w_frac = tuple(int(w_form.frac + v) for v in rng.integers(-1, 2, m)) if per_channel else None
+        bias = rng.integers(-int(spread), int(spread), m, endpoint=True) if biased else np.zeros(m, np.int64)
+        parts[name] = (Linear(n, m, source, w_form, y, w_frac), {"weight": weight_codes, "bias": bias})
+
+    def norm(name: str, y: Int) -> None:
+        op = LayerNorm(d, r, Int(8, 6), y, eps_code(d, r))
+        parts[name] = (op, {"gamma": rng.integers(-127, 127, d), "beta": rng.integers(-(2**17), 2**17, d)})
+
+    linear("embed_linear", x, channels, d, embed, r, biased=False)
+    parts["embed"] = (Position(d, bins, r), {"table": rng.integers(r.lo // 8, r.hi // 8, (bins, d))})
+    for i in range(layers):
+        n = f"layer{i}."
+        qkv, attn, hidden = Int(8, 4), Int(8, 5), Int(8, 5, False)
+        norm(n + "ln1", act)
+        for c in "qkv":
+            linear(n + c, act, d, d, weight, qkv)
+        parts[n + "attention"] = (Attention(d, heads, window, qkv, qkv, qkv, attn), {})
+        linear(n + "o", attn, d, d, weight, r)
+        norm(n + "ln2", act)
+        linear(n + "f1", act, d, ffn, weight, hidden)
+        linear(n + "f2", hidden, ffn, d, weight, r)
+        parts[n + "res1"] = parts[n + "res2"] = (Add(d, r), {})
+    norm("lnf", act)
+    linear("readout", act, d, outputs, readout, Int(16, 10))
+    return Program(f"random{seed}", channels, x, ndt_nodes(parts, layers))
+
+
+def random_counts(program: Program, seed: int, bins: int) -> Codes:
+    """counts: [bins, channels], Poisson with some entries at the limit."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(1.5, (bins, program.channels))
+    counts[rng.random(counts.shape) < 0.02] = program.input.hi
+    return np.minimum(counts, program.input.hi).astype(np.int64)

@@ -1,0 +1,121 @@
+"""The reference Program: golden network, streaming, saving, refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import golden_ndt, random_counts, random_ndt
+
+from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.fixed import Int
+from edgendt.program import Node, Program
+
+
+def test_trace_equals_the_golden_network_at_every_op() -> None:
+    program, counts, expected = golden_ndt()
+    trace = program.trace(counts)
+    assert set(expected) == set(program.trace_points)
+    for name, codes in expected.items():
+        np.testing.assert_array_equal(trace[name], codes, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stream_equals_run_at_every_op_and_bin(seed: int) -> None:
+    program = random_ndt(seed, window=(1, 4, 9, 40)[seed], heads=(1, 2, 4, 8)[seed], per_channel=bool(seed % 2))
+    counts = random_counts(program, seed, 33)
+    trace, stream = program.trace(counts), program.stream()
+    for _ in range(2):
+        stream.reset()
+        for i, row in enumerate(counts):
+            for name, codes in stream.trace_step(row).items():
+                np.testing.assert_array_equal(codes, trace[name][i], err_msg=f"{name} bin {i}")
+
+
+def test_random_networks_use_their_formats() -> None:
+    program = random_ndt(0)
+    trace = program.trace(random_counts(program, 0, 33))
+    for name in program.trace_points:
+        assert len(np.unique(trace[name])) > 20, name
+
+
+def test_a_bin_beyond_the_last_position_row_is_refused_until_reset() -> None:
+    program = random_ndt(0, bins=3)
+    counts = random_counts(program, 0, 4)
+    with pytest.raises(BadInput, match="at most 3 bins"):
+        program.run(counts)
+    stream = program.stream()
+    first = [stream.step(row) for row in counts[:3]]
+    with pytest.raises(BadInput, match="reset"):
+        stream.step(counts[3])
+    stream.reset()
+    np.testing.assert_array_equal(stream.step(counts[0]), first[0])
+
+
+def test_save_and_load_give_an_equal_program_and_equal_files(tmp_path: Path) -> None:
+    program = random_ndt(3, per_channel=True)
+    program.save(tmp_path / "a.edt")
+    loaded = Program.load(tmp_path / "a.edt")
+    loaded.save(tmp_path / "b.edt")
+    assert loaded == program
+    assert (tmp_path / "a.edt").read_bytes() == (tmp_path / "b.edt").read_bytes()
+    counts = random_counts(program, 0, 20)
+    np.testing.assert_array_equal(loaded.run(counts), program.run(counts))
+
+
+def test_one_changed_weight_makes_programs_unequal() -> None:
+    program = random_ndt(3)
+    weight = program.node("readout").constants["weight"].copy()
+    weight[0, 0] ^= 1
+    readout = dataclasses.replace(program.nodes[-1], constants={**program.nodes[-1].constants, "weight": weight})
+    assert dataclasses.replace(program, nodes=(*program.nodes[:-1], readout)) != program
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "not a zip", "other schema"])
+def test_a_damaged_file_is_one_clear_sentence(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "p.edt"
+    if damage != "missing":
+        random_ndt(0).save(path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    if damage == "not a zip":
+        path.write_bytes(b"hello")
+    if damage == "other schema":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("program.json", '{"schema": 99}')
+    with pytest.raises(BadInput, match=r"p\.edt"):
+        Program.load(path)
+
+
+def replaced(program: Program, name: str, **changes: object) -> tuple[Node, ...]:
+    return tuple(dataclasses.replace(n, **changes) if n.name == name else n for n in program.nodes)  # type: ignore[arg-type]
+
+
+def test_refusals_name_the_node_and_the_reason() -> None:
+    program = random_ndt(0)
+    q = program.node("layer0.q")
+    heavy = {"weight": q.constants["weight"], "bias": np.full(16, 1 << 23)}
+    cases = {
+        "accumulator must stay within 24 bits": replaced(program, "layer0.q", constants=heavy),
+        "is not an earlier node": replaced(program, "layer0.q", inputs=("lnf",)),
+        "its constants are": replaced(program, "layer0.q", constants={}),
+        "it takes 3 inputs": replaced(program, "layer0.attention", inputs=("layer0.q",)),
+        "it reads": replaced(program, "layer0.q", inputs=("embed",)),
+    }
+    for reason, nodes in cases.items():
+        with pytest.raises(UnsupportedOp, match=reason) as caught:
+            dataclasses.replace(program, nodes=nodes)
+        assert caught.value.where.startswith("layer0.")
+
+
+def test_counts_outside_the_input_format_are_refused_and_clip_counts_them() -> None:
+    program = random_ndt(0)
+    counts = random_counts(program, 0, 5)
+    counts[2, 3] = 99
+    with pytest.raises(BadInput, match=r"counts must be 0\.\.15"):
+        program.run(counts)
+    clipped, entries = program.clip(counts)
+    assert entries == 1 and clipped[2, 3] == Int(4, 0, False).hi
