@@ -1,0 +1,204 @@
+"""Packets of the engine's one byte stream, both ways: the reference for edt_link.sv, edt_slip_*.sv, docs/protocol.md.
+
+packet = type, tag, body, CRC-32 (little-endian, of everything before it). On AXI4-Stream tlast ends a packet; on a UART
+SLIP (RFC 1055) does: END between packets, END and ESC inside escaped, so that any END resynchronises.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from edgendt.engine.image import Image
+
+VERSION = 1
+MAX_PACKET = 2048  # bytes with CRC: the link's packet buffer
+MIN_PACKET = 6
+END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+ANSWER = 0x80  # an answer's type is its request's type with this bit
+FORMAT = 0  # one byte per channel in, 16-bit outputs back
+
+
+class Kind(IntEnum):
+    """Packet types, host to engine; NAK is the engine's answer to a frame whose type cannot be trusted."""
+
+    STATUS = 0x01
+    RESET = 0x02
+    COUNTS = 0x03
+    BEGIN = 0x10
+    DATA = 0x11
+    COMMIT = 0x12
+    NAK = 0x7F
+
+
+class Status(IntEnum):
+    """What became of a request."""
+
+    OK = 0
+    NOT_READY = 1  # no network, or one is being loaded
+    BAD_FRAME = 2  # CRC wrong, too short or too long: nothing was done
+    MALFORMED = 3  # CRC right, but the length or a field does not fit the type or the loaded network
+    UNKNOWN = 4  # no such type or format
+    WRONG_SCHEMA = 5
+    WRONG_ENGINE = 6
+    SEQUENCE = 7  # load frame out of order: `load_index` is the one expected
+    IMAGE_CRC = 8
+    NO_BINS = 9  # past the last position row: reset first
+    WRONG_BIN = 10  # `bin` is the one expected
+
+
+_HEAD = struct.Struct("<BBBBHHI")  # type, tag, status, state, bin, load_index, cycles
+_INFO = struct.Struct("<BBHIIHHHH")
+_BEGIN = struct.Struct("<BBIHHH")
+_COUNTS = struct.Struct("<BH")
+
+
+def packet(kind: int, tag: int, body: bytes = b"") -> bytes:
+    """One packet with its CRC; ValueError when it exceeds the link's buffer."""
+    data = struct.pack("<BB", kind, tag & 0xFF) + body
+    if len(data) + 4 > MAX_PACKET:
+        raise ValueError(f"packet must be at most {MAX_PACKET} bytes, got {len(data) + 4}")
+    return data + struct.pack("<I", zlib.crc32(data))
+
+
+def status(tag: int) -> bytes:
+    """Ask for the engine's state."""
+    return packet(Kind.STATUS, tag)
+
+
+def reset(tag: int) -> bytes:
+    """Start of a trial: bin index := 0."""
+    return packet(Kind.RESET, tag)
+
+
+def counts(tag: int, index: int, values: Sequence[int]) -> bytes:
+    """One bin: `values` [channels] 0..255. Sent again byte for byte, it is answered again but not computed again."""
+    return packet(Kind.COUNTS, tag, _COUNTS.pack(FORMAT, index) + bytes(values))
+
+
+def begin(tag: int, image: Image) -> bytes:
+    """Announce an image: refused (old network keeps answering) or accepted (NOT_READY until the commit)."""
+    body = _BEGIN.pack(image.schema, 0, image.engine_id, image.channels, image.outputs, image.max_bins)
+    return packet(Kind.BEGIN, tag, body)
+
+
+def data(tag: int, frame: bytes) -> bytes:
+    """One frame of `Image.frames`."""
+    return packet(Kind.DATA, tag, frame)
+
+
+def commit(tag: int, crc: int) -> bytes:
+    """End of a load: the network answers from now on if `crc` is that of all frames taken."""
+    return packet(Kind.COMMIT, tag, struct.pack("<I", crc))
+
+
+def load(image: Image) -> Iterator[bytes]:
+    """All packets that load `image`, tags counting from 0."""
+    yield begin(0, image)
+    tag = 1
+    for frame in image.frames():
+        yield data(tag, frame)
+        tag += 1
+    yield commit(tag, image.crc)
+
+
+@dataclass(frozen=True)
+class Info:
+    """Body of a STATUS answer."""
+
+    version: int
+    schema: int
+    channels: int
+    engine_id: int
+    image_crc: int
+    outputs: int
+    max_bins: int
+    bad_frames: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One packet from the engine.
+
+    kind, tag: of the request (NAK, 0 when it was unreadable); state: bit 0 ready, bit 1 loading;
+    bin: the bin answered (COUNTS, OK) or else the one expected next; load_index: load frame expected next;
+    cycles: of the last bin, start to done; outputs [outputs] signed 16-bit codes.
+    """
+
+    kind: int
+    tag: int
+    status: Status
+    state: int
+    bin: int
+    load_index: int
+    cycles: int
+    outputs: tuple[int, ...] = ()
+    info: Info | None = None
+
+    @property
+    def ready(self) -> bool:
+        """A network is loaded and answers."""
+        return bool(self.state & 1)
+
+    def to_bytes(self) -> bytes:
+        """The packet an engine sends."""
+        head = _HEAD.pack(self.kind | ANSWER, self.tag, self.status, self.state, self.bin, self.load_index, self.cycles)
+        body = struct.pack(f"<{len(self.outputs)}h", *self.outputs)
+        if self.info is not None:
+            i = self.info
+            body = _INFO.pack(
+                i.version,
+                i.schema,
+                i.channels,
+                i.engine_id,
+                i.image_crc,
+                i.outputs,
+                i.max_bins,
+                i.bad_frames,
+                i.refused,
+            )
+        return packet(head[0], head[1], head[2:] + body)
+
+
+def answer(data: bytes) -> Answer:
+    """Parse a packet from the engine; ValueError when it is damaged or none of ours."""
+    if len(data) < _HEAD.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        raise ValueError(f"answer of {len(data)} bytes has a wrong CRC")
+    kind, tag, code, state, index, load_index, cycles = _HEAD.unpack_from(data)
+    body = data[_HEAD.size : -4]
+    fixed = (kind & ~ANSWER, tag, Status(code), state, index, load_index, cycles)
+    if kind == Kind.STATUS | ANSWER:
+        return Answer(*fixed, info=Info(*_INFO.unpack(body)))
+    return Answer(*fixed, outputs=struct.unpack(f"<{len(body) // 2}h", body))
+
+
+def slip(data: bytes) -> bytes:
+    """A packet as sent over a UART: END, escaped bytes, END."""
+    body = data.replace(bytes([ESC]), bytes([ESC, ESC_ESC])).replace(bytes([END]), bytes([ESC, ESC_END]))
+    return bytes([END]) + body + bytes([END])
+
+
+class Unslip:
+    """Bytes from a UART in, packets out, in any pieces; noise before an END costs only the packet it hit."""
+
+    def __init__(self) -> None:
+        self._packet = bytearray()
+        self._escaped = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The packets that `data` completes (empty ones are dropped; CRCs are not looked at here)."""
+        done = []
+        for byte in data:
+            if byte == END:
+                if self._packet:
+                    done.append(bytes(self._packet))
+                self._packet.clear()
+                self._escaped = False
+            elif byte == ESC:
+                self._escaped = True
+            else:
+                self._packet.append({ESC_END: END, ESC_ESC: ESC}.get(byte, byte) if self._escaped else byte)
+                self._escaped = False
+        return done
