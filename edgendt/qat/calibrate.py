@@ -1,0 +1,104 @@
+"""Scales before QAT: for each tensor the power of two with the smallest squared error, then frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgendt.errors import BadInput
+from edgendt.fixed import Int
+from edgendt.models.ndt import NDT
+from edgendt.ops.layernorm import NORM_FRAC
+
+EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
+SAMPLE = 200_000  # values of a tensor that are looked at
+FRACS = (-12, 24)
+# A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
+ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
+
+
+def unclipped_frac(x: Tensor, y: Int, headroom: float = 1.0) -> int:
+    """The largest fraction at which `headroom` times the largest magnitude of x still has a code in y."""
+    largest = float(x.abs().max()) * headroom if x.numel() else 0.0
+    if largest == 0:
+        return y.bits - 1
+    return int(np.clip(np.floor(np.log2(y.hi / largest)), *FRACS))
+
+
+def squared_error(x: Tensor, y: Int, frac: int, narrow: bool) -> float:
+    """Mean squared error of x in the format of y at fraction `frac`."""
+    codes = (x.double() * 2.0**frac).round().clamp(y.lo + (1 if narrow else 0), y.hi)
+    return float((codes * 2.0**-frac - x).square().mean())
+
+
+def best_frac(x: Tensor, y: Int, narrow: bool = False) -> int:
+    """The fraction of `EXPONENTS` candidates with the smallest squared error; y gives bits and sign."""
+    x = x.detach().flatten()
+    x = x[:: max(1, x.numel() // SAMPLE)]
+    first = unclipped_frac(x, y)
+    candidates = range(first, min(first + EXPONENTS, FRACS[1] + 1))
+    return min(candidates, key=lambda frac: squared_error(x, y, frac, narrow))
+
+
+def weight_frac(weight: Tensor, bias: Tensor, w: Int, x: Int) -> int:
+    """`best_frac` of a weight [outputs, inputs], coarser where the accumulator or the 24-bit bias asks for it."""
+    frac = best_frac(weight, w, narrow=True)
+    while frac > FRACS[0]:
+        codes = (weight.double() * 2.0**frac).round().clamp(-w.hi, w.hi)
+        reach = codes.abs().sum(1) * x.limit + bias.double().abs() * 2.0 ** (frac + x.frac)
+        if float(reach.max()) <= ACCUMULATOR_SHARE:
+            break
+        frac -= 1
+    return frac
+
+
+def gamma_frac(gamma: Tensor, beta: Tensor, bits: Int) -> int:
+    """`best_frac` of gamma, coarser where beta would leave its 24 bits at fraction 12 + gamma.frac."""
+    return min(best_frac(gamma, bits), unclipped_frac(beta, Int(24), 2.0) - NORM_FRAC)
+
+
+def check_counts(counts: np.ndarray[Any, Any]) -> Tensor:
+    """Calibration counts as a float tensor [trials, bins, channels]; BadInput when there is nothing to learn from."""
+    tensor = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
+    if tensor.dim() != 3 or not tensor.numel():
+        raise BadInput(f"calibration counts must be [trials, bins, channels] and not empty, got {list(tensor.shape)}")
+    return tensor
+
+
+@torch.no_grad()
+def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
+    """Real values of a float network on counts [trials, bins, channels], by Program node; `residual` is the stream."""
+    seen: dict[str, list[Tensor]] = {}
+    hooks: list[Any] = []
+
+    def watch(module: nn.Module, inputs: str | None, outputs: str | None) -> None:
+        def look(_module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
+            for name, value in ((inputs, args[0]), (outputs, out)):
+                if name is not None:
+                    seen.setdefault(name, []).append(value.flatten())
+
+        hooks.append(module.register_forward_hook(look))
+
+    for i, layer in enumerate(ndt.layers):
+        for name in ("ln1", "ln2"):
+            watch(getattr(layer, name), "residual", f"layer{i}.{name}")
+        for name in ("q", "k", "v", "f1"):
+            watch(getattr(layer, name), None, f"layer{i}.{name}")
+        watch(layer.o, f"layer{i}.attention", None)
+    watch(ndt.lnf, "residual", "lnf")
+    watch(ndt.readout, None, "readout")
+    training = ndt.training
+    ndt.eval()(counts)
+    ndt.train(training)
+    for hook in hooks:
+        hook.remove()
+    return {name: torch.cat(values) for name, values in seen.items()}
+
+
+def readout_frac(log_rates: Iterable[float] | Tensor, y: Int) -> int:
+    """The log-rates' fraction: twice the largest one seen must have a code."""
+    return unclipped_frac(torch.as_tensor(log_rates), y, 2.0)

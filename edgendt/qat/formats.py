@@ -1,0 +1,111 @@
+"""Which integer format each tensor of a quantized NDT has: bits from the user, fractions from calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edgendt import ops
+from edgendt.fixed import Int
+from edgendt.models.ndt import NDTConfig
+from edgendt.ops.layernorm import eps_code
+
+GAMMA_BITS = 8
+READOUT_BITS = 16
+LINEARS = ("q", "k", "v", "o", "f1", "f2")
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits per kind of tensor; `overrides` gives the weight bits of one Linear by node name ("layer0.q": 8)."""
+
+    weight: int = 4
+    embed: int = 8
+    readout: int = 8
+    activation: int = 8
+    residual: int = 12
+    counts: int = 8
+    overrides: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        limits = {"weight": (2, 8), "embed": (2, 8), "readout": (2, 8), "activation": (2, 8)}
+        limits |= {"residual": (8, 16), "counts": (1, 8)}
+        values = {name: getattr(self, name) for name in limits}
+        for name, bits in self.overrides.items():
+            limits[name], values[name] = (2, 8), bits
+        for name, (low, high) in limits.items():
+            if not low <= values[name] <= high:
+                raise ValueError(f"bits of {name} must be {low}..{high}, got {values[name]}")
+
+    def of(self, linear: str) -> int:
+        """Weight bits of the Linear of that node name."""
+        default = {"embed_linear": self.embed, "readout": self.readout}.get(linear, self.weight)
+        return self.overrides.get(linear, default)
+
+
+def linear_names(layers: int) -> tuple[str, ...]:
+    """Node names of every Linear, in order."""
+    inner = tuple(f"layer{i}.{name}" for i in range(layers) for name in LINEARS)
+    return ("embed_linear", *inner, "readout")
+
+
+def check_overrides(bits: Bits, layers: int) -> None:
+    """ValueError for an override that names no Linear of this network."""
+    known = linear_names(layers)
+    for name in bits.overrides:
+        if name not in known:
+            raise ValueError(f"bits.overrides must name a Linear ({', '.join(known)}), got {name!r}")
+
+
+def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[str, ops.Op]:
+    """Every node of the network by name, in order.
+
+    fracs: `residual`; the output of each ln, q, k, v, attention, f1 and readout under its node name; the weights of
+    a Linear under name.w; gamma of a LayerNorm under name.gamma.
+    """
+    d, stream = config.d_model, Int(bits.residual, fracs["residual"])
+    built: dict[str, ops.Op] = {}
+
+    def act(name: str, signed: bool = True) -> Int:
+        return Int(bits.activation, fracs[name], signed)
+
+    def linear(name: str, x: Int, y: Int, inputs: int = d, outputs: int = d) -> None:
+        built[name] = ops.Linear(inputs, outputs, x, Int(bits.of(name), fracs[f"{name}.w"]), y)
+
+    def norm(name: str) -> Int:
+        gamma = Int(GAMMA_BITS, fracs[f"{name}.gamma"])
+        built[name] = ops.LayerNorm(d, stream, gamma, act(name), eps_code(d, stream))
+        return act(name)
+
+    linear("embed_linear", Int(bits.counts, 0, False), stream, inputs=config.channels)
+    built["embed"] = ops.Position(d, config.max_bins, stream)
+    for layer in (f"layer{i}" for i in range(config.layers)):
+        y = norm(f"{layer}.ln1")
+        q, k, v = (act(f"{layer}.{name}") for name in "qkv")
+        for name, out in zip("qkv", (q, k, v), strict=True):
+            linear(f"{layer}.{name}", y, out)
+        attended = act(f"{layer}.attention")
+        built[f"{layer}.attention"] = ops.Attention(d, config.heads, config.window, q, k, v, attended)
+        linear(f"{layer}.o", attended, stream)
+        built[f"{layer}.res1"] = ops.Add(d, stream)
+        hidden = act(f"{layer}.f1", signed=False)
+        linear(f"{layer}.f1", norm(f"{layer}.ln2"), hidden, outputs=config.ffn)
+        linear(f"{layer}.f2", hidden, stream, inputs=config.ffn)
+        built[f"{layer}.res2"] = ops.Add(d, stream)
+    linear("readout", norm("lnf"), Int(READOUT_BITS, fracs["readout"]), outputs=config.outputs)
+    return built
+
+
+def node_inputs(name: str, layers: int) -> tuple[str, ...]:
+    """Which nodes feed a node of `build_ops`; `counts` is the network's input."""
+    layer, _, part = name.rpartition(".")
+    if not layer:
+        ends = {"embed_linear": "counts", "embed": "embed_linear", "lnf": f"layer{layers - 1}.res2", "readout": "lnf"}
+        return (ends[name],)
+    i = int(layer.removeprefix("layer"))
+    before = "embed" if i == 0 else f"layer{i - 1}.res2"
+    own = {"q": ("ln1",), "k": ("ln1",), "v": ("ln1",), "attention": ("q", "k", "v"), "o": ("attention",)}
+    own |= {"ln2": ("res1",), "f1": ("ln2",), "f2": ("f1",)}
+    inputs = {part: tuple(f"{layer}.{source}" for source in sources) for part, sources in own.items()}
+    inputs |= {"ln1": (before,), "res1": (before, f"{layer}.o"), "res2": (f"{layer}.res1", f"{layer}.f2")}
+    return inputs[part]

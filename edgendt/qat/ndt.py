@@ -1,0 +1,231 @@
+"""The NDT in torch whose forward pass is the integer Program: built from a float NDT, trained, saved, exported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgendt import ops
+from edgendt.errors import BadInput
+from edgendt.fixed import Codes, Int
+from edgendt.models.ndt import NDT, Block, NDTConfig
+from edgendt.qat import calibrate
+from edgendt.qat.add import Add
+from edgendt.qat.attention import Attention
+from edgendt.qat.fixed import Fixed, to_codes
+from edgendt.qat.formats import LINEARS, Bits, build_ops, check_overrides, node_inputs
+from edgendt.qat.layernorm import LayerNorm
+from edgendt.qat.linear import Linear
+from edgendt.qat.position import Position
+
+SCHEMA = 1
+GUESS = 4  # fraction of an activation nobody has measured yet
+Sibling = Linear | Add | Position | LayerNorm | Attention
+Trace = dict[str, Tensor]
+
+
+def sibling(op: ops.Op) -> Sibling:
+    """The torch module of an op, its parameters zero."""
+    if isinstance(op, ops.Linear):
+        return Linear(op, torch.zeros(op.outputs, op.inputs), torch.zeros(op.outputs))
+    if isinstance(op, ops.Position):
+        return Position(op, torch.zeros(op.bins, op.size))
+    if isinstance(op, ops.LayerNorm):
+        return LayerNorm(op, torch.zeros(op.size), torch.zeros(op.size))
+    return Attention(op) if isinstance(op, ops.Attention) else Add(op)
+
+
+class QuantBlock(nn.Module):
+    """One pre-LN layer in integers; dropout (training only) where the float layer has it."""
+
+    def __init__(self, name: str, built: dict[str, ops.Op], dropout: float) -> None:
+        super().__init__()
+        self.name = name
+        self.dropout = nn.Dropout(dropout)
+        for part in ("ln1", "q", "k", "v", "attention", "o", "res1", "ln2", "f1", "f2", "res2"):
+            self.add_module(part, sibling(built[f"{name}.{part}"]))
+
+    def forward(self, h: Tensor, surrogate: bool, trace: Trace) -> Tensor:
+        """h [..., bins, d] -> the same; every node's values go into `trace` under its name."""
+
+        def run(part: str, *inputs: Any) -> Tensor:
+            out: Tensor = getattr(self, part)(*inputs)
+            trace[f"{self.name}.{part}"] = out
+            return out
+
+        y = run("ln1", h, surrogate)
+        attended = run("attention", run("q", y), run("k", y), run("v", y), surrogate)
+        h = run("res1", h, self.dropout(run("o", attended)))
+        hidden = self.dropout(run("f1", run("ln2", h, surrogate)))
+        return run("res2", h, self.dropout(run("f2", hidden)))
+
+    def copy(self, block: Block) -> None:
+        """Parameters of the float layer."""
+        for part in LINEARS:
+            getattr(self, part).weight.copy_(getattr(block, part).weight)
+            getattr(self, part).bias.copy_(getattr(block, part).bias)
+        for part in ("ln1", "ln2"):
+            getattr(self, part).gamma.copy_(getattr(block, part).weight)
+            getattr(self, part).beta.copy_(getattr(block, part).bias)
+
+
+class QuantNDT(nn.Module):
+    """NDT with the Program's integers in its forward pass and straight-through gradients in its backward pass."""
+
+    def __init__(self, config: NDTConfig, bits: Bits, fracs: dict[str, int], calibrated: bool) -> None:
+        """fracs: see build_ops. Most callers want `from_float` or `load`."""
+        super().__init__()
+        check_overrides(bits, config.layers)
+        self.config, self.bits, self.fracs, self.calibrated = config, bits, dict(fracs), calibrated
+        built = build_ops(config, bits, fracs)
+        first = cast(ops.Linear, built["embed_linear"])
+        self.input_quant = Fixed(first.x)
+        # The position table carries the embedder's bias.
+        self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), None)
+        self.embed = cast(Position, sibling(built["embed"]))
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList([QuantBlock(f"layer{i}", built, config.dropout) for i in range(config.layers)])
+        self.lnf = cast(LayerNorm, sibling(built["lnf"]))
+        self.readout = cast(Linear, sibling(built["readout"]))
+
+    @classmethod
+    @torch.no_grad()
+    def from_float(cls, ndt: NDT, bits: Bits | None = None, calibration_counts: Any = None) -> QuantNDT:
+        """A quantized copy of `ndt`, scales chosen by squared error and frozen.
+
+        calibration_counts: [trials, bins, channels], without padding. Without them the activation scales are guesses:
+        the network runs, and its export is refused.
+        """
+        bits = bits or Bits()
+        check_overrides(bits, ndt.config.layers)
+        seen = None
+        if calibration_counts is not None:
+            seen = calibrate.activations(ndt, calibrate.check_counts(calibration_counts))
+        q = cls(ndt.config, bits, choose_fracs(ndt, bits, seen), seen is not None)
+        root = math.sqrt(ndt.config.d_model)
+        q.embed_linear.weight.copy_(ndt.embed.weight * root)
+        q.embed.table.copy_(ndt.pos + ndt.embed.bias * root)
+        for quant, block in zip(q.layers, ndt.layers, strict=True):
+            cast(QuantBlock, quant).copy(cast(Block, block))
+        q.lnf.gamma.copy_(ndt.lnf.weight)
+        q.lnf.beta.copy_(ndt.lnf.bias)
+        q.readout.weight.copy_(ndt.readout.weight)
+        q.readout.bias.copy_(ndt.readout.bias)
+        return q.train(ndt.training)
+
+    def forward(self, counts: Tensor, surrogate: bool = False, trace: Trace | None = None) -> Tensor:
+        """counts [..., bins, channels] -> log-rates [..., bins, outputs], exactly code * 2**-frac.
+
+        surrogate: float LayerNorm and attention between the quantizers (faster; not exact).
+        trace: receives the values of every node. ValueError past the last position row.
+        """
+        trace = {} if trace is None else trace
+        x = trace["embed_linear"] = self.embed_linear(self.input_quant(counts))
+        h = trace["embed"] = self.embed(x)
+        h = self.dropout(h)
+        for layer in self.layers:
+            h = layer(h, surrogate, trace)
+        y = trace["lnf"] = self.lnf(h, surrogate)
+        out: Tensor = self.readout(y)
+        trace["readout"] = out
+        return out
+
+    @torch.no_grad()
+    def trace(self, counts: Any) -> dict[str, Codes]:
+        """counts [bins, channels] -> int64 codes [bins, size] of every node, as Program.trace."""
+        training = self.training
+        values: Trace = {}
+        self.eval()(torch.as_tensor(np.asarray(counts), dtype=torch.float32), trace=values)
+        self.train(training)
+        return {name: to_codes(values[name] * 2.0**module.op.y.frac) for name, module, _ in self.nodes()}
+
+    def nodes(self) -> Iterator[tuple[str, Sibling, tuple[str, ...]]]:
+        """(Program node name, module, names of its inputs) in order."""
+        modules: dict[str, nn.Module] = {"embed_linear": self.embed_linear, "embed": self.embed}
+        for layer in self.layers:
+            modules |= {f"{layer.name}.{part}": m for part, m in layer.named_children() if part != "dropout"}
+        modules |= {"lnf": self.lnf, "readout": self.readout}
+        for name, module in modules.items():
+            yield name, cast(Sibling, module), node_inputs(name, self.config.layers)
+
+    @property
+    def input(self) -> Int:
+        """Format of the counts."""
+        return self.input_quant.y
+
+    def state(self) -> dict[str, Any]:
+        """Everything `load` needs, of types that torch.load accepts with weights_only=True."""
+        bits = asdict(self.bits) | {"overrides": dict(self.bits.overrides)}
+        meta = {"schema": SCHEMA, "config": asdict(self.config), "bits": bits, "fracs": self.fracs}
+        return meta | {"calibrated": self.calibrated, "weights": self.state_dict()}
+
+    def save(self, path: Path | str) -> None:
+        """Write `state` to a file."""
+        torch.save(self.state(), path)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> QuantNDT:
+        """The network of `state`, in eval mode. BadInput for another schema."""
+        if state.get("schema") != SCHEMA:
+            raise BadInput(f"quantized state must have schema {SCHEMA}, got {state.get('schema')}: quantize again")
+        q = cls(NDTConfig(**state["config"]), Bits(**state["bits"]), state["fracs"], state["calibrated"])
+        q.load_state_dict(state["weights"])
+        return q.eval()
+
+    @classmethod
+    def load(cls, path: Path | str) -> QuantNDT:
+        """The network that `save` wrote. BadInput when the file is something else."""
+        try:
+            state = torch.load(path, weights_only=True)
+        except Exception as error:
+            raise BadInput(f"{path} is not a saved quantized network: {str(error).splitlines()[0]}") from error
+        if not isinstance(state, dict):
+            raise BadInput(f"{path} is not a saved quantized network: it holds a {type(state).__name__}")
+        return cls.from_state(state)
+
+
+def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
+    """The fraction of every tensor of the network (keys: see build_ops); guesses for activations when seen is None."""
+    fracs: dict[str, int] = {}
+
+    def act(name: str, y: Int) -> Int:
+        values = None if seen is None else seen[name].clamp(min=None if y.signed else 0.0)
+        if values is None:
+            fracs[name] = GUESS
+        elif name == "readout":
+            fracs[name] = calibrate.readout_frac(values, y)
+        else:
+            fracs[name] = calibrate.best_frac(values, y)
+        return Int(y.bits, fracs[name], y.signed)
+
+    def linear(name: str, module: nn.Linear, x: Int) -> None:
+        weights = Int(bits.of(name))
+        fracs[f"{name}.w"] = calibrate.weight_frac(module.weight, module.bias, weights, x)
+
+    def norm(name: str, module: nn.LayerNorm) -> Int:
+        fracs[f"{name}.gamma"] = calibrate.gamma_frac(module.weight, module.bias, Int(8))
+        return act(name, signed)
+
+    signed = Int(bits.activation)
+    act("residual", Int(bits.residual))
+    weight = ndt.embed.weight * math.sqrt(ndt.config.d_model)
+    counts = Int(bits.counts, 0, False)
+    fracs["embed_linear.w"] = calibrate.weight_frac(weight, torch.zeros(len(weight)), Int(bits.embed), counts)
+    for i, block in enumerate(ndt.layers):
+        y = norm(f"layer{i}.ln1", block.ln1)
+        for part in "qkv":
+            linear(f"layer{i}.{part}", getattr(block, part), y)
+            act(f"layer{i}.{part}", signed)
+        linear(f"layer{i}.o", block.o, act(f"layer{i}.attention", signed))
+        linear(f"layer{i}.f1", block.f1, norm(f"layer{i}.ln2", block.ln2))
+        linear(f"layer{i}.f2", block.f2, act(f"layer{i}.f1", Int(bits.activation, 0, False)))
+    linear("readout", ndt.readout, norm("lnf", ndt.lnf))
+    act("readout", Int(16))
+    return fracs
