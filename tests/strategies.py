@@ -1,0 +1,109 @@
+"""Hypothesis strategies: ops over formats and shapes, with codes biased to ties and limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops.layernorm import eps_code
+
+ACCUMULATOR = Int(24)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One op with inputs [bins, size] and constants: every implementation of the op must give op.run's codes."""
+
+    op: Op
+    inputs: tuple[Codes, ...]
+    constants: dict[str, Codes]
+
+    def run(self) -> Codes:
+        """The reference's codes. [bins, size]"""
+        return self.op.run(*self.inputs, **self.constants)  # type: ignore[call-arg,arg-type]
+
+
+def biased(rng: np.random.Generator, form: Int, shape: tuple[int, ...]) -> Codes:
+    """Codes of `form`: a random mix of uniform, small, limits and their neighbours; now and then all equal."""
+    uniform = rng.integers(form.lo, form.hi, shape, endpoint=True)
+    small = np.clip(rng.integers(-3, 3, shape, endpoint=True), form.lo, form.hi)
+    edges = rng.choice([form.lo, form.lo + 1, form.hi - 1, form.hi], shape)
+    pick = rng.choice(3, shape, p=rng.dirichlet([1.0, 0.7, 0.5]))
+    mixed = np.choose(pick, [uniform, small, edges])
+    return np.full(shape, mixed.flat[0]) if rng.random() < 0.05 else mixed
+
+
+generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+@st.composite
+def formats(
+    draw: st.DrawFn, bits: tuple[int, int] = (8, 8), frac: tuple[int, int] = (0, 7), signed: bool = True
+) -> Int:
+    """A format with bits and fraction in the given ranges."""
+    return Int(draw(st.integers(*bits)), draw(st.integers(*frac)), signed)
+
+
+@st.composite
+def linears(draw: st.DrawFn, most: int = 24) -> Example:
+    """A Linear whose first row's accumulators are ties wherever its shift is right, the others biased codes."""
+    rng, inputs, outputs = draw(generators), draw(st.integers(1, most)), draw(st.integers(1, most))
+    x = draw(formats(signed=draw(st.booleans())))
+    w = draw(formats((2, 8), (-2, 9)))
+    y = draw(st.sampled_from([Int(8), Int(8, 0, False), Int(12), Int(16)]))
+    shift = draw(st.integers(-3, 12))
+    y = Int(y.bits, x.frac + w.frac - shift, y.signed)
+    w_frac = tuple(int(f) for f in w.frac + rng.integers(-1, 2, outputs)) if draw(st.booleans()) else None
+    op = Linear(inputs, outputs, x, w, y, w_frac)
+    codes, weight = biased(rng, x, (3, inputs)), biased(rng, w, (outputs, inputs))
+    reach = min(1 << 21, 4 << max(y.bits + shift - 1, 1))
+    bias = biased(rng, Int(reach.bit_length()), (outputs,))
+    for row in range(outputs):  # bias of a tie on the first bin: accumulator = odd multiple of half a step
+        half = 1 << max(int(op.shifts[row]) - 1, 0)
+        if op.shifts[row] > 0 and rng.random() < 0.5:
+            target = half * (2 * int(rng.integers(-(2 ** (y.bits - 1)) - 2, 2 ** (y.bits - 1) + 2)) + 1)
+            bias[row] = np.clip(target, -(1 << 21), 1 << 21) // half * half - int(codes[0] @ weight[row])
+    return Example(op, (codes,), {"weight": weight, "bias": bias})
+
+
+@st.composite
+def adds(draw: st.DrawFn, most: int = 24) -> Example:
+    """An Add in a residual format of 8 to 16 bits."""
+    rng, size, r = draw(generators), draw(st.integers(1, most)), draw(formats((8, 16), (0, 9)))
+    return Example(Add(size, r), (biased(rng, r, (4, size)), biased(rng, r, (4, size))), {})
+
+
+@st.composite
+def positions(draw: st.DrawFn, most: int = 24) -> Example:
+    """A Position with as many rows as bins, or more."""
+    rng, size, r = draw(generators), draw(st.integers(1, most)), draw(formats((8, 16), (0, 9)))
+    rows = draw(st.integers(4, 9))
+    return Example(Position(size, rows, r), (biased(rng, r, (4, size)),), {"table": biased(rng, r, (rows, size))})
+
+
+@st.composite
+def layernorms(draw: st.DrawFn, most: int = 64) -> Example:
+    """A LayerNorm, its rows at several magnitudes, constant rows among them."""
+    rng, size = draw(generators), draw(st.integers(1, most))
+    x = draw(formats((8, 16), (0, 9)))
+    op = LayerNorm(size, x, draw(formats((8, 8), (4, 7))), draw(formats((8, 8), (2, 7))), eps_code(size, x))
+    codes = biased(rng, x, (5, size)) >> rng.integers(0, x.bits, (5, 1))
+    gamma = biased(rng, op.gamma, (size,))
+    beta = biased(rng, Int(draw(st.integers(4, 24))), (size,))
+    return Example(op, (codes,), {"gamma": gamma, "beta": beta})
+
+
+@st.composite
+def attentions(draw: st.DrawFn, most: int = 16) -> Example:
+    """An Attention; some queries and keys are small, so that scores tie and exponentials stay alive."""
+    rng, heads = draw(generators), draw(st.sampled_from([1, 2, 3, 4, 8]))
+    size, window, bins = heads * draw(st.integers(1, most)), draw(st.integers(1, 12)), draw(st.integers(1, 14))
+    q, k, v = (draw(formats(frac=(2, 7))) for _ in range(3))
+    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))))
+    small = int(rng.integers(0, 6))
+    queries, keys = (biased(rng, form, (bins, size)) >> small for form in (q, k))
+    return Example(op, (queries, keys, biased(rng, v, (bins, size))), {})
