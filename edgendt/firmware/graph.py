@@ -1,0 +1,170 @@
+"""Program -> hls4ml ModelGraph: stock Dense layers with exact types, one custom layer for each other op."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hls4ml
+import numpy as np
+
+from edgendt.errors import UnsupportedOp
+from edgendt.firmware import layers
+from edgendt.firmware.folding import Folding
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops.attention import EXP, RECIP
+from edgendt.ops.layernorm import BETA, RSQRT
+from edgendt.program import INPUT, Node, Program
+
+RESET = "reset"
+RESERVED = {INPUT, RESET, "input"}
+TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the project is for; the defaults serve g++ emulation."""
+
+    part: str = "xczu5ev-sfvc784-2-i"
+    clock_ns: float = 5.0
+    name: str = "edgendt"
+
+
+def type_name(form: Int, narrows: bool = False) -> str:
+    """The ap type of a format; `narrows`: a cast to it rounds ties to even and saturates."""
+    modes = ",AP_RND_CONV,AP_SAT" if narrows else ""
+    return f"{'' if form.signed else 'u'}fixed<{form.bits},{form.bits - form.frac}{modes}>"
+
+
+def integer_name(form: Int) -> str:
+    """The ap type of a format's codes."""
+    return f"{'' if form.signed else 'u'}int<{form.bits}>"
+
+
+def layer_names(program: Program) -> dict[str, str]:
+    """hls4ml layer name of each node: letters, digits and _ only, unique without regard to case."""
+    names: dict[str, str] = {}
+    taken = set(RESERVED)
+    for node in program.nodes:
+        stem = re.sub(r"\W", "_", node.name)
+        name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(1, len(names) + 5))) if n.lower() not in taken)
+        taken.add(name.lower())
+        names[node.name] = name
+    return names
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A Linear as hls4ml's Dense: real weights and biases, and formats in which nothing is ever lost."""
+
+    weight: Any
+    bias: Any
+    w: Int
+    accumulator: Int
+
+    @classmethod
+    def of(cls, node: Node, op: Linear) -> Dense:
+        """Weights of different fractions are held at the largest; the accumulator is the proven bound's width."""
+        w_frac = np.full(op.outputs, op.w.frac) if op.w_frac is None else np.asarray(op.w_frac)
+        frac = int(w_frac.max())
+        finer = (frac - w_frac).astype(np.int64)
+        weight, bias = node.constants["weight"] << finer[:, None], node.constants["bias"] << finer
+        reach = int((np.abs(weight).sum(axis=1) * op.x.limit + np.abs(bias)).max())
+        return cls(
+            weight=weight * 2.0**-frac,
+            bias=bias * 2.0 ** -(frac + op.x.frac),
+            w=Int(op.w.bits + int(finer.max()), frac, op.w.signed),
+            accumulator=Int(max(reach.bit_length() + 1, 2), frac + op.x.frac),
+        )
+
+
+def _linear(node: Node, op: Linear, reuse: int) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    dense = Dense.of(node, op)
+    layer = {"class_name": "Dense", "n_in": op.inputs, "n_out": op.outputs}
+    layer |= {"weight_data": np.ascontiguousarray(dense.weight.T), "bias_data": dense.bias}
+    types = {"weight": type_name(dense.w), "bias": type_name(dense.accumulator), "accum": type_name(dense.accumulator)}
+    return layer, types, {"Strategy": "Resource", "ReuseFactor": reuse}
+
+
+def _add(node: Node, op: Add) -> tuple[dict[str, Any], dict[str, str]]:
+    return {"class_name": "EdtAdd", "size": op.size}, {}
+
+
+def _position(node: Node, op: Position) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtPosition", "size": op.size, "bins": op.bins, "table_data": node.constants["table"]}
+    return layer, {"table": integer_name(op.y)}
+
+
+def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtLayerNorm", "size": op.size, "eps": op.eps_code, "gamma_frac": op.gamma.frac}
+    layer |= {"gamma_data": node.constants["gamma"], "beta_data": node.constants["beta"], "rsqrt_data": RSQRT[256:]}
+    return layer, {"gamma": integer_name(op.gamma), "beta": integer_name(BETA), "rsqrt": integer_name(TABLE)}
+
+
+def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtAttention", "size": op.size, "heads": op.heads, "window": op.window}
+    layer |= {"c": op.c, "shift": op.shift, "exp_data": EXP, "recip_data": RECIP[512:]}
+    return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
+
+
+CUSTOM: Mapping[type, Any] = {Add: _add, Position: _position, LayerNorm: _layernorm, Attention: _attention}
+
+
+def _node(node: Node, names: Mapping[str, str], folding: Folding) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(hls4ml layer, its LayerName config) of one node."""
+    op = node.op
+    sources = [names.get(source, source) for source in node.inputs]
+    if isinstance(op, Linear):
+        layer, types, config = _linear(node, op, folding.reuse[node.name])
+    elif type(op) in CUSTOM:
+        layer, types = CUSTOM[type(op)](node, op)
+        layer["unroll"], config = folding.unroll[node.name], {}
+        sources += [RESET] if isinstance(op, Position | Attention) else []
+    else:
+        raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
+    precision = {**types, "result": type_name(op.y, narrows=True)}
+    return {**layer, "name": names[node.name], "inputs": sources}, {"Precision": precision, "Trace": True, **config}
+
+
+def _input(name: str, size: int) -> dict[str, Any]:
+    return {"class_name": "InputLayer", "name": name, "input_shape": [size]}
+
+
+def model_graph(program: Program, folder: Path, folding: Folding, target: Target = Target()) -> Any:  # noqa: B008
+    """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin."""
+    layers.register()
+    names = layer_names(program)
+    stages = [_node(node, names, folding) for node in program.nodes]
+    config: dict[str, Any] = {INPUT: {"Precision": {"result": type_name(program.input)}}}
+    config[RESET] = {"Precision": {"result": "uint<1>"}}
+    config |= {layer["name"]: setting for layer, setting in stages}
+    settings = hls4ml.utils.config.create_config(
+        output_dir=str(folder),
+        project_name=target.name,
+        backend="Vitis",
+        part=target.part,
+        clock_period=target.clock_ns,
+        io_type="io_parallel",
+    )
+    model = {"Precision": "fixed<32,16>", "ReuseFactor": 1, "Strategy": "Resource"}
+    settings["HLSConfig"] = {"Model": model, "LayerName": config}
+    graph = hls4ml.model.graph.ModelGraph.from_layer_list(
+        settings,
+        [_input(INPUT, program.channels), _input(RESET, 1), *(layer for layer, _ in stages)],
+        inputs=[INPUT, RESET],
+        outputs=[names[program.output]],
+    )
+    # One bin per call: a DATAFLOW top would gain nothing, and its rules (one reader per array, no state that two
+    # processes share) do not hold for a residual stream. The ops run in order, each a pipelined loop.
+    graph.config.pipeline_style = "inline off"
+    graph.config.trace_output = True
+    return graph
+
+
+def trace_formats(program: Program) -> dict[str, Codes | int]:
+    """Fraction bits of each node's output, to turn traced values back into codes."""
+    return {node.name: node.op.y.frac for node in program.nodes}

@@ -1,0 +1,126 @@
+"""Firmware compiled with g++: one call per bin, a reset, and the codes of every op."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgendt.errors import BadInput
+from edgendt.firmware.folding import Folding, plan
+from edgendt.fixed import Codes
+from edgendt.program import Program
+from edgendt.tools import run_tool, share
+
+LIBRARY = "edgendt.so"
+FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-w", "-fno-gnu-unique")
+
+
+def build(program: Program, folder: Path | str, folding: Folding | None = None) -> Firmware:
+    """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer."""
+    from edgendt.firmware.graph import Target
+    from edgendt.firmware.writer import write_sources
+
+    target = Path(folder).resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / "hls4ml.log").open("w") as log, redirect_stdout(log):
+        write_sources(program, target, folding or plan(program), Target())
+    return Firmware(program, target)
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A written project, and its compiled library once `compile` has run."""
+
+    program: Program
+    folder: Path
+
+    @property
+    def library(self) -> Path:
+        return self.folder / LIBRARY
+
+    def compile(self) -> Firmware:
+        """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
+        if not self.library.exists():
+            beside = self.library.with_suffix(".part")
+            weights = f'-DWEIGHTS_DIR="{self.folder / "firmware" / "weights"}"'
+            include = ("-isystem", "firmware/ap_types", "-isystem", "firmware", "-isystem", "firmware/nnet_utils")
+            command = ("g++", *FLAGS, *include, "-I.", weights, "edt_abi.cpp", "-o", str(beside))
+            run_tool(command, self.folder / "compile.log", cwd=self.folder)
+            beside.replace(self.library)
+        return self
+
+    @cached_property
+    def _abi(self) -> Any:
+        """The loaded library. Its state belongs to the file: two Firmwares of one folder share it."""
+        self.compile()
+        library = ctypes.CDLL(str(self.library))
+        codes = np.ctypeslib.ndpointer(np.int32, ndim=1, flags="C_CONTIGUOUS")
+        library.edt_step.argtypes = [codes, codes]
+        library.edt_traced.argtypes = [ctypes.c_int32, codes]
+        return library
+
+    def reset(self) -> None:
+        """The next bin is bin 0."""
+        self._abi.edt_reset()
+
+    def step(self, counts: Any) -> Codes:
+        """counts: [channels] of the next bin -> output codes [outputs]. BadInput past the last position row."""
+        codes = self.program.check_counts(np.asarray(counts)[None])[0]
+        out = np.empty(self.program.outputs, np.int32)
+        if self._abi.edt_step(codes.astype(np.int32), out):
+            raise BadInput(f"bin {self._abi.edt_bin()} has no position row ({self.program.max_bins} rows): reset first")
+        return out.astype(np.int64)
+
+    def run(self, counts: Any) -> Codes:
+        """counts: [bins, channels] of one trial from its first bin -> output codes [bins, outputs]."""
+        self.reset()
+        return np.array([self.step(row) for row in np.asarray(counts)], dtype=np.int64)
+
+    def traced(self) -> dict[str, Codes]:
+        """Every op's codes [size] in the last step taken with tracing on."""
+        out = {}
+        for index, node in enumerate(self.program.nodes):
+            codes = np.empty(node.op.size, np.int32)
+            self._abi.edt_traced(index, codes)
+            out[node.name] = codes.astype(np.int64)
+        return out
+
+    def trace(self, counts: Any) -> dict[str, Codes]:
+        """counts: [bins, channels] of one trial from its first bin -> every op's codes [bins, size]."""
+        rows: dict[str, list[Codes]] = {node.name: [] for node in self.program.nodes}
+        self.reset()
+        self._abi.edt_trace(1)
+        try:
+            for row in np.asarray(counts):
+                self.step(row)
+                for name, codes in self.traced().items():
+                    rows[name].append(codes)
+        finally:
+            self._abi.edt_trace(0)
+        return {name: np.array(codes, dtype=np.int64) for name, codes in rows.items()}
+
+
+def cached(program: Program, folder: Path) -> Firmware:
+    """A compiled firmware in a subfolder of `folder` named by what it is made of; an earlier one is used again."""
+    import hls4ml
+
+    digest = hashlib.sha256(f"{hls4ml.__version__}{FLAGS}".encode())
+    room = Path(__file__).parent
+    for source in sorted([*(share("hls") / "cpp").glob("edt_*"), *room.glob("*.py")]):
+        digest.update(source.read_bytes())
+    beside = folder / "program.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    program.save(beside)
+    digest.update(beside.read_bytes())
+    beside.unlink()
+    home = folder / digest.hexdigest()[:20]
+    if (home / LIBRARY).exists():
+        return Firmware(program, home)
+    return build(program, home).compile()

@@ -1,0 +1,77 @@
+"""Write an hls4ml project of a Program: hls4ml's own writer, exactness checks beside each Dense, the C ABI."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from edgendt.firmware.folding import Folding
+from edgendt.firmware.graph import Dense, Target, layer_names, model_graph
+from edgendt.ops import Linear
+from edgendt.program import Program
+from edgendt.tools import share
+
+
+def write_sources(program: Program, folder: Path, folding: Folding, target: Target) -> Any:
+    """Everything g++ emulation needs, in `folder`; returns the ModelGraph."""
+    graph = model_graph(program, folder, folding, target)
+    _demand_exactness(program, graph)
+    graph.write()
+    _forget_machine(graph, folder)
+    (folder / "edt_network.h").write_text(network_header(program, graph))
+    shutil.copyfile(share("hls") / "cpp" / "edt_abi.cpp", folder / "edt_abi.cpp")
+    return graph
+
+
+def _demand_exactness(program: Program, graph: Any) -> None:
+    """Beside each Dense's config: a static assertion that its types make it the integer Linear."""
+    names = layer_names(program)
+    for node in program.nodes:
+        if isinstance(node.op, Linear):
+            layer = graph.graph[names[node.name]]
+            types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
+            bits = Dense.of(node, node.op).accumulator.bits
+            check = f"edt::linear_is_exact<{types}, config{layer.index}, {bits}>::value"
+            layer.set_attr("config_cpp", f'{layer.get_attr("config_cpp")}static_assert({check}, "{node.name}");\n')
+            headers = ["nnet_utils/edt_fixed.h", "nnet_utils/edt_linear.h"]
+            layer.set_attr("include_header", [*layer.get_attr("include_header"), *headers])
+
+
+def _forget_machine(graph: Any, folder: Path) -> None:
+    """Equal Programs are equal projects: no random stamp and no path of this machine in what was written."""
+    script, settings = folder / "build_lib.sh", folder / "hls4ml_config.yml"
+    stamp = graph.config.get_config_value("Stamp")
+    script.write_text(script.read_text().replace(stamp, "edgendt"))
+    text = settings.read_text().replace(stamp, "edgendt").replace(str(folder), ".")
+    settings.write_text(text)
+
+
+def network_header(program: Program, graph: Any) -> str:
+    """edt_network.h: sizes, and (hls4ml layer, size, fraction) of every op in the Program's order."""
+    names = layer_names(program)
+    reset = graph.graph["reset"].get_output_variable().type.name
+    ops = [f'    {{"{names[n.name]}", {n.op.size}, {n.op.y.frac}}}, // {n.name}' for n in program.nodes]
+    return "\n".join(
+        [
+            f"// Network {program.name}: sizes, and each op's traced layer, size and fraction bits.",
+            "#ifndef EDT_NETWORK_H_",
+            "#define EDT_NETWORK_H_",
+            "namespace edt_network {",
+            f"typedef ::{reset} reset_t;",
+            f"const int channels = {program.channels};",
+            f"const int outputs = {program.outputs};",
+            f"const int max_bins = {program.max_bins or 0};",
+            f"const int ops = {len(program.nodes)};",
+            "struct Op {",
+            "    const char *layer;",
+            "    int size;",
+            "    int frac;",
+            "};",
+            f"const Op op[{len(program.nodes)}] = {{",
+            *ops,
+            "};",
+            "} // namespace edt_network",
+            "#endif\n",
+        ]
+    )

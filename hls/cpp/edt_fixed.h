@@ -1,0 +1,126 @@
+// Integer codes of ap types, and the one narrowing rule: ties to even, then saturate. Reference: edgendt/fixed.py.
+#ifndef EDT_FIXED_H_
+#define EDT_FIXED_H_
+
+#include "ap_fixed.h"
+#include "ap_int.h"
+
+namespace edt {
+
+// Bits needed to write v; 0 for 0.
+constexpr int bit_length(unsigned long long v) { return v == 0 ? 0 : 1 + bit_length(v >> 1); }
+
+// Bits of an index 0..n-1; at least one, since ap_uint<0> does not exist.
+constexpr int index_bits(unsigned long long n) { return n <= 2 ? 1 : bit_length(n - 1); }
+
+constexpr int larger(int a, int b) { return a > b ? a : b; }
+
+// format<T>: bits, frac, sign and code type of an ap type; value = code * 2^-frac.
+template <class T> struct format;
+
+template <int W> struct format<ap_int<W> > {
+    static const int bits = W;
+    static const int frac = 0;
+    static const bool is_signed = true;
+    typedef ap_int<W> code_t;
+};
+
+template <int W> struct format<ap_uint<W> > {
+    static const int bits = W;
+    static const int frac = 0;
+    static const bool is_signed = false;
+    typedef ap_uint<W> code_t;
+};
+
+template <int W, int I, ap_q_mode Q, ap_o_mode O, int N> struct format<ap_fixed<W, I, Q, O, N> > {
+    static const int bits = W;
+    static const int frac = W - I;
+    static const bool is_signed = true;
+    static const bool ties_to_even = Q == AP_RND_CONV;
+    static const bool saturates = O == AP_SAT;
+    typedef ap_int<W> code_t;
+};
+
+template <int W, int I, ap_q_mode Q, ap_o_mode O, int N> struct format<ap_ufixed<W, I, Q, O, N> > {
+    static const int bits = W;
+    static const int frac = W - I;
+    static const bool is_signed = false;
+    static const bool ties_to_even = Q == AP_RND_CONV;
+    static const bool saturates = O == AP_SAT;
+    typedef ap_uint<W> code_t;
+};
+
+// The code of a value: the same bits, read as an integer.
+template <class T> typename format<T>::code_t code(const T &value) {
+#pragma HLS INLINE
+    typename format<T>::code_t bits;
+    bits.range() = value.range();
+    return bits;
+}
+
+// The value of a code: the same bits, read in format T.
+template <class T> T value(const typename format<T>::code_t &bits) {
+#pragma HLS INLINE
+    T out;
+    out.range() = bits.range();
+    return out;
+}
+
+// A code as a signed integer: an unsigned format needs one bit more.
+template <class T> struct sint {
+    static const int bits = format<T>::bits + (format<T>::is_signed ? 0 : 1);
+    typedef ap_int<bits> type;
+};
+
+template <class T> typename sint<T>::type integer(const T &value) {
+#pragma HLS INLINE
+    return typename sint<T>::type(code(value));
+}
+
+// Saturate an integer to the codes of y_T.
+template <class y_T, int W> y_T saturate(const ap_int<W> &a) {
+#pragma HLS INLINE
+    typedef typename format<y_T>::code_t code_t;
+    const int bits = format<y_T>::bits;
+    const int wide = larger(W, bits + 2);
+    const ap_int<wide> one = 1;
+    const ap_int<wide> hi = (one << (format<y_T>::is_signed ? bits - 1 : bits)) - 1;
+    const ap_int<wide> lo = format<y_T>::is_signed ? ap_int<wide>(-hi - 1) : ap_int<wide>(0);
+    const ap_int<wide> in = a;
+    return value<y_T>(code_t(in > hi ? hi : in < lo ? lo : in));
+}
+
+// a * 2^-shift to the nearest integer, ties to even, for a shift known only when running: min..max, either may be < 0.
+template <int MIN_SHIFT, int MAX_SHIFT, int W>
+ap_int<larger(W, MAX_SHIFT) + larger(-MIN_SHIFT, 0) + 2> rne_by(const ap_int<W> &a, int shift) {
+#pragma HLS INLINE
+    static_assert(MIN_SHIFT <= MAX_SHIFT, "an empty range of shifts");
+    const int wide = larger(W, MAX_SHIFT) + larger(-MIN_SHIFT, 0) + 2; // neither the shift nor the rounding overflows
+    ap_int<wide> sum = a;
+    if (shift <= 0) {
+        sum <<= -shift;
+    } else {
+        const ap_int<wide> half = (ap_int<wide>(1) << (shift - 1)) - 1;
+        const ap_uint<1> odd = ap_uint<1>(sum >> shift);
+        sum += half;
+        sum += odd;
+        sum >>= shift;
+    }
+    return sum;
+}
+
+// a * 2^-SHIFT to the nearest integer, ties to even.
+template <int SHIFT, int W> ap_int<larger(W, SHIFT) + larger(-SHIFT, 0) + 2> rne(const ap_int<W> &a) {
+#pragma HLS INLINE
+    return rne_by<SHIFT, SHIFT, W>(a, SHIFT);
+}
+
+// narrow(a, SHIFT, Y) of SEMANTICS.
+template <int SHIFT, class y_T, int W> y_T narrow(const ap_int<W> &a) {
+#pragma HLS INLINE
+    return saturate<y_T>(rne<SHIFT>(a));
+}
+
+} // namespace edt
+
+#endif

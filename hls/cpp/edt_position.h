@@ -1,0 +1,34 @@
+// Position: y = saturate(x + table[bin]); the bin counts calls since the last reset. Reference: edgendt/ops/position.py.
+#ifndef EDT_POSITION_H_
+#define EDT_POSITION_H_
+
+#include "edt_fixed.h"
+
+namespace edt {
+
+// CONFIG_T: size; bins (rows of the table); unroll; table_t. reset: 1 says that this call is bin 0.
+// The caller refuses a bin past the last row: here the index only stays inside the table.
+template <class x_T, class reset_T, class y_T, class CONFIG_T>
+void position(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
+              typename CONFIG_T::table_t table[CONFIG_T::bins * CONFIG_T::size]) {
+#pragma HLS INLINE OFF
+    typedef typename CONFIG_T::table_t table_T; // integer codes in the format of y
+    static_assert(CONFIG_T::size > 0 && CONFIG_T::bins > 0, "size and bins must be positive");
+    static_assert(format<x_T>::frac == format<y_T>::frac, "the position is added in the residual format");
+    const int sum_bits = larger(sint<x_T>::bits, sint<table_T>::bits) + 1;
+    static ap_uint<index_bits(CONFIG_T::bins)> next = 0;
+#pragma HLS RESET variable=next
+    const unsigned bin = reset[0] != 0 ? 0u : unsigned(next);
+Elements:
+    for (unsigned i = 0; i < CONFIG_T::size; i++) {
+#pragma HLS PIPELINE II=1
+#pragma HLS UNROLL factor=CONFIG_T::unroll
+        const ap_int<sum_bits> sum = integer(x[i]) + integer(table[bin * CONFIG_T::size + i]);
+        y[i] = saturate<y_T>(sum);
+    }
+    next = bin + 1 < CONFIG_T::bins ? bin + 1 : bin;
+}
+
+} // namespace edt
+
+#endif
