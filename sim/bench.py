@@ -1,0 +1,327 @@
+"""What every bench shares: build and run a simulation (pytest side), and stream drivers (simulator side).
+
+`sim/<unit>_bench.py` runs in the simulator, `sim/test_<unit>.py` starts it:
+
+    def test_equals_the_reference():
+        needs("verilator")
+        folder = build("edt_crc32", rtl("edt_crc32"), {"Width": 8})
+        simulate("crc32_bench", "edt_crc32", folder, case={"seed": 1})
+
+    def test_the_bench_rejects_a_wrong_polynomial():
+        assert rejects("crc32_bench", "edt_crc32", mutate(rtl("edt_crc32"), "32'hEDB88320", "32'hEDB88321"))
+
+Drivers write on the falling clock edge and look at settled signals before the rising one, so that they mean the same in
+every simulator. Builds are kept in `cache_folder("sim")`, named by a hash of everything that goes in.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgendt.tools import cache_folder, environment, share, tool_path
+
+SIM = Path(__file__).parent
+CFLAGS = "-O1"  # compiling dominates short benches
+
+
+# ---- pytest's side ----
+
+
+def rtl(*stems: str) -> list[Path]:
+    """Sources hls/rtl/<stem>.sv in the order given."""
+    return [share("hls") / "rtl" / f"{stem}.sv" for stem in stems]
+
+
+def mutate(sources: Sequence[Path], old: str, new: str) -> list[Path]:
+    """The same sources, `old` (which must occur exactly once in all of them) replaced by `new` in a copy."""
+    found = [path for path in sources if old in path.read_text()]
+    if len(found) != 1 or found[0].read_text().count(old) != 1:
+        raise ValueError(f"a mutant needs {old!r} exactly once in its sources, found in {[p.name for p in found]}")
+    text = found[0].read_text().replace(old, new)
+    folder = cache_folder("mutants", hashlib.sha256(text.encode()).hexdigest()[:16])
+    copy = folder / found[0].name
+    _write_once(copy, text)
+    return [copy if path == found[0] else path for path in sources]
+
+
+def build(
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, object] | None = None,
+    defines: Mapping[str, object] | None = None,
+    args: Sequence[str] = (),
+    waves: bool = False,
+) -> Path:
+    """Build folder of `top` for cocotb and Verilator; built once per content of sources and options.
+
+    parameters: integers; others are passed as written (`"32'hFF"`). Raises RuntimeError with the compiler's last words.
+    """
+    parameters, defines = dict(parameters or {}), dict(defines or {})
+    what = [
+        top,
+        [(p.name, p.read_text()) for p in sources],
+        parameters,
+        defines,
+        list(args),
+        waves,
+        CFLAGS,
+        sys.version,
+    ]
+    folder = cache_folder("sim", f"{top}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}")
+    with _locked(folder.with_suffix(".lock")), _simulator_environment():
+        if (folder / "built").exists():
+            return folder
+        from cocotb_tools.runner import get_runner
+
+        log = folder / "build.log"
+        try:
+            get_runner("verilator").build(
+                sources=list(sources),
+                hdl_toplevel=top,
+                parameters=parameters,
+                defines=defines,
+                build_dir=folder,
+                build_args=["-Wall", "-Wno-fatal", "-CFLAGS", CFLAGS, *args],
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                always=True,
+                log_file=log,
+            )
+        except (SystemExit, subprocess.CalledProcessError):
+            raise RuntimeError(f"building {top} failed:\n{_tail(log)}") from None
+        (folder / "built").touch()
+    return folder
+
+
+def simulate(
+    module: str,
+    top: str,
+    folder: Path,
+    case: Mapping[str, Any] | None = None,
+    tests: str | None = None,
+    seed: int = 1,
+    waves: bool = False,
+) -> Path:
+    """Run sim/<module>.py on a build; returns the folder it ran in. AssertionError, with the log's end, on any failure.
+
+    case: JSON-able values that the bench reads by `case()`; tests: names of the cocotb tests to run, comma-separated.
+    """
+    from cocotb_tools.runner import get_runner
+
+    where = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+    results, log = where / "results.xml", where / "sim.log"
+    with _simulator_environment():
+        try:
+            get_runner("verilator").test(
+                test_module=module,
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                testcase=tests,
+                seed=seed,
+                build_dir=folder,
+                test_dir=where,
+                results_xml=str(results),
+                extra_env={"EDT_CASE": json.dumps(dict(case or {}))},
+                log_file=log,
+                waves=waves,
+            )
+        except SystemExit:
+            raise AssertionError(f"{module} on {top} failed:\n{_tail(log)}") from None
+    text = results.read_text() if results.exists() else ""
+    assert "<testcase" in text, f"{module} on {top} ran no test:\n{_tail(log)}"
+    assert "<failure" not in text and "<error" not in text, f"{module} on {top} failed:\n{_tail(log)}"
+    return where
+
+
+def rejects(
+    module: str,
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, object] | None = None,
+    case: Mapping[str, Any] | None = None,
+    tests: str | None = None,
+    **options: Any,
+) -> bool:
+    """A seeded fault: True when the bench fails on these (mutated) sources; they must still build."""
+    folder = build(top, sources, parameters, **options)
+    try:
+        simulate(module, top, folder, case, tests)
+    except AssertionError as error:
+        return "ran no test" not in str(error)
+    return False
+
+
+def lint(top: str, sources: Sequence[Path], parameters: Mapping[str, object] | None = None) -> str:
+    """What `verilator --lint-only -Wall` says of `top`: empty when clean."""
+    words = [f"-G{name}={value}" for name, value in (parameters or {}).items()]
+    command = [str(tool_path("verilator")), "--lint-only", "-Wall", "--quiet", "--top-module", top, *words]
+    command += map(str, sources)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def _tail(log: Path, lines: int = 40) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+def _write_once(path: Path, text: str) -> None:
+    with _locked(path.with_suffix(".lock")):
+        if not path.exists():
+            path.write_text(text)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time builds a folder."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _simulator_environment() -> Iterator[None]:
+    """The simulator's binary first on PATH and benches importable while a runner is at work."""
+    before, path = dict(os.environ), list(sys.path)
+    os.environ.pop("VERILATOR_ROOT", None)
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # the runner would choose its own results file
+    os.environ["PATH"] = environment()["PATH"]
+    os.environ["OBJCACHE"] = f"sh {SIM / 'objcache.sh'}"
+    os.environ["EDT_OBJECTS"] = str(cache_folder("objects"))
+    sys.path.insert(0, str(SIM))
+    logging.getLogger("Verilator").setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        sys.path[:] = path
+
+
+# ---- the simulator's side ----
+
+
+def case() -> dict[str, Any]:
+    """The values that `simulate(case=...)` gave."""
+    return dict(json.loads(os.environ.get("EDT_CASE", "{}")))
+
+
+async def start(dut: Any, period_ns: int = 10) -> None:
+    """Start `clk_i`, hold `rst_i` for four cycles with every stream input idle."""
+    import cocotb
+    from cocotb.clock import Clock
+    from cocotb.triggers import FallingEdge
+
+    cocotb.start_soon(Clock(dut.clk_i, period_ns, "ns").start())
+    for name in ("s_axis_tvalid", "s_axis_tdata", "s_axis_tlast", "m_axis_tready"):
+        if hasattr(dut, name):
+            getattr(dut, name).value = 0
+    dut.rst_i.value = 1
+    for _ in range(4):
+        await FallingEdge(dut.clk_i)
+    dut.rst_i.value = 0
+
+
+async def cycles(dut: Any, count: int) -> None:
+    """Wait for `count` falling clock edges."""
+    from cocotb.triggers import FallingEdge
+
+    for _ in range(count):
+        await FallingEdge(dut.clk_i)
+
+
+class Source:
+    """Sends packets of bytes (or words) on `<prefix>_t*`; each beat is preceded by idle cycles with chance `idle`."""
+
+    def __init__(self, dut: Any, prefix: str = "s_axis", idle: float = 0.0, seed: int = 1) -> None:
+        self.dut, self.idle, self.random = dut, idle, random.Random(seed)
+        self.data, self.valid, self.ready = (getattr(dut, f"{prefix}_{name}") for name in ("tdata", "tvalid", "tready"))
+        self.last = getattr(dut, f"{prefix}_tlast", None)
+        self.sent = 0  # beats
+
+    async def send(self, packet: Sequence[int], last: bool = True) -> None:
+        """Send one packet; returns when its last beat is taken. last=False leaves it without tlast (truncated)."""
+        from cocotb.triggers import FallingEdge, ReadOnly
+
+        for index, word in enumerate(packet):
+            await FallingEdge(self.dut.clk_i)
+            while self.random.random() < self.idle:
+                self.valid.value = 0
+                await FallingEdge(self.dut.clk_i)
+            self.valid.value, self.data.value = 1, word
+            if self.last is not None:
+                self.last.value = int(last and index == len(packet) - 1)
+            await ReadOnly()
+            while not self.ready.value:
+                await FallingEdge(self.dut.clk_i)
+                await ReadOnly()
+            self.sent += 1
+        await FallingEdge(self.dut.clk_i)
+        self.valid.value = 0
+
+
+class Sink:
+    """Receives packets from `<prefix>_t*`; refuses a beat with chance `stall`, and all beats while `hold` is set.
+
+    It also demands what AXI4-Stream demands: once valid, data and last stand until they are taken.
+    """
+
+    def __init__(self, dut: Any, prefix: str = "m_axis", stall: float = 0.0, seed: int = 2) -> None:
+        import cocotb
+        from cocotb.queue import Queue
+
+        self.dut, self.stall, self.random, self.hold = dut, stall, random.Random(seed), False
+        self.data, self.valid, self.ready = (getattr(dut, f"{prefix}_{name}") for name in ("tdata", "tvalid", "tready"))
+        self.last = getattr(dut, f"{prefix}_tlast", None)
+        self.packets: Any = Queue()
+        self.beats: list[int] = []  # of the packet not yet complete
+        cocotb.start_soon(self._run())
+
+    async def _run(self) -> None:
+        from cocotb.triggers import FallingEdge, ReadOnly
+
+        waiting = None
+        while True:
+            await FallingEdge(self.dut.clk_i)
+            take = not self.hold and self.random.random() >= self.stall
+            self.ready.value = int(take)
+            await ReadOnly()
+            if int(self.dut.rst_i.value):
+                waiting = None
+                continue
+            beat = None
+            if int(self.valid.value):
+                beat = (int(self.data.value), 1 if self.last is None else int(self.last.value))
+            assert waiting is None or beat == waiting, f"beat {waiting} was offered, then changed to {beat}"
+            waiting = None if take else beat
+            if take and beat is not None:
+                self.beats.append(beat[0])
+                if beat[1]:
+                    self.packets.put_nowait(self.beats)
+                    self.beats = []
+
+    async def receive(self, timeout: int = 100_000) -> list[int]:
+        """The next packet's beats; AssertionError when none comes within `timeout` cycles."""
+        from cocotb.triggers import FallingEdge
+
+        for _ in range(timeout):
+            if not self.packets.empty():
+                return list(self.packets.get_nowait())
+            await FallingEdge(self.dut.clk_i)
+        raise AssertionError(f"no packet within {timeout} cycles; {len(self.beats)} beats of one so far")
+
+
+async def long_stall(dut: Any, sink: Sink, beats: int) -> None:
+    """One stall longer than a whole vector of `beats`: where random stalls never get."""
+    sink.hold = True
+    await cycles(dut, 3 * beats + 50)
+    sink.hold = False
