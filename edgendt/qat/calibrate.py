@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import math
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
 from edgendt.ops.layernorm import NORM_FRAC
+from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
 
 EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
 SAMPLE = 200_000  # values of a tensor that are looked at
@@ -99,6 +100,48 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
     return {name: torch.cat(values) for name, values in seen.items()}
 
 
-def readout_frac(log_rates: Iterable[float] | Tensor, y: Int) -> int:
-    """The log-rates' fraction: twice the largest one seen must have a code."""
-    return unclipped_frac(torch.as_tensor(log_rates), y, 2.0)
+GUESS = 4  # fraction of an activation nobody has measured
+
+
+def activation_frac(name: str, y: Int, seen: dict[str, Tensor] | None) -> int:
+    """The fraction of one activation; a guess when nothing was seen. Log-rates get room for twice the largest."""
+    if seen is None:
+        return GUESS
+    values = seen[name] if y.signed else seen[name].relu()
+    return unclipped_frac(values, y, 2.0) if name == "readout" else best_frac(values, y)
+
+
+def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
+    """The fraction of every tensor of the network (keys: see build_ops); guesses for activations when seen is None."""
+    fracs: dict[str, int] = {}
+
+    def act(name: str, size: int = bits.activation, signed: bool = True) -> Int:
+        fracs[name] = activation_frac(name, Int(size, 0, signed), seen)
+        return Int(size, fracs[name], signed)
+
+    def linear(name: str, weight: Tensor, bias: Tensor, x: Int) -> None:
+        fracs[f"{name}.w"] = weight_frac(weight, bias, Int(bits.of(name)), x)
+
+    def norm(name: str, module: nn.LayerNorm) -> Int:
+        fracs[f"{name}.gamma"] = gamma_frac(module.weight, module.bias, Int(GAMMA_BITS))
+        return act(name)
+
+    act("residual", bits.residual)
+    embed = ndt.embed.weight * math.sqrt(ndt.config.d_model)
+    linear("embed_linear", embed, torch.zeros(len(embed)), Int(bits.counts, 0, False))
+    for i, block in enumerate(ndt.layers):
+
+        def part(name: str, x: Int, block: nn.Module = block, layer: str = f"layer{i}") -> None:
+            module = cast(nn.Linear, getattr(block, name))
+            linear(f"{layer}.{name}", module.weight, module.bias, x)
+
+        y = norm(f"layer{i}.ln1", cast(nn.LayerNorm, block.ln1))
+        for name in "qkv":
+            part(name, y)
+            act(f"layer{i}.{name}")
+        part("o", act(f"layer{i}.attention"))
+        part("f1", norm(f"layer{i}.ln2", cast(nn.LayerNorm, block.ln2)))
+        part("f2", act(f"layer{i}.f1", signed=False))
+    linear("readout", ndt.readout.weight, ndt.readout.bias, norm("lnf", ndt.lnf))
+    act("readout", READOUT_BITS)
+    return fracs

@@ -26,7 +26,6 @@ from edgendt.qat.linear import Linear
 from edgendt.qat.position import Position
 
 SCHEMA = 1
-GUESS = 4  # fraction of an activation nobody has measured yet
 Sibling = Linear | Add | Position | LayerNorm | Attention
 Trace = dict[str, Tensor]
 
@@ -108,7 +107,7 @@ class QuantNDT(nn.Module):
         seen = None
         if calibration_counts is not None:
             seen = calibrate.activations(ndt, calibrate.check_counts(calibration_counts))
-        q = cls(ndt.config, bits, choose_fracs(ndt, bits, seen), seen is not None)
+        q = cls(ndt.config, bits, calibrate.choose_fracs(ndt, bits, seen), seen is not None)
         root = math.sqrt(ndt.config.d_model)
         q.embed_linear.weight.copy_(ndt.embed.weight * root)
         q.embed.table.copy_(ndt.pos + ndt.embed.bias * root)
@@ -189,43 +188,3 @@ class QuantNDT(nn.Module):
         if not isinstance(state, dict):
             raise BadInput(f"{path} is not a saved quantized network: it holds a {type(state).__name__}")
         return cls.from_state(state)
-
-
-def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
-    """The fraction of every tensor of the network (keys: see build_ops); guesses for activations when seen is None."""
-    fracs: dict[str, int] = {}
-
-    def act(name: str, y: Int) -> Int:
-        values = None if seen is None else seen[name].clamp(min=None if y.signed else 0.0)
-        if values is None:
-            fracs[name] = GUESS
-        elif name == "readout":
-            fracs[name] = calibrate.readout_frac(values, y)
-        else:
-            fracs[name] = calibrate.best_frac(values, y)
-        return Int(y.bits, fracs[name], y.signed)
-
-    def linear(name: str, module: nn.Linear, x: Int) -> None:
-        weights = Int(bits.of(name))
-        fracs[f"{name}.w"] = calibrate.weight_frac(module.weight, module.bias, weights, x)
-
-    def norm(name: str, module: nn.LayerNorm) -> Int:
-        fracs[f"{name}.gamma"] = calibrate.gamma_frac(module.weight, module.bias, Int(8))
-        return act(name, signed)
-
-    signed = Int(bits.activation)
-    act("residual", Int(bits.residual))
-    weight = ndt.embed.weight * math.sqrt(ndt.config.d_model)
-    counts = Int(bits.counts, 0, False)
-    fracs["embed_linear.w"] = calibrate.weight_frac(weight, torch.zeros(len(weight)), Int(bits.embed), counts)
-    for i, block in enumerate(ndt.layers):
-        y = norm(f"layer{i}.ln1", block.ln1)
-        for part in "qkv":
-            linear(f"layer{i}.{part}", getattr(block, part), y)
-            act(f"layer{i}.{part}", signed)
-        linear(f"layer{i}.o", block.o, act(f"layer{i}.attention", signed))
-        linear(f"layer{i}.f1", block.f1, norm(f"layer{i}.ln2", block.ln2))
-        linear(f"layer{i}.f2", block.f2, act(f"layer{i}.f1", Int(bits.activation, 0, False)))
-    linear("readout", ndt.readout, norm("lnf", ndt.lnf))
-    act("readout", Int(16))
-    return fracs
