@@ -1,0 +1,244 @@
+"""The command line: a verb is parse, one call, one summary."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgendt.artifact import RUNS, Run
+from edgendt.errors import EdgendtError
+
+BOARD = "ulx3s-85f"
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Neural Data Transformers from spike counts to an FPGA, bit-exact at every op.",
+)
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder or name; the newest by default.")]
+BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
+EngineOpt = Annotated[str | None, typer.Option(help="small, full or FILE.toml; the board's default otherwise.")]
+RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+
+
+def show(data: dict[str, Any], json: bool, render: Callable[[dict[str, Any]], object]) -> None:
+    """One JSON object on stdout, or what `render` makes of it."""
+    if json:
+        sys.stdout.write(jsonlib.dumps(data) + "\n")
+    else:
+        shown = render(data)
+        if shown is not None:
+            out.print(shown)
+
+
+def grid(title: str, columns: list[str], rows: list[list[object]]) -> Table:
+    """A table: first column left, the others right."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(text(cell) for cell in row))
+    return table
+
+
+def text(cell: object) -> str:
+    """A cell as a reader wants it: four significant digits, a dash for nothing."""
+    if cell is None:
+        return "–"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+@app.command()
+def quantize(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. seed=3")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
+    data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Data -> float training -> quantization-aware training -> QONNX, Program and metrics."""
+    from edgendt.config import load_config
+    from edgendt.quantize import QuantizeConfig, quantize
+
+    options = list(overrides or [])
+    options += [] if data is None else [f"data.source={jsonlib.dumps(data)}"]
+    options += [] if session is None else [f"data.session={jsonlib.dumps(session)}"]
+    result = quantize(load_config(QuantizeConfig, config, options), runs, name, quiet=json)
+    show(result, json, metrics_table)
+
+
+def metrics_table(result: dict[str, Any]) -> Table:
+    """Scores of the four networks on the test trials."""
+    names = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
+    rows: list[list[object]] = [[row, *(scores[key] for key in names)] for row, scores in result["metrics"].items()]
+    return grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
+
+
+@app.command()
+def synth(
+    run: RunArg = None,
+    board: BoardOpt = BOARD,
+    flow: Annotated[str | None, typer.Option(help="engine or hls4ml; the board's default otherwise.")] = None,
+    engine: EngineOpt = None,
+    seed: Annotated[int, typer.Option(help="Seed of place and route.")] = 1,
+    build: Annotated[bool, typer.Option("--build", help="hls4ml: run the vendor tool; an error without it.")] = False,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Program -> RTL or firmware -> tool reports, clock, resources, and a bitstream where the tools exist."""
+    from edgendt.synth import synthesise
+
+    result = synthesise(
+        Run.open(run, runs),
+        board,
+        flow=flow,
+        engine=engine,
+        seed=seed,
+        build=build,
+        progress=None if json else err.print,
+    )
+    show(result, json, synth_table)
+
+
+def synth_table(result: dict[str, Any]) -> Table:
+    """Clock, resources and files of one synthesis."""
+    rows: list[list[object]] = [["stage", result["stage"]]]
+    if result.get("fmax_mhz") is not None:
+        rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
+    rows += [[kind, usage(count)] for kind, count in (result.get("resources") or {}).items()]
+    rows.append(["bitstream", result.get("bitstream")])
+    return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
+
+
+def usage(count: object) -> object:
+    """`used of available` where both are known."""
+    if isinstance(count, dict) and "used" in count:
+        return f"{count['used']} of {count['available']}"
+    return count
+
+
+@app.command()
+def sim(
+    run: RunArg = None,
+    bins: Annotated[int, typer.Option(help="Bins per link, at least (whole trials).", min=1)] = 100,
+    links: Annotated[str, typer.Option(help="Comma-separated links to run.")] = "torch,qonnx,stream,hls4ml,engine",
+    engine: EngineOpt = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A link that cannot run fails the regression.")] = False,
+    waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the engine bench.")] = False,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Prove that every link of the chain gives the Program's integers: a cocotb regression of a run."""
+    from edgendt.sim import regress
+
+    result = regress(Run.open(run, runs), links.split(","), bins, engine=engine, strict=strict, waves=waves, quiet=json)
+    show(result, json, sim_table)
+    for link in result["links"]:
+        if link["status"] == "fail":
+            err.print(f"[bold red]error:[/] {escape(str(link['reason']))}", soft_wrap=True)
+    if any(link["status"] == "fail" for link in result["links"]):
+        raise typer.Exit(1)
+
+
+def sim_table(result: dict[str, Any]) -> Table:
+    """The chain of equality, a row per link."""
+    keys = ["name", "status", "ops", "codes", "mismatches", "seconds", "reason"]
+    rows: list[list[object]] = [[link[key] for key in keys] for link in result["links"]]
+    return grid(f"{result['run']}: codes equal to the Program", ["link", *keys[1:]], rows)
+
+
+@app.command()
+def profile(
+    run: RunArg = None,
+    board: BoardOpt = BOARD,
+    engine: EngineOpt = None,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Latency of every bin: cycles by op, bound, efficiency, microseconds, beside this computer's CPU."""
+    from edgendt.profile import profile, render
+
+    show(profile(Run.open(run, runs), board, engine=engine), json, render)
+
+
+@app.command()
+def estimate(
+    run: RunArg = None,
+    board: BoardOpt = BOARD,
+    engine: EngineOpt = None,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Cycles and memory before any build, and what to change when a model does not fit."""
+    from edgendt.estimate import estimate, render
+
+    show(estimate(Run.open(run, runs), board, engine=engine), json, render)
+
+
+@app.command()
+def boards(json: JsonOpt = False) -> None:
+    """The targets, their flows, and the tools found on this machine."""
+    from edgendt.boards import describe
+
+    show(describe(), json, boards_table)
+
+
+def boards_table(result: dict[str, Any]) -> Table:
+    """One row per board."""
+    rows: list[list[object]] = [
+        [b["name"], b["part"], b["flow"], b.get("engine"), "all found" if not b["missing"] else ", ".join(b["missing"])]
+        for b in result["boards"]
+    ]
+    return grid("boards", ["board", "part", "flow", "engine", "tools missing"], rows)
+
+
+@app.command()
+def lower(
+    model: Annotated[Path, typer.Argument(help="A QONNX file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the Program goes.")] = Path("program.edt"),
+    json: JsonOpt = False,
+) -> None:
+    """A QONNX file -> Program, or the list of what cannot be held."""
+    from edgendt.lower import lower
+
+    program = lower(model)
+    program.save(output)
+    result = {"program": str(output), "ops": len(program.nodes), "channels": program.channels, "macs": program.macs}
+    show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, {r['channels']} channels, {r['macs']} MACs per bin")
+
+
+@app.command()
+def report(run: RunArg = None, runs: RunsOpt = RUNS, json: JsonOpt = False) -> None:
+    """One self-contained HTML page of a run, and its JSON."""
+    from edgendt.report import write_report
+
+    opened = Run.open(run, runs)
+    page = write_report(opened)
+    show({"run": str(opened.path), "report": str(page)}, json, lambda result: f"wrote {result['report']}")
+
+
+def main() -> None:
+    """Entry point: every foreseen error is one sentence on stderr and an exit code."""
+    try:
+        app()
+    except EdgendtError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on where it stopped")
+        sys.exit(130)
