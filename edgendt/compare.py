@@ -65,7 +65,9 @@ def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes]) 
             bin, index = (int(i) for i in np.argwhere(wrong)[0])
             if first is None or bin < first.bin:
                 present = bin < len(have) and have.ndim == 2 and index < have.shape[1]
-                first = Mismatch(link, op, bin, index, int(want[bin, index]), int(have[bin, index]) if present else None)
+                first = Mismatch(
+                    link, op, bin, index, int(want[bin, index]), int(have[bin, index]) if present else None
+                )
     return Tally(len(expected), codes, mismatches, first)
 
 
