@@ -1,0 +1,22 @@
+"""Choose a source by name: a built-in system, or a file."""
+
+from __future__ import annotations
+
+from edgendt.data.chaotic_rnn import chaotic_rnn
+from edgendt.data.dataset import Dataset
+from edgendt.data.lorenz import lorenz
+from edgendt.data.spikes import read
+from edgendt.errors import BadInput
+
+BUILT_IN = {"lorenz": lorenz, "chaotic_rnn": chaotic_rnn}
+
+
+def load(source: str, seed: int = 0, session: str = "", conditions: int | None = None) -> Dataset:
+    """`lorenz`, `chaotic_rnn` (seeded; `conditions` shrinks them) or a path to an .npz. Raises BadInput."""
+    if source in BUILT_IN:
+        if session:
+            raise BadInput(f"data.session selects a session of a file; {source} is built in and has none")
+        return BUILT_IN[source](seed) if conditions is None else BUILT_IN[source](seed, conditions)
+    if not source.endswith(".npz"):
+        raise BadInput(f"--data must be {', '.join(BUILT_IN)} or a FILE.npz, got {source}")
+    return read(source, session)

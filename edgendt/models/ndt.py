@@ -1,0 +1,92 @@
+"""The Neural Data Transformer as published (Ye & Pandarinath 2021), causal with a window; float, in torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class NDTConfig:
+    """Geometry. window: bins a query sees, its own included. max_bins: rows of the position table."""
+
+    channels: int
+    outputs: int
+    d_model: int = 64
+    layers: int = 2
+    heads: int = 2
+    ffn: int = 128
+    window: int = 32
+    max_bins: int = 100
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window", "max_bins"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.d_model % self.heads:
+            raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+
+
+class Block(nn.Module):
+    """Pre-LN encoder layer: h + o(attention(ln1 h)), then h + f2(relu(f1(ln2 h)))."""
+
+    def __init__(self, config: NDTConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        self.heads = config.heads
+        self.ln1, self.ln2 = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
+        self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
+        """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d]."""
+        y = self.ln1(h)
+        q, k, v = (self.split(part(y)) for part in (self.q, self.k, self.v))  # [batch, heads, bins, d/heads]
+        a = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        h = h + self.dropout(self.o(a.transpose(1, 2).flatten(2)))
+        y = self.dropout(torch.relu(self.f1(self.ln2(h))))
+        return h + self.dropout(self.f2(y))
+
+    def split(self, x: Tensor) -> Tensor:
+        """[batch, bins, d] -> [batch, heads, bins, d/heads]; head h owns columns h·d/heads onwards."""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class NDT(nn.Module):
+    """Spike counts to log-rates (log of expected counts per bin), one answer per bin, from this bin and the past."""
+
+    def __init__(self, config: NDTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Linear(config.channels, config.d_model)
+        self.pos = nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
+        self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
+        self.lnf = nn.LayerNorm(config.d_model)
+        self.readout = nn.Linear(config.d_model, config.outputs)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """counts [batch, bins, channels] -> log-rates [batch, bins, outputs]. Raises ValueError past max_bins."""
+        bins = counts.shape[1]
+        if bins > self.config.max_bins:
+            raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
+        h = self.embed(counts) * math.sqrt(self.config.d_model) + self.pos[:bins]
+        h = self.dropout(h)
+        allowed = causal_window(bins, self.config.window).to(counts.device)
+        for layer in self.layers:
+            h = layer(h, allowed)
+        return self.readout(self.lnf(h))
+
+
+def causal_window(bins: int, window: int) -> Tensor:
+    """[bins, bins] bool: query i may see keys max(0, i − window + 1)..i."""
+    i = torch.arange(bins)
+    back = i[:, None] - i[None, :]
+    return (back >= 0) & (back < window)
