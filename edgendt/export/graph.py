@@ -1,0 +1,149 @@
+"""Ops, constants and wiring as a QONNX graph: one float tensor [bins, size] per node, exact on every code's grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgendt.export.nodes import DOMAIN, VERSION, attributes
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.program import INPUT, Node
+
+QUANT_DOMAIN = "qonnx.custom_op.general"
+OPSET, IR = 18, 10
+META = "edgendt.meta"
+
+
+class Graph:
+    """A graph under construction; every tensor gets its shape, as the qonnx executor demands."""
+
+    def __init__(self, bins: int) -> None:
+        self.bins = bins
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def constant(self, name: str, values: Any, dtype: type = np.float32) -> str:
+        """An initializer; its name."""
+        self.initializers.append(numpy_helper.from_array(np.array(values, dtype=dtype), name))
+        return name
+
+    def node(
+        self, kind: str, inputs: list[str], name: str, shape: tuple[int, ...], domain: str = "", **fields: Any
+    ) -> str:
+        """A node whose one output has the node's name; that name."""
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, domain=domain, **fields))
+        self.shapes[name] = shape
+        return name
+
+    def quant(
+        self, source: str, name: str, shape: tuple[int, ...], y: Int, narrow: bool = False, scale: Any = None
+    ) -> str:
+        """A Quant node to the format y; `scale` replaces y.scale where each output has its own."""
+        inputs = [
+            source,
+            self.constant(f"{name}.scale", y.scale if scale is None else scale),
+            self.constant(f"{name}.zero_point", 0.0),
+            self.constant(f"{name}.bits", y.bits),
+        ]
+        fields = {"signed": int(y.signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
+        return self.node("Quant", inputs, name, shape, QUANT_DOMAIN, **fields)
+
+    def linear(self, node: Node, op: Linear) -> None:
+        """MatMul by quantized weights, Add of the bias where there is one, Relu for an unsigned output, Quant."""
+        shape = (self.bins, op.outputs)
+        weight, bias = node.constants["weight"], node.constants["bias"]
+        scale = np.ldexp(1.0, -(op.shifts + op.y.frac - op.x.frac))  # [outputs]
+        raw = self.constant(f"{node.name}.weight", (weight * scale[:, None]).T)
+        own = None if op.w_frac is None else scale[None]
+        narrow = not (weight == op.w.lo).any()
+        quantized = self.quant(raw, f"{node.name}.weight_quant", weight.shape[::-1], op.w, narrow, own)
+        out = self.node("MatMul", [node.inputs[0], quantized], f"{node.name}.matmul", shape)
+        if bias.any():
+            added = self.constant(f"{node.name}.bias", bias * scale * op.x.scale)
+            out = self.node("Add", [out, added], f"{node.name}.add", shape)
+        if not op.y.signed:
+            out = self.node("Relu", [out], f"{node.name}.relu", shape)
+        self.quant(out, node.name, shape, op.y)
+
+    def position(self, node: Node, op: Position) -> None:
+        """Add of the quantized table, Quant."""
+        shape = (op.bins, op.size)
+        raw = self.constant(f"{node.name}.table", node.constants["table"] * op.y.scale)
+        table = self.quant(raw, f"{node.name}.table_quant", shape, op.y)
+        out = self.node("Add", [node.inputs[0], table], f"{node.name}.add", shape)
+        self.quant(out, node.name, shape, op.y)
+
+    def add(self, node: Node, op: Add) -> None:
+        """Add, Quant."""
+        shape = (self.bins, op.size)
+        self.quant(self.node("Add", list(node.inputs), f"{node.name}.add", shape), node.name, shape, op.y)
+
+    def own(self, node: Node, op: LayerNorm | Attention) -> None:
+        """One node of our domain; a LayerNorm's gamma and beta are integer codes."""
+        codes = [self.constant(f"{node.name}.{key}", node.constants[key], np.int64) for key in op.constants]
+        shape = (self.bins, op.size)
+        self.node(type(op).__name__, [*node.inputs, *codes], node.name, shape, DOMAIN, **attributes(op))
+
+    def write(self, node: Node) -> None:
+        """The nodes of one op."""
+        op = node.op
+        if isinstance(op, Linear):
+            self.linear(node, op)
+        elif isinstance(op, Position):
+            self.position(node, op)
+        elif isinstance(op, Add):
+            self.add(node, op)
+        else:
+            self.own(node, op)
+
+
+def model(
+    name: str, channels: int, counts: Int, nodes: Iterable[Node], bins: int, meta: Mapping[str, Any]
+) -> onnx.ModelProto:
+    """The QONNX model of `nodes`: input `counts` [bins, channels] float32, output [bins, outputs] float32.
+
+    Graph nodes that end an op carry its Program name, and so does the tensor they write.
+    """
+    graph = Graph(bins)
+    clipped = graph.quant(INPUT, f"{INPUT}.quant", (bins, channels), counts)
+    last = clipped
+    for node in nodes:
+        inputs = tuple(clipped if source == INPUT else source for source in node.inputs)
+        graph.write(Node(node.name, node.op, inputs, node.constants))
+        last = node.name
+    output = helper.make_tensor_value_info(last, TensorProto.FLOAT, graph.shapes.pop(last))
+    built = helper.make_graph(
+        graph.nodes,
+        name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, (bins, channels))],
+        [output],
+        graph.initializers,
+        value_info=[helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in graph.shapes.items()],
+    )
+    domains = (("", OPSET), (QUANT_DOMAIN, 1), (DOMAIN, VERSION))
+    opsets = [helper.make_opsetid(domain, version) for domain, version in domains]
+    made = helper.make_model(built, opset_imports=opsets, ir_version=IR, producer_name="edgendt")
+    helper.set_model_props(made, {META: json.dumps(dict(meta))})
+    return made
+
+
+def values(codes: Codes, y: Int) -> NDArray[np.float32]:
+    """Codes as the float32 values a graph carries (exact: every code has at most 24 bits)."""
+    return (codes * y.scale).astype(np.float32)
+
+
+def codes(values: NDArray[Any], y: Int) -> Codes:
+    """Values on the grid of y as codes. ValueError when one is off the grid or out of range."""
+    scaled = np.asarray(values, dtype=np.float64) / y.scale
+    rounded = scaled.astype(np.int64)
+    if not np.array_equal(rounded, scaled) or not y.holds(rounded):
+        raise ValueError(f"values must be multiples of 2**-{y.frac} in {y.lo}..{y.hi}")
+    return rounded

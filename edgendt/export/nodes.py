@@ -1,0 +1,50 @@
+"""Our own ONNX domain: LayerNorm and attention as nodes whose attributes are the fields of the op. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from edgendt.fixed import Int
+from edgendt.ops import Attention, LayerNorm
+
+DOMAIN = "edgendt"
+VERSION = 1
+OWN: dict[str, type[LayerNorm] | type[Attention]] = {"LayerNorm": LayerNorm, "Attention": Attention}
+FORMATS = {"LayerNorm": ("x", "gamma", "y"), "Attention": ("q", "k", "v", "y")}
+
+
+def attributes(op: LayerNorm | Attention) -> dict[str, int]:
+    """The op's fields as integer attributes; a format `x` becomes x_bits, x_frac and x_signed."""
+    flat: dict[str, int] = {}
+    for field in fields(op):
+        value = getattr(op, field.name)
+        if isinstance(value, Int):
+            flat |= {f"{field.name}_{key}": int(getattr(value, key)) for key in ("bits", "frac", "signed")}
+        else:
+            flat[field.name] = value
+    return flat
+
+
+def attribute_names(kind: str) -> tuple[str, ...]:
+    """Every attribute a node of that kind has."""
+    names: list[str] = []
+    for field in fields(OWN[kind]):
+        of_format = field.name in FORMATS[kind]
+        names += [f"{field.name}_{key}" for key in ("bits", "frac", "signed")] if of_format else [field.name]
+    return tuple(names)
+
+
+def op_of(kind: str, values: Mapping[str, int]) -> LayerNorm | Attention:
+    """The op whose `attributes` these are. ValueError when one is missing or out of range."""
+    missing = [name for name in attribute_names(kind) if name not in values]
+    if missing:
+        raise ValueError(f"attribute {missing[0]} is missing")
+    kept = {}
+    for field in fields(OWN[kind]):
+        if field.name in FORMATS[kind]:
+            bits, frac, signed = (values[f"{field.name}_{key}"] for key in ("bits", "frac", "signed"))
+            kept[field.name] = Int(bits, frac, bool(signed))
+        else:
+            kept[field.name] = values[field.name]  # type: ignore[assignment]
+    return OWN[kind](**kept)  # type: ignore[arg-type]

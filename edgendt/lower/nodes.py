@@ -1,0 +1,58 @@
+"""Our ONNX domain for the qonnx package: executing a node calls the op of edgendt.ops on integer codes.
+
+qonnx finds these classes by name (`edgendt.lower.execute` maps the domain to this module).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.custom_op.base import CustomOp
+
+from edgendt.export.graph import codes, values
+from edgendt.export.nodes import attribute_names, op_of
+from edgendt.program import wants
+
+
+class OwnNode(CustomOp):  # type: ignore[misc]
+    """What both nodes share."""
+
+    @property
+    def kind(self) -> str:
+        """The node's operator, a key of export.nodes.OWN."""
+        return type(self).__name__
+
+    def get_nodeattr_types(self) -> dict[str, tuple[str, bool, int]]:
+        """Every attribute is a required integer."""
+        return {name: ("i", True, 0) for name in attribute_names(self.kind)}
+
+    def make_shape_compatible_op(self, model: Any) -> Any:
+        """The output has the shape of the first input."""
+        to = int(TensorProto.FLOAT)
+        return helper.make_node("Cast", [self.onnx_node.input[0]], [self.onnx_node.output[0]], to=to)
+
+    def infer_node_datatype(self, model: Any) -> None:
+        """Values are scaled integers, carried as float32."""
+        model.set_tensor_datatype(self.onnx_node.output[0], DataType["FLOAT32"])
+
+    def verify_node(self) -> list[str]:
+        """Nothing to report: the op checks itself when it is made."""
+        return []
+
+    def execute_node(self, context: Any, graph: Any) -> None:
+        """Values to codes, the op, codes to values. ValueError when a value is off its grid."""
+        op: Any = op_of(self.kind, {name: self.get_nodeattr(name) for name in attribute_names(self.kind)})
+        arrays = [context[name] for name in self.onnx_node.input]
+        inputs = [codes(array, y) for array, (_, y) in zip(arrays, wants(op), strict=False)]
+        constants = dict(zip(op.constants, arrays[op.arity :], strict=True))
+        context[self.onnx_node.output[0]] = values(op.run(*inputs, **constants), op.y)
+
+
+class LayerNorm(OwnNode):
+    """edgendt.LayerNorm: x, gamma codes, beta codes -> y."""
+
+
+class Attention(OwnNode):
+    """edgendt.Attention: q, k, v -> y."""
