@@ -134,7 +134,7 @@ def _input(name: str, size: int) -> dict[str, Any]:
     return {"class_name": "InputLayer", "name": name, "input_shape": [size]}
 
 
-def model_graph(program: Program, folder: Path, folding: Folding, target: Target = Target()) -> Any:  # noqa: B008
+def model_graph(program: Program, folder: Path, folding: Folding, target: Target = Target()) -> Any:
     """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin."""
     layers.register()
     names = layer_names(program)

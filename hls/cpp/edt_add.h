@@ -14,7 +14,7 @@ void add(h_T h[CONFIG_T::size], x_T x[CONFIG_T::size], y_T y[CONFIG_T::size]) {
     static_assert(format<h_T>::frac == format<y_T>::frac && format<x_T>::frac == format<y_T>::frac,
                   "the residual stream has one format");
     const int sum_bits = larger(sint<h_T>::bits, sint<x_T>::bits) + 1;
-Elements:
+EDT_LABEL(Elements)
     for (unsigned i = 0; i < CONFIG_T::size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll

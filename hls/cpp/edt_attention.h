@@ -46,7 +46,7 @@ void attention(q_T q[CONFIG_T::size], k_T k[CONFIG_T::size], v_T v[CONFIG_T::siz
     const unsigned before = reset[0] != 0 ? 0u : unsigned(held);
     const int count = before < unsigned(window) ? int(before) + 1 : window;
 
-Store:
+EDT_LABEL(Store)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
@@ -56,16 +56,16 @@ Store:
     next = slot + 1 < unsigned(window) ? slot + 1 : 0u;
     held = count;
 
-Heads:
+EDT_LABEL(Heads)
     for (int head = 0; head < heads; head++) {
         ap_int<score_bits> scores[window];
         ap_int<score_bits> best = 0;
-    Scores:
+    EDT_LABEL(Scores)
         for (int j = 0; j < window; j++) {
 #pragma HLS PIPELINE
             if (j < count) {
                 ap_int<score_bits> score = 0;
-            Dot:
+            EDT_LABEL(Dot)
                 for (int i = 0; i < width; i++) {
 #pragma HLS UNROLL factor=CONFIG_T::unroll
                     score += integer(q[head * width + i]) * keys[j][head * width + i];
@@ -77,12 +77,12 @@ Heads:
 
         ap_int<d_bits> total = 0;
         ap_int<a_bits> sums[width];
-    Clear:
+    EDT_LABEL(Clear)
         for (int i = 0; i < width; i++) {
 #pragma HLS UNROLL factor=CONFIG_T::unroll
             sums[i] = 0;
         }
-    Weigh:
+    EDT_LABEL(Weigh)
         for (int j = 0; j < window; j++) {
 #pragma HLS PIPELINE
             if (j < count) {
@@ -94,7 +94,7 @@ Heads:
                     weight = rne_by<8, 23, 17>(entry, 8 + (int(u) >> 8));
                 }
                 total += weight;
-            Accumulate:
+            EDT_LABEL(Accumulate)
                 for (int i = 0; i < width; i++) {
 #pragma HLS UNROLL factor=CONFIG_T::unroll
                     sums[i] += weight * values[j][head * width + i];
@@ -103,7 +103,7 @@ Heads:
         }
 
         int length = 0; // at least 8: the best key's weight is 255
-    Length:
+    EDT_LABEL(Length)
         for (int i = 0; i < d_bits; i++) {
 #pragma HLS UNROLL
             if (total[i]) {
@@ -113,7 +113,7 @@ Heads:
         const ap_int<larger(d_bits, 12)> wide = total;
         const ap_uint<10> index = ap_uint<10>(length >= 10 ? wide >> (length - 10) : wide << (10 - length));
         const ap_int<16> g = recip[int(index) - 512];
-    Divide:
+    EDT_LABEL(Divide)
         for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll

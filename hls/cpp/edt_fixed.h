@@ -5,6 +5,13 @@
 #include "ap_fixed.h"
 #include "ap_int.h"
 
+// A loop's name in the vendor's reports; g++ calls a label that nothing jumps to unused.
+#ifdef __SYNTHESIS__
+#define EDT_LABEL(name) name:
+#else
+#define EDT_LABEL(name)
+#endif
+
 namespace edt {
 
 // Bits needed to write v; 0 for 0.

@@ -34,7 +34,7 @@ void layernorm(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size], typename CONFIG_T::
 
     ap_int<s1_bits> s1 = 0;
     ap_int<s2_bits> s2 = 0;
-Statistics:
+EDT_LABEL(Statistics)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
@@ -47,7 +47,7 @@ Statistics:
     const ap_int<v_bits> eps = CONFIG_T::eps;
     const ap_int<v_bits> variance = ap_int<v_bits>(s2 * d) - ap_int<v_bits>(s1 * s1) + eps;
     int length = 0;
-Length:
+EDT_LABEL(Length)
     for (int i = 0; i < v_bits; i++) {
 #pragma HLS UNROLL
         if (variance[i]) {
@@ -59,7 +59,7 @@ Length:
     const ap_int<17> r = rsqrt[int(index) - 256];
     const int shift = 3 + (length - 2) / 2;
 
-Normalise:
+EDT_LABEL(Normalise)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll

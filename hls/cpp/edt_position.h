@@ -19,7 +19,7 @@ void position(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
     static ap_uint<index_bits(CONFIG_T::bins)> next = 0;
 #pragma HLS RESET variable=next
     const unsigned bin = reset[0] != 0 ? 0u : unsigned(next);
-Elements:
+EDT_LABEL(Elements)
     for (unsigned i = 0; i < CONFIG_T::size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll

@@ -1,0 +1,251 @@
+"""The C++ ops as a shared library: sizes and formats are compiled in, codes and constants come at run time."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops.attention import EXP, RECIP
+from edgendt.ops.layernorm import RSQRT
+from edgendt.tools import run_tool, share
+
+# ap_private, the simulation model of ap_int, masks its own uninitialised storage: g++ warns inside it at -O1.
+QUIET = ("-Wno-unknown-pragmas", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
+FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", *QUIET)
+HEADER = '#include "edt_{}.h"\n'
+PROLOGUE = """#include <cstdint>
+template <class T> T read(int32_t c) { return edt::value<T>(typename edt::format<T>::code_t(c)); }
+template <class T, class C> void fill(T *to, const C *from, int n) {
+    for (int i = 0; i < n; i++) to[i] = read<T>(from[i]);
+}
+template <class T> void give(int32_t *to, const T *from, int n) {
+    for (int i = 0; i < n; i++) to[i] = int(edt::code(from[i]));
+}
+"""
+
+
+def ap(form: Int) -> str:
+    """The ap type of values of a format."""
+    return f"edt::narrowed<{form.bits}, {form.frac}, {str(form.signed).lower()}>::type"
+
+
+def ap_codes(bits: int, signed: bool = True) -> str:
+    """The ap type of plain codes."""
+    return f"ap_{'' if signed else 'u'}int<{bits}>"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the generated C++ of one op needs: values in and out, constants, config members, call."""
+
+    inputs: list[tuple[str, int]]
+    output: tuple[str, int]
+    constants: list[tuple[str, int]]
+    config: str
+    call: str
+
+
+def _numbers(**fields: int) -> str:
+    return " ".join(f"static const long long {name} = {value};" for name, value in fields.items())
+
+
+def finer(op: Linear) -> Codes:
+    """Left shift that brings each output's weights and bias to the largest weight fraction. [outputs]"""
+    w_frac = np.asarray(op.w_frac or [op.w.frac] * op.outputs)
+    return (w_frac.max() - w_frac).astype(np.int64)
+
+
+def linear(op: Linear) -> Shape:
+    """Dense with the types edt_linear.h demands; a 24-bit accumulator, widened where fractions differ."""
+    w_frac, extra = max(op.w_frac or (op.w.frac,)), int(finer(op).max())
+    bits = 24 + extra
+    acc = f"ap_fixed<{bits}, {bits - op.x.frac - w_frac}>"
+    w = f"ap_{'' if op.w.signed else 'u'}fixed<{op.w.bits + extra}, {op.w.bits + extra - w_frac}>"
+    config = f"""
+    static const unsigned n_in = {op.inputs}, n_out = {op.outputs}, io_type = nnet::io_parallel;
+    static const unsigned strategy = nnet::resource, reuse_factor = {op.inputs};
+    static const unsigned n_zeros = 0, n_nonzeros = n_in * n_out, multiplier_limit = n_out;
+    static const bool store_weights_in_bram = false;
+    typedef {acc} accum_t; typedef {acc} bias_t; typedef {w} weight_t; typedef ap_uint<1> index_t;
+    template <class d, class r, class c> using kernel = nnet::DenseResource_rf_leq_nin<d, r, c>;
+    template <class a, class b> using product = nnet::product::mult<a, b>;"""
+    return Shape(
+        [(ap(op.x), op.inputs)],
+        (ap(op.y), op.outputs),
+        [(w, op.inputs * op.outputs), (acc, op.outputs)],
+        config,
+        f"edt::linear<x0_T, y_T, config, {bits}>(x0, y, k0, k1)",
+    )
+
+
+def add(op: Add) -> Shape:
+    """Two residual inputs."""
+    return Shape(
+        [(ap(op.y), op.size)] * 2,
+        (ap(op.y), op.size),
+        [],
+        _numbers(size=op.size, unroll=1),
+        "edt::add<x0_T, x1_T, y_T, config>(x0, x1, y)",
+    )
+
+
+def position(op: Position) -> Shape:
+    """One input and the reset."""
+    table = ap_codes(op.y.bits, op.y.signed)
+    return Shape(
+        [(ap(op.y), op.size)],
+        (ap(op.y), op.size),
+        [(table, op.bins * op.size)],
+        _numbers(size=op.size, bins=op.bins, unroll=1) + f" typedef {table} table_t;",
+        "edt::position<x0_T, ap_uint<1>, y_T, config>(x0, reset, y, k0)",
+    )
+
+
+def layernorm(op: LayerNorm) -> Shape:
+    """One input; gamma, beta and the table."""
+    types = {"gamma": ap_codes(op.gamma.bits), "beta": ap_codes(24), "rsqrt": ap_codes(16, False)}
+    config = _numbers(size=op.size, eps=op.eps_code, gamma_frac=op.gamma.frac, unroll=1)
+    config += " ".join(f"typedef {kind} {name}_t;" for name, kind in types.items())
+    return Shape(
+        [(ap(op.x), op.size)],
+        (ap(op.y), op.size),
+        [(types["gamma"], op.size), (types["beta"], op.size), (types["rsqrt"], 768)],
+        config,
+        "edt::layernorm<x0_T, y_T, config>(x0, y, k0, k1, k2)",
+    )
+
+
+def attention(op: Attention) -> Shape:
+    """Queries, keys, values and the reset; two tables."""
+    table = ap_codes(16, False)
+    config = _numbers(size=op.size, heads=op.heads, window=op.window, c=op.c, shift=op.shift, unroll=1)
+    return Shape(
+        [(ap(form), op.size) for form in (op.q, op.k, op.v)],
+        (ap(op.y), op.size),
+        [(table, 256), (table, 512)],
+        f"{config} typedef {table} exp_t; typedef {table} recip_t;",
+        "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)",
+    )
+
+
+SHAPES: dict[type[Op], Any] = {
+    Linear: linear,
+    Add: add,
+    Position: position,
+    LayerNorm: layernorm,
+    Attention: attention,
+}
+
+
+def source(index: int, op: Op) -> str:
+    """C++ of one op: run<index>(bins, inputs, constants, out), bin 0 with the reset."""
+    shape = SHAPES[type(op)](op)
+    types = [f"typedef {kind} x{i}_T;" for i, (kind, _) in enumerate(shape.inputs)] + [
+        f"typedef {shape.output[0]} y_T;"
+    ]
+    constants = [
+        f"static {kind} k{i}[{n}]; fill(k{i}, constants[{i}], {n});" for i, (kind, n) in enumerate(shape.constants)
+    ]
+    inputs = [f"x{i}_T x{i}[{n}]; fill(x{i}, in[{i}] + bin * {n}, {n});" for i, (_, n) in enumerate(shape.inputs)]
+    base = " : nnet::dense_config" if isinstance(op, Linear) else ""
+    return f"""
+namespace op{index} {{ {" ".join(types)} struct config{base} {{ {shape.config} }}; }}
+extern "C" void run{index}(int32_t bins, const int32_t *const *in, const int32_t *const *constants, int32_t *out) {{
+    using namespace op{index};
+    (void)constants;
+    {" ".join(constants)}
+    for (int bin = 0; bin < bins; bin++) {{
+        ap_uint<1> reset[1]; reset[0] = bin == 0; (void)reset;
+        {" ".join(inputs)}
+        y_T y[{shape.output[1]}];
+        {shape.call};
+        give(out + bin * {shape.output[1]}, y, {shape.output[1]});
+    }}
+}}
+"""
+
+
+def run_time_constants(op: Op, constants: dict[str, Codes]) -> list[Codes]:
+    """Constants in the order of the generated C++, tables included."""
+    tables = {LayerNorm: [RSQRT[256:]], Attention: [EXP, RECIP[512:]]}
+    if isinstance(op, Linear):  # DenseResource reads weights output by output, as hls4ml's transposition leaves them
+        return [constants["weight"] << finer(op)[:, None], constants["bias"] << finer(op)]
+    return [*(constants[name] for name in op.constants), *tables.get(type(op), [])]
+
+
+def narrow_source(index: int, shift: int, y: Int) -> str:
+    """C++ of narrow(a, shift, y) over n numbers of 32 bits."""
+    return f"""
+extern "C" void narrow{index}(int32_t n, const int32_t *a, int32_t *out) {{
+    typedef {ap_codes(y.bits, y.signed)} y_T;
+    for (int i = 0; i < n; i++) out[i] = int(edt::code(edt::narrow<{shift}, y_T>(ap_int<32>(a[i]))));
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Harness:
+    """A compiled set of ops, and of narrowings (shift, format)."""
+
+    ops: tuple[Op, ...]
+    narrows: tuple[tuple[int, Int], ...]
+    library: Path
+
+    @cached_property
+    def _loaded(self) -> Any:
+        return ctypes.CDLL(str(self.library))
+
+    def run(self, op: Op, inputs: Sequence[Codes], constants: dict[str, Codes]) -> Codes:
+        """inputs: each [bins, n] -> codes [bins, size], bins in order from a reset."""
+        held = [np.ascontiguousarray(a, dtype=np.int32) for a in inputs]
+        fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
+        out = np.empty((len(held[0]), op.size), np.int32)
+        pointers = [(ctypes.c_void_p * max(len(a), 1))(*(item.ctypes.data for item in a)) for a in (held, fixed)]
+        run = getattr(self._loaded, f"run{self.ops.index(op)}")
+        run(ctypes.c_int32(len(out)), *pointers, out.ctypes.data_as(ctypes.c_void_p))
+        return out.astype(np.int64)
+
+    def narrow(self, a: Codes, shift: int, y: Int) -> Codes:
+        """a: [n] numbers of 32 bits -> codes [n]."""
+        held, out = np.ascontiguousarray(a, dtype=np.int32), np.empty(len(a), np.int32)
+        run = getattr(self._loaded, f"narrow{self.narrows.index((shift, y))}")
+        run(ctypes.c_int32(len(a)), held.ctypes.data_as(ctypes.c_void_p), out.ctypes.data_as(ctypes.c_void_p))
+        return out.astype(np.int64)
+
+
+def include_flags(headers: Path) -> list[str]:
+    """-I for our headers, warnings on; -isystem for hls4ml's."""
+    import hls4ml
+
+    templates = Path(hls4ml.__file__).parent / "templates" / "vivado"
+    return [f"-I{headers}", "-isystem", str(templates), "-isystem", str(templates / "ap_types")]
+
+
+def compile_ops(
+    ops: Sequence[Op], folder: Path, headers: Path | None = None, narrows: Sequence[tuple[int, Int]] = ()
+) -> Harness:
+    """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
+    room = headers or share("hls") / "cpp"
+    kinds = ("fixed", "linear", "add", "position", "layernorm", "attention")
+    text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
+    text += "".join(source(index, op) for index, op in enumerate(ops))
+    text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
+    content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)
+    name = hashlib.sha256(content.encode()).hexdigest()[:20]
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / f"{name}.so"
+    if not library.exists():
+        code, beside = folder / f"{name}.cpp", folder / f"{name}.part"
+        code.write_text(text)
+        run_tool(("g++", *FLAGS, *include_flags(room), str(code), "-o", str(beside)), folder / f"{name}.log", folder)
+        beside.replace(library)
+    return Harness(tuple(ops), tuple(narrows), library)
