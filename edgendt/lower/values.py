@@ -38,7 +38,8 @@ class Grid:
         low = -(2 ** (self.bits - 1)) + self.narrow if self.signed else 0
         high = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1 - self.narrow
         scaled = np.ldexp(np.asarray(values, dtype=np.float64), self.fracs)
-        return np.ldexp(np.rint(np.clip(scaled, low, high)), -self.fracs)
+        on_grid: NDArray[np.float64] = np.ldexp(np.rint(np.clip(scaled, low, high)), -self.fracs)
+        return on_grid
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ Value = Constant | Counts | CodesOf | Product | Sum | Refused
 def whole(values: NDArray[Any], fracs: Any) -> Codes | None:
     """values * 2**fracs as codes; None when one is not an integer."""
     scaled = np.ldexp(np.asarray(values, dtype=np.float64), fracs)
-    rounded = np.rint(scaled)
+    rounded: NDArray[np.float64] = np.rint(scaled)
     if not np.isfinite(scaled).all() or (np.abs(scaled) > 2.0**62).any() or not np.array_equal(rounded, scaled):
         return None
-    return rounded.astype(np.int64)
+    codes: Codes = rounded.astype(np.int64)
+    return codes

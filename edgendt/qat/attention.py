@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edgendt import ops
 from edgendt.fixed import Codes
 from edgendt.ops.attention import EXP_ZERO, RECIP
-from edgendt.qat.fixed import Fixed, Straight, power, table
+from edgendt.qat.fixed import Fixed, power, straight, table
 
 
 def exponentials_by_gap(op: ops.Attention) -> Codes:
@@ -42,7 +42,7 @@ class Attention(nn.Module):
         attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         soft: Tensor = self.output_quant(attended)
         if not surrogate:
-            soft = Straight.apply(soft, self.exact(q, k, v, allowed))
+            soft = straight(soft, self.exact(q, k, v, allowed))
         return self.merge(soft)
 
     @torch.no_grad()
@@ -68,7 +68,7 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """[..., bins, size] -> [..., heads, bins, d_h]; head h owns columns h * d_h onwards."""
-        return x.unflatten(-1, (self.op.heads, self.op.head_size)).transpose(-2, -3)
+        return x.reshape(*x.shape[:-1], self.op.heads, self.op.head_size).transpose(-2, -3)
 
     def merge(self, x: Tensor) -> Tensor:
         """[..., heads, bins, d_h] -> [..., bins, size]."""

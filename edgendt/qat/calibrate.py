@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
 EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
 SAMPLE = 200_000  # values of a tensor that are looked at
 FRACS = (-12, 24)
+GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
 ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
 
@@ -70,37 +72,39 @@ def check_counts(counts: np.ndarray[Any, Any]) -> Tensor:
     return tensor
 
 
+def float_module(ndt: NDT, node: str) -> nn.Module:
+    """The module of a float NDT that a Program node stands for: layer0.q is layers.0.q."""
+    return ndt.get_submodule(re.sub(r"^layer(\d+)", r"layers.\1", node))
+
+
 @torch.no_grad()
 def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
     """Real values of a float network on counts [trials, bins, channels], by Program node; `residual` is the stream."""
     seen: dict[str, list[Tensor]] = {}
     hooks: list[Any] = []
 
-    def watch(module: nn.Module, inputs: str | None, outputs: str | None) -> None:
+    def watch(node: str, inputs: str | None, outputs: str | None) -> None:
         def look(_module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
             for name, value in ((inputs, args[0]), (outputs, out)):
                 if name is not None:
                     seen.setdefault(name, []).append(value.flatten())
 
-        hooks.append(module.register_forward_hook(look))
+        hooks.append(float_module(ndt, node).register_forward_hook(look))
 
-    for i, layer in enumerate(ndt.layers):
+    for layer in (f"layer{i}." for i in range(ndt.config.layers)):
         for name in ("ln1", "ln2"):
-            watch(getattr(layer, name), "residual", f"layer{i}.{name}")
+            watch(layer + name, "residual", layer + name)
         for name in ("q", "k", "v", "f1"):
-            watch(getattr(layer, name), None, f"layer{i}.{name}")
-        watch(layer.o, f"layer{i}.attention", None)
-    watch(ndt.lnf, "residual", "lnf")
-    watch(ndt.readout, None, "readout")
+            watch(layer + name, None, layer + name)
+        watch(layer + "o", layer + "attention", None)
+    watch("lnf", "residual", "lnf")
+    watch("readout", None, "readout")
     training = ndt.training
     ndt.eval()(counts)
     ndt.train(training)
     for hook in hooks:
         hook.remove()
     return {name: torch.cat(values) for name, values in seen.items()}
-
-
-GUESS = 4  # fraction of an activation nobody has measured
 
 
 def activation_frac(name: str, y: Int, seen: dict[str, Tensor] | None) -> int:
@@ -111,6 +115,7 @@ def activation_frac(name: str, y: Int, seen: dict[str, Tensor] | None) -> int:
     return unclipped_frac(values, y, 2.0) if name == "readout" else best_frac(values, y)
 
 
+@torch.no_grad()
 def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
     """The fraction of every tensor of the network (keys: see build_ops); guesses for activations when seen is None."""
     fracs: dict[str, int] = {}
@@ -119,29 +124,27 @@ def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[s
         fracs[name] = activation_frac(name, Int(size, 0, signed), seen)
         return Int(size, fracs[name], signed)
 
-    def linear(name: str, weight: Tensor, bias: Tensor, x: Int) -> None:
-        fracs[f"{name}.w"] = weight_frac(weight, bias, Int(bits.of(name)), x)
+    def linear(name: str, x: Int) -> None:
+        module = cast(nn.Linear, float_module(ndt, name))
+        fracs[f"{name}.w"] = weight_frac(module.weight, module.bias, Int(bits.of(name)), x)
 
-    def norm(name: str, module: nn.LayerNorm) -> Int:
+    def norm(name: str) -> Int:
+        module = cast(nn.LayerNorm, float_module(ndt, name))
         fracs[f"{name}.gamma"] = gamma_frac(module.weight, module.bias, Int(GAMMA_BITS))
         return act(name)
 
     act("residual", bits.residual)
     embed = ndt.embed.weight * math.sqrt(ndt.config.d_model)
-    linear("embed_linear", embed, torch.zeros(len(embed)), Int(bits.counts, 0, False))
-    for i, block in enumerate(ndt.layers):
-
-        def part(name: str, x: Int, block: nn.Module = block, layer: str = f"layer{i}") -> None:
-            module = cast(nn.Linear, getattr(block, name))
-            linear(f"{layer}.{name}", module.weight, module.bias, x)
-
-        y = norm(f"layer{i}.ln1", cast(nn.LayerNorm, block.ln1))
+    counts = Int(bits.counts, 0, False)
+    fracs["embed_linear.w"] = weight_frac(embed, torch.zeros(len(embed)), Int(bits.embed), counts)
+    for layer in (f"layer{i}." for i in range(ndt.config.layers)):
+        y = norm(layer + "ln1")
         for name in "qkv":
-            part(name, y)
-            act(f"layer{i}.{name}")
-        part("o", act(f"layer{i}.attention"))
-        part("f1", norm(f"layer{i}.ln2", cast(nn.LayerNorm, block.ln2)))
-        part("f2", act(f"layer{i}.f1", signed=False))
-    linear("readout", ndt.readout.weight, ndt.readout.bias, norm("lnf", ndt.lnf))
+            linear(layer + name, y)
+            act(layer + name)
+        linear(layer + "o", act(layer + "attention"))
+        linear(layer + "f1", norm(layer + "ln2"))
+        linear(layer + "f2", act(layer + "f1", signed=False))
+    linear("readout", norm("lnf"))
     act("readout", READOUT_BITS)
     return fracs

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from edgendt import ops
 from edgendt.fixed import Codes, Int
 from edgendt.ops.layernorm import BETA, NORM_FRAC, RSQRT
-from edgendt.qat.fixed import Fixed, Straight, power, table
+from edgendt.qat.fixed import Fixed, power, straight, table
 
 
 class LayerNorm(nn.Module):
@@ -36,8 +36,7 @@ class LayerNorm(nn.Module):
         soft: Tensor = self.output_quant(nn.functional.layer_norm(x, (self.op.size,), gamma, beta, self.eps))
         if surrogate:
             return soft
-        out: Tensor = Straight.apply(soft, self.exact(x, gamma, beta))
-        return out
+        return straight(soft, self.exact(x, gamma, beta))
 
     @torch.no_grad()
     def exact(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:

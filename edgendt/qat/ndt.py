@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from edgendt import ops
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
-from edgendt.models.ndt import NDT, Block, NDTConfig
+from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat import calibrate
 from edgendt.qat.add import Add
 from edgendt.qat.attention import Attention
 from edgendt.qat.fixed import Fixed, to_codes
-from edgendt.qat.formats import LINEARS, Bits, build_ops, check_overrides, node_inputs
+from edgendt.qat.formats import Bits, build_ops, check_overrides, node_inputs
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
 from edgendt.qat.position import Position
@@ -65,15 +65,6 @@ class QuantBlock(nn.Module):
         hidden = self.dropout(run("f1", run("ln2", h, surrogate)))
         return run("res2", h, self.dropout(run("f2", hidden)))
 
-    def copy(self, block: Block) -> None:
-        """Parameters of the float layer."""
-        for part in LINEARS:
-            getattr(self, part).weight.copy_(getattr(block, part).weight)
-            getattr(self, part).bias.copy_(getattr(block, part).bias)
-        for part in ("ln1", "ln2"):
-            getattr(self, part).gamma.copy_(getattr(block, part).weight)
-            getattr(self, part).beta.copy_(getattr(block, part).bias)
-
 
 class QuantNDT(nn.Module):
     """NDT with the Program's integers in its forward pass and straight-through gradients in its backward pass."""
@@ -95,7 +86,6 @@ class QuantNDT(nn.Module):
         self.readout = cast(Linear, sibling(built["readout"]))
 
     @classmethod
-    @torch.no_grad()
     def from_float(cls, ndt: NDT, bits: Bits | None = None, calibration_counts: Any = None) -> QuantNDT:
         """A quantized copy of `ndt`, scales chosen by squared error and frozen.
 
@@ -108,16 +98,24 @@ class QuantNDT(nn.Module):
         if calibration_counts is not None:
             seen = calibrate.activations(ndt, calibrate.check_counts(calibration_counts))
         q = cls(ndt.config, bits, calibrate.choose_fracs(ndt, bits, seen), seen is not None)
-        root = math.sqrt(ndt.config.d_model)
-        q.embed_linear.weight.copy_(ndt.embed.weight * root)
-        q.embed.table.copy_(ndt.pos + ndt.embed.bias * root)
-        for quant, block in zip(q.layers, ndt.layers, strict=True):
-            cast(QuantBlock, quant).copy(cast(Block, block))
-        q.lnf.gamma.copy_(ndt.lnf.weight)
-        q.lnf.beta.copy_(ndt.lnf.bias)
-        q.readout.weight.copy_(ndt.readout.weight)
-        q.readout.bias.copy_(ndt.readout.bias)
+        q.copy(ndt)
         return q.train(ndt.training)
+
+    @torch.no_grad()
+    def copy(self, ndt: NDT) -> None:
+        """Take over the parameters of a float network: √d goes into the embedder, its bias into the position table."""
+        root = math.sqrt(ndt.config.d_model)
+        self.embed_linear.weight.copy_(ndt.embed.weight * root)
+        self.embed.table.copy_(ndt.pos + ndt.embed.bias * root)
+        for name, module, _ in self.nodes():
+            if isinstance(module, Linear) and module.bias is not None:
+                source = cast(nn.Linear, calibrate.float_module(ndt, name))
+                module.weight.copy_(source.weight)
+                module.bias.copy_(source.bias)
+            if isinstance(module, LayerNorm):
+                norm = cast(nn.LayerNorm, calibrate.float_module(ndt, name))
+                module.gamma.copy_(norm.weight)
+                module.beta.copy_(norm.bias)
 
     def forward(self, counts: Tensor, surrogate: bool = False, trace: Trace | None = None) -> Tensor:
         """counts [..., bins, channels] -> log-rates [..., bins, outputs], exactly code * 2**-frac.
