@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +84,15 @@ class Firmware:
         self.reset()
         return np.array([self.step(row) for row in np.asarray(counts)], dtype=np.int64)
 
+    @contextmanager
+    def tracing(self) -> Iterator[None]:
+        """Keep every op's codes of each step taken inside, whoever takes it."""
+        self._abi.edt_trace(1)
+        try:
+            yield
+        finally:
+            self._abi.edt_trace(0)
+
     def traced(self) -> dict[str, Codes]:
         """Every op's codes [size] in the last step taken with tracing on."""
         out = {}
@@ -96,14 +106,11 @@ class Firmware:
         """counts: [bins, channels] of one trial from its first bin -> every op's codes [bins, size]."""
         rows: dict[str, list[Codes]] = {node.name: [] for node in self.program.nodes}
         self.reset()
-        self._abi.edt_trace(1)
-        try:
+        with self.tracing():
             for row in np.asarray(counts):
                 self.step(row)
                 for name, codes in self.traced().items():
                     rows[name].append(codes)
-        finally:
-            self._abi.edt_trace(0)
         return {name: np.array(codes, dtype=np.int64) for name, codes in rows.items()}
 
 

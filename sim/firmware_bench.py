@@ -1,0 +1,122 @@
+"""The firmware behind the engine's stream ports: every op of every bin equals the Program.
+
+case: program, library (paths), bins, seed, idle, stall. The library is the very one the shell calls, so its trace is of
+the bin the shell has just answered.
+"""
+
+import os
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from bench import Sink, Source, case, long_stall, start
+from firmware_shell import shell_image
+
+from edgendt.compare import compare
+from edgendt.engine import protocol
+from edgendt.firmware.library import Firmware
+from edgendt.program import Program
+
+
+class Link:
+    """Requests and their answers, one at a time."""
+
+    def __init__(self, dut, idle=0.0, stall=0.0):
+        self.source, self.sink, self.tag = Source(dut, idle=idle), Sink(dut, stall=stall), 0
+
+    async def ask(self, packet):
+        """The answer to one packet."""
+        await self.source.send(packet)
+        return protocol.answer(bytes(await self.sink.receive()))
+
+    async def load(self, image):
+        """Load an image; every packet must be accepted."""
+        for packet in protocol.load(image):
+            assert (await self.ask(packet)).status == protocol.Status.OK
+
+    async def reset(self):
+        """Start of a trial."""
+        assert (await self.ask(protocol.reset(1))).status == protocol.Status.OK
+
+    async def counts(self, bin, row):
+        """The answer to one bin."""
+        self.tag = (self.tag + 1) % 256
+        return await self.ask(protocol.counts(self.tag, bin, [int(c) for c in row]))
+
+
+def stimulus(program, seed, bins):
+    """counts: [bins, channels], Poisson with some at the limit."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(1.5, (bins, program.channels))
+    counts[rng.random(counts.shape) < 0.03] = program.input.hi
+    return np.minimum(counts, program.input.hi).astype(np.int64)
+
+
+async def begin(dut, idle=0.0, stall=0.0):
+    """(program, firmware with tracing on, link with the network loaded)."""
+    os.environ["EDT_FIRMWARE"] = case()["library"]
+    program = Program.load(case()["program"])
+    firmware = Firmware(program, Path(case()["library"]).parent)
+    await start(dut)
+    link = Link(dut, idle, stall)
+    await link.load(shell_image(program))
+    return program, firmware, link
+
+
+async def trial(link, program, firmware, counts, trace=True):
+    """Send a trial; returns every op's codes [bins, size], and the answered outputs under the output's name."""
+    rows = []
+    await link.reset()
+    with firmware.tracing():
+        for bin, row in enumerate(counts):
+            answer = await link.counts(bin, row)
+            assert (answer.status, answer.bin) == (protocol.Status.OK, bin)
+            seen = firmware.traced() if trace else {}
+            rows.append(seen | {program.output: np.array(answer.outputs)})
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def demand(program, counts, got):
+    """Raise the first Mismatch between a trial's trace and the Program's."""
+    expected = program.trace(counts)
+    tally = compare("hls4ml", {name: expected[name] for name in got}, got)
+    assert tally.codes > 0
+    if tally.first:
+        raise tally.first
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def every_op_equals_the_program(dut, idle, stall):
+    program, firmware, link = await begin(dut, idle, stall)
+    for seed in (1, 2):  # the second trial finds the first one's state and must not use it
+        counts = stimulus(program, seed, case()["bins"])
+        demand(program, counts, await trial(link, program, firmware, counts))
+
+
+@cocotb.test()
+async def a_long_stall_loses_nothing(dut):
+    program, firmware, link = await begin(dut)
+    counts = stimulus(program, 3, 6)
+    await link.reset()
+    outputs = []
+    for bin, row in enumerate(counts):
+        cocotb.start_soon(long_stall(dut, link.sink, 2 * program.outputs + 16))
+        outputs.append((await link.counts(bin, row)).outputs)
+    demand(program, counts, {program.output: np.array(outputs)})
+
+
+@cocotb.test()
+async def wrong_and_surplus_bins_are_refused(dut):
+    program, firmware, link = await begin(dut)
+    rows = program.max_bins
+    counts = stimulus(program, 4, rows)
+    await link.reset()
+    assert (await link.counts(1, counts[0])).status == protocol.Status.WRONG_BIN
+    outputs = [(await link.counts(bin, row)).outputs for bin, row in enumerate(counts)]
+    assert (await link.counts(rows, counts[0])).status == protocol.Status.NO_BINS
+    again = protocol.counts(link.tag, rows - 1, [int(c) for c in counts[-1]])
+    status = (await link.ask(again)).status
+    assert status in (protocol.Status.OK, protocol.Status.WRONG_BIN)
+    demand(program, counts, {program.output: np.array(outputs)})
+    demand(program, counts[:3], await trial(link, program, firmware, counts[:3]))
