@@ -1,0 +1,168 @@
+"""Everything the report says, read from the run's folders into one JSON object; a missing stage names its command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edgendt.artifact import MANIFEST, Run, read_json
+from edgendt.errors import BadInput
+from edgendt.ops import Attention, Linear
+from edgendt.program import Program
+from edgendt.report.neural import Predictions, agreement, choose
+
+SCHEMA = 1
+DEFAULT_BOARD = "ulx3s-85f"
+LINKS = {
+    "torch": ("quantized network in torch, evaluated", "every op"),
+    "qonnx": ("exported QONNX file, in the qonnx executor", "output"),
+    "stream": ("Program, one bin per call with cached keys", "every op"),
+    "hls4ml": ("hls4ml firmware, compiled", "every op"),
+    "engine": ("engine RTL in simulation", "every op"),
+}
+
+
+def gather(run: Run) -> dict[str, Any]:
+    """The report's JSON: schema, run, network, accuracy, chain, boards, neural, provenance.
+
+    Every part is an object with `status` "done", or "not run" and the `command` that would make it.
+    """
+    return {
+        "schema": SCHEMA,
+        "run": run.name,
+        "network": network(run),
+        "accuracy": accuracy(run),
+        "chain": chain(run),
+        "boards": boards(run),
+        "neural": neural(run)[0],
+        "provenance": list(provenance(run)),
+    }
+
+
+def missing(run: Run, stage: str) -> dict[str, Any]:
+    """What stands in the place of a stage that has not run."""
+    try:
+        run.stage(stage)
+    except BadInput as error:
+        words = str(error).split("`")
+        return {"status": "not run", "command": words[1] if len(words) > 1 else f"edgendt {stage}"}
+    raise AssertionError(f"{stage} is not missing")
+
+
+def network(run: Run) -> dict[str, Any]:
+    """Geometry and formats of the Program."""
+    if not run.has("quantize"):
+        return missing(run, "quantize")
+    program = Program.load(run.stage("quantize") / "program.edt")
+    return {"status": "done", **describe(program)}
+
+
+def describe(program: Program) -> dict[str, Any]:
+    """A Program's geometry in numbers; None where an op kind is absent."""
+    attentions = [node.op for node in program.nodes if isinstance(node.op, Attention)]
+    linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
+    weights = sum(op.inputs * op.outputs for op in linears.values())
+    inside = [op for name, op in linears.items() if name not in ("embed_linear", "readout")]
+    first = attentions[0] if attentions else None
+    return {
+        "name": program.name,
+        "channels": program.channels,
+        "outputs": program.outputs,
+        "d_model": first.size if first else None,
+        "heads": first.heads if first else None,
+        "window": first.window if first else None,
+        "layers": len(attentions),
+        "ffn": max((op.outputs for name, op in linears.items() if name.endswith("f1")), default=None),
+        "max_bins": program.max_bins,
+        "ops": len(program.nodes),
+        "weights": weights,
+        "macs": program.macs,
+        "weight_bits": {name: op.w.bits for name, op in linears.items()},
+        "layer_bits": sorted({op.w.bits for op in inside}),
+        "ends_bits": sorted({op.w.bits for name, op in linears.items() if name in ("embed_linear", "readout")}),
+    }
+
+
+def accuracy(run: Run) -> dict[str, Any]:
+    """metrics.json: scores of the four networks on test trials."""
+    if not run.has("quantize"):
+        return missing(run, "quantize")
+    data = read_json(run.stage("quantize") / "metrics.json")
+    metrics = data.get("metrics", data)
+    change = {key: relative(metrics, key) for key in ("co_bps", "rate_r2", "velocity_r2")}
+    return {"status": "done", "metrics": metrics, "change_percent": change}
+
+
+def relative(metrics: dict[str, Any], key: str) -> float | None:
+    """Change of the integer network's score against the float control's, in percent; None when one is undefined."""
+    integer, control = (metrics.get(name, {}).get(key) for name in ("integer", "control"))
+    return round(100 * (integer / control - 1), 3) if integer is not None and control else None
+
+
+def chain(run: Run) -> dict[str, Any]:
+    """sim.json and its totals."""
+    if not run.has("sim"):
+        return missing(run, "sim")
+    links = read_json(run.stage("sim") / "sim.json")["links"]
+    for link in links:
+        link["what"], link["equality"] = LINKS.get(link["name"], ("", ""))
+    passed = [link for link in links if link["status"] == "pass"]
+    return {
+        "status": "done",
+        "links": links,
+        "total": len(links),
+        "passed": len(passed),
+        "codes": sum(link["codes"] for link in links),
+        "mismatches": sum(link["mismatches"] for link in links),
+        "seconds": round(sum(link["seconds"] for link in links), 1),
+    }
+
+
+def boards(run: Run) -> dict[str, Any]:
+    """By board: synth.json and profile.json; the default board when nothing was built or profiled."""
+    found = {
+        path.parent.name.split("-", 1)[1]
+        for verb in ("synth", "profile")
+        for path in run.path.glob(f"{verb}-*/{MANIFEST}")
+    }
+    return {board: _board(run, board) for board in sorted(found or {DEFAULT_BOARD})}
+
+
+def _board(run: Run, board: str) -> dict[str, Any]:
+    parts = {}
+    for verb in ("synth", "profile"):
+        stage = f"{verb}-{board}"
+        if run.has(stage):
+            parts[verb] = {**read_json(run.stage(stage) / f"{verb}.json"), "status": "done"}
+        else:
+            parts[verb] = missing(run, stage)
+    return parts
+
+
+def neural(run: Run) -> tuple[dict[str, Any], Predictions | None]:
+    """What the figures of rates and spikes show, and the arrays themselves."""
+    if not run.has("quantize") or not (run.stage("quantize") / "predictions.npz").is_file():
+        return missing_predictions(run), None
+    folder = run.stage("quantize")
+    predictions = Predictions.load(folder / "predictions.npz", bin_width(run))
+    shown = {"trials": len(predictions.lengths), "shown": choose(predictions)}
+    return {"status": "done", "bin_s": predictions.bin_s, **shown, **agreement(predictions)}, predictions
+
+
+def missing_predictions(run: Run) -> dict[str, Any]:
+    """The quantize stage makes predictions.npz; an older one lacks it."""
+    return {"status": "not run", "command": "edgendt quantize"} if run.has("quantize") else missing(run, "quantize")
+
+
+def bin_width(run: Run) -> float | None:
+    """Seconds per bin of the run's stimulus, None when it does not say."""
+    import numpy as np
+
+    with np.load(run.stage("quantize") / "stimulus.npz", allow_pickle=False) as data:
+        return float(data["bin_s"]) if "bin_s" in data.files else None
+
+
+def provenance(run: Run) -> Iterator[dict[str, Any]]:
+    """The manifests of the stages that ran, in the order they were made."""
+    stages = [path.parent.name for path in run.path.glob(f"*/{MANIFEST}") if path.parent.name != "report"]
+    yield from sorted((read_json(run.stage(stage) / MANIFEST) for stage in stages), key=lambda m: m["made"])

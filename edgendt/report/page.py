@@ -1,0 +1,101 @@
+"""The page: a template, a number filter that says where each number came from, and the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgendt.report import figures
+from edgendt.report import neural as drawn
+from edgendt.report.neural import Predictions
+
+HERE = Path(__file__).parent
+
+
+def render(data: dict[str, Any], predictions: Predictions | None) -> str:
+    """The HTML of one run. data: the report's JSON; every number on the page is looked up in it by JSON pointer."""
+    import jinja2
+    from markupsafe import Markup, escape
+
+    def number(pointer: str, form: str = "", unit: str = "") -> Markup:
+        value = resolve(data, pointer)
+        if value is None:
+            return Markup('<span class="none">–</span>')
+        shown = format(value, form) if form else str(value)
+        shown = shown.replace("-", "−") if isinstance(value, int | float) else shown
+        tail = f" {unit}" if unit else ""
+        return Markup('<data value="{}" data-from="{}">{}</data>{}').format(value, pointer, shown, tail)
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(n=number, key=lambda name: name.replace("~", "~0").replace("/", "~1"))
+    environment.filters["code"] = lambda text: Markup("<code>{}</code>").format(escape(text))
+    return environment.get_template("page.html.j2").render(
+        d=data,
+        style=Markup((HERE / "style.css").read_text()),
+        figures=draw(data, predictions),
+        critical={board: critical_path(parts["synth"]) for board, parts in data["boards"].items()},
+    )
+
+
+def resolve(data: Any, pointer: str) -> Any:
+    """The value a JSON pointer (RFC 6901) names; KeyError or IndexError when there is none."""
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        data = data[int(name)] if isinstance(data, list) else data[name]
+    return data
+
+
+def draw(data: dict[str, Any], predictions: Predictions | None) -> dict[str, Any]:
+    """All figures by name, each an SVG string or None when there is nothing to show."""
+    from markupsafe import Markup
+
+    shown = dict.fromkeys(("accuracy", "rates", "rasters", "velocity"))
+    if data["accuracy"]["status"] == "done":
+        shown["accuracy"] = figures.accuracy(data["accuracy"]["metrics"])
+    if predictions is not None:
+        picked = data["neural"]["shown"]
+        shown["rates"] = drawn.rates(predictions, picked["trials"][0], picked["channels"])
+        shown["rasters"] = drawn.rasters(predictions, picked["trials"])
+        if {"vel", "vel_integer"} <= set(predictions.arrays):
+            shown["velocity"] = drawn.velocity(predictions, picked["trials"])
+    for board, parts in data["boards"].items():
+        shown |= _board_figures(board, parts["profile"])
+    return {name: None if svg is None else Markup(svg) for name, svg in shown.items()}
+
+
+def _board_figures(board: str, profile: dict[str, Any]) -> dict[str, str | None]:
+    shown: dict[str, str | None] = dict.fromkeys(f"{name}/{board}" for name in ("waterfall", "bins", "budget"))
+    if profile["status"] == "done":
+        per_cycle = profile["latency_us"]["p50"] / profile["cycles"]["p50"]
+        shown[f"waterfall/{board}"] = figures.waterfall(profile["by_op"], per_cycle, board)
+        if profile.get("cycles_by_bin"):
+            shown[f"bins/{board}"] = figures.over_bins(profile["cycles_by_bin"], board)
+        shown[f"budget/{board}"] = figures.budget(budget_rows(board, profile), profile.get("bin_us"), board)
+    return shown
+
+
+def budget_rows(board: str, profile: dict[str, Any]) -> list[tuple[str, float, float, str]]:
+    """(label, p50 µs, p99 µs, stage): the engine, then the CPU by number of threads."""
+    stage = f"{profile['cycles_stage']}, {profile['clock_stage']} clock"
+    latency = profile["latency_us"]
+    rows = [(f"engine, {board}", latency["p50"], latency["p99"], stage)]
+    for run in (profile.get("cpu") or {}).get("runs", ()):
+        threads = f"{run['threads']} thread" + ("s" if run["threads"] > 1 else "")
+        rows.append((f"CPU, {threads}", run["p50_us"], run["p99_us"], "measured, float32"))
+    return rows
+
+
+def critical_path(synth: dict[str, Any], most: int = 12) -> list[str]:
+    """The critical path's hops as text, however the flow wrote them: a string, a list of strings, or of objects."""
+    path = synth.get("critical_path") or []
+    if isinstance(path, dict):
+        path = path.get("path", [path])
+    hops = [path] if isinstance(path, str) else list(path)
+    words = [" ".join(str(v) for v in hop.values()) if isinstance(hop, dict) else str(hop) for hop in hops]
+    return words if len(words) <= most else [*words[: most - 1], f"… {len(words) - most + 1} more in synth.json"]

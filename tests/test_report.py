@@ -1,0 +1,218 @@
+"""The report: one page that stands alone, every number in it from the run's JSON, missing stages named."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_runs import BOARD, LINKS, METRICS, SYNTH, add_profile, add_quantize, add_sim, add_synth, whole_run
+
+from edgendt.artifact import Run, read_json
+from edgendt.errors import BadInput
+from edgendt.report import write_report
+from edgendt.report.page import resolve
+
+VOID = {"meta", "br"}
+FREE = {"svg", "code", "th", "h1", "h3", "title", "style"}  # digits there are names, axes or commands
+
+
+class Page(HTMLParser):
+    """Checks that tags balance, and collects attributes, <data> elements and the text outside of FREE elements."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.data: list[tuple[str, str, str]] = []
+        self.prose: list[str] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag == "data":
+            found = dict(attrs)
+            self.data.append((found["data-from"], found["value"], ""))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if "data" in self.open:
+            pointer, value, shown = self.data[-1]
+            self.data[-1] = pointer, value, shown + data
+        elif not FREE & set(self.open):
+            self.prose.append(data)
+
+
+def read(path: Path) -> tuple[Page, dict, str]:
+    html = path.read_text()
+    return Page(html), json.loads((path.parent / "report.json").read_text()), html
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    run = whole_run(tmp_path_factory.mktemp("runs"))
+    add_profile(run)
+    return run, *read(write_report(run))
+
+
+def test_page_refers_to_nothing_outside_itself(report):
+    _, page, _, html = report
+    for tag, name, value in page.attributes:
+        assert name not in {"src", "srcset", "action", "poster"}, (tag, name)
+        if name.endswith("href"):
+            assert value.startswith(("#", "data:image/png;base64,")), (tag, value[:40])
+    assert not {"script", "link", "iframe", "img"} & {tag for tag, _, _ in page.attributes}
+    assert not re.search(r"https?:|@import|url\((?!#)", html)
+
+
+def test_every_reference_inside_the_page_has_one_target(report):
+    _, page, _, html = report
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', html)
+    assert {a or b for a, b in used} <= set(ids)
+
+
+def test_every_number_on_the_page_is_in_the_json(report):
+    _, page, data, _ = report
+    assert len(page.data) > 60
+    for pointer, value, shown in page.data:
+        exact = resolve(data, pointer)
+        assert str(exact) == value, pointer
+        plain = shown.replace(",", "").replace("−", "-")
+        decimals = len(plain.partition(".")[2])
+        assert f"{exact:.{decimals}f}" == plain.removeprefix("+"), pointer
+    names = re.compile(f"R²|p50|p99|hls4ml|{BOARD}")
+    stray = [text for text in page.prose if re.search(r"\d", names.sub("", text))]
+    assert stray == []
+
+
+def test_the_json_holds_what_the_stages_wrote(report):
+    run, _, data, _ = report
+    assert data["accuracy"]["metrics"] == METRICS
+    assert data["accuracy"]["change_percent"]["co_bps"] == pytest.approx(100 * (0.5619 / 0.5634 - 1), abs=1e-3)
+    assert [link["codes"] for link in data["chain"]["links"]] == [link[4] for link in LINKS]
+    assert (data["chain"]["passed"], data["chain"]["mismatches"]) == (3, 2)
+    assert data["boards"][BOARD]["synth"] == SYNTH | {"status": "done"}
+    profile = read_json(run.stage(f"profile-{BOARD}") / "profile.json")
+    assert data["boards"][BOARD]["profile"] == profile | {"status": "done"}
+    assert {stage["stage"] for stage in data["provenance"]} == {"quantize", "sim", f"synth-{BOARD}", f"profile-{BOARD}"}
+
+
+def test_figures_show_the_numbers_of_the_json(report):
+    _, page, data, _ = report
+    text = "".join(page.text)
+    for cycles in data["boards"][BOARD]["profile"]["by_op"].values():
+        assert f"{cycles}" in text
+    for scores in METRICS.values():
+        assert all(f"{score:.3f}" in text for score in scores.values())
+
+
+def test_a_failed_link_shows_its_first_difference(report):
+    _, page, _, _ = report
+    text = "".join(page.text)
+    assert "✗ fail" in text and "layer0.ln1 bin 3 index 7: expected 12, got 13" in text
+    assert "skipped" in text and "pip install 'edgendt[hls]'" in text
+
+
+def test_every_latency_names_its_stage(report):
+    _, page, data, _ = report
+    profile = data["boards"][BOARD]["profile"]
+    text = " ".join("".join(page.text).split())
+    assert f"{profile['cycles_stage']}, {profile['clock_stage']} clock" in text
+    assert "share of the part, post-route" in text
+
+
+def test_writing_twice_gives_the_same_bytes(report):
+    run, _, _, html = report
+    assert write_report(run).read_text() == html
+
+
+def test_missing_stages_name_their_commands(tmp_path):
+    run = Run(tmp_path / "half")
+    add_quantize(run)
+    page, data, _ = read(write_report(run))
+    text = " ".join("".join(page.text).split())
+    for verb in ("sim", "synth", "profile"):
+        assert f"not run. Run edgendt {verb} {run.path}" in text
+    assert data["chain"] == {"status": "not run", "command": f"edgendt sim {run.path}"}
+
+
+def test_an_empty_run_still_makes_a_page(tmp_path):
+    run = Run(tmp_path / "empty")
+    run.path.mkdir()
+    page, _, html = read(write_report(run))
+    assert "Run edgendt quantize" in " ".join("".join(page.text).split())
+    assert "<svg" not in html
+
+
+def test_a_recording_without_truth_or_velocity_is_shown(tmp_path):
+    run = Run(tmp_path / "bare")
+    add_quantize(run, velocity=False, truth=False)
+    page, data, html = read(write_report(run))
+    assert data["neural"]["integer_true_r"] is None
+    assert "true rate" not in "".join(page.text) and 'aria-label="Velocity' not in html
+
+
+def test_padding_is_never_shown_or_scored(tmp_path):
+    plain, padded = Run(tmp_path / "a"), Run(tmp_path / "b")
+    add_quantize(plain)
+    add_quantize(padded)
+    path = padded.path / "quantize" / "predictions.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    for key in ("rates_integer", "rates_float", "spikes"):
+        for trial, length in enumerate(arrays["lengths"]):
+            arrays[key][trial, length:] = 1000
+    np.savez(path, **arrays)
+    one, two = (read(write_report(run))[1]["neural"] for run in (plain, padded))
+    assert one == two
+
+
+def test_predictions_without_a_needed_key_are_refused(tmp_path):
+    run = Run(tmp_path / "old")
+    add_quantize(run)
+    np.savez(run.path / "quantize" / "predictions.npz", spikes=np.zeros((1, 2, 3)))
+    with pytest.raises(BadInput, match=r"lacks rates_integer, rates_float, lengths"):
+        write_report(run)
+
+
+def test_predictions_whose_shapes_disagree_are_refused(tmp_path):
+    run = Run(tmp_path / "odd")
+    add_quantize(run)
+    path = run.path / "quantize" / "predictions.npz"
+    with np.load(path) as file:
+        np.savez(path, **dict(file) | {"rates_float": file["rates_float"][..., :7]})
+    with pytest.raises(BadInput, match=r"rates_float has shape \[6, 50, 7\]"):
+        write_report(run)
+
+
+def test_a_vendor_project_without_a_clock_says_its_stage(tmp_path):
+    run = Run(tmp_path / "vendor")
+    add_quantize(run)
+    add_sim(run)
+    changes = {"flow": "hls4ml", "stage": "project", "fmax_mhz": None, "resources": None, "bitstream": None}
+    add_synth(run, board="pynq-z2", critical_path=None, **changes)
+    page, _, _ = read(write_report(run))
+    assert "No clock: this stage is “project”, hls4ml flow." in "".join(page.text)
+
+
+def test_names_are_escaped(tmp_path):
+    run = Run(tmp_path / "<b>bold")
+    run.path.mkdir()
+    page, _, html = read(write_report(run))
+    assert "<b>" not in html and "<b>bold" in page.text
