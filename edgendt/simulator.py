@@ -1,0 +1,154 @@
+"""Build and run one cocotb simulation under Verilator; builds are kept, named by a hash of everything that goes in."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgendt.tools import cache_folder, environment, share, tool_path
+
+CFLAGS = "-O1"  # compiling dominates short benches
+
+
+def rtl(*stems: str) -> list[Path]:
+    """Sources hls/rtl/<stem>.sv in the order given."""
+    return [share("hls") / "rtl" / f"{stem}.sv" for stem in stems]
+
+
+def build(
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, object] | None = None,
+    defines: Mapping[str, object] | None = None,
+    args: Sequence[str] = (),
+    waves: bool = False,
+) -> Path:
+    """Build folder of `top` for cocotb and Verilator; built once per content of sources and options.
+
+    parameters: integers; others are passed as written (`"32'hFF"`). Raises RuntimeError with the compiler's last words.
+    """
+    parameters, defines = dict(parameters or {}), dict(defines or {})
+    what = [
+        top,
+        [(p.name, p.read_text()) for p in sources],
+        parameters,
+        defines,
+        list(args),
+        waves,
+        CFLAGS,
+        sys.version,
+    ]
+    folder = cache_folder("sim", f"{top}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}")
+    with locked(folder.with_suffix(".lock")), _simulator_environment():
+        if (folder / "built").exists():
+            return folder
+        from cocotb_tools.runner import get_runner
+
+        log = folder / "build.log"
+        try:
+            get_runner("verilator").build(
+                sources=list(sources),
+                hdl_toplevel=top,
+                parameters=parameters,
+                defines=defines,
+                build_dir=folder,
+                build_args=["-Wall", "-Wno-fatal", "-CFLAGS", CFLAGS, *args],
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                always=True,
+                log_file=log,
+            )
+        except (SystemExit, subprocess.CalledProcessError):
+            raise RuntimeError(f"building {top} failed:\n{_tail(log)}") from None
+        (folder / "built").touch()
+    return folder
+
+
+def simulate(
+    module: str,
+    top: str,
+    folder: Path,
+    case: Mapping[str, Any] | None = None,
+    tests: str | None = None,
+    seed: int = 1,
+    waves: bool = False,
+) -> Path:
+    """Run sim/<module>.py on a build; returns the folder it ran in. AssertionError, with the log's end, on any failure.
+
+    case: JSON-able values that the bench reads by `case()`; tests: names of the cocotb tests to run, comma-separated.
+    """
+    from cocotb_tools.runner import get_runner
+
+    where = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+    results, log = where / "results.xml", where / "sim.log"
+    with _simulator_environment():
+        try:
+            get_runner("verilator").test(
+                test_module=module,
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                testcase=tests,
+                seed=seed,
+                build_dir=folder,
+                test_dir=where,
+                results_xml=str(results),
+                extra_env={"EDT_CASE": json.dumps(dict(case or {}))},
+                log_file=log,
+                waves=waves,
+            )
+        except SystemExit:
+            raise AssertionError(f"{module} on {top} failed:\n{_tail(log)}") from None
+    text = results.read_text() if results.exists() else ""
+    assert "<testcase" in text, f"{module} on {top} ran no test:\n{_tail(log)}"
+    assert "<failure" not in text and "<error" not in text, f"{module} on {top} failed:\n{_tail(log)}"
+    return where
+
+
+def lint(top: str, sources: Sequence[Path], parameters: Mapping[str, object] | None = None) -> str:
+    """What `verilator --lint-only -Wall` says of `top`: empty when clean."""
+    words = [f"-G{name}={value}" for name, value in (parameters or {}).items()]
+    command = [str(tool_path("verilator")), "--lint-only", "-Wall", "--quiet", "--top-module", top, *words]
+    command += map(str, sources)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def _tail(log: Path, lines: int = 40) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time builds a folder."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _simulator_environment() -> Iterator[None]:
+    """The simulator's binary first on PATH and benches importable while a runner is at work."""
+    before, path = dict(os.environ), list(sys.path)
+    os.environ.pop("VERILATOR_ROOT", None)
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # the runner would choose its own results file
+    os.environ["PATH"] = environment()["PATH"]
+    os.environ["OBJCACHE"] = f"sh {share('sim') / 'objcache.sh'}"
+    os.environ["EDT_OBJECTS"] = str(cache_folder("objects"))
+    sys.path.insert(0, str(share("sim")))
+    logging.getLogger("Verilator").setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        sys.path[:] = path
