@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgendt.fixed import Codes
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops import Attention, LayerNorm, Linear, Op, Position
 from edgendt.ops.layernorm import NORM_FRAC
 from edgendt.program import wants
 from edgendt.qat.add import Add as TorchAdd

@@ -10,6 +10,7 @@ from edgendt.ops import Attention, LayerNorm
 
 DOMAIN = "edgendt"
 VERSION = 1
+FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
 OWN: dict[str, type[LayerNorm] | type[Attention]] = {"LayerNorm": LayerNorm, "Attention": Attention}
 FORMATS = {"LayerNorm": ("x", "gamma", "y"), "Attention": ("q", "k", "v", "y")}
 
@@ -44,6 +45,8 @@ def op_of(kind: str, values: Mapping[str, int]) -> LayerNorm | Attention:
     for field in fields(OWN[kind]):
         if field.name in FORMATS[kind]:
             bits, frac, signed = (values[f"{field.name}_{key}"] for key in ("bits", "frac", "signed"))
+            if abs(frac) > FURTHEST_FRAC:
+                raise ValueError(f"{field.name}_frac must be -{FURTHEST_FRAC}..{FURTHEST_FRAC}, got {frac}")
             kept[field.name] = Int(bits, frac, bool(signed))
         else:
             kept[field.name] = values[field.name]  # type: ignore[assignment]

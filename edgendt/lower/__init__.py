@@ -55,7 +55,7 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
             inputs = tuple(values[name] for name in node.input if name)
             call = Call(node.output[0], inputs, read.attributes(node), lowering)
             values[node.output[0]] = apply(node.domain, node.op_type, call)
-        except ValueError as error:
+        except (ValueError, TypeError, IndexError) as error:
             refusals.append(UnsupportedOp(node.op_type, label, str(error)))
             values |= {name: Refused() for name in node.output}
     return refusals

@@ -23,9 +23,12 @@ def trace_qonnx(path: Path | str, program: Program, counts: Any) -> dict[str, Co
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.custom_op.registry import add_domain_alias
+    from qonnx.transformation.infer_shapes import InferShapes
 
     add_domain_alias(DOMAIN, "edgendt.lower.nodes")
     model = ModelWrapper(str(path))
+    if not model.check_all_tensor_shapes_specified():  # files of other exporters
+        model = model.transform(InferShapes())
     name = model.graph.input[0].name
     shape = model.get_tensor_shape(name)
     trial = np.asarray(counts)

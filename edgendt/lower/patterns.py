@@ -59,7 +59,12 @@ def grid_of(call: Call) -> Grid:
     """The format of a Quant node: power-of-two scale, no zero point, ties to even."""
     call.arity(4)
     scale, zero, bits = call.inputs[1:]
-    if not isinstance(scale, Constant) or not np.isfinite(scale.values).all() or (scale.values <= 0).any():
+    if (
+        not isinstance(scale, Constant)
+        or not scale.values.size
+        or not np.isfinite(scale.values).all()
+        or (scale.values <= 0).any()
+    ):
         raise ValueError("its scale must be constant and positive")
     mantissa, exponent = np.frexp(scale.values.astype(np.float64))
     if (mantissa != 0.5).any():

@@ -181,8 +181,10 @@ class QuantNDT(nn.Module):
         """The network that `save` wrote. BadInput when the file is something else."""
         try:
             state = torch.load(path, weights_only=True)
-        except Exception as error:
-            raise BadInput(f"{path} is not a saved quantized network: {str(error).splitlines()[0]}") from error
+        except FileNotFoundError as error:
+            raise BadInput(f"{path} does not exist") from error
+        except Exception as error:  # whatever unpickling strange bytes raises
+            raise BadInput(f"{path} is not a saved quantized network, or is damaged") from error
         if not isinstance(state, dict):
             raise BadInput(f"{path} is not a saved quantized network: it holds a {type(state).__name__}")
         return cls.from_state(state)

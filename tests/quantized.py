@@ -1,0 +1,53 @@
+"""Small quantized NDTs for tests: random float networks, calibrated, a few steps of training."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from edgendt.fixed import Codes
+from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.qat.formats import Bits
+from edgendt.qat.ndt import QuantNDT
+
+GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
+    "default": (NDTConfig(30, 30, max_bins=40), Bits()),
+    "overrides": (
+        NDTConfig(12, 5, d_model=24, layers=3, heads=3, ffn=40, window=5, max_bins=30),
+        Bits(overrides={"layer1.f1": 8, "layer0.q": 2, "embed_linear": 5, "readout": 6}),
+    ),
+    "3 bits": (NDTConfig(7, 9, d_model=20, layers=2, heads=1, ffn=33, window=64, max_bins=90), Bits(3, 3, 3)),
+    "8 bits": (
+        NDTConfig(20, 11, d_model=96, layers=1, heads=2, ffn=300, window=16, max_bins=50),
+        Bits(8, 8, 8, residual=16),
+    ),
+    "tiny": (NDTConfig(5, 4, d_model=8, layers=1, heads=8, ffn=3, window=1, max_bins=9), Bits(2, 4, 2, 6, 8, 3)),
+}
+
+
+def spikes(config: NDTConfig, trials: int, seed: int = 0) -> Codes:
+    """counts: [trials, bins, channels], a few of them far beyond any count format."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(1.5, (trials, config.max_bins, config.channels))
+    counts[rng.random(counts.shape) < 0.002] = 300
+    return counts
+
+
+@cache
+def trained(name: str, steps: int = 12) -> QuantNDT:
+    """One of GEOMETRIES after a few steps of QAT, half of them on surrogates, dropout on; eval mode."""
+    config, bits = GEOMETRIES[name]
+    torch.manual_seed(len(name))
+    counts = spikes(config, 12)
+    q = QuantNDT.from_float(NDT(config), bits, np.minimum(counts, 9)).train()
+    optimizer = torch.optim.AdamW(q.parameters(), 3e-3)
+    x = torch.tensor(counts, dtype=torch.float32)
+    for step in range(steps):
+        rates = q(x, surrogate=step < steps // 2)[..., : config.channels]
+        loss = (rates.exp() - x[..., : rates.shape[-1]].clamp(max=9) * rates).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return q.eval()

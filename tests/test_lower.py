@@ -1,0 +1,369 @@
+"""Other people's QONNX: what the Program holds is lowered exactly, everything else is refused with its reason."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.export.graph import QUANT_DOMAIN
+from edgendt.fixed import Int
+from edgendt.lower import lower
+from edgendt.lower.execute import run_qonnx
+from edgendt.program import Program
+
+BINS, CHANNELS = 6, 4
+
+
+class Net:
+    """A small QONNX graph, built node by node; each method gives the tensor it writes."""
+
+    def __init__(self, shape: tuple[int, ...] = (BINS, CHANNELS)) -> None:
+        self.shape = shape
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.rng = np.random.default_rng(0)
+
+    def constant(self, values: Any) -> str:
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.asarray(values, dtype=np.float32), name))
+        return name
+
+    def node(self, kind: str, *inputs: str, domain: str = "", name: str | None = None, **fields: Any) -> str:
+        name = name or f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **fields))
+        return name
+
+    def quant(self, x: str, y: Int, scale: Any = None, zero: float = 0.0, **fields: Any) -> str:
+        tail = [self.constant(y.scale if scale is None else scale), self.constant(zero), self.constant(float(y.bits))]
+        fields = {"signed": int(y.signed), "narrow": 0, "rounding_mode": "ROUND"} | fields
+        return self.node("Quant", x, *tail, domain=QUANT_DOMAIN, **fields)
+
+    def counts(self) -> str:
+        return self.quant("counts", Int(4, 0, False))
+
+    def weights(self, rows: int, columns: int, scale: Any = None) -> str:
+        return self.quant(self.constant(self.rng.normal(size=(rows, columns))), Int(4, 2), scale, narrow=1)
+
+    def save(self, output: str, path: Path) -> Path:
+        graph = helper.make_graph(
+            self.nodes,
+            "net",
+            [helper.make_tensor_value_info("counts", TensorProto.FLOAT, self.shape)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            self.initializers,
+        )
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid(QUANT_DOMAIN, 1), helper.make_opsetid("edgendt", 1)]
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+        return path
+
+
+def equals_the_executor(path: Path) -> Program:
+    """The lowered Program, after it gave the executor's codes on random counts."""
+    program = lower(path)
+    counts = np.random.default_rng(1).integers(0, 16, (BINS, program.channels))
+    np.testing.assert_array_equal(run_qonnx(path, program, counts), program.run(counts))
+    return program
+
+
+def matmul(net: Net) -> str:
+    return net.node("MatMul", net.counts(), net.weights(CHANNELS, 3))
+
+
+def bias_first(net: Net) -> str:
+    return net.node("Add", net.constant([0.25, -1.0, 2.5]), matmul(net))
+
+
+def bias_last(net: Net) -> str:
+    return net.node("Add", matmul(net), net.constant([[0.25, -1.0, 2.5]]))
+
+
+def one_bias(net: Net) -> str:
+    return net.node("Add", matmul(net), net.constant(0.75))
+
+
+def gemm(net: Net) -> str:
+    return net.node("Gemm", net.counts(), net.weights(3, CHANNELS), net.constant([0.25, -1.0, 2.5]), transB=1)
+
+
+def gemm_without_bias(net: Net) -> str:
+    return net.node("Gemm", net.counts(), net.weights(CHANNELS, 3))
+
+
+def transposed_weights(net: Net) -> str:
+    scales = [[0.5], [0.25], [0.125]]  # one per output, and an output is a row here
+    weight = net.quant(net.constant(net.rng.normal(size=(3, CHANNELS))), Int(4), scales, narrow=1)
+    return net.node("MatMul", net.counts(), net.node("Transpose", weight, perm=[1, 0]))
+
+
+def relu(net: Net) -> str:
+    return net.node("Relu", matmul(net))
+
+
+def identities(net: Net) -> str:
+    return net.node("Identity", net.node("Add", matmul(net), net.node("Constant", value_floats=[0.25, -1.0, 2.5])))
+
+
+LINEARS = (matmul, bias_first, bias_last, one_bias, gemm, gemm_without_bias, transposed_weights, identities)
+
+
+@pytest.mark.parametrize(
+    "build,signed",
+    [*((build, signed) for build in LINEARS for signed in (True, False)), (relu, False)],
+    ids=lambda value: value.__name__ if callable(value) else ("signed" if value else "unsigned"),
+)
+def test_every_way_to_write_a_linear_is_lowered(build: Callable[[Net], str], signed: bool, tmp_path: Path) -> None:
+    net = Net()
+    program = equals_the_executor(net.save(net.quant(build(net), Int(6, 1, signed)), tmp_path / "net.onnx"))
+    assert len(program.nodes) == 1 and program.output_format == Int(6, 1, signed)
+
+
+def test_a_residual_network_with_a_batch_dimension_is_lowered(tmp_path: Path) -> None:
+    net, r = Net((1, BINS, CHANNELS)), Int(12, 3)
+    h = net.quant(matmul(net), r)
+    rows = net.quant(net.constant(net.rng.normal(size=(1, BINS, 3))), r)
+    h = net.quant(net.node("Add", rows, h), r)
+    y = net.quant(net.node("MatMul", h, net.weights(3, 3)), r)
+    unread = net.quant(net.node("MatMul", h, net.weights(3, 2)), r)
+    program = equals_the_executor(net.save(net.quant(net.node("Add", h, y), r), tmp_path / "net.onnx"))
+    assert [node.op.kind for node in program.nodes] == ["linear", "position", "linear", "add"]
+    assert unread not in {node.name for node in program.nodes} and program.max_bins == BINS
+
+
+def refused(net: Net, output: str, tmp_path: Path) -> str:
+    with pytest.raises(UnsupportedOp) as caught:
+        lower(net.save(output, tmp_path / "net.onnx"))
+    return str(caught.value)
+
+
+Y = Int(8, 2)
+ATTENTION = {"size": 4, "heads": 2, "window": 3} | {
+    f"{name}_{key}": value for name in "qkvy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))
+}
+REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
+    "an operator": (
+        lambda n: n.quant(n.node("Softmax", matmul(n)), Y),
+        r"Softmax at softmax.* the Program holds Quant",
+    ),
+    "a foreign domain": (lambda n: n.quant(n.node("LayerNorm", matmul(n), domain="x"), Y), "LayerNorm at layernorm"),
+    "raw weights": (lambda n: n.quant(n.node("MatMul", n.counts(), n.constant(np.eye(4))), Y), "go through a Quant"),
+    "raw counts": (lambda n: n.quant(n.node("MatMul", "counts", n.weights(4, 3)), Y), "unsigned Quant node first"),
+    "signed counts": (lambda n: n.quant("counts", Int(8)), "counts must be quantized unsigned with scale 1"),
+    "scaled counts": (lambda n: n.quant("counts", Int(8, 1, False)), "unsigned with scale 1"),
+    "a scale of 0.3": (lambda n: n.quant(matmul(n), Y, 0.3), "must be a power of two, got 0.3"),
+    "a negative scale": (lambda n: n.quant(matmul(n), Y, -0.5), "constant and positive"),
+    "a zero point": (lambda n: n.quant(matmul(n), Y, zero=1.0), "zero point must be 0"),
+    "floor": (lambda n: n.quant(matmul(n), Y, rounding_mode="FLOOR"), r"must be ROUND \(ties to even\), got FLOOR"),
+    "a narrow activation": (lambda n: n.quant(matmul(n), Y, narrow=1), "full range"),
+    "several scales": (lambda n: n.quant(matmul(n), Y, [0.5, 0.25, 0.5]), "one number, it has several"),
+    "fractional bits": (
+        lambda n: n.quant(matmul(n), Int(8), 0.5) and fractional(n),
+        "must be an integer 1..32, got 7.5",
+    ),
+    "relu then signed": (lambda n: n.quant(relu(n), Y), "followed by an unsigned Quant"),
+    "relu of codes": (lambda n: n.quant(n.node("Relu", n.quant(matmul(n), Y)), Y), "only between a matrix product"),
+    "a bias off the grid": (lambda n: n.quant(n.node("Add", matmul(n), n.constant(0.3)), Y), "bias must be a multiple"),
+    "a bias of another size": (lambda n: n.quant(n.node("Add", matmul(n), n.constant([1.0, 2.0])), Y), "bias must be"),
+    "two biases": (lambda n: n.quant(n.node("Add", bias_last(n), n.constant(1.0)), Y), "must wait for the Quant"),
+    "codes times codes": (lambda n: (lambda h: n.quant(n.node("MatMul", h, h), Y))(n.counts()), "edgendt.Attention"),
+    "sizes that differ": (lambda n: n.quant(n.node("MatMul", n.counts(), n.weights(5, 3)), Y), r"\[4, outputs\]"),
+    "one scale per input": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), n.weights(4, 3, [[1], [2], [1], [4]])), Y),
+        "one scale, or one per output",
+    ),
+    "formats that differ": (
+        lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), n.quant(matmul(n), Int(8, 3))), Y),
+        "must have one format",
+    ),
+    "a sum before its Quant": (lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), matmul(n)), Y), "both inputs"),
+    "two formats in a row": (lambda n: n.quant(n.quant(matmul(n), Y), Int(8, 3)), "already has a format"),
+    "a table off the grid": (
+        lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), n.constant(np.full((BINS, 3), 0.1))), Y),
+        "must hold codes",
+    ),
+    "alpha": (lambda n: n.quant(n.node("Gemm", n.counts(), n.weights(4, 3), alpha=2.0), Y), "alpha and beta must be 1"),
+    "a transposed activation": (lambda n: n.quant(n.node("Transpose", n.counts()), Y), "only constants"),
+    "no Quant at the end": (matmul, "must end in a Quant node"),
+    "nothing but the input": (lambda n: n.counts(), "must end in a Quant node behind at least one op"),
+    "attention without formats": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", size=4, heads=2, window=3))(n.counts()),
+        "attribute q_bits is missing",
+    ),
+    "attention with an absurd fraction": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", **ATTENTION | {"q_frac": 9999}))(
+            n.counts()
+        ),
+        "q_frac must be -64..64, got 9999",
+    ),
+    "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),
+    "a scale that does not fit": (lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and matmul(n), "broadcast"),
+    "too many inputs": (lambda n: n.quant(n.node("Relu", matmul(n), n.constant(1.0)), Y), "must have 1 inputs, got 2"),
+    "an accumulator of 25 bits": (
+        lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
+        "accumulator must stay within 24 bits",
+    ),
+}
+
+
+def fractional(net: Net) -> str:
+    """The last Quant node, its bit width 7.5."""
+    net.initializers[-1].CopyFrom(numpy_helper.from_array(np.float32(7.5), net.initializers[-1].name))
+    return net.nodes[-1].output[0]
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_the_program_cannot_hold_is_refused_with_node_and_reason(case: str, tmp_path: Path) -> None:
+    build, said = REFUSALS[case]
+    net = Net()
+    message = refused(net, build(net), tmp_path)
+    assert re.search(said, message), message
+
+
+def test_all_refusals_come_at_once_and_only_their_causes(tmp_path: Path) -> None:
+    net = Net()
+    tanh = net.quant(net.node("Tanh", net.counts(), name="squash"), Y)
+    half = net.quant(net.node("Gelu", tanh, name="reads_squash"), Y)
+    other = net.quant(matmul(net), Y, 0.3)
+    message = refused(net, net.quant(net.node("Add", half, other), Y), tmp_path)
+    assert message.startswith("Tanh at squash is not supported") and "got 0.3" in message
+    assert "reads_squash" not in message
+
+
+def corrupt(path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
+    net = Net()
+    model = onnx.load(net.save(net.quant(matmul(net), Y), path))
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def drop_initializer(model: onnx.ModelProto) -> None:
+    del model.graph.initializer[3]
+
+
+def cut_data(model: onnx.ModelProto) -> None:
+    model.graph.initializer[3].raw_data = b"\0\0\0"
+
+
+def external(model: onnx.ModelProto) -> None:
+    model.graph.initializer[3].data_location = TensorProto.EXTERNAL
+
+
+def reverse(model: onnx.ModelProto) -> None:
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def no_nodes(model: onnx.ModelProto) -> None:
+    del model.graph.node[:]
+
+
+def two_outputs(model: onnx.ModelProto) -> None:
+    model.graph.output.append(helper.make_tensor_value_info("matmul2", TensorProto.FLOAT, None))
+
+
+def lost_output(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = "elsewhere"
+
+
+def two_inputs(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, (1,)))
+
+
+def open_channels(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].ClearField("dim_value")
+
+
+def twice(model: onnx.ModelProto) -> None:
+    model.graph.node.append(model.graph.node[0])
+
+
+@pytest.mark.parametrize(
+    "change,said",
+    [
+        (drop_initializer, "is malformed: .* which nothing before it writes"),
+        (reverse, "which nothing before it writes"),
+        (cut_data, "do not fill its shape"),
+        (external, "in another file: save the model as one file"),
+        (no_nodes, "no nodes"),
+        (two_outputs, "one output, it has 2"),
+        (lost_output, "nothing writes its output 'elsewhere'"),
+        (two_inputs, "one input"),
+        (open_channels, "with channels given"),
+        (twice, "is written twice"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_malformed_file_is_one_clear_sentence(
+    change: Callable[[onnx.ModelProto], None], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=said) as caught:
+        lower(corrupt(tmp_path / "net.onnx", change))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not onnx at all", b"\x08\x07\x12\x04ab"], ids=["empty", "text", "cut"])
+def test_a_file_that_is_no_onnx_is_one_clear_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(content)
+    with pytest.raises(BadInput, match="is not an ONNX file"):
+        lower(tmp_path / "x.onnx")
+
+
+def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read: No such file"):
+        lower(tmp_path / "absent.onnx")
+
+
+def test_every_prefix_of_a_file_is_refused_cleanly(tmp_path: Path) -> None:
+    net = Net()
+    data = net.save(net.quant(bias_last(net), Y), tmp_path / "net.onnx").read_bytes()
+    for length in range(0, len(data), 37):
+        (tmp_path / "cut.onnx").write_bytes(data[:length])
+        with pytest.raises((BadInput, UnsupportedOp)):
+            lower(tmp_path / "cut.onnx")
+
+
+def test_what_brevitas_itself_exports_is_lowered_exactly(tmp_path: Path) -> None:
+    import torch
+
+    with warnings.catch_warnings():  # of an optional package that Brevitas looks for
+        warnings.simplefilter("ignore")
+        from brevitas.export import export_qonnx
+        from brevitas.nn import QuantIdentity, QuantLinear, QuantReLU
+        from brevitas.quant import (
+            Int8ActPerTensorFixedPoint,
+            Int8WeightPerTensorFixedPoint,
+            Int16Bias,
+            Uint8ActPerTensorFixedPoint,
+        )
+
+    def frozen(limit: float) -> dict[str, Any]:
+        return {"scaling_impl_type": "const", "scaling_init": limit, "return_quant_tensor": True}
+
+    weights = {"weight_quant": Int8WeightPerTensorFixedPoint, "bias_quant": Int16Bias, "return_quant_tensor": True}
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        QuantIdentity(act_quant=Uint8ActPerTensorFixedPoint, **frozen(256.0)),
+        QuantLinear(CHANNELS, 9, bias=True, weight_bit_width=4, **weights),
+        QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, **frozen(8.0)),
+        QuantLinear(9, 3, bias=True, **weights),
+        QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, **(frozen(4.0) | {"return_quant_tensor": False})),
+    ).eval()
+    counts = np.random.default_rng(2).integers(0, 9, (BINS, CHANNELS))
+    x = torch.tensor(counts, dtype=torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        export_qonnx(network, args=x, export_path=str(tmp_path / "mlp.onnx"), dynamo=False)
+    program = equals_the_executor(tmp_path / "mlp.onnx")
+    with torch.no_grad():
+        want = network(x).double().numpy() * 2.0**program.output_format.frac
+    np.testing.assert_array_equal(program.run(counts), want)

@@ -1,0 +1,168 @@
+"""The quantized network: link 1 of the chain, its calibration, its file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from quantized import GEOMETRIES, spikes, trained
+
+from edgendt.errors import BadInput
+from edgendt.export import export_qonnx
+from edgendt.fixed import Int
+from edgendt.lower import lower
+from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.ops import Linear
+from edgendt.program import Node, Program
+from edgendt.qat import calibrate
+from edgendt.qat.check import check_torch
+from edgendt.qat.formats import Bits
+from edgendt.qat.ndt import QuantNDT
+
+
+def program_of(q: QuantNDT) -> Program:
+    """The Program without the detour through a file."""
+    nodes = tuple(Node(name, module.op, inputs, module.constants()) for name, module, inputs in q.nodes())
+    return Program("q", q.config.channels, q.input, nodes)
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_torch_equals_the_program_at_every_op(name: str) -> None:
+    q = trained(name)
+    program = program_of(q)
+    for counts in spikes(q.config, 4, seed=7):
+        expected, got = program.trace(program.clip(counts)[0]), q.trace(counts)
+        assert list(expected) == list(got)
+        for node in expected:
+            np.testing.assert_array_equal(got[node], expected[node], err_msg=node)
+
+
+def test_training_mode_without_dropout_computes_the_same_integers() -> None:
+    q = trained("default")
+    x = torch.tensor(spikes(q.config, 3, seed=8), dtype=torch.float32)
+    with torch.no_grad():
+        exact = q(x)
+    assert torch.equal(q(x), exact) and q(x).requires_grad
+    assert torch.equal(exact * 2.0**q.readout.op.y.frac, (exact * 2.0**q.readout.op.y.frac).round())
+
+
+def test_surrogates_differ_from_the_integers_by_little() -> None:
+    q = trained("8 bits")
+    x = torch.tensor(spikes(q.config, 3, seed=8), dtype=torch.float32).clamp(max=9)
+    with torch.no_grad():
+        exact, soft = q(x), q(x, surrogate=True)
+    assert 0 < (exact - soft).abs().mean() < 0.05 * exact.std()
+
+
+@pytest.mark.parametrize("surrogate", [True, False])
+def test_every_parameter_learns(surrogate: bool) -> None:
+    config = NDTConfig(6, 5, d_model=16, layers=2, heads=2, ffn=24, window=4, max_bins=12)
+    torch.manual_seed(1)
+    q = QuantNDT.from_float(NDT(config), Bits(), np.minimum(spikes(config, 8), 9)).train()
+    x = torch.tensor(spikes(config, 8, seed=2), dtype=torch.float32)
+    (q(x, surrogate=surrogate) * torch.linspace(-1, 1, 5)).sum().backward()
+    for name, parameter in q.named_parameters():
+        # A key's bias shifts every score of a query alike, so it has no gradient but float noise.
+        assert parameter.grad is not None and (parameter.grad.abs().sum() > 0 or name.endswith("k.bias")), name
+
+
+def test_a_saved_network_is_the_same_network(tmp_path: Path) -> None:
+    q = trained("overrides")
+    q.save(tmp_path / "qat.pt")
+    counts = spikes(q.config, 2, seed=9)
+    again = QuantNDT.load(tmp_path / "qat.pt")
+    assert (again.bits, again.fracs, again.calibrated) == (q.bits, q.fracs, True)
+    got = check_torch(program_of(q), tmp_path / "qat.pt", list(counts))
+    for name, codes in got.items():
+        np.testing.assert_array_equal(codes, np.concatenate([q.trace(trial)[name] for trial in counts]))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network", b"PK\x03\x04 half a zip"])
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "qat.pt"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="is not a saved quantized network"):
+        QuantNDT.load(path)
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    torch.save(trained("tiny").state() | {"schema": 99}, tmp_path / "qat.pt")
+    with pytest.raises(BadInput, match="schema 1, got 99"):
+        QuantNDT.load(tmp_path / "qat.pt")
+
+
+def test_exporting_before_calibration_is_refused(tmp_path: Path) -> None:
+    q = QuantNDT.from_float(NDT(GEOMETRIES["tiny"][0]))
+    with pytest.raises(BadInput, match="never calibrated"):
+        export_qonnx(q, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("shape", [(0, 9, 5), (9, 5)])
+def test_calibration_without_trials_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(BadInput, match=r"must be \[trials, bins, channels\] and not empty"):
+        QuantNDT.from_float(NDT(GEOMETRIES["tiny"][0]), Bits(), np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "bits,said",
+    [
+        ({"weight": 9}, "bits of weight must be 2..8, got 9"),
+        ({"residual": 17}, "bits of residual must be 8..16, got 17"),
+        ({"overrides": {"layer0.q": 1}}, "bits of layer0.q must be 2..8, got 1"),
+    ],
+)
+def test_bits_out_of_range_are_refused(bits: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Bits(**bits)  # type: ignore[arg-type]
+
+
+def test_an_override_that_names_no_linear_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must name a Linear .*got 'layer7.q'"):
+        QuantNDT.from_float(NDT(GEOMETRIES["tiny"][0]), Bits(overrides={"layer7.q": 4}))
+
+
+def test_the_chosen_fraction_has_the_smallest_squared_error_of_all() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(5000)
+    for bits in (3, 4, 8):
+        y = Int(bits)
+        errors = {frac: calibrate.squared_error(x, y, frac, True) for frac in range(-4, 16)}
+        assert calibrate.best_frac(x, y, narrow=True) == min(errors, key=errors.__getitem__)
+
+
+def test_a_tensor_of_zeros_has_a_fraction() -> None:
+    assert calibrate.best_frac(torch.zeros(10), Int(8)) == 7
+
+
+def test_scales_keep_every_accumulator_within_its_24_bits(tmp_path: Path) -> None:
+    """Wide 8-bit layers with large biases would overflow at the scales of smallest error."""
+    config = NDTConfig(256, 8, d_model=16, layers=1, heads=1, ffn=1024, window=4, max_bins=6)
+    torch.manual_seed(0)
+    ndt = NDT(config)
+    with torch.no_grad():
+        block = ndt.layers[0]
+        block.f2.weight.uniform_(-0.001, 0.001)  # type: ignore[union-attr]
+        block.f2.bias.fill_(50.0)  # type: ignore[union-attr]
+        block.q.bias.fill_(-900.0)  # type: ignore[union-attr]
+        ndt.lnf.bias.fill_(30.0)
+    q = QuantNDT.from_float(ndt, Bits(8, 8, 8), np.full((2, 6, 256), 3))
+    linears = {name: module for name, module, _ in q.nodes() if isinstance(module.op, Linear)}
+    assert all(m.op.accumulator_limit(**m.constants()) < 2**23 for m in linears.values())
+    coarser = calibrate.best_frac(block.f2.weight, Int(8), narrow=True)  # type: ignore[union-attr,arg-type]
+    assert linears["layer0.f2"].op.w.frac < coarser
+    export_qonnx(q, tmp_path / "model.onnx")
+    counts = np.full((6, 256), 3)
+    np.testing.assert_array_equal(lower(tmp_path / "model.onnx").run(counts), q.trace(counts)["readout"])
+
+
+def test_calibration_leaves_the_float_network_as_it_was() -> None:
+    config = replace(GEOMETRIES["tiny"][0], dropout=0.3)
+    ndt = NDT(config).train()
+    before = {name: value.clone() for name, value in ndt.state_dict().items()}
+    QuantNDT.from_float(ndt, Bits(), np.minimum(spikes(config, 3), 9))
+    assert ndt.training and not any(module._forward_hooks for module in ndt.modules())
+    assert all(torch.equal(before[name], value) for name, value in ndt.state_dict().items())
