@@ -133,7 +133,7 @@ def test_every_latency_names_its_stage(report):
     _, page, data, _ = report
     profile = data["boards"][BOARD]["profile"]
     text = " ".join("".join(page.text).split())
-    assert f"{profile['cycles_stage']}, {profile['clock_stage']} clock" in text
+    assert f"{profile['cycles_stage']} at the {profile['clock_stage']} clock" in text
     assert "share of the part, post-route" in text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgendt.profile import clock_words
 from edgendt.report import figures
 from edgendt.report import neural as drawn
 from edgendt.report.neural import Predictions
@@ -33,7 +34,7 @@ def render(data: dict[str, Any], predictions: Predictions | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(n=number, key=lambda name: name.replace("~", "~0").replace("/", "~1"))
+    environment.globals.update(clock=clock_words, n=number, key=lambda name: name.replace("~", "~0").replace("/", "~1"))
     environment.filters["code"] = lambda text: Markup("<code>{}</code>").format(escape(text))
     return environment.get_template("page.html.j2").render(
         d=data,
@@ -82,7 +83,7 @@ def _board_figures(board: str, profile: dict[str, Any]) -> dict[str, str | None]
 
 def budget_rows(board: str, profile: dict[str, Any]) -> list[tuple[str, float, float, str]]:
     """(label, p50 µs, p99 µs, stage): the engine, then the CPU by number of threads."""
-    stage = f"{profile['cycles_stage']}, {profile['clock_stage']} clock"
+    stage = f"{profile['cycles_stage']} {clock_words(profile['clock_stage'])}"
     latency = profile["latency_us"]
     rows = [(f"engine, {board}", latency["p50"], latency["p99"], stage)]
     for run in (profile.get("cpu") or {}).get("runs", ()):

@@ -1,0 +1,160 @@
+"""Latency of every bin of a run's stimulus: cycles by op, bound, efficiency, microseconds, and the CPU beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgendt.fixed import Codes
+from edgendt.program import Program
+
+ANALYTIC, SIMULATED = "analytic", "simulated cycles"
+POST_ROUTE, ASSUMED = "post-route", "assumed"
+QUANTILES = ("p50", "p99", "max")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """MHz, and the stage the figure comes from."""
+
+    mhz: float
+    stage: str
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Cycles by index of the bin in its trial, and what the lower bound says of each.
+
+    by_bin, bounds: [bins of the longest trial]; by_op: of bin `at`, its values sum to by_bin[at].
+    """
+
+    by_bin: tuple[int, ...]
+    bounds: tuple[int, ...]
+    stage: str
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """p50, p99 and max; a quantile is always one of the values, never between two."""
+    p50, p99 = np.percentile(values, [50, 99], method="higher")
+    return {"p50": p50.item(), "p99": p99.item(), "max": np.max(values).item()}
+
+
+def over_trials(by_bin: Sequence[int], lengths: Sequence[int]) -> list[int]:
+    """Cycles of every bin of every trial, from cycles by index in the trial."""
+    return [cycles for length in lengths for cycles in by_bin[:length]]
+
+
+def latency(cycles: Cycles, lengths: Sequence[int], clock: Clock, bin_s: float | None) -> dict[str, Any]:
+    """The figures that follow from cycles and clock: quantiles over all bins, bound, efficiency, share of a bin.
+
+    `bound_cycles` is the bound of the median bin, `efficiency` that bound over the median.
+    """
+    quantiles = summary(over_trials(cycles.by_bin, lengths))
+    median = cycles.by_bin.index(int(quantiles["p50"]))
+    micros = {name: quantiles[name] / clock.mhz for name in QUANTILES}
+    bin_us = None if bin_s is None else bin_s * 1e6
+    share = None if bin_us is None else {name: round(100 * micros[name] / bin_us, 4) for name in QUANTILES}
+    return {
+        "cycles": quantiles,
+        "bound_cycles": cycles.bounds[median],
+        "efficiency": round(cycles.bounds[median] / quantiles["p50"], 4),
+        "latency_us": {name: round(micros[name], 3) for name in QUANTILES},
+        "cycles_stage": cycles.stage,
+        "clock_stage": clock.stage,
+        "clock_mhz": clock.mhz,
+        "bin_us": bin_us,
+        "bin_share": share,
+        "bins": int(sum(lengths)),
+        "trials": len(lengths),
+        "median_bin": median,
+        "cycles_by_bin": list(cycles.by_bin),
+    }
+
+
+def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
+    """`cpu_us`, the best median over the thread counts, and how it came about; null where onnxruntime is absent."""
+    try:
+        import onnx
+        import onnxruntime
+
+        from edgendt.cpu import cores, describe, measure
+    except ModuleNotFoundError as error:
+        reason = f"{error.name} is not installed: pip install 'edgendt[report]'"
+        return {"cpu_us": None, "cpu": None, "cpu_reason": reason}
+    runs = measure(program, trials)
+    details = {
+        "model": describe(),
+        "cores": cores(),
+        "runtime": f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}",
+        "arithmetic": "float32, keys and values cached, one bin per call",
+        "stage": "measured",
+        "runs": [asdict(run) for run in runs],
+    }
+    return {"cpu_us": min(run.p50_us for run in runs), "cpu": details, "cpu_reason": None}
+
+
+def clock_of(synth: Mapping[str, Any] | None, assumed_mhz: float) -> Clock:
+    """The routed design's clock where the board was synthesised, the board's own otherwise."""
+    if synth and synth.get("fmax_mhz") is not None:
+        return Clock(float(synth["fmax_mhz"]), str(synth["stage"]))
+    return Clock(float(assumed_mhz), ASSUMED)
+
+
+def render(result: Mapping[str, Any]) -> Any:
+    """The figures of `profile` as tables for a terminal."""
+    from rich.console import Group
+
+    return Group(_quantiles(result), "", _ops(result), "", *_sentences(result))
+
+
+def _quantiles(result: Mapping[str, Any]) -> Any:
+    """Cycles, µs, share of the bin and the CPU: p50, p99, max and the stage of each."""
+    table = _table(f"{result['run']}: one bin on {result['board']}", "", *QUANTILES, "stage")
+    mhz = f"{result['clock_mhz']:.1f} MHz"
+    rows: list[tuple[str, Mapping[str, float] | None, str, str]] = [
+        ("cycles", result["cycles"], ",", result["cycles_stage"]),
+        (f"µs at {mhz}", result["latency_us"], ".2f", clock_words(result["clock_stage"])),
+        ("% of the bin", result["bin_share"], ".3f", ""),
+    ]
+    for run in (result["cpu"] or {}).get("runs", ()):
+        threads = f"CPU µs, {run['threads']} thread" + ("s" if run["threads"] > 1 else "")
+        rows.append((threads, {name: run[f"{name}_us"] for name in QUANTILES}, ".1f", "measured, float32"))
+    for label, values, form, stage in rows:
+        if values is not None:
+            table.add_row(label, *(format(values[name], form) for name in QUANTILES), stage)
+    table.columns[-1].justify = "left"
+    return table
+
+
+def _ops(result: Mapping[str, Any]) -> Any:
+    """Cycles of the median bin by op, in order of execution."""
+    table = _table(f"the median bin by op ({result['by_op_stage']})", "op", "cycles", "%")
+    total = sum(result["by_op"].values())
+    for name, cycles in result["by_op"].items():
+        table.add_row(name, f"{cycles:,}", f"{100 * cycles / total:.1f}")
+    return table
+
+
+def _sentences(result: Mapping[str, Any]) -> list[str]:
+    """Bound and efficiency; the CPU's name or why it was not measured."""
+    bound = f"lower bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f} (bound over median)"
+    cpu = result["cpu"]
+    beside = f"CPU: {cpu['model']}, {cpu['runtime']}" if cpu else f"CPU not measured: {result['cpu_reason']}"
+    return [bound, beside]
+
+
+def clock_words(stage: str) -> str:
+    """How a clock's stage reads: an assumed clock is always called one."""
+    return "at an assumed clock" if stage == ASSUMED else f"at the {stage} clock"
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    return table
