@@ -96,7 +96,7 @@ async def every_op_equals_the_program(dut, idle, stall):
 
 @cocotb.test()
 async def a_long_stall_loses_nothing(dut):
-    program, firmware, link = await begin(dut)
+    program, _, link = await begin(dut)
     counts = stimulus(program, 3, 6)
     await link.reset()
     outputs = []

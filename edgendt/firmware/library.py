@@ -23,6 +23,12 @@ LIBRARY = "edgendt.so"
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-w", "-fno-gnu-unique")
 
 
+def flags(folder: Path) -> tuple[str, ...]:
+    """g++ flags for the library of a project folder: its weights are read from there."""
+    weights = f'-DWEIGHTS_DIR="{folder / "firmware" / "weights"}"'
+    return (*FLAGS, "-I.", "-Ifirmware/ap_types", "-Ifirmware", "-Ifirmware/nnet_utils", weights)
+
+
 def build(program: Program, folder: Path | str, folding: Folding | None = None) -> Firmware:
     """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer."""
     from edgendt.firmware.graph import Target
@@ -41,18 +47,17 @@ class Firmware:
 
     program: Program
     folder: Path
+    name: str = LIBRARY
 
     @property
     def library(self) -> Path:
-        return self.folder / LIBRARY
+        return self.folder / self.name
 
     def compile(self) -> Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
         if not self.library.exists():
             beside = self.library.with_suffix(".part")
-            weights = f'-DWEIGHTS_DIR="{self.folder / "firmware" / "weights"}"'
-            include = ("-isystem", "firmware/ap_types", "-isystem", "firmware", "-isystem", "firmware/nnet_utils")
-            command = ("g++", *FLAGS, *include, "-I.", weights, "edt_abi.cpp", "-o", str(beside))
+            command = ("g++", *flags(self.folder), "edt_abi.cpp", "-o", str(beside))
             run_tool(command, self.folder / "compile.log", cwd=self.folder)
             beside.replace(self.library)
         return self

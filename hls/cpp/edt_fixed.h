@@ -107,9 +107,9 @@ ap_int<larger(W, MAX_SHIFT) + larger(-MIN_SHIFT, 0) + 2> rne_by(const ap_int<W> 
     if (shift <= 0) {
         sum <<= -shift;
     } else {
-        const ap_int<wide> half = (ap_int<wide>(1) << (shift - 1)) - 1;
+        const ap_int<wide> below = (ap_int<wide>(1) << (shift - 1)) - 1;
         const ap_uint<1> odd = ap_uint<1>(sum >> shift);
-        sum += half;
+        sum += below; // half a step, less the last bit: a tie goes up only when the code is odd
         sum += odd;
         sum >>= shift;
     }

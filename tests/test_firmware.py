@@ -1,0 +1,174 @@
+"""The hls4ml firmware equals the Program at every op, bin by bin, and refuses what the Program refuses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from needs import needs
+from networks import golden_ndt, random_counts, random_ndt
+
+from edgendt.compare import compare
+from edgendt.errors import BadInput, Mismatch
+from edgendt.firmware import Firmware, build
+from edgendt.firmware.folding import plan
+from edgendt.firmware.library import cached, flags
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Attention, LayerNorm, Linear
+from edgendt.ops.layernorm import eps_code
+from edgendt.program import INPUT, Node, Program
+from edgendt.tools import cache_folder, run_tool, share
+
+NETWORKS = {
+    "odd sizes": lambda: random_ndt(7, 13, 15, 1, 3, 7, 4, 5, 50, weight=3, residual=16, counts=8, per_channel=True),
+    "one key, one layer more": lambda: random_ndt(8, 30, 24, 3, 4, 40, 1, 6, 20, weight=8, embed=4, readout=2),
+    "default geometry": lambda: random_ndt(9, 30, 64, 2, 2, 128, 32, 30, 60, counts=8),
+}
+
+
+def firmware(program: Program) -> Firmware:
+    """Compiled, or used again when nothing it is made of has changed."""
+    needs("g++")
+    return cached(program, cache_folder("firmware"))
+
+
+def demand(program: Program, counts: Codes, got: dict[str, Codes]) -> None:
+    """Raise the first Mismatch; every op of the Program must have been traced."""
+    tally = compare("hls4ml", program.trace(counts), got)
+    assert tally.ops == len(program.nodes)
+    if tally.first:
+        raise tally.first
+
+
+def test_golden_network_is_equal_at_every_op() -> None:
+    program, counts, expected = golden_ndt()
+    got = firmware(program).trace(counts)
+    assert set(expected) == set(program.trace_points)
+    assert compare("hls4ml", expected, got).first is None
+    demand(program, counts, got)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_random_network_is_equal_at_every_op(name: str) -> None:
+    program = NETWORKS[name]()
+    library = firmware(program)
+    for seed in (1, 2):  # the second trial starts from the first one's state
+        counts = random_counts(program, seed, program.max_bins or 1)
+        demand(program, counts, library.trace(counts))
+
+
+def one_op(op: LayerNorm | Attention) -> Program:
+    """A Program of one op that reads the counts, without a position row that would end it."""
+    constants = {}
+    if isinstance(op, LayerNorm):
+        constants = {"gamma": np.arange(op.size) - 3, "beta": np.arange(op.size) * 1000}
+    return Program("one", op.size, Int(8, 0, False), (Node("the op", op, (INPUT,) * op.arity, constants),))
+
+
+def test_program_of_one_op_without_positions_never_ends() -> None:
+    counts, form = Int(8, 0, False), Int(8, -1)
+    program = one_op(Attention(6, 2, 4, counts, counts, counts, form))
+    codes = random_counts(program, 1, 200)
+    demand(program, codes, firmware(program).trace(codes))
+
+
+def test_layernorm_alone_reads_counts() -> None:
+    counts = Int(8, 0, False)
+    program = one_op(LayerNorm(9, counts, Int(8, 5), Int(8, 5), eps_code(9, counts)))
+    codes = random_counts(program, 1, 20)
+    demand(program, codes, firmware(program).trace(codes))
+
+
+def test_steps_are_the_stream_and_reset_starts_again() -> None:
+    program, counts, _ = golden_ndt()
+    library, stream = firmware(program), program.stream()
+    library.reset()
+    for row in counts[:11]:
+        np.testing.assert_array_equal(library.step(row), stream.step(row))
+    library.reset()
+    np.testing.assert_array_equal(library.step(counts[5]), program.run(counts[5:6])[0])
+
+
+def test_bin_past_the_last_position_row_is_refused_until_reset() -> None:
+    program, counts, _ = golden_ndt()
+    library = firmware(program)
+    expected = program.run(counts)
+    np.testing.assert_array_equal(library.run(counts), expected)
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"bin 33 has no position row \(33 rows\): reset first"):
+            library.step(counts[0])
+    np.testing.assert_array_equal(library.run(counts), expected)
+
+
+@pytest.mark.parametrize("counts", [[[16] * 12], [[-1] * 12], [[0.5] * 12], [[1] * 11]])
+def test_counts_outside_the_input_format_are_refused(counts: list[list[float]]) -> None:
+    with pytest.raises(BadInput):
+        firmware(golden_ndt()[0]).run(counts)
+
+
+def test_folding_changes_no_code() -> None:
+    program, counts, _ = golden_ndt()
+    folding = plan(program, multipliers=40)
+    assert folding.multipliers <= 40 < plan(program).multipliers
+    library = build(program, cache_folder("firmware") / "folded", folding).compile()
+    demand(program, counts, library.trace(counts))
+
+
+def test_constants_that_synthesis_sees_are_the_program(tmp_path: Path) -> None:
+    """Under __SYNTHESIS__ the weights come from the headers, not from text files: what a vendor tool reads."""
+    needs("g++")
+    program = random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12)
+    folder = build(program, tmp_path).folder
+    headers = "".join(f'#include "{name}"\n' for name in ("ap_int.h", "ap_fixed.h", "hls_stream.h"))
+    # The open ap types refuse __SYNTHESIS__, so they are read before it is defined.
+    (folder / "synthesis.cpp").write_text(f'{headers}#define __SYNTHESIS__\n#include "edt_abi.cpp"\n')
+    run_tool(
+        ("g++", *flags(folder), "-O0", "synthesis.cpp", "-o", "synthesis.so"), folder / "synthesis.log", cwd=folder
+    )
+    shutil.rmtree(folder / "firmware" / "weights")
+    vendor, counts = Firmware(program, folder, "synthesis.so"), random_counts(program, 1, 12)
+    np.testing.assert_array_equal(vendor.run(counts), program.run(counts))
+
+
+def test_equal_programs_are_equal_projects(tmp_path: Path) -> None:
+    program = NETWORKS["odd sizes"]()
+    first, second = (build(program, tmp_path / name).folder for name in ("a", "b"))
+    for path in sorted(p for p in first.rglob("*") if p.is_file() and p.name != "hls4ml.log"):
+        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path
+
+
+def test_a_wrong_weight_is_named_by_op_bin_and_index(tmp_path: Path) -> None:
+    needs("g++")
+    program, counts, _ = golden_ndt()
+    folder, op = build(program, tmp_path).folder, program.node("readout").op
+    source = (folder / "firmware" / "edgendt.cpp").read_text()
+    found = re.search(r"readout_weight_t, \d+>\((w\d+),", source)
+    assert found
+    weights = folder / "firmware" / "weights" / f"{found[1]}.txt"
+    values = [float(value) for value in weights.read_text().split(", ")]
+    values[3 * op.inputs] -= op.w.scale * np.sign(values[3 * op.inputs])  # one step, in output 3
+    weights.write_text(", ".join(map(str, values)))
+    tally = compare("hls4ml", program.trace(counts), Firmware(program, folder).trace(counts))
+    assert isinstance(tally.first, Mismatch)
+    assert (tally.first.op, tally.first.bin, tally.first.index) == ("readout", 0, 3)
+    assert tally.mismatches <= len(counts)
+
+
+def test_headers_hold_no_floating_point_and_no_allocation() -> None:
+    for header in sorted((share("hls") / "cpp").glob("edt_*.h")):
+        code = re.sub(r"//.*", "", header.read_text())
+        words = set(re.findall(r"\b\w+\b", code))
+        assert not words & {"float", "double", "half", "new", "delete", "malloc", "free", "std", "vector"}, header
+        assert not re.search(r"\d\.\d|\d[eE]-?\d", code), header
+
+
+def test_linear_alone_is_a_network() -> None:
+    x, y = Int(5, 0, False), Int(8, 2)
+    op = Linear(3, 2, x, Int(4, 3), y)
+    weight = {"weight": np.array([[7, -8, 1], [3, 2, -5]]), "bias": np.array([4, -4])}
+    program = Program("linear", 3, x, (Node("readout", op, (INPUT,), weight),))
+    counts = random_counts(program, 3, 100)
+    demand(program, counts, firmware(program).trace(counts))
