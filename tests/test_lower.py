@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +150,20 @@ Y = Int(8, 2)
 ATTENTION = {"size": 4, "heads": 2, "window": 3} | {
     f"{name}_{key}": value for name in "qkvy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))
 }
+
+
+def test_lowering_and_running_need_no_torch(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(net.quant(bias_last(net), Y), tmp_path / "net.onnx")
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['brevitas'] = None\n"
+        "from edgendt.lower import lower; from edgendt.lower.execute import run_qonnx\n"
+        f"p = lower(sys.argv[1]); x = [[1] * {CHANNELS}]\n"
+        "assert (run_qonnx(sys.argv[1], p, x) == p.run(x)).all()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
 REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     "an operator": (
         lambda n: n.quant(n.node("Softmax", matmul(n)), Y),

@@ -18,7 +18,6 @@ from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.ops import Linear
 from edgendt.program import Node, Program
 from edgendt.qat import calibrate
-from edgendt.qat.check import check_torch
 from edgendt.qat.formats import Bits
 from edgendt.qat.ndt import QuantNDT
 
@@ -38,6 +37,17 @@ def test_torch_equals_the_program_at_every_op(name: str) -> None:
         assert list(expected) == list(got)
         for node in expected:
             np.testing.assert_array_equal(got[node], expected[node], err_msg=node)
+
+
+def test_the_size_of_the_published_network_is_exact_too() -> None:
+    config = NDTConfig(137, 182, d_model=182, layers=4, heads=2, ffn=128, window=140, max_bins=140)
+    torch.manual_seed(0)
+    counts = spikes(config, 2, seed=3)
+    q = QuantNDT.from_float(NDT(config), Bits(8, 8, 8), counts[:1]).eval()
+    program = program_of(q)
+    expected, got = program.trace(program.clip(counts[1])[0]), q.trace(counts[1])
+    for node in expected:
+        np.testing.assert_array_equal(got[node], expected[node], err_msg=node)
 
 
 def test_training_mode_without_dropout_computes_the_same_integers() -> None:
@@ -75,9 +85,11 @@ def test_a_saved_network_is_the_same_network(tmp_path: Path) -> None:
     counts = spikes(q.config, 2, seed=9)
     again = QuantNDT.load(tmp_path / "qat.pt")
     assert (again.bits, again.fracs, again.calibrated) == (q.bits, q.fracs, True)
-    got = check_torch(program_of(q), tmp_path / "qat.pt", list(counts))
-    for name, codes in got.items():
-        np.testing.assert_array_equal(codes, np.concatenate([q.trace(trial)[name] for trial in counts]))
+    for trial in counts:
+        expected, got = q.trace(trial), again.trace(trial)
+        assert list(expected) == list(got)
+        for name in expected:
+            np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a network", b"PK\x03\x04 half a zip"])

@@ -1,0 +1,227 @@
+"""The training loop that float training, its control and QAT share: masked Poisson loss, resumable bit for bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgendt.data import Dataset, Split
+from edgendt.errors import EdgendtError
+from edgendt.metrics import Array
+
+if TYPE_CHECKING:
+    from edgendt.models.ndt import NDTConfig
+
+Progress = Callable[[str, int, int], None]  # (phase, steps done, steps of the phase)
+CHECKPOINT_EVERY = 100
+SCORE_BATCH = 64
+
+
+class Writer(Protocol):
+    """What TensorBoard's SummaryWriter offers and the loop needs."""
+
+    def add_scalar(self, tag: str, value: float, step: int) -> object: ...
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Shares of inputs set to zero in training; the network must predict what it does not see."""
+
+    bins: float = 0.1
+    channels: float = 0.1
+    entries: float = 0.1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One phase of training. warmup, surrogate: shares of the steps."""
+
+    name: str
+    steps: int
+    batch: int
+    lr: float
+    weight_decay: float
+    warmup: float
+    masking: Masking
+    seed: int
+    surrogate: float | None = None  # QAT: the share of steps in float surrogates; None for a float network
+    val_every: int | None = None  # keep the weights that are best on validation, looked at so often; None: the last
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A data set as the loop uses it: counts [trials, bins, channels], mask [trials, bins], held-in channels."""
+
+    counts: Tensor
+    mask: Tensor
+    held_in: Tensor
+    held_out: Tensor
+
+    @classmethod
+    def of(cls, data: Dataset, split: Split) -> Tensors:
+        return cls(
+            torch.tensor(data.spikes, dtype=torch.float32),
+            torch.tensor(data.mask),
+            torch.tensor(split.held_in),
+            torch.tensor(split.held_out),
+        )
+
+
+def new_ndt(config: NDTConfig, mean: Array, seed: int) -> nn.Module:
+    """A float NDT before training. mean [outputs]: expected counts per bin, where the log-rates start.
+
+    The head starts at 0.3 and the embedder at 0.2 of the usual size: counts times √d would else drown the positions.
+    """
+    from edgendt.models.ndt import NDT
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = NDT(config)
+    with torch.no_grad():
+        net.readout.bias.copy_(torch.tensor(mean).clamp(min=1e-3).log())
+        net.readout.weight.mul_(0.3)
+        net.embed.weight.mul_(0.2)
+    return net
+
+
+def schedule(step: int, plan: Plan) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero."""
+    warm = max(1.0, plan.warmup * plan.steps)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1.0, plan.steps - warm)))
+
+
+def hidden(shape: torch.Size, masking: Masking) -> Tensor:
+    """[trials, bins, inputs] bool: which inputs to hide; whole bins, whole channels, single entries."""
+    trials, bins, inputs = shape
+    hide = torch.rand(trials, bins, 1) < masking.bins
+    hide = hide | (torch.rand(trials, 1, inputs) < masking.channels)
+    return hide | (torch.rand(trials, bins, inputs) < masking.entries)
+
+
+def masked_loss(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking) -> Tensor:
+    """Poisson loss per entry over hidden inputs and held-out channels, never over padding."""
+    counts = data.counts[trials]
+    inputs = counts[:, :, data.held_in]
+    hide = hidden(inputs.shape, masking)
+    scored = torch.ones_like(counts)
+    scored[:, :, data.held_in] = hide.float()
+    scored = scored * data.mask[trials][..., None]
+    log_rates = net(inputs * ~hide)
+    return ((log_rates.exp() - counts * log_rates) * scored).sum() / scored.sum().clamp(min=1.0)
+
+
+@torch.no_grad()
+def validation_loss(net: nn.Module, data: Tensors, trials: Tensor, plan: Plan) -> float:
+    """Poisson loss of the held-out channels on whole inputs; without such channels, the loss under fixed masks."""
+    net.eval()
+    losses, weights = [], []
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.seed)
+        for part in trials.split(SCORE_BATCH):
+            if len(data.held_out):
+                counts, mask = data.counts[part], data.mask[part]
+                log_rates = net(counts[:, :, data.held_in])[mask][:, data.held_out]
+                loss = (log_rates.exp() - counts[mask][:, data.held_out] * log_rates).mean()
+            else:
+                loss = masked_loss(net, data, part, plan.masking)
+            losses.append(float(loss))
+            weights.append(int(data.mask[part].sum()))
+    net.train()
+    return float(np.average(losses, weights=weights))
+
+
+@torch.no_grad()
+def rates(net: nn.Module, data: Tensors, trials: Any) -> Array:
+    """Predicted rates [trials, bins, outputs] in eval mode, expected counts per bin (padding included)."""
+    net.eval()
+    parts = [net(data.counts[part][:, :, data.held_in]) for part in torch.as_tensor(trials).split(SCORE_BATCH)]
+    return np.asarray(torch.cat(parts).double().exp().numpy())
+
+
+class Phase:
+    """One phase under way: network, optimizer, step, best weights so far; saved and restored as one checkpoint.
+
+    Every step seeds torch from (plan.seed, step), so a resumed phase repeats an uninterrupted one bit for bit.
+    """
+
+    def __init__(self, plan: Plan, net: nn.Module, data: Tensors, split: Split, checkpoint: Path | None) -> None:
+        self.plan, self.net, self.data, self.checkpoint = plan, net, data, checkpoint
+        self.train, self.val = torch.tensor(split.train), torch.tensor(split.val)
+        self.optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
+        self.step, self.best_loss = 0, math.inf
+        self.best: dict[str, Tensor] = {}
+        if checkpoint is not None and checkpoint.exists():
+            self._restore(torch.load(checkpoint, weights_only=True))
+
+    def run(self, progress: Progress, writer: Writer | None = None) -> nn.Module:
+        """Train to the end; the network, in eval mode. Raises EdgendtError when the loss is no longer finite."""
+        plan = self.plan
+        progress(plan.name, self.step, plan.steps)
+        with torch.random.fork_rng():
+            while self.step < plan.steps:
+                loss = self._one_step()
+                self.step += 1
+                self._watch(loss, writer)
+                progress(plan.name, self.step, plan.steps)
+                if self.checkpoint is not None and (self.step % CHECKPOINT_EVERY == 0 or self.step == plan.steps):
+                    self._save(self.checkpoint)
+        if self.best:
+            self.net.load_state_dict(self.best)
+        return self.net.eval()
+
+    def _one_step(self) -> float:
+        plan = self.plan
+        torch.manual_seed((plan.seed << 24) + self.step)
+        self.net.train()
+        trials = self.train[torch.randperm(len(self.train))[: plan.batch]]
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.lr * schedule(self.step, plan)
+        loss = masked_loss(self._forward, self.data, trials, plan.masking)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _forward(self, counts: Tensor) -> Tensor:
+        if self.plan.surrogate is None:
+            return self.net(counts)
+        return self.net(counts, surrogate=self.step < round(self.plan.surrogate * self.plan.steps))
+
+    def _watch(self, loss: float, writer: Writer | None) -> None:
+        """Log the loss, refuse a diverged one, keep the weights that are best on validation."""
+        plan, step = self.plan, self.step
+        if not math.isfinite(loss):
+            raise EdgendtError(f"{plan.name} training diverged at step {step}: lower its learning rate ({plan.lr})")
+        if writer is not None:
+            writer.add_scalar(f"{plan.name}/loss", loss, step)
+        if plan.val_every is None or (step % plan.val_every and step != plan.steps):
+            return
+        val = validation_loss(self.net, self.data, self.val, plan)
+        if writer is not None:
+            writer.add_scalar(f"{plan.name}/validation", val, step)
+        if val < self.best_loss:
+            self.best_loss = val
+            self.best = {key: value.detach().clone() for key, value in self.net.state_dict().items()}
+
+    def _save(self, path: Path) -> None:
+        """Write beside, then rename: an interruption leaves the old checkpoint whole."""
+        state = {"step": self.step, "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"best": self.best, "best_loss": self.best_loss}
+        beside = path.with_name(path.name + ".part")
+        torch.save(state, beside)
+        beside.replace(path)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best, self.best_loss = state["step"], state["best"], state["best_loss"]
