@@ -185,3 +185,37 @@ async def long_stall(dut: Any, sink: Sink, beats: int) -> None:
     sink.hold = True
     await cycles(dut, 3 * beats + 50)
     sink.hold = False
+
+
+class Uart:
+    """The host's end of a UART, 8N1: `send` drives `rx_i`, what `tx_o` says collects in `received`."""
+
+    def __init__(self, dut: Any, bit_ns: float) -> None:
+        import cocotb
+
+        self.dut, self.bit_ps, self.received = dut, round(bit_ns * 1000), bytearray()
+        dut.rx_i.value = 1
+        cocotb.start_soon(self._listen())
+
+    async def send(self, data: bytes, stop: int = 1) -> None:
+        """Start bit, eight data bits, stop bit (0: a broken frame) for every byte."""
+        from cocotb.triggers import Timer
+
+        for byte in data:
+            for bit in (0, *(byte >> n & 1 for n in range(8)), stop):
+                self.dut.rx_i.value = bit
+                await Timer(self.bit_ps, "ps")
+        self.dut.rx_i.value = 1
+
+    async def _listen(self) -> None:
+        from cocotb.triggers import FallingEdge, Timer
+
+        while True:
+            await FallingEdge(self.dut.tx_o)
+            await Timer(self.bit_ps * 3 // 2, "ps")
+            byte = 0
+            for n in range(8):
+                byte |= int(self.dut.tx_o.value) << n
+                await Timer(self.bit_ps, "ps")
+            assert int(self.dut.tx_o.value) == 1, "no stop bit"
+            self.received.append(byte)

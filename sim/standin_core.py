@@ -113,6 +113,8 @@ def odd_packets() -> tuple[int, list[bytes]]:
         packets += [protocol.packet(protocol.Kind.BEGIN, at, bytes(body)), protocol.counts(at, at - 2, [1, 2, 3])]
         if at in (8, 10, 12, 13):  # other sizes are no fault of the header's
             packets += [begin, *rest]
+    fresh = protocol.counts(1, 0, [1, 2, 3])
+    packets += [begin, *rest, fresh[:6] + bytes([fresh[6] ^ 4]) + fresh[7:], fresh]
     long = bytes([protocol.Kind.STATUS, 7]) + bytes(2100)
     packets += [long + zlib.crc32(long).to_bytes(4, "little"), protocol.status(1)]
     return 2, packets

@@ -24,7 +24,7 @@ SLOW = "answers_as_the_reference_does/idle=0.6/stall=0.6"
 LOAD = "a_broken_load_never_answers"
 ODD = "odd_packets_are_refused"
 FAULTS = {  # name: the test that must fail, and the fault
-    "a frame's CRC is not looked at": (WALK, "crc_match && length_q >= 12'd6", "length_q >= 12'd6"),
+    "a frame's CRC is not looked at": (ODD, "crc_match && length_q >= 12'd6", "length_q >= 12'd6"),
     "too long a packet is taken": (ODD, "&& length_q <= 12'(MaxPacket)", ""),
     "a repeated packet is computed again": (WALK, "if (again_q) verdict = Ok;", "if (1'b0) verdict = Ok;"),
     "any bin is computed": (WALK, "if (!bin_ok_q) verdict = WrongBin;", "if (1'b0) verdict = WrongBin;"),
