@@ -18,7 +18,7 @@ from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
 
 EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
 SAMPLE = 200_000  # values of a tensor that are looked at
-FRACS = (-12, 24)
+FRACS = (-12, 16)  # limits of any fraction: shifts stay within five bits
 GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
 ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
@@ -38,10 +38,16 @@ def squared_error(x: Tensor, y: Int, frac: int, narrow: bool) -> float:
     return float((codes * 2.0**-frac - x).square().mean())
 
 
+def sample(x: Tensor) -> Tensor:
+    """At most SAMPLE values of x [n], always the same ones; a stride could keep to a few channels."""
+    if len(x) <= SAMPLE:
+        return x
+    return x[torch.randint(len(x), (SAMPLE,), generator=torch.Generator().manual_seed(0))]
+
+
 def best_frac(x: Tensor, y: Int, narrow: bool = False) -> int:
     """The fraction of `EXPONENTS` candidates with the smallest squared error; y gives bits and sign."""
-    x = x.detach().flatten()
-    x = x[:: max(1, x.numel() // SAMPLE)]
+    x = sample(x.detach().flatten())
     first = unclipped_frac(x, y)
     candidates = range(first, min(first + EXPONENTS, FRACS[1] + 1))
     return min(candidates, key=lambda frac: squared_error(x, y, frac, narrow))
@@ -64,12 +70,12 @@ def gamma_frac(gamma: Tensor, beta: Tensor, bits: Int) -> int:
     return min(best_frac(gamma, bits), unclipped_frac(beta, Int(24), 2.0) - NORM_FRAC)
 
 
-def check_counts(counts: np.ndarray[Any, Any]) -> Tensor:
-    """Calibration counts as a float tensor [trials, bins, channels]; BadInput when there is nothing to learn from."""
+def check_counts(counts: Any, limit: int) -> Tensor:
+    """Counts [trials, bins, channels] as floats, clipped as the input will be; BadInput when they are nothing."""
     tensor = torch.as_tensor(np.asarray(counts), dtype=torch.float32)
     if tensor.dim() != 3 or not tensor.numel():
         raise BadInput(f"calibration counts must be [trials, bins, channels] and not empty, got {list(tensor.shape)}")
-    return tensor
+    return tensor.clamp(max=limit)
 
 
 def float_module(ndt: NDT, node: str) -> nn.Module:

@@ -96,7 +96,8 @@ class QuantNDT(nn.Module):
         check_overrides(bits, ndt.config.layers)
         seen = None
         if calibration_counts is not None:
-            seen = calibrate.activations(ndt, calibrate.check_counts(calibration_counts))
+            limit = Int(bits.counts, 0, False).hi
+            seen = calibrate.activations(ndt, calibrate.check_counts(calibration_counts, limit))
         q = cls(ndt.config, bits, calibrate.choose_fracs(ndt, bits, seen), seen is not None)
         q.copy(ndt)
         return q.train(ndt.training)
