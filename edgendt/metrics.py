@@ -40,7 +40,7 @@ def rate_r2(rates: Array, truth: Array | None, mask: NDArray[np.bool_]) -> float
 
 
 def history(rates: Array, bins: int = HISTORY) -> Array:
-    """[trials, T, channels] -> [trials, T, channels · bins]: this bin and those before it in the trial, zero before it."""
+    """[trials, T, channels] -> [trials, T, channels · bins]: this bin and those before it, zero before the trial."""
     shifted = [np.pad(rates, ((0, 0), (lag, 0), (0, 0)))[:, : rates.shape[1]] for lag in range(bins)]
     return np.concatenate(shifted, axis=2)
 

@@ -1,4 +1,4 @@
-"""Spikes of a chaotic random recurrent network, as in the LFADS and NDT papers (Sussillo 2016; Ye & Pandarinath 2021)."""
+"""Spikes of a chaotic random network, as in the LFADS and NDT papers (Sussillo 2016; Ye & Pandarinath 2021)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def chaotic_rnn(
     )
 
 
-def _run(
-    weights: NDArray[np.float64], state: NDArray[np.float64], bins: int, bin_s: float
-) -> NDArray[np.float64]:
+def _run(weights: NDArray[np.float64], state: NDArray[np.float64], bins: int, bin_s: float) -> NDArray[np.float64]:
     """[conditions, bins, channels] of tanh(x), Euler with one step per bin."""
     kept = []
     for _ in range(bins):

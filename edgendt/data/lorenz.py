@@ -9,10 +9,9 @@ from edgendt.data.dataset import Dataset
 
 SIGMA, RHO, BETA = 10.0, 28.0, 8.0 / 3.0
 STEP = 0.006  # Euler step of the papers, in the system's own time
-STEPS_PER_BIN = 5
+STEPS_PER_BIN = 6
 BURN_IN = 500  # steps thrown away, so that every trial starts on the attractor
 BASE_HZ = 10.0
-GAIN = 1.0
 
 
 def lorenz(
@@ -21,9 +20,10 @@ def lorenz(
     """`conditions` initial states × `trials` Poisson repeats; rate = base · exp(weights · state)."""
     rng = np.random.default_rng([seed, 2])
     states = _trajectories(rng, conditions, bins)
-    states = (states - states.mean((0, 1))) / np.abs(states - states.mean((0, 1))).max((0, 1))
+    states = states - states.mean((0, 1))
+    states = states / np.abs(states).max((0, 1))
     weights = rng.uniform(1.0, 2.0, (3, channels)) * rng.choice([-1.0, 1.0], (3, channels))
-    rates = BASE_HZ * bin_s * np.exp(GAIN * states @ weights)
+    rates = BASE_HZ * bin_s * np.exp(states @ weights)
     rates = np.repeat(rates, trials, axis=0)
     return Dataset(
         name="lorenz",
@@ -36,7 +36,7 @@ def lorenz(
 
 def _trajectories(rng: np.random.Generator, conditions: int, bins: int) -> NDArray[np.float64]:
     """[conditions, bins, 3] states, each from its own random start."""
-    state = rng.normal(0.0, 1.0, (conditions, 3)) * [8.0, 8.0, 8.0] + [0.0, 0.0, 25.0]
+    state = rng.normal(0.0, 1.0, (conditions, 3)) * 8.0 + [0.0, 0.0, 25.0]
     kept = []
     for step in range(BURN_IN + bins * STEPS_PER_BIN):
         x, y, z = state.T

@@ -150,7 +150,9 @@ def _lengths(recording: _Recording, spikes: NDArray[np.int64]) -> NDArray[np.int
         return np.full(trials, bins, np.int64)
     lengths = recording.arrays["lengths"]
     if lengths.shape != (trials,) or lengths.dtype.kind not in "iu":
-        raise recording.bad(f"lengths must be {trials} whole numbers, got {lengths.dtype} of shape {list(lengths.shape)}")
+        raise recording.bad(
+            f"lengths must be {trials} whole numbers, got {lengths.dtype} of shape {list(lengths.shape)}"
+        )
     if lengths.min() < 1 or lengths.max() > bins:
         raise recording.bad(f"lengths must be 1..{bins}, got {lengths.min()}..{lengths.max()}")
     return lengths.astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgendt.data.dataset import Dataset, Split
 from edgendt.errors import BadInput
@@ -19,15 +20,25 @@ def split(data: Dataset, seed: int, val: float = 0.15, test: float = 0.2, held_o
     n_val, n_test = (max(1, round(share * data.trials)) for share in (val, test))
     if data.trials - n_val - n_test < 3:
         raise BadInput(f"{data.name}: {data.trials} trials are too few to split into train, validation and test")
-    channels = rng.permutation(data.channels)
-    n_out = min(max(1, round(held_out * data.channels)), data.channels - 1) if held_out > 0 else 0
+    train = np.sort(trials[n_val + n_test :])
+    out = _held_out(data.spikes[train], rng, held_out)
     return Split(
-        train=np.sort(trials[n_val + n_test :]),
+        train=train,
         val=np.sort(trials[:n_val]),
         test=np.sort(trials[n_val : n_val + n_test]),
-        held_in=np.sort(channels[n_out:]),
-        held_out=np.sort(channels[:n_out]),
+        held_in=np.setdiff1d(np.arange(data.channels), out),
+        held_out=out,
     )
+
+
+def _held_out(spikes: NDArray[np.int64], rng: np.random.Generator, share: float) -> NDArray[np.int64]:
+    """One channel of each group of similar activity, so that no split scores silent channels alone."""
+    channels = spikes.shape[2]
+    if share == 0:
+        return np.empty(0, np.int64)
+    count = min(max(1, round(share * channels)), channels - 1)
+    by_activity = np.argsort(-spikes.sum((0, 1)), kind="stable")
+    return np.sort([rng.choice(group) for group in np.array_split(by_activity, count)])
 
 
 def _check_shares(val: float, test: float, held_out: float) -> None:

@@ -57,7 +57,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Tensors:
-    """A data set as the loop uses it: counts [trials, bins, channels], mask [trials, bins], held-in channels."""
+    """A data set as the loop uses it: counts [trials, bins, channels], mask [trials, bins], channel numbers."""
 
     counts: Tensor
     mask: Tensor

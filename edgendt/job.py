@@ -1,0 +1,168 @@
+"""One network to be made: its data, its phases of training, its scores on the test trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from torch import nn
+
+from edgendt import metrics
+from edgendt.data import Dataset, Split, load, split
+from edgendt.errors import BadInput
+from edgendt.metrics import Array
+from edgendt.models import ridge
+from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.qat.formats import Bits, check_overrides
+from edgendt.qat.ndt import QuantNDT
+from edgendt.qat.train import Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
+from edgendt.recipe import QuantizeConfig, resolve
+
+M = TypeVar("M", bound=nn.Module)
+Scores = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What training makes: the float network, the float control of the same extra steps, the integer network."""
+
+    float: NDT
+    control: NDT
+    integer: QuantNDT
+
+
+@dataclass(frozen=True)
+class Job:
+    """A resolved config with its data: everything that training and scoring need."""
+
+    config: QuantizeConfig
+    data: Dataset
+    split: Split
+    tensors: Tensors
+    geometry: NDTConfig
+
+    @classmethod
+    def of(cls, config: QuantizeConfig) -> Job:
+        """Load and split the data, check the options. Raises BadInput."""
+        config = resolve(config)
+        chosen = config.data
+        data = load(chosen.source, config.seed, chosen.session, chosen.conditions)
+        parts = split(data, config.seed, chosen.val, chosen.test, chosen.held_out)
+        return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts))
+
+    def plan(self, phase: str) -> Plan:
+        """The phase `float`, `control` or `qat`."""
+        train, qat = self.config.train, self.config.qat
+        first = Plan(
+            name=phase,
+            steps=train.steps or 0,
+            batch=train.batch or 1,
+            lr=train.lr or 0.0,
+            weight_decay=train.weight_decay or 0.0,
+            warmup=train.warmup,
+            masking=Masking(train.mask_bins or 0.0, train.mask_channels or 0.0, train.mask_entries or 0.0),
+            seed=self.config.seed,
+            val_every=train.val_every,
+        )
+        if phase == "float":
+            return first
+        more = replace(first, steps=qat.steps, lr=qat.lr or 0.0, warmup=qat.warmup, seed=first.seed + 1, val_every=None)
+        return replace(more, surrogate=qat.surrogate) if phase == "qat" else more
+
+    def train(self, folder: Path, progress: Progress, writer: Writer | None = None) -> Networks:
+        """All three networks; `folder` keeps the checkpoints from which a repeated call goes on."""
+        network = self.train_float(folder / "float.pt", progress, writer)
+        control = self.train_control(network, folder / "control.pt", progress, writer)
+        return Networks(network, control, self.train_qat(network, None, folder / "qat.pt", progress, writer))
+
+    def train_float(self, checkpoint: Path | None, progress: Progress, writer: Writer | None = None) -> NDT:
+        """The float network with the weights that were best on validation."""
+        train = self.data.select(self.split.train)
+        network = new_ndt(self.geometry, train.spikes[train.mask].mean(0), self.config.seed)
+        return self._run("float", network, checkpoint, progress, writer)
+
+    def train_control(
+        self, network: NDT, checkpoint: Path | None, progress: Progress, writer: Writer | None = None
+    ) -> NDT:
+        """A copy of the float network, trained on in float for as many steps as QAT takes."""
+        copy = NDT(self.geometry)
+        copy.load_state_dict(network.state_dict())
+        return self._run("control", copy, checkpoint, progress, writer)
+
+    def train_qat(
+        self,
+        network: NDT,
+        bits: Bits | None,
+        checkpoint: Path | None,
+        progress: Progress,
+        writer: Writer | None = None,
+    ) -> QuantNDT:
+        """The integer network, from the float one; scales are calibrated on whole training trials and frozen."""
+        quantized = QuantNDT.from_float(network, bits or self.config.bits, self.calibration_counts())
+        return self._run("qat", quantized, checkpoint, progress, writer)
+
+    def _run(self, phase: str, network: M, checkpoint: Path | None, progress: Progress, writer: Writer | None) -> M:
+        Phase(self.plan(phase), network, self.tensors, self.split, checkpoint).run(progress, writer)
+        return network
+
+    def calibration_counts(self) -> Array:
+        """[trials, bins, held-in channels] of training trials, all cut to the length most of them reach: no padding."""
+        chosen = self.data.select(self.split.train[: self.config.qat.calibration_trials])
+        length = int(np.quantile(chosen.lengths, 0.25, method="lower"))
+        return chosen.spikes[chosen.lengths >= length][:, :length][:, :, self.split.held_in].astype(np.float64)
+
+    def rates(self, network: nn.Module, trials: Array) -> Array:
+        """Predicted rates of all channels, [trials, bins, channels]."""
+        return rates(network, self.tensors, trials)
+
+    def score(self, network: nn.Module) -> Scores:
+        """Scores of a network on the test trials; the velocity decoder is fitted on its rates of the other trials."""
+        test = self.rates(network, self.split.test)
+        fit = self.rates(network, self._fitting()) if self.data.vel is not None else None
+        return self._scores(test, fit, test)
+
+    def score_baseline(self) -> Scores:
+        """Ridge on the same inputs: smoothed counts to rates, three bins of counts to velocity."""
+        counts = self.data.spikes[:, :, self.split.held_in]
+        test = ridge.fit(self.data, self.split).predict(counts[self.split.test])
+        return self._scores(test, counts[self._fitting()], counts[self.split.test])
+
+    def _fitting(self) -> Array:
+        return np.concatenate([self.split.train, self.split.val])
+
+    def _scores(self, predicted: Array, fit: Array | None, decoded: Array) -> Scores:
+        """predicted: rates of the test trials. fit, decoded: what the velocity decoder sees, fitted and tested."""
+        test, others, out = self.data.select(self.split.test), self.data.select(self._fitting()), self.split.held_out
+        velocity = None
+        if others.vel is not None and test.vel is not None and fit is not None:
+            velocity = metrics.velocity_r2((fit, others.vel, others.mask), (decoded, test.vel, test.mask))
+        return {
+            "co_bps": metrics.co_bps(predicted[:, :, out], test.spikes[:, :, out], test.mask) if len(out) else None,
+            "rate_r2": metrics.rate_r2(predicted, test.rates, test.mask),
+            "velocity_r2": velocity,
+        }
+
+
+def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
+    """The network's shape; BadInput for one that cannot be, or that is shorter than the longest trial."""
+    model = config.model
+    max_bins = model.max_bins or data.bins
+    if max_bins < data.bins:
+        raise BadInput(f"model.max_bins is {max_bins}, but the longest trial of {data.name} has {data.bins} bins")
+    try:
+        check_overrides(config.bits, model.layers)
+        return NDTConfig(
+            channels=len(parts.held_in),
+            outputs=data.channels,
+            d_model=model.d_model,
+            layers=model.layers,
+            heads=model.heads,
+            ffn=model.ffn,
+            window=model.window,
+            max_bins=max_bins,
+            dropout=model.dropout or 0.0,
+        )
+    except ValueError as error:
+        raise BadInput(f"model: {error}") from error

@@ -1,0 +1,183 @@
+"""From spikes to a quantized network: data, float training, control and QAT, scores, QONNX, Program."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgendt.artifact import RUNS, Run, write_json
+from edgendt.config import dump_config
+from edgendt.job import Job, Networks, Scores
+from edgendt.metrics import Array
+from edgendt.qat.train import Progress
+from edgendt.recipe import QuantizeConfig
+
+__all__ = ["QuantizeConfig", "quantize"]
+UNFINISHED = ".training"  # checkpoints of a run that has not finished; removed when it has
+SHOWN_TRIALS = 32  # test trials in predictions.npz
+
+
+def quantize(
+    config: QuantizeConfig,
+    root: Path = RUNS,
+    name: str | None = None,
+    progress: Progress | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Make the quantize stage of a run; {"run": path, "metrics": {"float", "control", "integer", "baseline"}}.
+
+    An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
+    terminal by default, nothing when quiet. Raises BadInput for data or options that cannot be used.
+    """
+    job = Job.of(config)
+    run = Run(root / (name or default_name(job)))
+    shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
+    with shown as show, unfinished(run, job) as folder, _writer(folder) as writer:
+        networks = job.train(folder, show, writer)
+        scores = score(job, networks)
+        for network, values in scores.items():
+            for metric, value in values.items():
+                if value is not None:
+                    writer.add_scalar(f"test/{metric}/{network}", value, 0)
+        writer.flush()
+        source = Path(config.data.source)
+        inputs = [source] if source.is_file() else []
+        with run.write("quantize", inputs=inputs, config=asdict(job.config), seed=config.seed) as stage:
+            write(stage, job, networks, scores)
+            shutil.copytree(folder / "tensorboard", stage / "tensorboard")
+    shutil.rmtree(folder)
+    return {"run": str(run.path), "metrics": scores}
+
+
+def score(job: Job, networks: Networks) -> dict[str, Scores]:
+    """Every network on the test trials, once."""
+    return {
+        "float": job.score(networks.float),
+        "control": job.score(networks.control),
+        "integer": job.score(networks.integer),
+        "baseline": job.score_baseline(),
+    }
+
+
+def default_name(job: Job) -> str:
+    """A name that tells the data, and the options by hash: other options never overwrite a run."""
+    digest = hashlib.sha256(dump_config(job.config).encode()).hexdigest()[:6]
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", job.data.name.rpartition("/")[2]).strip("-").lower()
+    return f"{stem or 'run'}-{digest}"
+
+
+@contextmanager
+def bars(quiet: bool) -> Iterator[Progress]:
+    """A progress function that draws bars on stderr; nothing when quiet or not on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:>8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console, disable=quiet or not sys.stderr.isatty()) as drawn:
+        tasks: dict[str, Any] = {}
+
+        def show(phase: str, done: int, steps: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = drawn.add_task(phase, total=steps)
+            drawn.update(tasks[phase], completed=done)
+
+        yield show
+
+
+@contextmanager
+def unfinished(run: Run, job: Job) -> Iterator[Path]:
+    """The folder of checkpoints; one of other options or other data is emptied first. It outlives an error."""
+    folder = run.path / UNFINISHED
+    digest = hashlib.sha256(dump_config(job.config).encode() + job.data.spikes.tobytes()).hexdigest()
+    mark = folder / "made-from"
+    if not mark.is_file() or mark.read_text() != digest:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        mark.write_text(digest)
+    yield folder
+
+
+@contextmanager
+def _writer(folder: Path) -> Iterator[Any]:
+    """TensorBoard's event files, closed whatever happens."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder / "tensorboard"))
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def write(stage: Path, job: Job, networks: Networks, scores: dict[str, Scores]) -> None:
+    """Every file of the quantize stage but the event files."""
+    from edgendt.export import export_qonnx
+    from edgendt.lower import lower
+
+    meta = {"bin_s": job.data.bin_s, "data": job.data.name, "held_in": job.split.held_in.tolist()}
+    export_qonnx(networks.integer, stage / "model.onnx", meta=meta)
+    lower(stage / "model.onnx").save(stage / "program.edt")
+    write_json(stage / "metrics.json", scores)
+    write_json(stage / "data.json", describe(job))
+    (stage / "config.toml").write_text(dump_config(job.config))
+    networks.integer.save(stage / "qat.pt")
+    saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
+    torch.save(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
+    np.savez_compressed(stage / "stimulus.npz", **stimulus(job))
+    np.savez_compressed(stage / "predictions.npz", **predictions(job, networks))
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """The data and how it was split; `clipped`: input counts beyond what the network's input format holds."""
+    data, split = job.data, job.split
+    beyond = data.spikes[:, :, split.held_in] > 2**job.config.bits.counts - 1
+    return {
+        "name": data.name,
+        "trials": data.trials,
+        "bins": int(data.lengths.sum()),
+        "channels": data.channels,
+        "bin_s": data.bin_s,
+        "clipped": int(beyond.sum()),
+        **{key: getattr(split, key).tolist() for key in ("train", "val", "test", "held_in", "held_out")},
+    }
+
+
+def stimulus(job: Job) -> dict[str, Array]:
+    """The network's inputs on the test trials, with truth where it is known; padded, `lengths` tells how far."""
+    test = job.data.select(job.split.test)
+    known = {"rates": test.rates, "vel": test.vel}
+    return {
+        "counts": test.spikes[:, :, job.split.held_in],
+        "lengths": test.lengths,
+        "bin_s": np.float64(test.bin_s),
+        **{key: value for key, value in known.items() if value is not None},
+    }
+
+
+def predictions(job: Job, networks: Networks) -> dict[str, Array]:
+    """What the float and the integer network say of the first test trials, for the report; rates per bin."""
+    trials = job.split.test[:SHOWN_TRIALS]
+    test = job.data.select(trials)
+    shown = {
+        "spikes": test.spikes,
+        "lengths": test.lengths,
+        "rates_float": job.rates(networks.float, trials).astype(np.float32),
+        "rates_integer": job.rates(networks.integer, trials).astype(np.float32),
+        "held_in": job.split.held_in,
+        "held_out": job.split.held_out,
+    }
+    if test.rates is not None:
+        shown["rates_true"] = test.rates.astype(np.float32)
+    return shown

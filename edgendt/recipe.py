@@ -1,0 +1,116 @@
+"""What `edgendt quantize` can be asked for, and the recipe it takes where nothing is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from edgendt.data.load import BUILT_IN
+from edgendt.qat.formats import Bits
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """source: `lorenz`, `chaotic_rnn` or FILE.npz; session inside the file; shares of trials and channels.
+
+    held_out = 0 makes every channel an input, as a device without co-bps would want it.
+    """
+
+    source: str = "lorenz"
+    session: str = ""
+    conditions: int | None = None
+    val: float = 0.1
+    test: float = 0.2
+    held_out: float = 0.25
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Geometry of the NDT. max_bins: rows of the position table; the longest trial by default."""
+
+    d_model: int = 64
+    layers: int = 2
+    heads: int = 2
+    ffn: int = 128
+    window: int = 32
+    max_bins: int | None = None
+    dropout: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Float training. None takes the recipe of the data's kind; mask_* are shares of inputs hidden in training."""
+
+    steps: int | None = None
+    batch: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup: float = 0.3
+    mask_bins: float | None = None
+    mask_channels: float | None = None
+    mask_entries: float | None = None
+    val_every: int = 50
+
+
+@dataclass(frozen=True)
+class QatConfig:
+    """Quantization-aware training, and the float control of the same steps. surrogate: share of float surrogates."""
+
+    steps: int = 300
+    lr: float | None = None
+    warmup: float = 0.05
+    surrogate: float = 0.9
+    calibration_trials: int = 64
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """Everything that decides a run's network. seed: splits, initial weights, masks, synthetic data."""
+
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    qat: QatConfig = field(default_factory=QatConfig)
+    bits: Bits = field(default_factory=Bits)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The choices that a kind of data decides: many trials of a synthetic system, or a short recording."""
+
+    steps: int
+    batch: int
+    lr: float
+    weight_decay: float
+    dropout: float
+    mask_bins: float
+    mask_channels: float
+    mask_entries: float
+    qat_lr: float
+
+
+SYNTHETIC = Recipe(1000, 32, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 5e-4)
+RECORDING = Recipe(250, 64, 1e-3, 1.0, 0.3, 0.1, 0.2, 0.1, 2e-4)
+C = TypeVar("C", ModelConfig, TrainConfig, QatConfig)
+
+
+def resolve(config: QuantizeConfig) -> QuantizeConfig:
+    """The same config with the recipe written out, so that what a run was made with can be read and repeated."""
+    recipe = SYNTHETIC if config.data.source in BUILT_IN else RECORDING
+    return replace(
+        config,
+        model=_fill(config.model, dropout=recipe.dropout),
+        train=_fill(config.train, **{key: getattr(recipe, key) for key in _keys(TrainConfig)}),
+        qat=_fill(config.qat, lr=recipe.qat_lr),
+    )
+
+
+def _keys(cls: type) -> list[str]:
+    known = {item.name for item in fields(Recipe)}
+    return [item.name for item in fields(cls) if item.name in known]
+
+
+def _fill(config: C, **chosen: Any) -> C:
+    """`config` with None replaced by what the recipe chose."""
+    return replace(config, **{key: value for key, value in chosen.items() if getattr(config, key) is None})
