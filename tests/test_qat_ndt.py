@@ -146,6 +146,13 @@ def test_the_chosen_fraction_has_the_smallest_squared_error_of_all() -> None:
         assert calibrate.best_frac(x, y, narrow=True) == min(errors, key=errors.__getitem__)
 
 
+def test_gamma_is_coarser_only_where_a_large_beta_asks_for_it() -> None:
+    gamma = torch.ones(16)
+    assert calibrate.gamma_frac(gamma, torch.zeros(16), Int(8)) == 6
+    assert calibrate.gamma_frac(gamma, torch.full((16,), 15.0), Int(8)) == 6
+    assert calibrate.gamma_frac(gamma, torch.full((16,), -60.0), Int(8)) == 4
+
+
 def test_a_tensor_of_zeros_has_a_fraction() -> None:
     assert calibrate.best_frac(torch.zeros(10), Int(8)) == 7
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
-from edgendt.ops.layernorm import NORM_FRAC
+from edgendt.ops.layernorm import BETA, NORM_FRAC
 from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
 
 EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
@@ -67,7 +67,11 @@ def weight_frac(weight: Tensor, bias: Tensor, w: Int, x: Int) -> int:
 
 def gamma_frac(gamma: Tensor, beta: Tensor, bits: Int) -> int:
     """`best_frac` of gamma, coarser where beta would leave its 24 bits at fraction 12 + gamma.frac."""
-    return min(best_frac(gamma, bits), unclipped_frac(beta, Int(24), 2.0) - NORM_FRAC)
+    frac = best_frac(gamma, bits)
+    largest = 2 * float(beta.abs().max())
+    while largest * 2.0 ** (NORM_FRAC + frac) > BETA.hi:
+        frac -= 1
+    return frac
 
 
 def check_counts(counts: Any, limit: int) -> Tensor:
