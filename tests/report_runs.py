@@ -19,6 +19,19 @@ METRICS = {
     "integer": {"co_bps": 0.5619, "rate_r2": 0.8219, "velocity_r2": 0.7008},
     "baseline": {"co_bps": 0.4402, "rate_r2": 0.6127, "velocity_r2": 0.5541},
 }
+DATA = {
+    "name": "lorenz",
+    "trials": 1300,
+    "bins": 65000,
+    "channels": 30,
+    "bin_s": 0.02,
+    "clipped": 4,
+    "train": list(range(900)),
+    "val": list(range(900, 1100)),
+    "test": list(range(1100, 1300)),
+    "held_in": [i for i in range(30) if i not in (3, 7, 20, 21, 27)],
+    "held_out": [3, 7, 20, 21, 27],
+}
 LINKS = (
     ("torch", "pass", None, 24, 1_203_840, 0, 9.41),
     ("qonnx", "pass", None, 1, 3000, 0, 31.2),
@@ -50,6 +63,7 @@ def add_quantize(run: Run, velocity: bool = True, truth: bool = True) -> Program
     lengths = np.array([50, 50, 40, 50, 50, 31])
     smooth = data.rates * np.exp(0.12 * np.cumsum(rng.normal(0, 0.5, data.rates.shape), axis=1))
     arrays: dict[str, Any] = {
+        "held_out": np.array([3, 7, 20, 21, 27]),
         "spikes": data.spikes,
         "lengths": lengths,
         "rates_float": smooth,
@@ -64,6 +78,7 @@ def add_quantize(run: Run, velocity: bool = True, truth: bool = True) -> Program
     with run.write("quantize", seed=3) as folder:
         program.save(folder / "program.edt")
         write_json(folder / "metrics.json", METRICS)
+        write_json(folder / "data.json", DATA)
         np.savez(folder / "stimulus.npz", counts=data.spikes, lengths=lengths, bin_s=data.bin_s)
         np.savez(folder / "predictions.npz", **arrays)
     return program

@@ -23,7 +23,7 @@ LINKS = {
 
 
 def gather(run: Run) -> dict[str, Any]:
-    """The report's JSON: schema, run, network, accuracy, chain, boards, neural, provenance.
+    """The report's JSON: schema, run, network, data, accuracy, chain, boards, neural, provenance.
 
     Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
@@ -31,6 +31,7 @@ def gather(run: Run) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": run.name,
         "network": network(run),
+        "data": data(run),
         "accuracy": accuracy(run),
         "chain": chain(run),
         "boards": boards(run),
@@ -55,6 +56,16 @@ def network(run: Run) -> dict[str, Any]:
         return missing(run, "quantize")
     program = Program.load(run.stage("quantize") / "program.edt")
     return {"status": "done", **describe(program)}
+
+
+def data(run: Run) -> dict[str, Any] | None:
+    """data.json in numbers: trials, bins and channels in all, and how many were kept for what; None without it."""
+    path = run.path / "quantize" / "data.json"
+    if not run.has("quantize") or not path.is_file():
+        return None
+    found = read_json(path)
+    groups = {key: len(found[key]) for key in ("train", "val", "test", "held_in", "held_out")}
+    return {key: found[key] for key in ("name", "trials", "bins", "channels", "bin_s", "clipped")} | groups
 
 
 def describe(program: Program) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from edgendt.report.svg import BLUE, GRID, INK, MUTED, ORANGE, inline, style
 
 Array = NDArray[Any]
 REQUIRED = ("spikes", "rates_integer", "rates_float", "lengths")
-OPTIONAL = ("rates_true", "vel", "vel_integer", "vel_float")
+OPTIONAL = ("rates_true", "vel", "vel_integer", "held_out")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Predictions:
         return self.arrays["lengths"].astype(int)
 
     @property
+    def held_out(self) -> frozenset[int]:
+        """Channels whose spikes the network never saw."""
+        return frozenset(int(i) for i in self.arrays.get("held_out", ()))
+
+    @property
     def step(self) -> float:
         """Seconds per bin, or 1 when the bin width is unknown (axes then count bins)."""
         return self.bin_s or 1.0
@@ -63,13 +68,15 @@ class Predictions:
 
 
 def choose(p: Predictions, trials: int = 3, channels: int = 8) -> dict[str, list[int]]:
-    """The trials and channels shown: the longest trials first met, the channels whose rates move most in the first."""
+    """The trials and channels shown: the first of the longest trials; the channels whose rates move most in the first
+    of these, half of them held-out ones where there are any.
+    """
     longest = sorted(int(i) for i in np.argsort(-p.lengths, kind="stable")[:trials])
     spread = p.trial("rates_true" if "rates_true" in p.arrays else "rates_float", longest[0]).std(axis=0)
-    return {
-        "trials": longest,
-        "channels": [int(i) for i in np.argsort(-spread, kind="stable")[:channels]],
-    }
+    order = [int(i) for i in np.argsort(-spread, kind="stable")]
+    hidden = [i for i in order if i in p.held_out][: channels // 2]
+    seen = [i for i in order if i not in p.held_out][: channels - len(hidden)]
+    return {"trials": longest, "channels": seen + hidden, "held_out": hidden}
 
 
 def agreement(p: Predictions) -> dict[str, float | None]:
@@ -121,7 +128,8 @@ def _rate_panel(axis: Any, p: Predictions, time: Array, trial: int, channel: int
     for key, look in lines.items():
         if key in p.arrays:
             axis.plot(time, p.trial(key, trial)[:, channel] / p.step, **look)
-    axis.set_title(f"channel {channel}", color=MUTED, fontsize=7.5, pad=2)
+    held_out = ", held out" if channel in p.held_out else ""
+    axis.set_title(f"channel {channel}{held_out}", color=MUTED, fontsize=7.5, pad=2)
     axis.locator_params(axis="y", nbins=3)
     _time_axis(axis, p.lengths[trial], p.step)
 
