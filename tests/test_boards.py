@@ -1,0 +1,47 @@
+"""The boards' files."""
+
+import re
+
+import pytest
+
+from edgendt.boards import Board, describe, known
+from edgendt.errors import BadInput, BoardUnknown
+from edgendt.tools import share
+
+
+@pytest.mark.parametrize("name", known())
+def test_every_board_loads_and_is_described(name):
+    board = Board.named(name)
+    assert board.name == name and board.clock_mhz > 0
+    entry = next(entry for entry in describe()["boards"] if entry["name"] == name)
+    assert entry["part"] == board.part and set(entry["missing"]) <= set(entry["tools"])
+
+
+@pytest.mark.parametrize("name", [name for name in known() if Board.named(name).ecp5])
+def test_every_port_of_a_top_has_a_pin_and_every_pin_a_port(name):
+    board = Board.named(name)
+    text = (share("hls") / "rtl" / f"{board.ecp5.top}.sv").read_text()
+    head = text[text.index(") (") : text.index(");")]
+    ports = set()
+    for width, port in re.findall(r"(?:input|output)\s+wire\s*(?:\[(\d+):0\])?\s*(\w+)", head):
+        ports |= {f"{port}[{n}]" for n in range(int(width) + 1)} if width else {port}
+    pins = re.findall(r'LOCATE COMP "([^"]+)" SITE "([A-Z]\d+)";', board.constraints.read_text())
+    assert {port for port, _ in pins} == ports
+    assert len({site for _, site in pins}) == len(pins) == len(ports)
+
+
+def test_an_unknown_board_names_the_known_ones():
+    with pytest.raises(BoardUnknown, match="'abacus' is not known: choose one of kv260, pynq-z2, ulx3s-45f, ulx3s-85f"):
+        Board.named("abacus")
+
+
+def test_a_wrong_key_is_named(tmp_path, monkeypatch):
+    (tmp_path / "odd.toml").write_text('title = "t"\npart = "p"\nflow = "engine"\nclock_mhz = 1.0\nspeed = 6\n')
+    monkeypatch.setattr("edgendt.boards.share", lambda room: tmp_path)
+    with pytest.raises(BadInput, match=r"speed in odd\.toml is not an option"):
+        Board.named("odd")
+
+
+def test_a_board_without_a_pin_file_says_so():
+    with pytest.raises(ValueError, match="ecp5 must be set for kv260"):
+        Board.named("kv260").constraints  # noqa: B018
