@@ -1,7 +1,7 @@
 """The firmware behind the engine's stream ports: every op of every bin equals the Program.
 
-case: program, library (paths), bins, seed, idle, stall. The library is the very one the shell calls, so its trace is of
-the bin the shell has just answered.
+case: program, library (paths), bins; trials, trace (paths) for recorded trials. The library is the very one the shell
+calls, so its trace is of the bin the shell has just answered.
 """
 
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from bench import Sink, Source, case, long_stall, start
-from firmware_shell import shell_image
 
 from edgendt.compare import compare
 from edgendt.engine import protocol
 from edgendt.firmware.library import Firmware
 from edgendt.program import Program
+from edgendt.shell import shell_image
 
 
 class Link:
@@ -92,6 +92,17 @@ async def every_op_equals_the_program(dut, idle, stall):
     for seed in (1, 2):  # the second trial finds the first one's state and must not use it
         counts = stimulus(program, seed, case()["bins"])
         demand(program, counts, await trial(link, program, firmware, counts))
+
+
+@cocotb.test(skip="trials" not in case())
+async def recorded_trials_are_traced(dut):
+    """Leaves every op's codes in `trace`, as <trial>/<op>; who started the bench compares them."""
+    program, firmware, link = await begin(dut)
+    with np.load(case()["trials"]) as data:
+        trials = [data[name] for name in data.files]
+    traces = [await trial(link, program, firmware, counts) for counts in trials]
+    named = {f"{index}/{name}": codes for index, trace in enumerate(traces) for name, codes in trace.items()}
+    np.savez(case()["trace"], **named)
 
 
 @cocotb.test()

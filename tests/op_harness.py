@@ -227,7 +227,8 @@ def include_flags(headers: Path) -> list[str]:
     import hls4ml
 
     templates = Path(hls4ml.__file__).parent / "templates" / "vivado"
-    return [f"-I{headers}", "-isystem", str(templates), "-isystem", str(templates / "ap_types")]
+    rooms = [templates, templates / "nnet_utils", templates / "ap_types"]
+    return [f"-I{headers}", *(word for room in rooms for word in ("-isystem", str(room)))]
 
 
 def compile_ops(

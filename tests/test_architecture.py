@@ -24,7 +24,7 @@ LINES = (
     ("export",),
     ("lower",),
     ("firmware",),
-    ("engine", "simulator", "fastsim", "cpu"),
+    ("engine", "simulator", "fastsim", "cpu", "shell"),
     ("boards",),
     ("synth", "host"),
     ("quantize", "sim"),

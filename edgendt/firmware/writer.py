@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from edgendt.ops import Linear
 from edgendt.program import Program
 from edgendt.tools import share
 
+HOST = ("edt_abi.cpp", "edt_trace.h", "edt_test.cpp")  # run on a computer, never synthesised
+
 
 def write_sources(program: Program, folder: Path, folding: Folding, target: Target) -> Any:
     """Everything g++ emulation needs, in `folder`; returns the ModelGraph."""
@@ -20,7 +23,8 @@ def write_sources(program: Program, folder: Path, folding: Folding, target: Targ
     graph.write()
     _forget_machine(graph, folder)
     (folder / "edt_network.h").write_text(network_header(program, graph))
-    shutil.copyfile(share("hls") / "cpp" / "edt_abi.cpp", folder / "edt_abi.cpp")
+    for name in HOST:
+        shutil.copyfile(share("hls") / "cpp" / name, folder / name)
     return graph
 
 
@@ -33,7 +37,9 @@ def _demand_exactness(program: Program, graph: Any) -> None:
             types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
             bits = Dense.of(node, node.op).accumulator.bits
             check = f"edt::linear_is_exact<{types}, config{layer.index}, {bits}>::value"
-            layer.set_attr("config_cpp", f'{layer.get_attr("config_cpp")}static_assert({check}, "{node.name}");\n')
+            layer.set_attr(
+                "config_cpp", f"{layer.get_attr('config_cpp')}static_assert({check}, {json.dumps(node.name)});\n"
+            )
             headers = ["nnet_utils/edt_fixed.h", "nnet_utils/edt_linear.h"]
             layer.set_attr("include_header", [*layer.get_attr("include_header"), *headers])
 
@@ -48,13 +54,13 @@ def _forget_machine(graph: Any, folder: Path) -> None:
 
 
 def network_header(program: Program, graph: Any) -> str:
-    """edt_network.h: sizes, and (hls4ml layer, size, fraction) of every op in the Program's order."""
+    """edt_network.h: sizes, and (name, hls4ml layer, size, fraction) of every op in the Program's order."""
     names = layer_names(program)
     reset = graph.graph["reset"].get_output_variable().type.name
-    ops = [f'    {{"{names[n.name]}", {n.op.size}, {n.op.y.frac}}}, // {n.name}' for n in program.nodes]
+    ops = [f'    {{{json.dumps(n.name)}, "{names[n.name]}", {n.op.size}, {n.op.y.frac}}},' for n in program.nodes]
     return "\n".join(
         [
-            f"// Network {program.name}: sizes, and each op's traced layer, size and fraction bits.",
+            f"// Network {json.dumps(program.name)}: sizes, and each op's name, hls4ml layer, size and fraction bits.",
             "#ifndef EDT_NETWORK_H_",
             "#define EDT_NETWORK_H_",
             "namespace edt_network {",
@@ -64,6 +70,7 @@ def network_header(program: Program, graph: Any) -> str:
             f"const int max_bins = {program.max_bins or 0};",
             f"const int ops = {len(program.nodes)};",
             "struct Op {",
+            "    const char *name;",
             "    const char *layer;",
             "    int size;",
             "    int frac;",

@@ -2,26 +2,11 @@
 // Built inside a project folder: the network's source and edt_network.h are generated there. Never synthesised.
 #include "firmware/edgendt.cpp"
 
-#include "edt_network.h"
-
-#include <cmath>
-#include <cstdint>
-#include <map>
-#include <string>
-#include <vector>
-
-namespace nnet { // what hls4ml's trace hooks write to
-bool trace_enabled = false;
-std::map<std::string, void *> *trace_outputs = nullptr;
-size_t trace_type_size = sizeof(double);
-} // namespace nnet
+#include "edt_trace.h"
 
 namespace {
-
 int bin = 0;
-std::map<std::string, void *> storage;
-std::vector<std::vector<double> > traced;
-
+edt::Trace trace;
 } // namespace
 
 extern "C" {
@@ -56,23 +41,12 @@ int32_t edt_step(const int32_t *counts, int32_t *outputs) {
 }
 
 // Keep the codes of every op from the next step on (1), or not (0).
-void edt_trace(int32_t on) {
-    if (on != 0 && traced.empty()) {
-        for (int i = 0; i < edt_network::ops; i++) {
-            traced.push_back(std::vector<double>(edt_network::op[i].size));
-        }
-        for (int i = 0; i < edt_network::ops; i++) {
-            storage[edt_network::op[i].layer] = traced[i].data();
-        }
-        nnet::trace_outputs = &storage;
-    }
-    nnet::trace_enabled = on != 0;
-}
+void edt_trace(int32_t on) { trace.enable(on != 0); }
 
-// codes: [size of op], its codes in the last step. hls4ml traces values; code = value * 2^frac, exactly.
+// codes: [size of op], its codes in the last step.
 void edt_traced(int32_t op, int32_t *codes) {
     for (int i = 0; i < edt_network::op[op].size; i++) {
-        codes[i] = int32_t(std::ldexp(traced[op][i], edt_network::op[op].frac));
+        codes[i] = trace.code(op, i);
     }
 }
 }

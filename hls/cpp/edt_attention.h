@@ -6,7 +6,8 @@
 
 namespace edt {
 
-// CONFIG_T: size; heads; window (keys); c and shift (scores to exponents); unroll; exp_t, recip_t (integer codes).
+// CONFIG_T: size; heads; window (keys); c and shift (scores to exponents); unroll (channels of a head per cycle);
+// exp_t, recip_t (integer codes).
 // q, k, v, y: [size]; reset: 1 says that this call is bin 0; exp_table: [256]; recip: entries 512..1023 of the reference.
 // The key order inside the ring does not matter: maximum and sums are exact.
 template <class q_T, class k_T, class v_T, class reset_T, class y_T, class CONFIG_T>
@@ -20,6 +21,7 @@ void attention(q_T q[CONFIG_T::size], k_T k[CONFIG_T::size], v_T v[CONFIG_T::siz
     static_assert(heads > 0 && size > 0 && window > 0, "sizes must be positive");
     static_assert(size % heads == 0, "heads must divide size");
     static_assert(CONFIG_T::c > 0 && CONFIG_T::c < (1 << 15), "c must be 1..32767");
+    static_assert(width % CONFIG_T::unroll == 0, "unroll must divide the channels of a head");
     static_assert(CONFIG_T::shift >= 0, "shift must not be negative");
     static_assert(format<typename CONFIG_T::exp_t>::bits >= 16 && format<typename CONFIG_T::recip_t>::bits >= 15,
                   "a table entry needs 16 and 15 bits");
@@ -62,11 +64,11 @@ EDT_LABEL(Heads)
         ap_int<score_bits> best = 0;
     EDT_LABEL(Scores)
         for (int j = 0; j < window; j++) {
-#pragma HLS PIPELINE
             if (j < count) {
                 ap_int<score_bits> score = 0;
             EDT_LABEL(Dot)
                 for (int i = 0; i < width; i++) {
+#pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
                     score += integer(q[head * width + i]) * keys[j][head * width + i];
                 }
@@ -77,14 +79,15 @@ EDT_LABEL(Heads)
 
         ap_int<d_bits> total = 0;
         ap_int<a_bits> sums[width];
+#pragma HLS ARRAY_PARTITION variable=sums cyclic factor=CONFIG_T::unroll
     EDT_LABEL(Clear)
         for (int i = 0; i < width; i++) {
+#pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
             sums[i] = 0;
         }
     EDT_LABEL(Weigh)
         for (int j = 0; j < window; j++) {
-#pragma HLS PIPELINE
             if (j < count) {
                 const ap_int<gap_bits> gap = best - scores[j];
                 const ap_int<u_bits> u = ap_int<u_bits>(gap * ap_int<16>(CONFIG_T::c)) >> CONFIG_T::shift;
@@ -96,6 +99,7 @@ EDT_LABEL(Heads)
                 total += weight;
             EDT_LABEL(Accumulate)
                 for (int i = 0; i < width; i++) {
+#pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
                     sums[i] += weight * values[j][head * width + i];
                 }

@@ -7,7 +7,7 @@
 #define EDT_LINEAR_H_
 
 #include "edt_fixed.h"
-#include "nnet_utils/nnet_dense.h"
+#include "nnet_dense.h"
 
 namespace edt {
 

@@ -1,0 +1,176 @@
+"""The vendor project: firmware, folding for a part, Tcl, and a test bench with golden vectors that can fail."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from edgendt.errors import ToolFailed
+from edgendt.firmware.folding import Folding, plan
+from edgendt.fixed import Codes
+from edgendt.program import Program
+from edgendt.tools import find_tool, run_tool, tool_path
+
+SCRIPT = "run_hls.tcl"
+BINS = 40  # of golden vectors, when the caller brings none
+REPORT = Path("edgendt_prj/solution1/syn/report/csynth.xml")
+STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
+
+TCL = """\
+# {network} for {board}: C simulation, synthesis, co-simulation, IP. Start with `vitis_hls -f {script}`
+# or `vitis-run --mode hls --tcl {script}`. A step that fails ends the run with an error.
+open_project -reset edgendt_prj
+set_top edgendt
+add_files firmware/edgendt.cpp -cflags "{cflags}"
+add_files -tb edt_test.cpp -cflags "{cflags}"
+add_files -tb edt_trace.h
+add_files -tb edt_network.h
+add_files -tb firmware/weights
+add_files -tb tb_data
+open_solution -reset solution1 -flow_target vivado
+set_part {part}
+create_clock -period {period} -name default
+set_clock_uncertainty 27% default
+config_compile -name_max_length 80
+csim_design
+csynth_design
+# The RTL has no trace hooks: co-simulation compares the outputs.
+add_files -tb edt_test.cpp -cflags "{cflags} -DRTL_SIM"
+cosim_design
+export_design -format ip_catalog -vendor edgendt -library hls -ipname {ip} -version 1.0.0
+exit
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A board as this flow sees it. `multipliers`: DSP blocks."""
+
+    name: str
+    part: str
+    clock_mhz: float
+    multipliers: int
+
+
+def write_project(
+    program: Program, board: Any, folder: Path | str, counts: Codes | None = None, build: bool = False
+) -> dict[str, Any]:
+    """Write the vendor project of `program` for `board` (name, part, clock_mhz, multipliers); returns synth.json.
+
+    counts: [bins, channels], one trial of golden vectors. With `build` the vendor tool runs: ToolMissing without it,
+    ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
+    """
+    from edgendt.firmware.graph import Target
+    from edgendt.firmware.writer import write_sources
+
+    if build:
+        _tool()  # missing: say so before anything is written
+    home = Path(folder).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    folding = plan(program, board.multipliers)
+    with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
+        write_sources(program, home, folding, Target(board.part, 1e3 / board.clock_mhz))
+    for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
+        (home / name).unlink(missing_ok=True)
+    _vectors(program, stimulus(program) if counts is None else counts, home / "tb_data")
+    (home / SCRIPT).write_text(tcl(program, board))
+    result = _result(board, folding)
+    return result | _build(home) if build else result
+
+
+def stimulus(program: Program, seed: int = 1) -> Codes:
+    """counts: [bins, channels] for the golden vectors, some at the limit."""
+    bins = min(BINS, program.max_bins or BINS)
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(1.5, (bins, program.channels))
+    counts[rng.random(counts.shape) < 0.02] = program.input.hi
+    return program.clip(counts)[0]
+
+
+def tcl(program: Program, board: Any) -> str:
+    """The script of the vendor tool."""
+    return TCL.format(
+        network=" ".join(program.name.split()),
+        board=board.name,
+        script=SCRIPT,
+        cflags="-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils",
+        part=board.part,
+        period=f"{1e3 / board.clock_mhz:g}",
+        ip="edgendt",
+    )
+
+
+def _vectors(program: Program, counts: Codes, folder: Path) -> None:
+    """counts.dat and <layer>.dat: a line of codes per bin."""
+    from edgendt.firmware.graph import layer_names
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    names = layer_names(program)
+    expected = {names[name]: codes for name, codes in program.trace(counts).items()}
+    for stem, codes in {"counts": program.check_counts(counts), **expected}.items():
+        lines = (" ".join(map(str, row)) for row in codes.tolist())
+        (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
+
+
+def _result(board: Any, folding: Folding) -> dict[str, Any]:
+    """synth.json of a project that no vendor tool has seen."""
+    return {
+        "board": board.name,
+        "flow": "hls4ml",
+        "stage": "project",
+        "part": board.part,
+        "fmax_mhz": None,
+        "resources": {},
+        "bitstream": None,
+        "script": SCRIPT,
+        "analytic": {"multipliers": folding.multipliers, "multipliers_available": board.multipliers},
+        "reuse": dict(folding.reuse),
+    }
+
+
+def _tool() -> list[str]:
+    """The command that runs the script: vitis-run since 2024.2, vitis_hls before. ToolMissing."""
+    if find_tool("vitis-run") is not None:
+        return ["vitis-run", "--mode", "hls", "--tcl", SCRIPT]
+    tool_path("vitis_hls")
+    return ["vitis_hls", "-f", SCRIPT]
+
+
+def _build(folder: Path) -> dict[str, Any]:
+    """Run the vendor tool and read its synthesis report."""
+    command, log = _tool(), folder / "vitis_hls.log"
+    run_tool(command, log, cwd=folder)
+    report = folder / REPORT
+    if not report.exists():
+        raise ToolFailed(command[0], log, f"it left no {REPORT}")
+    return read_report(report) | {"tools": {command[0]: _version(report)}}
+
+
+def _version(report: Path) -> str | None:
+    return ElementTree.parse(report).findtext("ReportVersion/Version")
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """csynth.xml of Vitis HLS -> the keys of synth.json it can fill. An estimate: nothing has been placed or routed."""
+    root = ElementTree.parse(path).getroot()
+    period = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+    latency = root.find("PerformanceEstimates/SummaryOfOverallLatency")
+    used, available = root.find("AreaEstimates/Resources"), root.find("AreaEstimates/AvailableResources")
+    resources = {}
+    for item in used if used is not None else ():
+        total = available.findtext(item.tag) if available is not None else None
+        resources[item.tag] = {"used": int(item.text or 0), "available": int(total) if total else None}
+    worst = latency.findtext("Worst-caseLatency") if latency is not None else None
+    return {
+        "stage": "hls-estimate",
+        "fmax_mhz": round(1e3 / float(period), 2) if period else None,
+        "cycles_per_bin": int(worst) if worst and worst.isdigit() else None,
+        "resources": resources,
+    }

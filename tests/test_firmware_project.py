@@ -1,0 +1,131 @@
+"""The vendor project: complete without the tool, a script equal to its golden, a test bench that can fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from needs import needs
+from networks import random_ndt
+
+from edgendt.errors import DoesNotFit, ToolFailed, ToolMissing
+from edgendt.firmware.project import Part, read_report, write_project
+from edgendt.program import Program
+
+HERE = Path(__file__).parent
+BOARDS = {
+    "pynq-z2": Part("pynq-z2", "xc7z020clg400-1", 100.0, 220),
+    "kv260": Part("kv260", "xck26-sfvc784-2LV-c", 200.0, 1248),
+}
+SMALL = BOARDS["pynq-z2"]
+
+
+def small() -> Program:
+    """Compiles fast."""
+    return random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The fake tool on PATH; returns the log of its commands."""
+    log = tmp_path / "commands"
+    monkeypatch.setenv("PATH", os.pathsep.join([str(HERE / "fakes"), os.environ["PATH"]]))
+    monkeypatch.setenv("EDT_FAKE_LOG", str(log))
+    return log
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_project_is_complete_without_the_vendor_tool(name: str, tmp_path: Path) -> None:
+    result = write_project(random_ndt(9, 30, 64, 2, 2, 128, 32, 30, 60, counts=8), BOARDS[name], tmp_path)
+    assert (result["board"], result["flow"], result["stage"]) == (name, "hls4ml", "project")
+    assert result["fmax_mhz"] is None and result["bitstream"] is None
+    assert result["analytic"]["multipliers"] <= BOARDS[name].multipliers
+    for file in ("firmware/edgendt.cpp", "firmware/edgendt.h", "edt_test.cpp", "edt_trace.h", "edt_network.h"):
+        assert (tmp_path / file).stat().st_size > 0
+    for headers in ("edt_fixed", "edt_linear", "edt_add", "edt_position", "edt_layernorm", "edt_attention"):
+        assert (tmp_path / "firmware" / "nnet_utils" / f"{headers}.h").exists()
+    assert len((tmp_path / "tb_data" / "readout.dat").read_text().splitlines()) == 40
+    assert str(tmp_path) not in (tmp_path / "run_hls.tcl").read_text()
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_script_equals_its_golden(name: str, tmp_path: Path) -> None:
+    write_project(small(), BOARDS[name], tmp_path)
+    golden = HERE / "golden" / "hls4ml" / f"run_hls.{name}.tcl"
+    assert (tmp_path / "run_hls.tcl").read_text() == golden.read_text()
+
+
+def test_build_without_the_tool_is_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(ToolMissing, match=r"vitis_hls was not found: install AMD Vitis HLS") as caught:
+        write_project(small(), SMALL, tmp_path / "project", build=True)
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "project").exists()
+
+
+def test_build_runs_the_steps_in_order_and_reads_the_report(fake: Path, tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path / "project", build=True)
+    steps = [line.split()[0] for line in fake.read_text().splitlines()]
+    assert [step for step in steps if step.endswith("_design")] == [
+        "csim_design",
+        "csynth_design",
+        "cosim_design",
+        "export_design",
+    ]
+    assert steps[-1] == "exit"
+    assert result["stage"] == "hls-estimate"
+    assert (result["fmax_mhz"], result["cycles_per_bin"]) == (136.99, 5120)
+    assert result["resources"]["DSP"] == {"used": 201, "available": 220}
+    assert result["tools"] == {"vitis_hls": "2023.2"}
+
+
+@pytest.mark.parametrize("step", ["csim_design", "csynth_design", "cosim_design", "export_design"])
+def test_a_failed_step_is_a_failed_tool(step: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDT_FAKE_FAIL", step)
+    with pytest.raises(ToolFailed, match=r"vitis_hls failed \(exit status 1\): see .*vitis_hls.log") as caught:
+        write_project(small(), SMALL, tmp_path / "project", build=True)
+    assert f"{step}: failed as asked" in Path(caught.value.log).read_text()
+    assert fake.read_text().splitlines()[-1].startswith(step)
+
+
+def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_difference(
+    fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake compiles the project with the very flags and paths of the script."""
+    import hls4ml
+
+    needs("g++")
+    monkeypatch.setenv("EDT_FAKE_AP", str(Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"))
+    project = tmp_path / "project"
+    write_project(small(), SMALL, project, build=True)
+    assert (project / "vitis_hls.log").read_text().count("PASS: 12 bins equal") == 2  # C simulation, co-simulation
+
+    vectors = project / "tb_data" / "layer0_f1.dat"
+    rows = [line.split() for line in vectors.read_text().splitlines()]
+    got, rows[4][2] = rows[4][2], "255" if rows[4][2] != "255" else "254"
+    vectors.write_text("\n".join(map(" ".join, rows)) + "\n")
+    build = project / "edgendt_prj" / "solution1" / "csim" / "build"
+    (build / "tb_data" / "layer0_f1.dat").write_text(vectors.read_text())
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        status = subprocess.run([build / "csim.exe"], cwd=build, stdout=out, check=False).returncode
+    assert status == 1
+    assert log.read_text() == f"FAIL: op layer0.f1, bin 4, index 2: expected {rows[4][2]}, got {got}\n"
+
+
+def test_a_part_with_too_few_multipliers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DoesNotFit, match="the part has 10; choose a larger part"):
+        write_project(small(), Part("tiny", "xc7a15t", 100.0, 10), tmp_path)
+
+
+def test_a_report_without_estimates_gives_nulls(tmp_path: Path) -> None:
+    report = tmp_path / "csynth.xml"
+    report.write_text("<profile><AreaEstimates/></profile>")
+    assert read_report(report) == {
+        "stage": "hls-estimate",
+        "fmax_mhz": None,
+        "cycles_per_bin": None,
+        "resources": {},
+    }
