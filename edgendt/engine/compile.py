@@ -1,0 +1,201 @@
+"""Program + Engine -> image, tap map, cycle model: the engine's compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.engine import layout as lay
+from edgendt.engine.config import Engine
+from edgendt.engine.emit import Choice, Lowering
+from edgendt.engine.heads import Heads, possible_groups
+from edgendt.engine.image import Image, Section
+from edgendt.engine.layout import Instr
+from edgendt.engine.schedule import Emitter, Tap, check_formats, same_heads
+from edgendt.errors import DoesNotFit
+from edgendt.fixed import Codes
+from edgendt.ops import Attention
+from edgendt.ops.attention import EXP, RECIP
+from edgendt.ops.layernorm import RSQRT
+from edgendt.program import Program
+
+MAX_BINS = 65535  # of a Program without position rows
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A Program on an engine: instructions, configuration registers, memory contents and what each tap means."""
+
+    program: Program
+    engine: Engine
+    instrs: tuple[Instr, ...]
+    config: Mapping[str, int]
+    taps: Mapping[int, Tap]
+    sizes: Mapping[str, int]
+    sections: tuple[Section, ...]
+    choice: Choice
+
+    @cached_property
+    def image(self) -> Image:
+        """What the host loads."""
+        max_bins = self.program.max_bins or MAX_BINS
+        return Image(self.engine.parameters(), self.program.channels, self.program.outputs, max_bins, self.sections)
+
+    @property
+    def tap_map(self) -> dict[tuple[int, int, int], tuple[str, int]]:
+        """(instruction, word address, pipe) -> (op name, index) for every code that a simulation tap shows."""
+        pipes = self.engine.pipes
+        return {
+            (pc, tap.base + at // pipes, at % pipes): (tap.op, int(channel))
+            for pc, tap in self.taps.items()
+            for at, channel in enumerate(tap.channels)
+            if channel >= 0
+        }
+
+    @cached_property
+    def _tap_tables(self) -> dict[str, list[tuple[int, Codes, Codes]]]:
+        """Per op: (instruction, positions, channels)."""
+        tables: dict[str, list[tuple[int, Codes, Codes]]] = {}
+        for pc, tap in self.taps.items():
+            at = np.flatnonzero(tap.channels >= 0)
+            tables.setdefault(tap.op, []).append((pc, at + tap.base * self.engine.pipes, tap.channels[at]))
+        return tables
+
+    def decode(self, events: NDArray[np.int64]) -> dict[str, Codes]:
+        """events: [n, (instruction, word address * pipes + pipe, code)] of one bin -> codes [size] by op.
+
+        A code never written stays at -2^31, which no format has.
+        """
+        order = np.argsort(events[:, 0], kind="stable")
+        events = events[order]
+        codes: dict[str, Codes] = {}
+        for op, tables in self._tap_tables.items():
+            got = np.full(self.program.node(op).op.size, -(1 << 31), np.int64)
+            for pc, positions, channels in tables:
+                lo, hi = np.searchsorted(events[:, 0], [pc, pc + 1])
+                memory = np.full(int(positions.max()) + 1, -(1 << 31), np.int64)
+                part = events[lo:hi]
+                part = part[part[:, 1] < len(memory)]
+                memory[part[:, 1]] = part[:, 2]
+                got[channels] = memory[positions]
+            codes[op] = got
+        return codes
+
+
+def compile_program(program: Program, engine: Engine, choice: Choice | None = None) -> Compiled:
+    """The fastest schedule of `program` on `engine`. UnsupportedOp names what it cannot hold, DoesNotFit what to change."""
+    check_formats(program, engine)
+    attention = same_heads(program)
+    choices = [choice] if choice is not None else choices_of(engine, attention)
+    compiled = [_compile(program, engine, one, attention) for one in choices]
+    fitting = [one for one in compiled if not shortfalls(one)]
+    if not fitting:
+        what, advice = min((shortfalls(one) for one in compiled), key=len)[0]
+        raise DoesNotFit(what, advice)
+    if len(fitting) == 1:
+        return fitting[0]
+    from edgendt.engine.cycles import cycles_of  # the cycle model reads a Compiled
+
+    steady = (attention.window if attention else 1) - 1
+    steady = min(steady, (program.max_bins or MAX_BINS) - 1)
+    return min(fitting, key=lambda one: cycles_of(one, steady).total)
+
+
+def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
+    """Schedules worth trying."""
+    if attention is None:
+        return [Choice()]
+    choices = []
+    for groups in possible_groups(engine, attention):
+        heads = Heads(engine, attention, groups)
+        tiles = heads.sets * heads.value_tiles
+        choices += [Choice(groups, first) for first in sorted({0, 1, tiles // 2, tiles})]
+    return choices
+
+
+def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> Compiled:
+    emitter = Lowering(program, engine, choice, attention).run()
+    config = dict.fromkeys(lay.CFG, 0) | {"window": 1, "groups": 1, "group_words": engine.words, "key_words": 1}
+    config |= {"key_tiles": 1, "group_segs": engine.segments, "heads": 1, "head_sets": 1, "head_dim": 1}
+    if attention is not None:
+        config |= Heads(engine, attention, choice.groups).configuration()
+    config["count_max"] = program.input.hi
+    config["max_bins"] = program.max_bins or MAX_BINS
+    config["pos_stride"] = emitter.sizes["pos"]
+    sections = tuple(_sections(emitter, engine, config)) if not _over(emitter, engine) else ()
+    sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": emitter.sizes["pos"] * (program.max_bins or 0)}
+    return Compiled(program, engine, tuple(emitter.instrs), config, emitter.taps, sizes, sections, choice)
+
+
+DEPTHS = {
+    "weights": ("weight_depth", "weights per lane", "fewer or narrower layers"),
+    "kv": ("kv_depth", "KV bytes per lane", "a smaller attention window, or fewer layers"),
+    "bias": ("bias_depth", "bias words", "narrower layers"),
+    "act": ("act_depth", "activation words", "a narrower FFN or a smaller window"),
+    "res": ("res_depth", "residual words", "a smaller d_model"),
+    "pos": ("pos_depth", "position words", "fewer position rows (max_bins)"),
+    "score": ("score_depth", "score words", "a smaller attention window"),
+    "gamma": ("gamma_depth", "LayerNorm words", "fewer layers"),
+    "prog": ("prog_depth", "instructions", "fewer layers or heads"),
+}
+
+
+def _over(emitter: Emitter, engine: Engine) -> bool:
+    return len(emitter.instrs) > engine.prog_depth or any(
+        emitter.sizes[name] > getattr(engine, depth) for name, (depth, *_) in DEPTHS.items() if name in emitter.sizes
+    )
+
+
+def shortfalls(compiled: Compiled) -> list[tuple[str, str]]:
+    """(what does not fit, what to change) for every memory that is too small."""
+    found = []
+    for name, (depth, what, model) in DEPTHS.items():
+        needed, there = compiled.sizes[name], getattr(compiled.engine, depth)
+        if needed > there:
+            found.append(
+                (
+                    f"{compiled.program.name} needs {needed} {what}, the engine has {there}",
+                    f"raise {depth} to {needed}, take a larger engine, or train with {model}",
+                )
+            )
+    return found
+
+
+def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> list[Section]:
+    """Everything the load bus writes, in the memory map of docs/engine.md."""
+    words = emitter.words
+    sections = [Section(lay.MEM_CFG, 0, _u64([config[name] for name in lay.CFG]))]
+    program = np.zeros((len(emitter.instrs), 8), np.uint64)
+    for index, instr in enumerate(emitter.instrs):
+        program[index, : len(instr.chunks())] = instr.chunks()
+    sections.append(Section(lay.MEM_PROG, 0, program.ravel()))
+    if words.weights:
+        sections += _weight_sections(np.concatenate(words.weights), engine)
+        bias = np.concatenate(words.bias).reshape(-1, 2)
+        sections.append(Section(lay.MEM_BIAS, 0, _u64(bias[:, 0] << 28 | bias[:, 1] & 0xFFFFFFF)))
+    if words.pos is not None:
+        sections.append(Section(lay.MEM_POS, 0, _u64(words.pos.ravel() & 0xFFFF)))
+    if words.gamma:
+        rows = np.concatenate(words.gamma).reshape(-1, 2)
+        sections.append(Section(lay.MEM_GAMMA, 0, _u64((rows[:, 0] & 0xFF) << 24 | rows[:, 1] & 0xFFFFFF)))
+        sections.append(Section(lay.MEM_TABLE, 0, _u64(RSQRT)))
+    if any(instr["op"] == lay.OP_EXP for instr in emitter.instrs):
+        sections.append(Section(lay.MEM_TABLE, 1024, _u64(RECIP)))
+        sections.append(Section(lay.MEM_EXP, 0, _u64(EXP)))
+    return sections
+
+
+def _weight_sections(weights: Codes, engine: Engine) -> list[Section]:
+    """weights: [words, lanes]; four lanes share a load word, nine bits each."""
+    depth_bits = (engine.weight_depth - 1).bit_length()
+    nine = (weights & 0x1FF).reshape(len(weights), -1, 4)
+    packed = nine[..., 0] | nine[..., 1] << 9 | nine[..., 2] << 18 | nine[..., 3] << 27
+    return [Section(lay.MEM_WEIGHT, quad << depth_bits, _u64(packed[:, quad])) for quad in range(packed.shape[1])]
+
+
+def _u64(values: object) -> NDArray[np.uint64]:
+    return np.asarray(values, dtype=np.int64).astype(np.uint64)

@@ -1,0 +1,130 @@
+"""An engine: the sizes that one bitstream is built with. Everything else about a network is data in its memories."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgendt.errors import BadInput
+
+
+def _power(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Array, pipes and memory depths of one engine build.
+
+    segments x lanes multipliers; pipes narrowing pipes; sfus special-function units; depths in the words that the
+    memory map of docs/engine.md gives.
+    """
+
+    segments: int = 4
+    lanes: int = 8
+    pipes: int = 4
+    sfus: int = 1
+    acc_bits: int = 24
+    weight_depth: int = 4096
+    kv_depth: int = 512
+    bias_depth: int = 512
+    act_depth: int = 1024
+    res_depth: int = 128
+    pos_depth: int = 2048
+    score_depth: int = 128
+    gamma_depth: int = 512
+    prog_depth: int = 128
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("segments", _power(self.segments), "a power of two"),
+            ("pipes", _power(self.pipes) and 2 <= self.pipes <= 16, "2, 4, 8 or 16"),
+            ("sfus", _power(self.sfus) and self.sfus <= self.pipes, "a power of two, at most pipes"),
+            ("lanes", 4 <= self.lane_count <= 1024 and self.lane_count % 4 == 0, "4..1024 in all, a multiple of 4"),
+            ("lanes", self.lane_count % self.pipes == 0 and self.words <= 256, "a multiple of pipes in all, <= 256 x"),
+            ("acc_bits", 24 <= self.acc_bits <= 28, "24..28"),
+            ("weight_depth", 16 <= self.weight_depth <= 1 << 20, "16..2^20"),
+            ("kv_depth", 16 <= self.kv_depth <= 1 << 18, "16..2^18"),
+            ("act_depth", 256 // self.pipes <= self.act_depth <= 1 << 13, "256 / pipes..8192"),
+            ("prog_depth", 4 <= self.prog_depth <= 1024, "4..1024"),
+        )
+        for name, good, rule in rules:
+            if not good:
+                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
+        for name in ("bias_depth", "res_depth", "pos_depth", "score_depth", "gamma_depth"):
+            if not 2 <= getattr(self, name) <= 1 << 13:
+                raise ValueError(f"{name} must be 2..8192, got {getattr(self, name)}")
+        if (self.lane_count // 4 - 1).bit_length() + (self.weight_depth - 1).bit_length() > 24:
+            raise ValueError(f"weight_depth must leave lanes x depth within 2^26 weights, got {self.weight_depth}")
+
+    @property
+    def lane_count(self) -> int:
+        """Multipliers of the array."""
+        return self.segments * self.lanes
+
+    @property
+    def words(self) -> int:
+        """Accumulator words: drain steps of a full tile."""
+        return self.lane_count // self.pipes
+
+    def parameters(self) -> dict[str, int]:
+        """SystemVerilog parameters of edt_core and edt_engine."""
+        return {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def named(cls, name: str | Path) -> Engine:
+        """`small`, `full` or the path of a TOML file with these fields; BadInput otherwise."""
+        if str(name) in ENGINES:
+            return ENGINES[str(name)]
+        path = Path(name)
+        known = {field.name for field in dataclasses.fields(cls)}
+        try:
+            values = tomllib.loads(path.read_text())
+            values = values.get("engine", values)
+            unknown = set(values) - known
+            if unknown:
+                raise ValueError(f"unknown field {sorted(unknown)[0]!r}, known are {', '.join(sorted(known))}")
+            if any(type(value) is not int for value in values.values()):
+                raise ValueError("every field must be an integer")
+            return cls(**values)
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise BadInput(f"engine must be {', '.join(ENGINES)} or a TOML file, got {name}: {error}") from None
+        except ValueError as error:
+            raise BadInput(f"engine {name}: {error}") from None
+
+
+PARAMETERS = {
+    "segments": "Segments",
+    "lanes": "Lanes",
+    "pipes": "Pipes",
+    "sfus": "Sfus",
+    "acc_bits": "AccBits",
+    "weight_depth": "WgtDepth",
+    "kv_depth": "KvDepth",
+    "bias_depth": "BiasDepth",
+    "act_depth": "ActDepth",
+    "res_depth": "ResDepth",
+    "pos_depth": "PosDepth",
+    "score_depth": "ScoreDepth",
+    "gamma_depth": "GammaDepth",
+    "prog_depth": "ProgDepth",
+}
+
+ENGINES = {
+    "small": Engine(),
+    "full": Engine(
+        segments=16,
+        lanes=8,
+        pipes=8,
+        sfus=2,
+        weight_depth=2048,
+        kv_depth=1024,
+        act_depth=1024,
+        bias_depth=512,
+        pos_depth=2048,
+        gamma_depth=512,
+        prog_depth=256,
+    ),
+}

@@ -1,0 +1,360 @@
+"""Each op of a Program as instructions: what `Emitter` appends for a Linear, Add, Position, LayerNorm or Attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgendt.engine import layout as lay
+from edgendt.engine.config import Engine
+from edgendt.engine.heads import Heads
+from edgendt.engine.layout import Instr
+from edgendt.engine.schedule import Emitter, Tap, Tensor, need_of, norm_words
+from edgendt.errors import UnsupportedOp
+from edgendt.fixed import Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.program import INPUT, Node, Program
+
+OUT = "out"
+DST = {"act": lay.DST_ACT, "res": lay.DST_RES, OUT: lay.DST_OUT}
+
+
+def copy_of(source: str, form: Int, size: int, name: str) -> Node:
+    """An identity Linear: moves codes to where their reader can take them."""
+    op = Linear(size, size, form, Int(2), form)
+    return Node(name, op, (source,), {"weight": np.eye(size, dtype=np.int64), "bias": np.zeros(size, np.int64)})
+
+
+def with_copies(program: Program) -> list[Node]:
+    """The Program's nodes, identity Linears added where a reader cannot take its source as it lies."""
+    by_name = {node.name: node for node in program.nodes}
+    nodes: list[Node] = []
+
+    def copied(source: str, reader: Node, slot: int) -> str:
+        form, size = (by_name[source].op.y, by_name[source].op.size) if source in by_name else _input(program)
+        if form.bits > 8:
+            raise UnsupportedOp(reader.op.kind, reader.name, f"{source!r} has more than 8 bits and other readers")
+        nodes.append(copy_of(source, form, size, f"{source}~{reader.name}{slot}"))
+        return nodes[-1].name
+
+    for node in program.nodes:
+        inputs = list(node.inputs)
+        for slot, source in enumerate(inputs):
+            if not _takes(program, node, slot, source):
+                inputs[slot] = copied(source, node, slot)
+        nodes.append(replace(node, inputs=tuple(inputs)))
+    last = program.nodes[-1]
+    if isinstance(last.op, LayerNorm | Attention):
+        nodes.append(copy_of(last.name, last.op.y, last.op.size, f"{last.name}~{OUT}"))
+    return nodes
+
+
+def _input(program: Program) -> tuple[Int, int]:
+    return program.input, program.channels
+
+
+def _takes(program: Program, node: Node, slot: int, source: str) -> bool:
+    """True when `node` can read input `slot` where `source` naturally lies."""
+    if isinstance(node.op, Linear):
+        return True
+    maker = None if source == INPUT else program.node(source)
+    own = maker is not None and isinstance(maker.op, Linear) and node.inputs.count(source) == 1
+    exclusive = own and maker is not None and len(program.readers(source)) == 1 and source != program.output
+    if isinstance(node.op, Attention | Position):
+        return exclusive
+    if isinstance(node.op, Add) and slot == 1:
+        return exclusive
+    return maker is not None and isinstance(maker.op, Linear | Add | Position)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the compiler may choose: head groups, and how many V tiles come before the scores."""
+
+    groups: int = 1
+    v_first: int = 0
+
+
+class Lowering:
+    """One compilation of a Program under one Choice."""
+
+    def __init__(self, program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> None:
+        self.program, self.engine, self.choice = program, engine, choice
+        self.emit = Emitter(program, engine)
+        self.nodes = with_copies(program)
+        self.by_name = {node.name: node for node in self.nodes}
+        self.heads = None if attention is None else Heads(engine, attention, choice.groups)
+        self.left = {name: len(self.readers(name)) for name in [INPUT, *self.by_name]}
+        self.e_done: Tensor | None = None
+
+    def readers(self, name: str) -> list[tuple[Node, int]]:
+        return [(node, slot) for node in self.nodes for slot, source in enumerate(node.inputs) if source == name]
+
+    def run(self) -> Emitter:
+        """Emit every node, then the end."""
+        for node in self.nodes:
+            if not self.deferred(node):
+                self.lower(node)
+        tag = self.emit.tensors[self.nodes[-1].name].tag
+        fields = {"op": lay.OP_END} | ({} if tag is None else {"bar_use": 1, "bar_tag": tag})
+        self.emit.instrs.append(Instr("end", fields))
+        return self.emit
+
+    def deferred(self, node: Node) -> bool:
+        """True for a Linear that its reader emits, and for a LayerNorm, emitted right behind its source."""
+        readers = self.readers(node.name)
+        if isinstance(node.op, LayerNorm):
+            return True
+        if not isinstance(node.op, Linear) or len(readers) != 1 or node.name == self.nodes[-1].name:
+            return False
+        reader, slot = readers[0]
+        return isinstance(reader.op, Attention | Position) or (isinstance(reader.op, Add) and slot == 1)
+
+    def lower(self, node: Node) -> None:
+        if isinstance(node.op, Attention):
+            self.attention(node, node.op)
+        else:
+            self.linear(node)
+        for reader, _ in self.readers(node.name):
+            if isinstance(reader.op, LayerNorm):
+                self.norm(reader, reader.op)
+
+    def used(self, name: str) -> None:
+        """One reader of `name` has been emitted."""
+        self.left[name] -= 1
+        if not self.left[name]:
+            self.emit.drop(self.emit.tensors[name])
+
+    def linear(self, node: Node) -> None:
+        """A Linear, or an Add or Position with the Linear that feeds it, once per memory that needs its codes."""
+        places = sorted(need_of(self.readers(node.name)) | ({OUT} if node is self.nodes[-1] else set()))
+        for place in places or [OUT if node is self.nodes[-1] else "act"]:
+            self.pass_of(node, place)
+        for name in self._sources(node):
+            self.used(name)
+
+    def _sources(self, node: Node) -> list[str]:
+        if isinstance(node.op, Linear):
+            return list(node.inputs)
+        feed = self.by_name[node.inputs[-1]]
+        return [*feed.inputs, *node.inputs[:-1]]
+
+    def pass_of(self, node: Node, place: str) -> None:
+        """The pass that writes `node` to `place`."""
+        emit, op = self.emit, node.op
+        feed = node if isinstance(op, Linear) else self.by_name[node.inputs[-1]]
+        source, size = emit.tensors[feed.inputs[0]], op.size
+        words = -(-size // self.engine.pipes)
+        fields: dict[str, int] = {"dst": DST[place], "y2": lay.fmt(op.y), "last_mask": (size - 1) % self.engine.pipes + 1}
+        barrier = None
+        if isinstance(op, Add):
+            barrier = emit.tensors[node.inputs[0]]
+            fields |= {"add_res": 1, "add_base": barrier.base}
+        if isinstance(op, Position):
+            fields |= {"add_pos": 1, "add_base": self.positions(node, op)}
+        if place == "res" and any(isinstance(reader.op, LayerNorm) for reader, _ in self.readers(node.name)):
+            fields["stats"] = 1
+        base = emit.place(words, len(emit.instrs), node.name) if place == "act" else 0
+        if place == "res":
+            base = self._res(node, words)
+        tag = emit.tag()
+        fields |= {"dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
+        index = emit.linear(feed, source, emit.tile(np.arange(size)), fields, barrier, node.name)
+        emit.taps[index] = Tap(node.name, base, np.arange(size))
+        emit.tensors[node.name] = emit.own(Tensor(np.arange(size), base, words, op.y, tag, place, index))
+
+    def _res(self, node: Node, words: int) -> int:
+        """Residual words; an Add whose stream nobody reads afterwards writes in place."""
+        if isinstance(node.op, Add):
+            stream = self.emit.tensors[node.inputs[0]]
+            if self.left[node.inputs[0]] == 1 and stream.words == words and stream.where == "res":
+                stream.where = "moved"
+                return stream.base
+        return self.emit.place_res(words)
+
+    def positions(self, node: Node, op: Position) -> int:
+        """Base of the position row's words."""
+        pipes = self.engine.pipes
+        words = -(-op.size // pipes)
+        bins = self.program.max_bins or 0
+        table = np.zeros((bins, words * pipes), np.int64)
+        table[:, : op.size] = node.constants["table"][:bins]
+        rows = table.reshape(bins, words, pipes)
+        old = self.emit.words.pos
+        self.emit.words.pos = rows if old is None else np.concatenate([old, rows], axis=1)
+        return self.emit.grow("pos", words)
+
+    def norm(self, node: Node, op: LayerNorm) -> None:
+        """A LayerNorm on the special-function units."""
+        emit, source = self.emit, self.emit.tensors[node.inputs[0]]
+        words = -(-op.size // self.engine.pipes)
+        rows = norm_words(node.constants["gamma"], node.constants["beta"], self.engine.sfus)
+        emit.words.gamma.append(rows)
+        base, tag = emit.place(words, source.stats_by, node.name), emit.tag()
+        fields = {
+            "op": lay.OP_NORM,
+            "dst_tag": tag,
+            "tag_clear": 1,
+            "tag_fin": 1,
+            "y1": lay.fmt(op.y),
+            "sbase": op.eps_code & 0xFFFFF,
+            "kv_base": op.eps_code >> 20,
+            "n_red": op.size,
+            "xstride": op.shift,
+            "add_base": source.base,
+            "dst_base": base,
+            "bias_base": emit.grow("gamma", len(rows)),
+        }
+        emit.instrs.append(Instr(node.name, fields))
+        emit.taps[len(emit.instrs) - 1] = Tap(node.name, base, np.arange(op.size))
+        emit.open.append((tag, source))
+        emit.tensors[node.name] = emit.own(Tensor(np.arange(op.size), base, words, op.y, tag))
+        self.used(node.inputs[0])
+
+    def attention(self, node: Node, op: Attention) -> None:
+        """K, Q, some of V, then per head set scores, exponentials (hidden by the rest of V) and weighted values."""
+        emit, heads = self.emit, self.heads
+        assert heads is not None
+        k_words, v_words = heads.kv_words
+        k_base, v_base = emit.grow("kv", k_words), emit.grow("kv", v_words)
+        q_node, k_node, v_node = (self.by_name[name] for name in node.inputs)
+        order = heads.interleaved()
+        k = self._key(k_node, order, k_base)
+        q = self._query(q_node, order)
+        v = Tensor(order, v_base, 0, op.v, emit.tag(), "kv")  # owned, that is possible to wait for, once all is emitted
+        tiles = heads.sets * heads.value_tiles
+        first = min(self.choice.v_first, tiles)
+        if first:
+            self._value(v_node, v, k, slice(0, first), tiles)
+        result = heads.result()
+        a_words = len(result) // self.engine.pipes
+        a = Tensor(result, -1, a_words, op.y)
+        for head_set in range(heads.sets):
+            scores = self._scores(node, q, k, k_base, head_set)
+            e = self._exponentials(node, op, scores)
+            if first < tiles:
+                self._value(v_node, v, k, slice(first, tiles), tiles)
+                first = tiles
+            self._weighted(node, op, e, v, a, v_base, head_set)
+        for tensor in (q, k, v):
+            emit.drop(tensor)
+        emit.tensors[node.name] = a
+        for source in (k_node, q_node, v_node):
+            self.used(source.inputs[0])
+
+    def _key(self, node: Node, order: np.ndarray, base: int) -> Tensor:
+        emit = self.emit
+        tag = emit.tag()
+        fields = {"dst": lay.DST_KCOL, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "kv_base": base}
+        index = emit.linear(node, emit.tensors[node.inputs[0]], emit.tile(order), fields)
+        emit.taps[index] = Tap(node.name, 0, order)
+        return emit.own(Tensor(order, base, 0, node.op.y, tag, "kv"))
+
+    def _query(self, node: Node, order: np.ndarray) -> Tensor:
+        emit = self.emit
+        words = -(-len(order) // self.engine.pipes)
+        base, tag = emit.place(words, len(emit.instrs), node.name), emit.tag()
+        fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
+        index = emit.linear(node, emit.tensors[node.inputs[0]], emit.tile(order), fields)
+        emit.taps[index] = Tap(node.name, base, order)
+        return emit.own(Tensor(order, base, words, node.op.y, tag))
+
+    def _value(self, node: Node, v: Tensor, k: Tensor, part: slice, tiles: int) -> None:
+        """V's tiles of `part`: rows of the KV memory, each lane the channel it will weight."""
+        emit, heads = self.emit, self.heads
+        assert heads is not None and v.tag is not None
+        lanes = heads.value_lanes()[part]
+        fields = {
+            "dst": lay.DST_KV,
+            "dst_tag": v.tag,
+            "tag_clear": int(part.start == 0),
+            "tag_fin": int(part.stop == tiles),
+            "kv_base": v.base + part.start * heads.op.window,
+        }
+        index = emit.linear(node, emit.tensors[node.inputs[0]], lanes, fields, barrier=k)
+        emit.taps[index] = Tap(node.name, 0, lanes.ravel())
+        if part.stop == tiles:
+            emit.own(v)
+
+    def _scores(self, node: Node, q: Tensor, k: Tensor, k_base: int, head_set: int) -> Tensor:
+        emit, heads = self.emit, self.heads
+        assert heads is not None
+        tag, d_h = emit.tag(), heads.op.head_size
+        fields = {
+            "kv": 1,
+            "grouped": 1,
+            "xsigned": 1,
+            "tiles_keys": 1,
+            "dst_tag": tag,
+            "tag_clear": 1,
+            "tag_fin": 1,
+            "mode": lay.MODE_SCORE,
+            "sbase": k_base + head_set * heads.key_tiles * d_h,
+            "sstride": d_h,
+            "n_red": d_h,
+            "xbase": q.base * self.engine.pipes + head_set * heads.groups,
+            "xstride": heads.op.heads,
+            "steps": (heads.groups - 1) * heads.group_words + heads.key_words,
+            "words": heads.key_words,
+        }
+        index = emit.mac(f"{node.name}.scores", fields, q, k)
+        emit.sizes["score"] = max(emit.sizes["score"], heads.key_tiles * heads.groups * heads.key_words)
+        return emit.own(Tensor(q.positions, 0, 0, q.form, tag, "score", index))
+
+    def _exponentials(self, node: Node, op: Attention, scores: Tensor) -> Tensor:
+        emit, heads = self.emit, self.heads
+        assert heads is not None and scores.tag is not None
+        base, tag = emit.place(heads.exp_words, scores.stats_by, node.name), emit.tag()
+        fields = {
+            "op": lay.OP_EXP,
+            "src_use": 1,
+            "src_tag": scores.tag,
+            "dst_tag": tag,
+            "tag_clear": 1,
+            "tag_fin": 1,
+            "sbase": op.c,
+            "xstride": op.shift,
+            "dst_base": base,
+        }
+        emit.instrs.append(Instr(f"{node.name}.exp", fields))
+        emit.open.append((tag, None))
+        emit.settle(scores)
+        return emit.own(Tensor(scores.positions, base, heads.exp_words, Int(8, 0, False), tag))
+
+    def _weighted(
+        self, node: Node, op: Attention, e: Tensor, v: Tensor, a: Tensor, v_base: int, head_set: int
+    ) -> None:
+        """The weighted values of one head set, divided on their way to the activation memory."""
+        emit, heads = self.emit, self.heads
+        assert heads is not None
+        if a.base < 0:
+            a.base, a.tag = emit.place(a.words, len(emit.instrs), node.name), emit.tag()
+        assert a.tag is not None
+        rows = heads.set_rows
+        fields = {
+            "kv": 1,
+            "grouped": 1,
+            "red_keys": 1,
+            "dst_tag": a.tag,
+            "tag_clear": int(head_set == 0),
+            "tag_fin": int(head_set == heads.sets - 1),
+            "mode": lay.MODE_VALUE,
+            "dst": lay.DST_ACT,
+            "y1": lay.fmt(op.y),
+            "sbase": v_base + head_set * heads.value_tiles * op.window,
+            "sstride": op.window,
+            "n_tiles": heads.value_tiles,
+            "xbase": e.base * self.engine.pipes,
+            "xstride": heads.exp_stride,
+            "steps": (heads.groups - 1) * heads.group_words + heads.value_words,
+            "words": heads.value_words,
+            "dst_base": a.base + head_set * rows,
+            "add_base": (14 + op.v.frac - op.y.frac) % 64,
+        }
+        index = emit.mac(f"{node.name}.values", fields, e, v)
+        pipes = self.engine.pipes
+        emit.taps[index] = Tap(node.name, a.base + head_set * rows, a.positions[head_set * rows * pipes :][: rows * pipes])
+        if head_set == heads.sets - 1:
+            emit.own(a)
+        emit.drop(e)

@@ -1,0 +1,306 @@
+"""Program to instructions: places tensors in the engine's memories and emits one pass after another.
+
+The engine works in order, so an instruction may rely on everything that an earlier pass has *issued*. What is still being
+written is guarded by tags (docs/engine.md): chaining on a source, a barrier, or a SYNC instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.engine import layout as lay
+from edgendt.engine.config import Engine
+from edgendt.engine.heads import Heads, Positions
+from edgendt.engine.layout import Instr
+from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.fixed import Int
+from edgendt.ops import Attention, LayerNorm, Linear
+from edgendt.program import INPUT, Node, Program
+
+
+@dataclass
+class Tensor:
+    """Codes in a memory. `tag` guards them until they are known to be written (None)."""
+
+    positions: Positions
+    base: int  # word address
+    words: int
+    form: Int
+    tag: int | None = None
+    where: str = "act"
+    stats_by: int = -1  # index of the pass that took the statistics
+
+
+@dataclass
+class Tap:
+    """What an instruction writes: code of `channels[(address - base) * pipes + pipe]` of `op`."""
+
+    op: str
+    base: int
+    channels: Positions
+
+
+@dataclass
+class Region:
+    """A stretch of the activation memory and the last instruction that may still read it."""
+
+    base: int
+    words: int
+    reader: int
+
+
+@dataclass
+class Words:
+    """Memory contents that grow while instructions are emitted."""
+
+    weights: list[NDArray[np.int64]] = field(default_factory=list)  # each [rows, lanes]
+    bias: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, pipes, (shift, bias)]
+    pos: NDArray[np.int64] | None = None  # [bins, words, pipes]
+    gamma: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, sfus, (gamma, beta)]
+
+
+class Emitter:
+    """State of one compilation: instructions so far, tags, free memory."""
+
+    def __init__(self, program: Program, engine: Engine) -> None:
+        self.program, self.engine = program, engine
+        self.instrs: list[Instr] = []
+        self.taps: dict[int, Tap] = {}
+        self.words = Words()
+        self.sizes = {"weights": 0, "bias": 0, "gamma": 0, "kv": 0, "act": 0, "res": 0, "score": 0, "pos": 0}
+        self.tensors: dict[str, Tensor] = {}
+        self.free_tags = list(range(lay.TAGS))
+        self.owners: dict[int, Tensor | None] = {}
+        self.free: list[Region] = []
+        self.free_res: list[tuple[int, int]] = []
+        self.open: list[tuple[int, Tensor | None]] = []  # SFU ops no pass has waited for: (tag, residual they read)
+        words = -(-program.channels // engine.pipes)
+        self.sizes["act"] = words
+        self.tensors[INPUT] = Tensor(np.arange(program.channels), 0, words, program.input)
+
+    # ---- tags ----
+
+    def tag(self) -> int:
+        """A free tag; when all are taken, the oldest owner's data is waited for."""
+        if not self.free_tags:
+            tag = next(tag for tag, owner in self.owners.items() if owner is not None)
+            self.sync(tag)
+        tag = self.free_tags.pop(0)
+        return tag
+
+    def own(self, tensor: Tensor) -> Tensor:
+        assert tensor.tag is not None
+        self.owners[tensor.tag] = tensor
+        return tensor
+
+    def settle(self, tensor: Tensor) -> None:
+        """The tensor is known to be written, or dead: its tag is free."""
+        if tensor.tag is not None:
+            self.release(tensor.tag)
+            tensor.tag = None
+
+    def release(self, tag: int) -> None:
+        self.owners.pop(tag, None)
+        self.free_tags.append(tag)
+
+    def sync(self, tag: int) -> None:
+        """Wait in the sequencer for everything under `tag`."""
+        self.instrs.append(Instr("sync", {"op": lay.OP_SYNC, "bar_use": 1, "bar_tag": tag}))
+        self.close(tag)
+        owner = self.owners.get(tag)
+        if owner is not None:
+            self.settle(owner)
+
+    def close(self, tag: int) -> None:
+        """Later passes come after the SFU op of `tag`, and so after those before it: they and what they read are done."""
+        tags = [open_tag for open_tag, _ in self.open]
+        if tag in tags:
+            count = tags.index(tag) + 1
+            for _, read in self.open[:count]:
+                if read is not None:
+                    self.settle(read)
+            del self.open[:count]
+
+    # ---- memory ----
+
+    def place(self, words: int, safe: int, name: str) -> int:
+        """Base of `words` activation words that no instruction after index `safe` still reads."""
+        for region in self.free:
+            if region.words >= words and region.reader <= safe:
+                base = region.base
+                region.base, region.words = region.base + words, region.words - words
+                if not region.words:
+                    self.free.remove(region)
+                return base
+        base = self.sizes["act"]
+        self.sizes["act"] += words
+        return base
+
+    def place_res(self, words: int) -> int:
+        for item in self.free_res:
+            if item[1] == words:
+                self.free_res.remove(item)
+                return item[0]
+        base = self.sizes["res"]
+        self.sizes["res"] += words
+        return base
+
+    def drop(self, tensor: Tensor) -> None:
+        """No instruction after the last one emitted reads the tensor."""
+        self.settle(tensor)
+        if tensor.where == "act":
+            self.free.append(Region(tensor.base, tensor.words, len(self.instrs) - 1))
+        elif tensor.where == "res":
+            self.free_res.append((tensor.base, tensor.words))
+
+    def grow(self, memory: str, words: int) -> int:
+        """Base of `words` new words of a memory that is only ever filled."""
+        base = self.sizes[memory]
+        self.sizes[memory] += words
+        return base
+
+    # ---- instructions ----
+
+    def mac(self, owner: str, fields: dict[str, int], source: Tensor | None, barrier: Tensor | None = None) -> int:
+        """Append a pass; guards its source, its barrier and the ports it writes. Returns its index."""
+        dst = fields.get("dst", 0)
+        touches = dst & (lay.DST_ACT | lay.DST_RES) or fields.get("add_res")
+        if source is not None and source.tag is not None:
+            self.close(source.tag)
+        if self.open and touches:
+            self.sync(self.open[-1][0])
+        if source is not None and source.tag is not None:
+            fields |= {"src_use": 1, "src_tag": source.tag}
+        if barrier is not None and barrier.tag is not None:
+            fields |= {"bar_use": 1, "bar_tag": barrier.tag}
+        self.instrs.append(Instr(owner, {"op": lay.OP_MAC} | fields))
+        return len(self.instrs) - 1
+
+    def linear(
+        self,
+        node: Node,
+        source: Tensor,
+        lanes: Positions,
+        fields: dict[str, int],
+        barrier: Tensor | None = None,
+        owner: str | None = None,
+    ) -> int:
+        """One pass of a Linear. lanes: [tiles, lanes], the output that each lane computes in each tile, -1 for none."""
+        op = node.op
+        assert isinstance(op, Linear)
+        pipes = self.engine.pipes
+        used = int(np.flatnonzero(lanes[-1] >= 0)[-1]) + 1
+        steps = -(-used // pipes)
+        weight = np.zeros((op.outputs + 1, op.inputs + 1), np.int64)  # index -1, a hole, is zero
+        weight[:-1, :-1] = node.constants["weight"]
+        length = len(source.positions)
+        block = weight[:, source.positions][lanes]  # [tiles, lanes, n_red]
+        base = self.grow("weights", len(lanes) * length)
+        self.words.weights.append(block.transpose(0, 2, 1).reshape(-1, self.engine.lane_count))
+        bias = np.append(node.constants["bias"], 0)
+        shift = np.append(np.clip(op.shifts, *lay.SHIFTS), 0) + lay.SHIFT_BIAS
+        rows = np.stack([shift, bias], axis=1)[lanes.ravel()].reshape(-1, pipes, 2)
+        rows = rows[: (len(lanes) - 1) * self.engine.words + steps]
+        bias_base = self.grow("bias", len(rows))
+        self.words.bias.append(rows)
+        fields = {
+            "xsigned": int(source.form.signed),
+            "sbase": base,
+            "sstride": length,
+            "n_red": length,
+            "n_tiles": len(lanes),
+            "xbase": source.base * pipes,
+            "xstride": 1,
+            "steps": steps,
+            "words": steps,
+            "bias_base": bias_base,
+            "y1": lay.fmt(op.y),
+            "y2": lay.fmt(op.y),
+        } | fields
+        return self.mac(owner or node.name, fields, source, barrier)
+
+    def tile(self, positions: Positions) -> Positions:
+        """Outputs in the order of `positions`, over lanes and tiles. [tiles, lanes]"""
+        lanes = self.engine.lane_count
+        tiles = -(-len(positions) // lanes)
+        padded = np.full(tiles * lanes, -1)
+        padded[: len(positions)] = positions
+        return padded.reshape(tiles, lanes)
+
+
+def check_formats(program: Program, engine: Engine) -> None:
+    """UnsupportedOp for a format that no unit of the engine holds."""
+    for node in program.nodes:
+        op = node.op
+        if isinstance(op, Linear):
+            _need(op.x.bits <= 8, node, f"the array multiplies 8-bit activations, got {op.x.bits} bits")
+            _need(op.w.bits <= 8, node, f"a weight has at most 8 bits, got {op.w.bits}")
+            _need(op.inputs <= 1024, node, f"at most 1024 inputs, got {op.inputs}")
+            _need(op.outputs <= 1024, node, f"at most 1024 outputs, got {op.outputs}")
+        if isinstance(op, LayerNorm):
+            _need(op.gamma.bits <= 8, node, f"gamma has at most 8 bits, got {op.gamma.bits}")
+            _need(0 <= op.shift <= 63, node, f"12 + gamma.frac - y.frac must be 0..63, got {op.shift}")
+            _need(op.eps_code < 1 << 38, node, "eps_code has at most 38 bits")
+            _need(op.x.signed, node, "its input is signed")
+            _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        if isinstance(op, Attention):
+            forms = (op.q, op.k, op.v)
+            _need(all(form.bits <= 8 and form.signed for form in forms), node, "q, k and v are signed 8-bit codes")
+            _need(op.shift <= 55, node, f"the exponent's shift is at most 55, got {op.shift}")
+            reach = op.v.frac - op.y.frac
+            _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
+            _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
+            _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
+        _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
+        if isinstance(op, LayerNorm | Attention):
+            _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
+    if program.input.bits > 8 or program.channels > 256 or program.outputs > 256:
+        raise UnsupportedOp("program", program.name, "at most 8-bit counts, 256 channels and 256 outputs")
+    if program.accumulator.bits > engine.acc_bits:
+        raise DoesNotFit(
+            f"{program.name} needs accumulators of {program.accumulator.bits} bits",
+            f"build the engine with acc_bits = {program.accumulator.bits}",
+        )
+
+
+def _need(good: bool, node: Node, reason: str) -> None:
+    if not good:
+        raise UnsupportedOp(node.op.kind, node.name, reason)
+
+
+def norm_words(gamma: NDArray[np.int64], beta: NDArray[np.int64], sfus: int) -> NDArray[np.int64]:
+    """[size] each -> [words, sfus, (gamma, beta)], zero beyond the size."""
+    words = -(-len(gamma) // sfus)
+    rows = np.zeros((words * sfus, 2), np.int64)
+    rows[: len(gamma), 0], rows[: len(gamma), 1] = gamma, beta
+    return rows.reshape(words, sfus, 2)
+
+
+def same_heads(program: Program) -> Attention | None:
+    """The attention geometry of the Program, which all its attentions share; None without attention."""
+    ops = [(node, node.op) for node in program.nodes if isinstance(node.op, Attention)]
+    for node, op in ops[1:]:
+        first = ops[0][1]
+        same = (op.size, op.heads, op.window) == (first.size, first.heads, first.window)
+        _need(same, node, "size, heads and window must equal those of the other attentions")
+    return ops[0][1] if ops else None
+
+
+def need_of(readers: Iterable[tuple[Node, int]]) -> set[str]:
+    """Where a node's codes must go for its readers: act, res, q, k, v."""
+    places = set()
+    for node, slot in readers:
+        if isinstance(node.op, Linear):
+            places.add("act")
+        elif isinstance(node.op, Attention):
+            places.add("qkv"[slot])
+        else:
+            places.add("res")
+    return places
+
+
+__all__ = ["Emitter", "Heads", "Tap", "Tensor", "check_formats", "need_of", "norm_words", "same_heads"]

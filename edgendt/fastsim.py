@@ -1,0 +1,143 @@
+"""The engine's RTL, compiled: Verilator behind a small C ABI, millions of cycles per second, for whole recordings."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.engine.compile import Compiled
+from edgendt.engine.config import Engine
+from edgendt.errors import EdgendtError
+from edgendt.fixed import Codes
+from edgendt.tools import cache_folder, run_tool, share
+
+CORE = (
+    "edt_pkg edt_ram edt_mul edt_round edt_lane edt_segment edt_tags edt_issue edt_narrow edt_drain edt_kcol edt_scores "
+    "edt_stats edt_recip edt_sfu edt_sfu_seq edt_seq edt_core"
+).split()
+LIMIT = 4_000_000  # cycles of one bin before the model is declared stuck
+FAILURES = {-2: "it did not finish the bin", -3: "an assertion of the RTL failed", -4: "cycles_o disagrees"}
+
+
+class SimulationStuck(EdgendtError):
+    """The simulated engine hung or broke one of its own assertions."""
+
+
+def core_sources() -> list[Path]:
+    """hls/rtl files of edt_core, in compilation order."""
+    return [share("hls") / "rtl" / f"{stem}.sv" for stem in CORE]
+
+
+def build_core(engine: Engine, sources: Sequence[Path] | None = None) -> Path:
+    """Shared library of the verilated core; built once per content of sources and parameters."""
+    files = list(sources or core_sources())
+    driver = share("sim") / "fast_model.cpp"
+    parameters = engine.parameters()
+    text = repr([sorted(parameters.items()), sys.platform, [path.read_text() for path in [*files, driver]]])
+    folder = cache_folder("fast", hashlib.sha256(text.encode()).hexdigest()[:16])
+    library = folder / "core.so"
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not library.exists():
+            _compile(files, driver, parameters, folder)
+    return library
+
+
+def _compile(files: Sequence[Path], driver: Path, parameters: Mapping[str, int], folder: Path) -> None:
+    work = Path(tempfile.mkdtemp(prefix="build-", dir=folder))
+    flags = [f"-G{name}={value}" for name, value in parameters.items()]
+    define = f"-DEDT_PIPES={parameters['Pipes']}"
+    words = ["verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-O3", "--x-assign", "fast", "-DEDT_TAP"]
+    words += ["--noassert-case", "-Wno-fatal", "--top-module", "edt_core", "--prefix", "Vedt_core", "--Mdir", str(work / "obj")]
+    words += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"]  # the wheel was configured without a C++ compiler
+    words += ["-CFLAGS", f"-O2 -fPIC -std=c++17 {define}", "-LDFLAGS", "-shared", "-o", str(work / "core.so")]
+    run_tool([*words, *flags, *map(str, files), str(driver)], folder / "build.log", folder)
+    os.replace(work / "core.so", folder / "core.so")
+    shutil.rmtree(work, ignore_errors=True)
+
+
+class FastCore:
+    """One verilated core, loaded with one image after another."""
+
+    def __init__(self, engine: Engine, sources: Sequence[Path] | None = None) -> None:
+        self._lib = _library(build_core(engine, sources))
+        self._model = self._lib.edt_new()
+        self.compiled: Compiled | None = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_model", None):
+            self._lib.edt_free(self._model)
+            self._model = None
+
+    def load(self, compiled: Compiled) -> None:
+        """Write the image; the trial starts over."""
+        for section in compiled.image.sections:
+            words = np.ascontiguousarray(section.words, np.uint64)
+            self._lib.edt_load(self._model, section.mem, section.start, words.ctypes.data, len(words))
+        self.compiled = compiled
+        self.reset()
+
+    def reset(self) -> None:
+        """Start of a trial."""
+        self._lib.edt_reset(self._model)
+
+    def step(self, counts: Codes, taps: bool = False) -> tuple[Codes, int, dict[str, Codes]]:
+        """counts: [channels] of the next bin -> (output codes [outputs], cycles, codes by op when `taps`)."""
+        assert self.compiled is not None, "load an image first"
+        program = self.compiled.program
+        data = np.ascontiguousarray(np.minimum(counts, 255), np.uint8)
+        codes = np.zeros(program.outputs, np.uint16)
+        args = (data.ctypes.data, len(data), len(codes), codes.ctypes.data, int(taps), LIMIT)
+        cycles = int(self._lib.edt_bin(self._model, *args))
+        if cycles < 0:
+            raise SimulationStuck(f"engine model: {FAILURES.get(cycles, 'the bin was refused: reset first')}")
+        y = program.output_format
+        signed = codes.astype(np.int64) if not y.signed else codes.astype(np.int16).astype(np.int64)
+        return signed, cycles, self.compiled.decode(self._events()) if taps else {}
+
+    def _events(self) -> NDArray[np.int64]:
+        pointer = ctypes.POINTER(ctypes.c_int32)()
+        count = int(self._lib.edt_events(self._model, ctypes.byref(pointer)))
+        if not count:
+            return np.zeros((0, 3), np.int64)
+        return np.ctypeslib.as_array(pointer, shape=(count, 3)).astype(np.int64)
+
+    def run(self, counts: Codes, taps: bool = False) -> tuple[Codes, NDArray[np.int64], dict[str, Codes]]:
+        """counts: [bins, channels] of one trial -> (outputs [bins, outputs], cycles [bins], codes [bins, size] by op)."""
+        self.reset()
+        steps = [self.step(row, taps) for row in counts]
+        outputs = np.array([step[0] for step in steps], np.int64)
+        cycles = np.array([step[1] for step in steps], np.int64)
+        names: Iterator[str] = iter(steps[0][2]) if steps else iter(())
+        return outputs, cycles, {name: self._signed(name, np.array([step[2][name] for step in steps])) for name in names}
+
+    def _signed(self, name: str, codes: Codes) -> Codes:
+        """Tap bytes of an unsigned result come sign-extended."""
+        assert self.compiled is not None
+        y = self.compiled.program.node(name).op.y
+        return codes & 0xFF if not y.signed and y.bits <= 8 else codes
+
+
+def _library(path: Path) -> Any:
+    lib = ctypes.CDLL(str(path))
+    lib.edt_new.restype = ctypes.c_void_p
+    lib.edt_free.argtypes = [ctypes.c_void_p]
+    lib.edt_load.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_int64]
+    lib.edt_reset.argtypes = [ctypes.c_void_p]
+    lib.edt_bin.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+    lib.edt_bin.argtypes += [ctypes.c_int, ctypes.c_int64]
+    lib.edt_bin.restype = ctypes.c_int64
+    lib.edt_events.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    lib.edt_events.restype = ctypes.c_int64
+    return lib

@@ -1,0 +1,401 @@
+// The engine's core: one MAC array shared by all ops of the loaded network, one time bin per start.
+// Reference: edgendt/program.py; cycles: edgendt/engine/cycles.py; instruction and memory map: docs/engine.md.
+`default_nettype none
+module edt_core
+  import edt_pkg::*;
+#(
+  parameter int Segments   = 4,
+  parameter int Lanes      = 8,     // per segment
+  parameter int Pipes      = 4,     // narrowing pipes, a power of two
+  parameter int Sfus       = 1,     // special-function units, a power of two, at most Pipes
+  parameter int AccBits    = 24,
+  parameter int WgtDepth   = 4096,  // words per lane
+  parameter int KvDepth    = 512,   // bytes per lane
+  parameter int BiasDepth  = 512,   // words of Pipes outputs
+  parameter int ActDepth   = 1024,  // words of Pipes bytes
+  parameter int ResDepth   = 128,   // words of Pipes codes
+  parameter int PosDepth   = 2048,  // words of Pipes codes
+  parameter int ScoreDepth = 128,   // words of Pipes scores
+  parameter int GammaDepth = 512,   // words of Sfus channels
+  parameter int ProgDepth  = 256
+) (
+  input  wire         clk_i,
+  input  wire         rst_i,
+  // load bus: one write per cycle, only while idle
+  input  wire         load_en_i,
+  input  wire  [3:0]  load_mem_i,
+  input  wire  [23:0] load_addr_i,
+  input  wire  [39:0] load_data_i,
+  // a trial, a bin
+  input  wire         trial_reset_i,
+  input  wire         count_en_i,
+  input  wire  [7:0]  count_addr_i,
+  input  wire  [7:0]  count_data_i,
+  input  wire         start_i,
+  output wire         busy_o,
+  output wire         done_o,
+  output wire         refuse_o,
+  input  wire  [7:0]  out_addr_i,
+  output wire  [15:0] out_data_o,
+  output wire  [31:0] cycles_o,
+  output wire  [15:0] bin_o
+`ifdef EDT_TAP
+  , output wire               tap_narrow_o,
+  output wire  [9:0]          tap_narrow_pc_o,
+  output wire  [12:0]         tap_narrow_addr_o,
+  output wire  [Pipes*18-1:0] tap_narrow_data_o,
+  output wire  [Pipes-1:0]    tap_sfu_o,
+  output wire  [9:0]          tap_sfu_pc_o,
+  output wire  [12:0]         tap_sfu_addr_o,
+  output wire  [Pipes*8-1:0]  tap_sfu_data_o
+`endif
+);
+  localparam int PipeBits  = $clog2(Pipes);
+  localparam int LaneCount = Segments * Lanes;
+  localparam int ActAddr   = $clog2(ActDepth);
+  localparam int OutWords  = 256 / Pipes;
+  localparam int KrowDepth = 256 / Pipes;
+
+  // ---- control ----
+  cfg_t        cfg;
+  instr_t      ins, sfu_ins;
+  logic [9:0]  pc;
+  logic [8:0]  slot, n_keys, key_tiles;
+  logic [10:0] slot_lane, slot_seg;
+  logic [17:0] slot_off;
+  logic [12:0] pos_off;
+  logic        mac_valid, mac_take, sfu_valid, sfu_take, quiet;
+  logic [7:0]  done, fin;
+  logic [8*13-1:0] count;
+
+  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth)) i_seq (
+    .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
+    .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
+    .slot_off_o(slot_off), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .ins_o(ins), .pc_o(pc),
+    .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
+    .quiet_i(quiet)
+  );
+
+  logic word_mac, word_sfu;
+  logic [2:0] word_mac_tag, word_sfu_tag;
+  edt_tags i_tags (
+    .clk_i, .rst_i,
+    .clear_mac_i(mac_take && ins.tag_clear), .clear_mac_tag_i(ins.dst_tag), .clear_mac_base_i(ins.dst_base),
+    .clear_sfu_i(sfu_take && ins.tag_clear), .clear_sfu_tag_i(ins.dst_tag), .clear_sfu_base_i(ins.dst_base),
+    .word_mac_i(word_mac), .word_mac_tag_i(word_mac_tag), .word_sfu_i(word_sfu), .word_sfu_tag_i(word_sfu_tag),
+    .fin_i(fin), .count_o(count), .done_o(done)
+  );
+
+  // ---- issue and array ----
+  logic        go, first, last, from_kv, grouped, xsigned, pend, issue_idle;
+  logic [14:0] x_index;
+  logic [19:0] stat_addr;
+  desc_t       desc;
+  edt_issue #(.Pipes(Pipes)) i_issue (
+    .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
+    .n_keys_i(n_keys), .key_tiles_i(key_tiles), .count_i(count), .done_i(done), .pend_i(pend), .go_o(go),
+    .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
+    .xsigned_o(xsigned), .desc_o(desc)
+  );
+
+  logic [Pipes*8-1:0]           act_word, act_wdata, kv_wdata, col_data, row_data;
+  logic [Pipes-1:0]             act_we;
+  logic [ActAddr-1:0]           act_waddr;
+  logic                         shift, row_en, col_en;
+  logic [8:0]                   row_flat;
+  logic [17:0]                  kv_waddr, row_addr, col_addr;
+  logic [LaneCount*AccBits-1:0] drained, chain;
+  assign chain = {{(Pipes * AccBits) {1'b0}}, drained[LaneCount*AccBits-1:Pipes*AccBits]};
+
+  edt_ram #(.Width(Pipes * 8), .Depth(ActDepth), .Enables(Pipes)) i_act (
+    .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata), .raddr_i(x_index[PipeBits+:ActAddr]),
+    .rdata_o(act_word)
+  );
+  for (genvar s = 0; s < Segments; s++) begin : g_segment
+    edt_segment #(
+      .Index(s), .Lanes(Lanes), .Pipes(Pipes), .AccBits(AccBits), .WgtDepth(WgtDepth), .KvDepth(KvDepth)
+    ) i_segment (
+      .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
+      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .byte_i(x_index[PipeBits-1:0]), .word_i(act_word),
+      .load_en_i(load_en_i && load_mem_i == MemWeight), .load_addr_i, .load_data_i(load_data_i[35:0]),
+      .row_en_i(row_en), .row_i(row_flat), .col_en_i(col_en), .col_seg_i(slot_seg), .col_lane_i(slot_lane),
+      .kvw_addr_i(kv_waddr), .kvw_data_i(kv_wdata), .shift_i(shift),
+      .shift_in_i(chain[s*Lanes*AccBits+:Lanes*AccBits]), .drain_o(drained[s*Lanes*AccBits+:Lanes*AccBits])
+    );
+  end
+
+  // ---- drain ----
+  logic        drain_idle, score_step, score_fin, score_start, value_ok, value_busy;
+  logic [12:0] bias_addr, score_waddr;
+  logic [2:0]  score_group, drain_tag;
+  logic [8:0]  score_word;
+  nctl_t       n_q [1:9];
+  nctl_t       narrow_step;
+  sctl_t       value_beat, norm_beat;
+  edt_drain #(.Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus)) i_drain (
+    .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .end_i(go && last), .desc_i(desc), .pend_o(pend),
+    .idle_o(drain_idle), .shift_o(shift), .bias_addr_o(bias_addr), .narrow_o(narrow_step), .score_o(score_step),
+    .score_addr_o(score_waddr), .score_group_o(score_group), .score_word_o(score_word), .score_fin_o(score_fin),
+    .score_start_o(score_start), .tag_o(drain_tag), .value_ok_i(value_ok), .value_busy_o(value_busy),
+    .value_o(value_beat)
+  );
+
+  // ---- narrowing pipes: step f in cycle 0, write in cycle 9 ----
+  logic [Pipes*34-1:0]   bias;
+  logic [Pipes*16-1:0]   res_word, pos_word, addend, y16;
+  logic [Pipes*OutW-1:0] y;
+  logic [12:0]           res_raddr;
+  logic                  norm_reads;
+  for (genvar i = 2; i <= 9; i++) begin : g_stage
+    always_ff @(posedge clk_i) begin
+      n_q[i] <= n_q[i-1];
+      if (rst_i) n_q[i].valid <= 1'b0;
+    end
+  end
+  assign n_q[1] = narrow_step;
+  assign addend = n_q[7].add_res ? res_word : n_q[7].add_pos ? pos_word : '0;
+
+  for (genvar p = 0; p < Pipes; p++) begin : g_pipe
+    edt_ram #(.Width(34), .Depth(BiasDepth)) i_bias (
+      .clk_i,
+      .we_i   (load_en_i && load_mem_i == MemBias && load_addr_i[PipeBits-1:0] == PipeBits'(p)),
+      .waddr_i(load_addr_i[PipeBits+:$clog2(BiasDepth)]),
+      .wdata_i(load_data_i[33:0]),
+      .raddr_i(bias_addr[$clog2(BiasDepth)-1:0]),
+      .rdata_o(bias[p*34+:34])
+    );
+    edt_ram #(.Width(16), .Depth(PosDepth)) i_pos (
+      .clk_i,
+      .we_i   (load_en_i && load_mem_i == MemPos && load_addr_i[PipeBits-1:0] == PipeBits'(p)),
+      .waddr_i(load_addr_i[PipeBits+:$clog2(PosDepth)]),
+      .wdata_i(load_data_i[15:0]),
+      .raddr_i(n_q[5].add_addr[$clog2(PosDepth)-1:0]),
+      .rdata_o(pos_word[p*16+:16])
+    );
+    edt_narrow #(.AccBits(AccBits)) i_narrow (
+      .clk_i, .acc_i(drained[p*AccBits+:AccBits]), .bias_i(bias[p*34+:34]), .y1_i(n_q[6].y1),
+      .addend_i(addend[p*16+:16]), .y2_i(n_q[8].y2), .y_o(y[p*OutW+:OutW])
+    );
+    assign y16[p*16+:16]    = y[p*OutW+:16];
+    assign row_data[p*8+:8] = y[p*OutW+:8];
+  end
+
+  edt_ram #(.Width(Pipes * 16), .Depth(ResDepth)) i_res (
+    .clk_i, .we_i(n_q[9].valid && n_q[9].dst.res), .waddr_i(n_q[9].dst_addr[$clog2(ResDepth)-1:0]), .wdata_i(y16),
+    .raddr_i(res_raddr[$clog2(ResDepth)-1:0]), .rdata_o(res_word)
+  );
+
+  // Outputs: a word of P codes is read in one cycle, the code picked behind the register.
+  logic [Pipes*16-1:0]  out_mem [OutWords];
+  logic [Pipes*16-1:0]  out_word_q;
+  logic [PipeBits-1:0]  out_pick_q;
+  always_ff @(posedge clk_i) begin
+    if (n_q[9].valid && n_q[9].dst.out) out_mem[n_q[9].dst_addr[7-PipeBits:0]] <= y16;
+    out_word_q <= out_mem[out_addr_i[7:PipeBits]];
+    out_pick_q <= out_addr_i[PipeBits-1:0];
+  end
+  assign out_data_o = out_word_q[out_pick_q*16+:16];
+
+  // ---- keys and values ----
+  logic       kcol_done, kcol_idle;
+  logic [2:0] kcol_tag;
+  edt_kcol #(.Pipes(Pipes), .Depth(KrowDepth)) i_kcol (
+    .clk_i, .rst_i, .cfg_i(cfg), .tile_off_i(slot_off), .we_i(n_q[9].valid && n_q[9].dst.kcol),
+    .waddr_i(n_q[9].row[7-PipeBits:0]), .wdata_i(row_data),
+    .start_i(n_q[9].valid && n_q[9].dst.kcol && n_q[9].last), .base_i(n_q[9].kv_base), .tag_i(n_q[9].tag),
+    .en_o(col_en), .addr_o(col_addr), .data_o(col_data), .done_o(kcol_done), .tag_o(kcol_tag), .idle_o(kcol_idle)
+  );
+  assign row_en   = n_q[9].valid && n_q[9].dst.kv;
+  assign row_flat = n_q[9].flat;
+  assign row_addr = n_q[9].kv_addr;
+  assign kv_waddr = col_en ? col_addr : row_addr;
+  assign kv_wdata = col_en ? col_data : row_data;
+
+  // ---- special-function units: beat in cycle 0, write in cycle 20 ----
+  sctl_t       s0;
+  sctl_t       s_q [1:20];
+  logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok;
+  logic [12:0] sfu_raddr;
+  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus)) i_sfu_seq (
+    .clk_i, .rst_i, .cfg_i(cfg), .valid_i(sfu_valid), .ins_i(ins), .pc_i(pc), .take_o(sfu_take), .idle_o(sfu_idle),
+    .n_keys_i(n_keys), .done_i(done), .stats_ok_i(stats_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
+    .exp_clear_o(exp_clear), .ins_o(sfu_ins), .running_o(sfu_running), .read_addr_o(sfu_raddr), .beat_o(norm_beat)
+  );
+  assign value_ok   = recip_ok && !sfu_running;
+  assign s0         = value_beat.valid ? value_beat : norm_beat;
+  assign norm_reads = sfu_running && sfu_ins.op == OpNorm;
+  assign res_raddr  = norm_reads ? sfu_raddr : n_q[5].add_addr;
+  for (genvar i = 1; i <= 20; i++) begin : g_beat
+    always_ff @(posedge clk_i) begin
+      if (i == 1) s_q[i] <= s0;
+      else s_q[i] <= s_q[i-1];
+      if (rst_i) s_q[i].valid <= 1'b0;
+    end
+  end
+
+  logic [Pipes*AccBits-1:0]   score_word_out, value_word_q;
+  logic signed [AccBits-1:0]  max4, max5_q;
+  edt_scores #(.Pipes(Pipes), .AccBits(AccBits), .Depth(ScoreDepth)) i_scores (
+    .clk_i, .start_i(score_start), .step_i(score_step), .waddr_i(score_waddr[$clog2(ScoreDepth)-1:0]),
+    .group_i(score_group), .word_i(score_word), .n_keys_i(n_keys), .acc_i(drained[Pipes*AccBits-1:0]),
+    .raddr_i(sfu_raddr[$clog2(ScoreDepth)-1:0]), .rdata_o(score_word_out), .max_group_i(s_q[4].group), .max_o(max4)
+  );
+
+  logic signed [24:0] stat_sum;
+  logic [14:0]        root, table_entry, recip5, factor6_q, factor6;
+  logic [5:0]         root_shift, shift9_q;
+  logic [9:0]         root_index, recip_index;
+  logic               recip_reads;
+  logic [4:0]         length8;
+  logic [Sfus*8-1:0]  exps17;
+  edt_stats #(.Pipes(Pipes)) i_stats (
+    .clk_i, .rst_i, .clear_i(mac_take && ins.stats), .valid_i(n_q[9].valid && n_q[9].stats), .first_i(n_q[9].first),
+    .last_i(n_q[9].last), .last_mask_i(n_q[9].last_mask), .word_i(y16), .ok_o(stats_ok), .sum_o(stat_sum),
+    .start_i(stats_start), .size_i(sfu_ins.n_red[8:0]), .eps_i({sfu_ins.kv_base, sfu_ins.sbase}),
+    .index_o(root_index), .table_i(table_entry), .root_o(root), .shift_o(root_shift)
+  );
+  edt_recip #(.Sfus(Sfus)) i_recip (
+    .clk_i, .rst_i, .clear_i(exp_clear), .groups_i(cfg.groups), .valid_i(s_q[17].valid && s_q[17].op == SfuExp),
+    .group_i(s_q[17].group), .count_i(s_q[17].count), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
+    .index_o(recip_index), .table_i(table_entry), .ok_o(recip_ok), .recip_group_i(s_q[5].group), .recip_o(recip5),
+    .length_group_i(s_q[8].group), .length_o(length8)
+  );
+  logic [15:0] table_word;
+  edt_ram #(.Width(16), .Depth(2048)) i_table (
+    .clk_i, .we_i(load_en_i && load_mem_i == MemTable), .waddr_i(load_addr_i[10:0]), .wdata_i(load_data_i[15:0]),
+    .raddr_i(recip_reads ? {1'b1, recip_index} : {1'b0, root_index}), .rdata_o(table_word)
+  );
+  assign table_entry = table_word[14:0];
+
+  always_ff @(posedge clk_i) begin
+    value_word_q <= drained[Pipes*AccBits-1:0];
+    max5_q       <= max4;
+    factor6_q    <= s_q[5].op == SfuExp ? sfu_ins.sbase[14:0] : recip5;
+    unique case (s_q[8].op)
+      SfuNorm: shift9_q <= root_shift;
+      SfuExp:  shift9_q <= sfu_ins.xstride;
+      default: shift9_q <= s_q[8].gb_addr[5:0] + 6'(length8);
+    endcase
+  end
+  assign factor6 = s_q[6].op == SfuNorm ? root : factor6_q;
+
+  logic signed [OutW-1:0] hi12, lo12;
+  always_comb begin
+    unique case (s_q[12].op)
+      SfuNorm: {hi12, lo12} = {18'sh1ffff, 18'sh20000};
+      SfuExp:  {hi12, lo12} = {18'sd4096, 18'sd0};
+      default: {hi12, lo12} = {fmt_hi(s_q[12].y), fmt_lo(s_q[12].y)};
+    endcase
+  end
+
+  logic [Sfus*8-1:0] y20;
+  for (genvar n = 0; n < Sfus; n++) begin : g_sfu
+    logic [$clog2(Pipes)-1:0] pick2;
+    logic [AccBits-1:0]       x2;
+    logic [31:0]              gb13;
+    logic signed [OutW-1:0]   y20_full;
+    assign pick2 = PipeBits'(s_q[2].sub * 5'(Sfus) + 5'(n));
+    always_comb begin
+      unique case (s_q[2].op)
+        SfuNorm: x2 = {{(AccBits - 16) {res_word[pick2*16+15]}}, res_word[pick2*16+:16]};
+        SfuExp:  x2 = score_word_out[pick2*AccBits+:AccBits];
+        default: x2 = value_word_q[pick2*AccBits+:AccBits];
+      endcase
+    end
+    edt_ram #(.Width(32), .Depth(GammaDepth)) i_gamma (
+      .clk_i,
+      .we_i   (load_en_i && load_mem_i == MemGamma && (load_addr_i & 24'(Sfus - 1)) == 24'(n)),
+      .waddr_i(load_addr_i[$clog2(Sfus)+:$clog2(GammaDepth)]),
+      .wdata_i(load_data_i[31:0]),
+      .raddr_i(s_q[11].gb_addr[$clog2(GammaDepth)-1:0]),
+      .rdata_o(gb13)
+    );
+    edt_sfu #(.AccBits(AccBits)) i_sfu (
+      .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
+      .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi12_i(hi12), .lo12_i(lo12),
+      .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y19_i(s_q[19].y), .op20_i(s_q[20].op),
+      .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
+      .exp17_o(exps17[n*8+:8]), .y20_o(y20_full)
+    );
+    assign y20[n*8+:8] = y20_full[7:0];
+    wire unused_y = &{1'b0, y20_full[OutW-1:8]};
+  end
+
+  // ---- activation write port: counts, narrowed words, special-function results ----
+  logic [Pipes-1:0]   sfu_we;
+  logic [Pipes*8-1:0] sfu_data;
+  always_comb begin
+    for (int b = 0; b < Pipes; b++) begin
+      if (s_q[20].op == SfuExp) begin
+        sfu_we[b]         = s_q[20].valid && b % (Pipes / Sfus) == int'(s_q[20].group);
+        sfu_data[b*8+:8]  = y20[(b/(Pipes/Sfus))*8+:8];
+      end else begin
+        sfu_we[b]         = s_q[20].valid && b / Sfus == int'(s_q[20].sub);
+        sfu_data[b*8+:8]  = y20[(b%Sfus)*8+:8];
+      end
+    end
+    if (count_en_i) begin
+      act_waddr = ActAddr'(count_addr_i[7:PipeBits]);
+      act_wdata = {Pipes{count_data_i > cfg.count_max ? cfg.count_max : count_data_i}};
+      for (int b = 0; b < Pipes; b++) act_we[b] = count_addr_i[PipeBits-1:0] == PipeBits'(b);
+    end else if (s_q[20].valid) begin
+      act_waddr = s_q[20].dst_addr[ActAddr-1:0];
+      act_wdata = sfu_data;
+      act_we    = sfu_we;
+    end else begin
+      act_waddr = n_q[9].dst_addr[ActAddr-1:0];
+      act_wdata = row_data;
+      act_we    = {Pipes{n_q[9].valid && n_q[9].dst.act}};
+    end
+  end
+
+  // ---- announcements ----
+  logic [3:1] score_fin_q;
+  logic [2:0] score_tag_q [1:3];
+  logic       busy_pipes;
+  always_ff @(posedge clk_i) begin
+    score_fin_q <= {score_fin_q[2:1], score_fin};
+    score_tag_q[1] <= drain_tag;
+    score_tag_q[2] <= score_tag_q[1];
+    score_tag_q[3] <= score_tag_q[2];
+    if (rst_i) score_fin_q <= '0;
+  end
+  assign word_mac     = n_q[7].valid && n_q[7].dst.act;
+  assign word_mac_tag = n_q[7].tag;
+  assign word_sfu     = s_q[18].valid && s_q[18].word_end;
+  assign word_sfu_tag = s_q[18].tag;
+  always_comb begin
+    fin = '0;
+    if (n_q[7].valid && n_q[7].fin && !n_q[7].dst.kcol) fin[n_q[7].tag] = 1'b1;
+    if (s_q[18].valid && s_q[18].fin) fin[s_q[18].tag] = 1'b1;
+    if (score_fin_q[3]) fin[score_tag_q[3]] = 1'b1;
+    if (kcol_done) fin[kcol_tag] = 1'b1;
+    busy_pipes = 1'b0;
+    for (int i = 1; i <= 9; i++) busy_pipes |= n_q[i].valid;
+    for (int i = 1; i <= 20; i++) busy_pipes |= s_q[i].valid;
+  end
+  assign quiet = issue_idle && drain_idle && kcol_idle && sfu_idle && !busy_pipes;
+
+`ifdef EDT_TAP
+  assign tap_narrow_o      = n_q[9].valid;
+  assign tap_narrow_pc_o   = n_q[9].pc;
+  assign tap_narrow_addr_o = (n_q[9].dst.kv || n_q[9].dst.kcol) ? n_q[9].row : n_q[9].dst_addr;
+  assign tap_narrow_data_o = y;
+  assign tap_sfu_o         = s_q[20].op == SfuExp ? '0 : sfu_we;
+  assign tap_sfu_pc_o      = s_q[20].pc;
+  assign tap_sfu_addr_o    = s_q[20].dst_addr;
+  assign tap_sfu_data_o    = sfu_data;
+
+  // What the schedule promises: one writer per port and cycle, one reader of the residual.
+  always_ff @(posedge clk_i)
+    if (!rst_i) begin
+      assert (!(s_q[20].valid && n_q[9].valid && n_q[9].dst.act)) else $error("two writers of the activation memory");
+      assert (!(norm_reads && n_q[5].valid && n_q[5].add_res)) else $error("two readers of the residual memory");
+      assert (!(row_en && col_en)) else $error("two writers of the KV memory");
+      assert (!(value_beat.valid && norm_beat.valid)) else $error("two users of the special-function units");
+    end
+`endif
+  wire unused = &{1'b0, n_q[9], s_q[20], sfu_ins, table_word, y, load_data_i, x_index, bias_addr,
+                   score_waddr, res_raddr, sfu_raddr};
+endmodule
+`default_nettype wire

@@ -1,0 +1,140 @@
+// Empties the drain registers: one word of P accumulators per step, towards the narrowing pipes, the score memory or the
+// special-function units, and owns every running address of a pass's results.
+// The last element of a tile issued in cycle 0 -> first step in cycle 6. A later tile may be issued up to its own last
+// element while this one drains (pend_o), that is the double buffer.
+`default_nettype none
+module edt_drain
+  import edt_pkg::*;
+#(
+  parameter int Words = 8,  // accumulator words: lanes / pipes
+  parameter int Pipes = 4,
+  parameter int Sfus  = 1
+) (
+  input  wire          clk_i,
+  input  wire          rst_i,
+  input  wire  cfg_t   cfg_i,
+  input  wire  [8:0]   slot_i,
+  input  wire  [12:0]  pos_off_i,
+  input  wire          end_i,        // last element of a tile issued
+  input  wire  desc_t  desc_i,
+  output logic         pend_o,
+  output wire          idle_o,
+  output wire          shift_o,
+  output wire  [12:0]  bias_addr_o,
+  output nctl_t        narrow_o,     // step for the narrowing pipes
+  output wire          score_o,      // step for the score memory
+  output wire  [12:0]  score_addr_o,
+  output wire  [2:0]   score_group_o,
+  output wire  [8:0]   score_word_o, // key / P of this word
+  output wire          score_fin_o,
+  output wire          score_start_o,
+  output wire  [2:0]   tag_o,
+  input  wire          value_ok_i,   // reciprocals known, units free
+  output wire          value_busy_o,
+  output sctl_t        value_o
+);
+  localparam int Subs = Pipes / Sfus;
+
+  // The tile that ended last, then the one being drained.
+  desc_t       next_q, cur_q;
+  logic [5:1]  end_q;
+  logic        active_q;
+  logic [8:0]  left_q, word_q, flat_q, key_word_q;
+  logic [3:0]  group_q;
+  logic [4:0]  sub_q;
+  logic [12:0] row_q, bias_q, dst_q, add_q;
+  logic [17:0] kv_q;
+
+  logic grouped, kept, last_step, step, beat, wrap;
+  logic [1:0] mode;
+  assign mode      = cur_q.ins.mode;
+  assign grouped   = cur_q.ins.grouped;
+  assign kept      = !cur_q.tile_last || word_q < cur_q.ins.words;
+  assign last_step = left_q == 9'd1;
+  assign beat      = active_q && mode == ModeValue && kept && value_ok_i;
+  assign step      = active_q && (mode != ModeValue || !kept || (beat && sub_q == 5'(Subs - 1)));
+  assign wrap      = grouped && word_q == cfg_i.group_words - 9'd1;
+
+  assign shift_o      = step;
+  assign idle_o       = !active_q && !pend_o;
+  assign value_busy_o = active_q && mode == ModeValue;
+  assign bias_addr_o  = bias_q;
+
+  always_ff @(posedge clk_i) begin
+    end_q <= {end_q[4:1], end_i};
+    if (end_i) next_q <= desc_i;
+
+    if (end_i) pend_o <= 1'b1;
+    else if (mode == ModeValue ? step && last_step : active_q && left_q <= 9'd7) pend_o <= 1'b0;
+
+    if (step) begin
+      left_q <= left_q - 9'd1;
+      flat_q <= flat_q + 9'd1;
+      word_q <= wrap ? 9'd0 : word_q + 9'd1;
+      if (wrap) group_q <= group_q + 4'd1;
+      if (kept) begin
+        row_q  <= row_q + 13'd1;
+        bias_q <= bias_q + 13'd1;
+        dst_q  <= dst_q + 13'd1;
+        add_q  <= add_q + 13'd1;
+      end
+      if (last_step) active_q <= 1'b0;
+    end
+    if (beat) sub_q <= sub_q == 5'(Subs - 1) ? 5'd0 : sub_q + 5'd1;
+
+    if (end_q[5]) begin
+      cur_q    <= next_q;
+      active_q <= 1'b1;
+      left_q   <= next_q.tile_last ? next_q.ins.steps : 9'(Words);
+      word_q   <= 9'd0;
+      flat_q   <= 9'd0;
+      group_q  <= 4'd0;
+      sub_q    <= 5'd0;
+      if (next_q.tile_first) begin
+        row_q      <= 13'd0;
+        bias_q     <= next_q.ins.bias_base;
+        dst_q      <= next_q.ins.dst_base;
+        add_q      <= next_q.ins.add_base + (next_q.ins.add_pos ? pos_off_i : 13'd0);
+        kv_q       <= next_q.ins.kv_base + 18'(slot_i);
+        key_word_q <= 9'd0;
+      end else begin
+        kv_q       <= kv_q + 18'(cfg_i.window);
+        key_word_q <= key_word_q + cfg_i.group_words;
+      end
+    end
+    if (rst_i) begin
+      end_q    <= '0;
+      active_q <= 1'b0;
+      pend_o   <= 1'b0;
+    end
+  end
+
+  logic fin;
+  assign fin   = cur_q.tile_last && last_step && cur_q.ins.tag_fin;
+  assign tag_o = cur_q.ins.dst_tag;
+
+  always_ff @(posedge clk_i) begin
+    narrow_o <= '{
+      valid: step && kept && mode == ModeNarrow && !rst_i,
+      dst: cur_q.ins.dst, add_res: cur_q.ins.add_res, add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
+      first: row_q == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
+      dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q, row: row_q, tag: cur_q.ins.dst_tag, fin: fin,
+      last_mask: cur_q.ins.last_mask, pc: cur_q.pc
+    };
+  end
+
+  assign score_o       = step && kept && mode == ModeScore;
+  assign score_addr_o  = dst_q;
+  assign score_group_o = group_q[2:0];
+  assign score_word_o  = key_word_q + word_q;
+  assign score_fin_o   = score_o && fin;
+  assign score_start_o = end_q[5] && next_q.tile_first && next_q.ins.mode == ModeScore;
+
+  assign value_o = '{
+    valid: beat, op: SfuValue, group: group_q[2:0], sub: sub_q, count: 5'(Sfus), dst_addr: dst_q, gb_addr: cur_q.ins.add_base,
+    tag: cur_q.ins.dst_tag, word_end: sub_q == 5'(Subs - 1), fin: fin && sub_q == 5'(Subs - 1), y: cur_q.ins.y1,
+    pc: cur_q.pc
+  };
+  wire unused = &{1'b0, cur_q, cfg_i};
+endmodule
+`default_nettype wire

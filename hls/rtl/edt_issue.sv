@@ -1,0 +1,113 @@
+// Issues one element per cycle of the current pass: activation index, stationary address, first and last of a tile.
+// Stalls while the source is not written (chaining), a barrier is up, or the drain could not take the accumulators.
+`default_nettype none
+module edt_issue
+  import edt_pkg::*;
+#(
+  parameter int Pipes = 4
+) (
+  input  wire             clk_i,
+  input  wire             rst_i,
+  // next instruction
+  input  wire             valid_i,
+  input  instr_t          ins_i,
+  input  wire  [9:0]      pc_i,
+  output wire             take_o,
+  output wire             idle_o,
+  // this bin
+  input  wire  [8:0]      n_keys_i,
+  input  wire  [8:0]      key_tiles_i,
+  // scoreboard
+  input  wire  [8*13-1:0] count_i,
+  input  wire  [7:0]      done_i,
+  input  wire             pend_i,     // an earlier tile still owns the drain
+  // element
+  output wire             go_o,
+  output wire             first_o,
+  output wire             last_o,
+  output wire  [14:0]     x_o,
+  output wire  [19:0]     stat_o,
+  output wire             kv_o,
+  output wire             grouped_o,
+  output wire             xsigned_o,
+  output desc_t           desc_o
+);
+  localparam int PipeBits = $clog2(Pipes);
+
+  instr_t      cur_q;
+  logic [9:0]  pc_q;
+  logic        active_q, ok_q, first_q, last_q, tile_first_q, tile_last_q;
+  logic [14:0] x_q, x_d;
+  logic [19:0] stat_q, tile_q;
+  logic [10:0] left_q, length_q, length;
+  logic [8:0]  tiles_q, tiles;
+
+  logic end_tile, end_pass;
+  assign go_o     = active_q && ok_q && !(last_q && pend_i);
+  assign end_tile = go_o && last_q;
+  assign end_pass = end_tile && tile_last_q;
+  assign take_o   = valid_i && (!active_q || end_pass);
+  assign idle_o   = !active_q;
+  assign length   = ins_i.red_keys ? 11'(n_keys_i) : ins_i.n_red;
+  assign tiles    = ins_i.tiles_keys ? key_tiles_i : ins_i.n_tiles;
+
+  // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
+  logic [2:0]  src_tag;
+  logic [12:0] count_q;
+  logic        done_q, readable;
+  assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
+  assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
+  assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
+
+  always_ff @(posedge clk_i) begin
+    count_q <= count_i[src_tag*13+:13];
+    done_q  <= done_i[src_tag];
+    ok_q    <= !take_o && readable && (!cur_q.bar_use || done_i[cur_q.bar_tag]);
+    if (take_o) begin
+      cur_q        <= ins_i;
+      pc_q         <= pc_i;
+      active_q     <= 1'b1;
+      x_q          <= ins_i.xbase;
+      stat_q       <= ins_i.sbase;
+      tile_q       <= ins_i.sbase;
+      length_q     <= length;
+      left_q       <= length;
+      tiles_q      <= tiles;
+      first_q      <= 1'b1;
+      last_q       <= length == 11'd1;
+      tile_first_q <= 1'b1;
+      tile_last_q  <= tiles == 9'd1;
+    end else if (go_o) begin
+      x_q     <= x_d;
+      first_q <= last_q;
+      if (last_q) begin
+        stat_q       <= tile_q + 20'(cur_q.sstride);
+        tile_q       <= tile_q + 20'(cur_q.sstride);
+        left_q       <= length_q;
+        last_q       <= length_q == 11'd1;
+        tiles_q      <= tiles_q - 9'd1;
+        tile_first_q <= 1'b0;
+        tile_last_q  <= tiles_q == 9'd2;
+        active_q     <= !tile_last_q;
+      end else begin
+        stat_q <= stat_q + 20'd1;
+        left_q <= left_q - 11'd1;
+        last_q <= left_q == 11'd2;
+      end
+    end
+    if (rst_i) begin
+      active_q <= 1'b0;
+      ok_q     <= 1'b0;
+    end
+  end
+
+  assign first_o   = first_q;
+  assign last_o    = last_q;
+  assign x_o       = x_q;
+  assign stat_o    = stat_q;
+  assign kv_o      = cur_q.kv;
+  assign grouped_o = cur_q.grouped;
+  assign xsigned_o = cur_q.xsigned;
+  assign desc_o    = '{ins: cur_q, pc: pc_q, tile_first: tile_first_q, tile_last: tile_last_q};
+endmodule
+`default_nettype wire

@@ -1,0 +1,47 @@
+// One narrowing pipe: + bias, shift (either way) with ties to even, saturate, + residual or position, saturate.
+// Reference: edgendt/ops/linear.py, add.py, position.py. Accumulator in cycle 0, result in cycle 8 (see the ports).
+`default_nettype none
+module edt_narrow
+  import edt_pkg::*;
+#(
+  parameter int AccBits = 24
+) (
+  input  wire                      clk_i,
+  input  wire  signed [AccBits-1:0] acc_i,     // cycle 0
+  input  wire  [33:0]              bias_i,    // cycle 1: right shift + 16 (6 bits), bias (28 bits)
+  input  wire  fmt_t               y1_i,      // cycle 5
+  input  wire  signed [15:0]       addend_i,  // cycle 6, zero when nothing is added
+  input  wire  fmt_t               y2_i,      // cycle 7
+  output logic signed [OutW-1:0]   y_o        // cycle 8
+);
+  localparam int SumBits = AccBits + 1;
+  logic signed [AccBits-1:0] acc_q;
+  logic signed [SumBits-1:0] sum_q;
+  logic [5:0]                shift_q;
+  always_ff @(posedge clk_i) begin
+    acc_q   <= acc_i;
+    sum_q   <= SumBits'(acc_q) + SumBits'($signed(bias_i[AccBits-1:0]));
+    shift_q <= bias_i[33:28];
+  end
+
+  logic signed [OutW-1:0] y1;
+  edt_round #(.InBits(SumBits + 16)) i_round (
+    .clk_i,
+    .a_i    ({sum_q, 16'd0}),
+    .shift_i(shift_q),
+    .floor_i(1'b0),
+    .hi_i   (fmt_hi(y1_i)),
+    .lo_i   (fmt_lo(y1_i)),
+    .y_o    (y1)
+  );
+
+  logic signed [OutW-1:0] total_q;
+  always_ff @(posedge clk_i) begin
+    total_q <= y1 + OutW'(addend_i);
+    if (total_q > fmt_hi(y2_i)) y_o <= fmt_hi(y2_i);
+    else if (total_q < fmt_lo(y2_i)) y_o <= fmt_lo(y2_i);
+    else y_o <= total_q;
+  end
+  wire unused = &{1'b0, bias_i[27:AccBits-1]};
+endmodule
+`default_nettype wire

@@ -1,0 +1,155 @@
+// A segment: Lanes lanes with their weight and KV memories, one broadcast byte, own control registers.
+// An element issued in cycle 0 (address, flags) with its activation word in cycle 2 is accumulated at the end of cycle 5;
+// the pass's last one copies the accumulators at the end of cycle 6.
+`default_nettype none
+(* keep_hierarchy *)
+module edt_segment
+  import edt_pkg::*;
+#(
+  parameter int Index    = 0,
+  parameter int Lanes    = 8,
+  parameter int Pipes    = 4,
+  parameter int AccBits  = 24,
+  parameter int WgtDepth = 2048,
+  parameter int KvDepth  = 512
+) (
+  input  wire                              clk_i,
+  input  wire                              rst_i,
+  // configuration
+  input  wire  [3:0]                       gshift_i,
+  // one element
+  input  wire                              go_i,
+  input  wire                              first_i,
+  input  wire                              last_i,
+  input  wire                              kv_i,
+  input  wire  [19:0]                      addr_i,
+  input  wire                              grouped_i,
+  input  wire                              xsigned_i,
+  input  wire  [$clog2(Pipes)-1:0]         byte_i,
+  input  wire  [Pipes*8-1:0]               word_i,      // activation word, two cycles after go_i
+  // weight load: four lanes per word
+  input  wire                              load_en_i,
+  input  wire  [23:0]                      load_addr_i,
+  input  wire  [35:0]                      load_data_i,
+  // KV write: a row (one word of P bytes to P neighbouring lanes) or a column (a byte per group to one lane)
+  input  wire                              row_en_i,
+  input  wire  [8:0]                       row_i,
+  input  wire                              col_en_i,
+  input  wire  [10:0]                      col_seg_i,   // segment within the group
+  input  wire  [10:0]                      col_lane_i,  // lane within the segment
+  input  wire  [17:0]                      kvw_addr_i,
+  input  wire  [Pipes*8-1:0]               kvw_data_i,
+  // drain chain
+  input  wire                              shift_i,
+  input  wire  [Lanes*AccBits-1:0]         shift_in_i,
+  output logic [Lanes*AccBits-1:0]         drain_o
+);
+  localparam int PipeBits = $clog2(Pipes);
+  localparam int WAddr    = $clog2(WgtDepth);
+  localparam int KAddr    = $clog2(KvDepth);
+  localparam int Quads    = (Lanes + 3) / 4;
+
+  // Group of this segment, and its place in the group; settled long before a bin starts.
+  logic [10:0] group_q, place_q;
+  always_ff @(posedge clk_i) begin
+    group_q <= 11'(Index) >> gshift_i;
+    place_q <= 11'(Index) & ~(11'h7ff << gshift_i);
+  end
+
+  // Element pipeline: cycle 1 holds the address, cycle 3 the operands.
+  logic [19:0]         addr1_q;
+  logic [3:1]          kv_q;
+  logic [5:1]          valid_q, first_q;
+  logic [6:1]          last_q;
+  logic                grouped1_q, grouped2_q, xsigned1_q, xsigned2_q;
+  logic [PipeBits-1:0] byte1_q, byte2_q, pick;
+  logic [7:0]          x2;
+  logic signed [8:0]   x3_q;
+  assign pick = byte2_q | (grouped2_q ? group_q[PipeBits-1:0] : '0);
+  assign x2   = word_i[pick*8+:8];
+  always_ff @(posedge clk_i) begin
+    addr1_q                  <= addr_i;
+    kv_q                     <= {kv_q[2:1], kv_i};
+    {grouped2_q, grouped1_q} <= {grouped1_q, grouped_i};
+    {xsigned2_q, xsigned1_q} <= {xsigned1_q, xsigned_i};
+    {byte2_q, byte1_q}       <= {byte1_q, byte_i};
+    x3_q                     <= {xsigned2_q & x2[7], x2};
+    first_q                  <= {first_q[4:1], first_i};
+    valid_q                  <= {valid_q[4:1], go_i};
+    last_q                   <= {last_q[5:1], go_i & last_i};
+    if (rst_i) begin
+      valid_q <= '0;
+      last_q  <= '0;
+    end
+  end
+
+  // Write side of the memories, one register stage.
+  logic        load_q, shift_q, row_en_q, col_en_q;
+  logic [23:0] load_addr_q;
+  logic [35:0] load_data_q;
+  logic [8:0]  row_q;
+  logic [10:0] col_lane_q;
+  logic [17:0] kvw_addr_q;
+  logic [Pipes*8-1:0] kvw_data_q;
+  always_ff @(posedge clk_i) begin
+    load_q      <= load_en_i;
+    load_addr_q <= load_addr_i;
+    load_data_q <= load_data_i;
+    shift_q     <= shift_i;
+    row_en_q    <= row_en_i;
+    row_q       <= row_i;
+    col_en_q    <= col_en_i && (place_q == col_seg_i);
+    col_lane_q  <= col_lane_i;
+    kvw_addr_q  <= kvw_addr_i;
+    kvw_data_q  <= col_en_i ? {Pipes{kvw_data_i[group_q[PipeBits-1:0]*8+:8]}} : kvw_data_i;
+  end
+
+  logic [Quads*4*8-1:0] kv_read;
+  logic [Quads*4*8-1:0] kv_write;
+  logic [Quads*4-1:0]   kv_we;
+  for (genvar q = 0; q < Quads; q++) begin : g_kv
+    edt_ram #(.Width(32), .Depth(KvDepth), .Enables(4)) i_kv (
+      .clk_i,
+      .we_i   (kv_we[q*4+:4]),
+      .waddr_i(kvw_addr_q[KAddr-1:0]),
+      .wdata_i(kv_write[q*32+:32]),
+      .raddr_i(addr1_q[KAddr-1:0]),
+      .rdata_o(kv_read[q*32+:32])
+    );
+  end
+  for (genvar l = Lanes; l < Quads * 4; l++) begin : g_no_lane
+    assign kv_we[l]           = 1'b0;
+    assign kv_write[l*8+:8]   = 8'd0;
+    wire unused = &{1'b0, kv_read[l*8+:8]};
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : g_lane
+    localparam int Lane = Index * Lanes + l;
+    assign kv_write[l*8+:8] = kvw_data_q[(Lane % Pipes)*8+:8];
+    assign kv_we[l] = (col_en_q && col_lane_q == 11'(l)) || (row_en_q && row_q == 9'(Lane / Pipes));
+
+    logic [8:0] weight;
+    edt_ram #(.Width(9), .Depth(WgtDepth)) i_weight (
+      .clk_i,
+      .we_i   (load_q && (load_addr_q >> WAddr) == 24'(Lane / 4)),
+      .waddr_i(load_addr_q[WAddr-1:0]),
+      .wdata_i(load_data_q[(Lane % 4)*9+:9]),
+      .raddr_i(addr1_q[WAddr-1:0]),
+      .rdata_o(weight)
+    );
+    edt_lane #(.AccBits(AccBits)) i_lane (
+      .clk_i,
+      .stat_i    (kv_q[3] ? {kv_read[l*8+7], kv_read[l*8+:8]} : weight),
+      .x_i       (x3_q),
+      .valid_i   (valid_q[5]),
+      .first_i   (first_q[5]),
+      .copy_i    (last_q[6]),
+      .shift_i   (shift_q),
+      .shift_in_i(shift_in_i[l*AccBits+:AccBits]),
+      .drain_o   (drain_o[l*AccBits+:AccBits])
+    );
+  end
+
+  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q, load_addr_q};
+endmodule
+`default_nettype wire

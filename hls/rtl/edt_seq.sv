@@ -1,0 +1,168 @@
+// Fetches the microprogram, hands passes to the issue unit and SFU ops to theirs, keeps configuration and the bin's
+// registers (bin, cache slot, keys in use), and measures the cycles of a bin. An instruction follows its predecessor
+// after three cycles at the earliest.
+`default_nettype none
+module edt_seq
+  import edt_pkg::*;
+#(
+  parameter int SegLanes  = 8,
+  parameter int ProgDepth = 256
+) (
+  input  wire          clk_i,
+  input  wire          rst_i,
+  input  wire          load_en_i,
+  input  wire  [3:0]   load_mem_i,
+  input  wire  [23:0]  load_addr_i,
+  input  wire  [39:0]  load_data_i,
+  input  wire          trial_reset_i,
+  input  wire          start_i,
+  output wire          busy_o,
+  output logic         done_o,
+  output wire          refuse_o,
+  output logic [31:0]  cycles_o,
+  output logic [15:0]  bin_o,
+  output cfg_t         cfg_o,
+  // this bin
+  output logic [8:0]   slot_o,
+  output logic [10:0]  slot_lane_o,
+  output logic [10:0]  slot_seg_o,
+  output logic [17:0]  slot_off_o,   // key tile of the slot * head_dim
+  output logic [8:0]   n_keys_o,
+  output logic [8:0]   key_tiles_o,
+  output logic [12:0]  pos_off_o,
+  // dispatch
+  output instr_t       ins_o,
+  output wire  [9:0]   pc_o,
+  output wire          mac_valid_o,
+  input  wire          mac_take_i,
+  output wire          sfu_valid_o,
+  input  wire          sfu_take_i,
+  input  wire  [7:0]   done_i,
+  input  wire          quiet_i       // every unit idle
+);
+  localparam int Chunks   = InstrBits / 40;
+  localparam int ProgBits = $clog2(ProgDepth);
+
+  // Configuration, one register per address.
+  cfg_t cfg_q;
+  assign cfg_o = cfg_q;
+  always_ff @(posedge clk_i) begin
+    if (load_en_i && load_mem_i == MemCfg) begin
+      case (load_addr_i[3:0])
+        4'd0:  cfg_q.count_max   <= load_data_i[7:0];
+        4'd1:  cfg_q.max_bins    <= load_data_i[15:0];
+        4'd2:  cfg_q.window      <= load_data_i[8:0];
+        4'd3:  cfg_q.gshift      <= load_data_i[3:0];
+        4'd4:  cfg_q.groups      <= load_data_i[3:0];
+        4'd5:  cfg_q.group_words <= load_data_i[8:0];
+        4'd6:  cfg_q.key_words   <= load_data_i[8:0];
+        4'd7:  cfg_q.head_dim    <= load_data_i[8:0];
+        4'd8:  cfg_q.head_sets   <= load_data_i[3:0];
+        4'd9:  cfg_q.heads       <= load_data_i[3:0];
+        4'd10: cfg_q.key_tiles   <= load_data_i[8:0];
+        4'd11: cfg_q.set_stride  <= load_data_i[17:0];
+        4'd12: cfg_q.pos_stride  <= load_data_i[12:0];
+        4'd13: cfg_q.group_segs  <= load_data_i[10:0];
+        default: cfg_q.count_max <= cfg_q.count_max;
+      endcase
+    end
+    if (rst_i) cfg_q <= '0;
+  end
+
+  // Microprogram.
+  logic [ProgBits-1:0]  pc_q;
+  logic [InstrBits-1:0] word;
+  for (genvar c = 0; c < Chunks; c++) begin : g_chunk
+    edt_ram #(.Width(40), .Depth(ProgDepth)) i_prog (
+      .clk_i,
+      .we_i   (load_en_i && load_mem_i == MemProg && load_addr_i[2:0] == 3'(c)),
+      .waddr_i(load_addr_i[3+:ProgBits]),
+      .wdata_i(load_data_i),
+      .raddr_i(pc_q),
+      .rdata_o(word[c*40+:40])
+    );
+  end
+  assign ins_o = word;
+  assign pc_o  = 10'(pc_q);
+
+  // Dispatch.
+  logic       busy_q;
+  logic [1:0] wait_q;
+  logic       ready, consume, finish;
+  logic       quiet_q;
+  assign ready       = busy_q && wait_q == 2'd0;
+  assign mac_valid_o = ready && ins_o.op == OpMac;
+  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp);
+  assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]);
+  assign finish      = ready && ins_o.op == OpEnd && quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag]);
+  assign busy_o      = busy_q;
+  assign refuse_o    = bin_o >= cfg_q.max_bins;
+
+  logic [31:0] count_q;
+  logic        wraps;
+  assign wraps = slot_o == cfg_q.window - 9'd1;
+  always_ff @(posedge clk_i) begin
+    done_o  <= finish;
+    count_q <= count_q + 32'd1;
+    quiet_q <= quiet_i;
+    if (start_i && !busy_q && !refuse_o) begin
+      busy_q  <= 1'b1;
+      wait_q  <= 2'd2;
+      count_q <= 32'd1;
+    end else if (busy_q && wait_q != 2'd0) wait_q <= wait_q - 2'd1;
+    if (consume) begin
+      pc_q   <= pc_q + 1'b1;
+      wait_q <= 2'd2;
+    end
+    if (finish) begin
+      busy_q   <= 1'b0;
+      pc_q     <= '0;
+      cycles_o <= count_q + 32'd1;
+    end
+
+    // The next bin's registers.
+    if (finish) begin
+      bin_o     <= bin_o + 16'd1;
+      pos_off_o <= pos_off_o + cfg_q.pos_stride;
+      if (n_keys_o != cfg_q.window) n_keys_o <= n_keys_o + 9'd1;
+      if (wraps) begin
+        slot_o      <= '0;
+        slot_lane_o <= '0;
+        slot_seg_o  <= '0;
+        slot_off_o  <= '0;
+      end else begin
+        slot_o      <= slot_o + 9'd1;
+        slot_lane_o <= slot_lane_o + 11'd1;
+        if (slot_lane_o == 11'(SegLanes - 1)) begin
+          slot_lane_o <= '0;
+          slot_seg_o  <= slot_seg_o + 11'd1;
+          if (slot_seg_o == cfg_q.group_segs - 11'd1) begin
+            slot_seg_o <= '0;
+            slot_off_o <= slot_off_o + 18'(cfg_q.head_dim);
+            if (key_tiles_o != cfg_q.key_tiles) key_tiles_o <= key_tiles_o + 9'd1;
+          end
+        end
+      end
+    end
+    if (rst_i || trial_reset_i) begin
+      bin_o       <= '0;
+      pos_off_o   <= '0;
+      n_keys_o    <= 9'd1;
+      key_tiles_o <= 9'd1;
+      slot_o      <= '0;
+      slot_lane_o <= '0;
+      slot_seg_o  <= '0;
+      slot_off_o  <= '0;
+    end
+    if (rst_i) begin
+      busy_q   <= 1'b0;
+      wait_q   <= '0;
+      pc_q     <= '0;
+      done_o   <= 1'b0;
+      quiet_q  <= 1'b0;
+      cycles_o <= '0;
+    end
+  end
+  wire unused = &{1'b0, load_addr_i};
+endmodule
+`default_nettype wire

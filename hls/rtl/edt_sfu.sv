@@ -1,0 +1,111 @@
+// One special-function unit: (d*x - S1)*r -> *gamma + beta; (m - s)*C -> exponential; a * reciprocal.
+// Reference: edgendt/ops/layernorm.py, attention.py. Element in cycle 2, result in cycle 20, exponential sum in cycle 17.
+// Operands arrive in the cycle that their name's number says.
+`default_nettype none
+module edt_sfu
+  import edt_pkg::*;
+#(
+  parameter int AccBits = 24
+) (
+  input  wire                        clk_i,
+  input  wire  signed [AccBits-1:0]  x2_i,
+  input  wire  [8:0]                 size_i,      // d
+  input  wire  [1:0]                 op5_i,
+  input  wire  signed [24:0]         sum5_i,      // S1
+  input  wire  signed [AccBits-1:0]  max5_i,
+  input  wire  [14:0]                factor6_i,   // r, C or reciprocal
+  input  wire  [5:0]                 shift9_i,
+  input  wire                        floor9_i,
+  input  wire  signed [OutW-1:0]     hi12_i,
+  input  wire  signed [OutW-1:0]     lo12_i,
+  input  wire  [31:0]                gb13_i,      // gamma (8 bits), beta (24 bits)
+  input  wire  [5:0]                 shift16_i,
+  input  wire  fmt_t                 y19_i,
+  input  wire  [1:0]                 op20_i,
+  // exponential table load
+  input  wire                        load_en_i,
+  input  wire  [7:0]                 load_addr_i,
+  input  wire  [15:0]                load_data_i,
+  output logic [7:0]                 exp17_o,
+  output wire  signed [OutW-1:0]     y20_o
+);
+  localparam int ABits = 28;
+
+  // 3..5: the factor that is exact: d*x - S1, m - s or a.
+  logic signed [AccBits-1:0] x3_q, x4_q, x5_q;
+  logic signed [25:0]        dx5;
+  logic signed [ABits-1:0]   a6_q;
+  edt_mul #(.ABits(16), .BBits(10)) i_dx (.clk_i, .a_i(x3_q[15:0]), .b_i({1'b0, size_i}), .p_o(dx5));
+  always_ff @(posedge clk_i) begin
+    x3_q <= x2_i;
+    x4_q <= x3_q;
+    x5_q <= x4_q;
+    unique case (op5_i)
+      SfuNorm: a6_q <= ABits'(dx5) - ABits'(sum5_i);
+      SfuExp:  a6_q <= ABits'(max5_i) - ABits'(x5_q);
+      default: a6_q <= ABits'(x5_q);
+    endcase
+  end
+
+  // 6..8: 28 x 16 bits on two multipliers.
+  logic signed [33:0] low8;
+  logic signed [27:0] high8;
+  logic signed [43:0] p9_q;
+  edt_mul #(.ABits(18), .BBits(16)) i_low (.clk_i, .a_i({1'b0, a6_q[16:0]}), .b_i({1'b0, factor6_i}), .p_o(low8));
+  edt_mul #(.ABits(11), .BBits(16)) i_high (.clk_i, .a_i(a6_q[27:17]), .b_i({1'b0, factor6_i}), .p_o(high8_full));
+  logic signed [26:0] high8_full;
+  assign high8 = 28'(high8_full);
+  always_ff @(posedge clk_i) p9_q <= 44'(low8) + {high8[26:0], 17'd0};
+
+  // 9..12: shift and round.
+  logic signed [OutW-1:0] t13;
+  edt_round #(.InBits(44)) i_round (
+    .clk_i, .a_i(p9_q), .shift_i(shift9_i), .floor_i(floor9_i), .hi_i(hi12_i), .lo_i(lo12_i), .y_o(t13)
+  );
+
+  // Exponential: table, then 8 + (u >> 8) places to the right, ties to even.
+  logic [15:0] entry15, shifted_q;
+  logic [12:8] u14_q, u15_q;
+  logic        zero16_q, rest_q, up16;
+  edt_ram #(.Width(16), .Depth(256)) i_exp (
+    .clk_i, .we_i(load_en_i), .waddr_i(load_addr_i), .wdata_i(load_data_i), .raddr_i(t13[7:0]), .rdata_o(entry15)
+  );
+  assign up16 = shifted_q[7] && ((|shifted_q[6:0]) || rest_q || shifted_q[8]);
+  always_ff @(posedge clk_i) begin
+    u14_q     <= t13[12:8];
+    u15_q     <= u14_q;
+    shifted_q <= entry15 >> u15_q[11:8];
+    rest_q    <= |(entry15 & ~(16'hffff << u15_q[11:8]));
+    zero16_q  <= u15_q[12];
+    exp17_o   <= zero16_q ? 8'd0 : shifted_q[15:8] + 8'(up16);
+  end
+
+  // Norm: * gamma + beta, narrow.
+  logic signed [25:0]     scaled15;
+  logic signed [23:0]     beta14_q, beta15_q;
+  logic signed [26:0]     y16_q;
+  logic signed [OutW-1:0] norm20;
+  edt_mul #(.ABits(18), .BBits(8)) i_gamma (.clk_i, .a_i(t13), .b_i(gb13_i[31:24]), .p_o(scaled15));
+  always_ff @(posedge clk_i) begin
+    beta14_q <= gb13_i[23:0];
+    beta15_q <= beta14_q;
+    y16_q    <= 27'(scaled15) + 27'(beta15_q);
+  end
+  edt_round #(.InBits(27)) i_round2 (
+    .clk_i, .a_i(y16_q), .shift_i(shift16_i), .floor_i(1'b0), .hi_i(fmt_hi(y19_i)), .lo_i(fmt_lo(y19_i)), .y_o(norm20)
+  );
+
+  // The other two wait for the common write cycle.
+  logic signed [OutW-1:0] t_q [7];
+  logic [7:0]             exp18_q, exp19_q, exp20_q;
+  always_ff @(posedge clk_i) begin
+    t_q[0] <= t13;
+    for (int i = 1; i < 7; i++) t_q[i] <= t_q[i-1];
+    exp18_q <= exp17_o;
+    exp19_q <= exp18_q;
+    exp20_q <= exp19_q;
+  end
+  assign y20_o = op20_i == SfuNorm ? norm20 : op20_i == SfuExp ? OutW'({1'b0, exp20_q}) : t_q[6];
+  wire unused = &{1'b0, high8[27]};
+endmodule
+`default_nettype wire

@@ -1,0 +1,122 @@
+// Runs LayerNorm and exponential instructions on the special-function units: one beat of N elements per cycle.
+// LayerNorm: statistics complete in cycle 0 -> first beat in cycle 10. Exponentials: scores complete -> next cycle.
+`default_nettype none
+module edt_sfu_seq
+  import edt_pkg::*;
+#(
+  parameter int Pipes = 4,
+  parameter int Sfus  = 1
+) (
+  input  wire          clk_i,
+  input  wire          rst_i,
+  input  wire  cfg_t   cfg_i,
+  input  wire          valid_i,
+  input  wire  instr_t ins_i,
+  input  wire  [9:0]   pc_i,
+  output wire          take_o,
+  output wire          idle_o,
+  input  wire  [8:0]   n_keys_i,
+  input  wire  [7:0]   done_i,
+  input  wire          stats_ok_i,
+  input  wire          value_busy_i,
+  output wire          stats_start_o,
+  output wire          exp_clear_o,
+  output wire  instr_t ins_o,
+  output wire          running_o,
+  output wire  [12:0]  read_addr_o,   // residual or score word of this beat
+  output sctl_t        beat_o
+);
+  localparam int Subs = Pipes / Sfus;
+  typedef enum logic [2:0] {Idle, Wait, Calc, Run, Flush} state_t;
+  localparam int Stages = 20;  // the units look at the instruction until its last beat is through
+
+  state_t      state_q;
+  instr_t      ins_q;
+  logic [9:0]  pc_q;
+  logic [4:0]  calc_q;
+  logic [4:0]  sub_q;
+  logic [2:0]  group_q;
+  logic [8:0]  word_q;               // key word within the tile
+  logic [12:0] read_q, first_q, dst_q, gb_q;
+  logic [13:0] left_q;               // elements (keys per group) still to do
+  logic        is_exp, ready, last_sub, last_group, last;
+
+  assign is_exp     = ins_q.op == OpExp;
+  assign ready      = !value_busy_i && (is_exp ? done_i[ins_q.src_tag] : stats_ok_i);
+  assign last_sub   = sub_q == 5'(Subs - 1);
+  assign last_group = !is_exp || 4'(group_q) == cfg_i.groups - 4'd1;
+  assign last       = left_q <= 14'(Sfus) && last_group;
+
+  assign take_o        = valid_i && state_q == Idle;
+  assign idle_o        = state_q == Idle;
+  assign ins_o         = ins_q;
+  assign running_o     = state_q == Run || state_q == Calc;
+  assign stats_start_o = state_q == Wait && ready && !is_exp;
+  assign exp_clear_o   = state_q == Wait && ready && is_exp;
+  assign read_addr_o   = read_q;
+
+  always_ff @(posedge clk_i) begin
+    unique case (state_q)
+      Idle: if (take_o) begin
+        state_q <= Wait;
+        ins_q   <= ins_i;
+        pc_q    <= pc_i;
+        sub_q   <= '0;
+        group_q <= '0;
+        word_q  <= '0;
+        read_q  <= ins_i.add_base;
+        first_q <= ins_i.add_base;
+        dst_q   <= ins_i.dst_base;
+        gb_q    <= ins_i.bias_base;
+        left_q  <= ins_i.op == OpExp ? 14'(n_keys_i) : 14'(ins_i.n_red);
+        calc_q  <= 5'd8;
+      end
+      Wait: if (ready) state_q <= is_exp ? Run : Calc;
+      Calc: begin
+        calc_q <= calc_q - 5'd1;
+        if (calc_q == 5'd0) state_q <= Run;
+      end
+      Run: begin
+        if (last_group) begin
+          group_q <= '0;
+          left_q  <= left_q - 14'(Sfus);
+          gb_q    <= gb_q + 13'd1;
+          sub_q   <= last_sub ? 5'd0 : sub_q + 5'd1;
+          if (is_exp || last_sub) dst_q <= dst_q + 13'd1;
+          // The next word: the following one, or behind the last group's words when the tile is through.
+          if (!last_sub) read_q <= first_q;
+          else if (is_exp && word_q == cfg_i.key_words - 9'd1) begin
+            read_q  <= read_q + 13'd1;
+            first_q <= read_q + 13'd1;
+            word_q  <= '0;
+          end else begin
+            read_q  <= first_q + 13'd1;
+            first_q <= first_q + 13'd1;
+            word_q  <= word_q + 9'd1;
+          end
+        end else begin
+          group_q <= group_q + 3'd1;
+          read_q  <= read_q + 13'(cfg_i.key_words);
+        end
+        if (last) begin
+          state_q <= Flush;
+          calc_q  <= 5'(Stages - 1);
+        end
+      end
+      Flush: begin
+        calc_q <= calc_q - 5'd1;
+        if (calc_q == 5'd0) state_q <= Idle;
+      end
+      default: state_q <= Idle;
+    endcase
+    if (rst_i) state_q <= Idle;
+  end
+
+  assign beat_o = '{
+    valid: state_q == Run, op: is_exp ? SfuExp : SfuNorm, group: group_q, sub: sub_q,
+    count: left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0], dst_addr: dst_q, gb_addr: gb_q, tag: ins_q.dst_tag,
+    word_end: last_group && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
+  };
+  wire unused = &{1'b0, cfg_i, done_i};
+endmodule
+`default_nettype wire
