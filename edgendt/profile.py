@@ -8,12 +8,30 @@ from typing import Any
 
 import numpy as np
 
+from edgendt.artifact import Run, read_json, write_json
+from edgendt.boards import Board
+from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.config import Engine
+from edgendt.errors import BadInput, EdgendtError
 from edgendt.fixed import Codes
+from edgendt.ops import Attention
 from edgendt.program import Program
+from edgendt.sim import stimulus
+from edgendt.tools import find_tool
 
 ANALYTIC, SIMULATED = "analytic", "simulated cycles"
 POST_ROUTE, ASSUMED = "post-route", "assumed"
 QUANTILES = ("p50", "p99", "max")
+BINS = 2000  # bins of whole test trials that are simulated, where the recording has as many
+SIMULATOR = ("verilator", "g++", "make")
+
+
+class CyclesDiffer(EdgendtError):
+    """The simulated engine took other cycles than its exact model says."""
+
+    def __init__(self, trial: int, at: int, model: int, took: int) -> None:
+        super().__init__(f"the engine took {took} cycles in trial {trial}, bin {at}; its cycle model says {model}")
+        self.trial, self.bin, self.model, self.took = trial, at, model, took
 
 
 @dataclass(frozen=True)
@@ -26,14 +44,84 @@ class Clock:
 
 @dataclass(frozen=True)
 class Cycles:
-    """Cycles by index of the bin in its trial, and what the lower bound says of each.
-
-    by_bin, bounds: [bins of the longest trial]; by_op: of bin `at`, its values sum to by_bin[at].
-    """
+    """Cycles by index of the bin in its trial, and the lower bound of each: [bins of the longest trial]."""
 
     by_bin: tuple[int, ...]
     bounds: tuple[int, ...]
     stage: str
+
+
+def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -> dict[str, Any]:
+    """Profile a run for a board and keep `profile-<board>/profile.json`; returns its content (keys: docs/profile.md).
+
+    engine: `small`, `full` or a TOML file, the board's own by default. Whole test trials with at least `bins` bins are
+    run. BadInput, BoardUnknown, DoesNotFit as their names say; CyclesDiffer when RTL and cycle model disagree.
+    """
+    model, target = run.stage("quantize"), Board.named(board)
+    name = engine or target.engine
+    if name is None:
+        raise BadInput(f"board {board} has no engine of its own: name one, e.g. `--engine small`")
+    program = Program.load(model / "program.edt")
+    trials = stimulus(run, program, bins)
+    compiled = compile_program(program, Engine.named(name))
+    cycles, reason = count(compiled, trials)
+    stage = f"synth-{board}"
+    synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
+    figures = latency(cycles, [len(trial) for trial in trials], clock_of(synth, name, target.clock_mhz), width(run))
+    by_op = {"by_op": dict(model_cycles(compiled, figures["median_bin"])[1]), "by_op_stage": ANALYTIC}
+    head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
+    result = head | figures | by_op | cpu(program, trials)
+    inputs = [model / "program.edt", model / "stimulus.npz"] + ([run.stage(stage) / "synth.json"] if synth else [])
+    with run.write(f"profile-{board}", inputs=inputs, config={"engine": name, "bins": bins}) as folder:
+        write_json(folder / "profile.json", result)
+    return result
+
+
+def width(run: Run) -> float | None:
+    """Seconds per bin of the run's stimulus, None when it does not say."""
+    with np.load(run.stage("quantize") / "stimulus.npz", allow_pickle=False) as data:
+        return float(data["bin_s"]) if "bin_s" in data.files else None
+
+
+def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | None]:
+    """Cycles of every bin: counted in the compiled RTL, or the cycle model's and the reason why."""
+    longest = max(map(len, trials))
+    by_bin = tuple(model_cycles(compiled, at)[0] for at in range(longest))
+    bounds = tuple(lower_bound(compiled, at) for at in range(longest))
+    absent = [tool for tool in SIMULATOR if find_tool(tool) is None]
+    if absent:
+        return Cycles(by_bin, bounds, ANALYTIC), f"not simulated: {', '.join(absent)} not found"
+    from edgendt.fastsim import FastCore
+
+    core = FastCore(compiled.engine)
+    core.load(compiled)
+    for number, trial in enumerate(trials):
+        took = core.run(trial)[1]
+        wrong = np.flatnonzero(took != by_bin[: len(trial)])
+        if len(wrong):
+            at = int(wrong[0])
+            raise CyclesDiffer(number, at, by_bin[at], int(took[at]))
+    return Cycles(by_bin, bounds, SIMULATED), None
+
+
+def model_cycles(compiled: Compiled, at: int) -> tuple[int, Mapping[str, int]]:
+    """(cycles, cycles by op in order of execution) of bin `at` by the engine's exact model."""
+    from edgendt.engine.cycles import cycles_of
+
+    found = cycles_of(compiled, at)
+    return found.total, found.by_op
+
+
+def lower_bound(compiled: Compiled, at: int) -> int:
+    """Cycles of bin `at` if every multiplier worked in every one: products over products per cycle, rounded up.
+
+    Each lane reads its own weight in every cycle, so the memory's bound is never the larger one.
+    """
+    products = compiled.program.macs
+    for node in compiled.program.nodes:
+        if isinstance(node.op, Attention):
+            products += 2 * node.op.size * min(at + 1, node.op.window)  # scores and values
+    return -(-products // compiled.engine.lane_count)
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -96,9 +184,9 @@ def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
     return {"cpu_us": min(run.p50_us for run in runs), "cpu": details, "cpu_reason": None}
 
 
-def clock_of(synth: Mapping[str, Any] | None, assumed_mhz: float) -> Clock:
-    """The routed design's clock where the board was synthesised, the board's own otherwise."""
-    if synth and synth.get("fmax_mhz") is not None:
+def clock_of(synth: Mapping[str, Any] | None, engine: str, assumed_mhz: float) -> Clock:
+    """The routed design's clock where the board was synthesised with that engine, the board's own otherwise."""
+    if synth and synth.get("fmax_mhz") is not None and synth.get("engine", engine) == engine:
         return Clock(float(synth["fmax_mhz"]), str(synth["stage"]))
     return Clock(float(assumed_mhz), ASSUMED)
 
@@ -143,7 +231,7 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
     bound = f"lower bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f} (bound over median)"
     cpu = result["cpu"]
     beside = f"CPU: {cpu['model']}, {cpu['runtime']}" if cpu else f"CPU not measured: {result['cpu_reason']}"
-    return [bound, beside]
+    return [bound, *([result["cycles_reason"]] if result["cycles_reason"] else []), beside]
 
 
 def clock_words(stage: str) -> str:

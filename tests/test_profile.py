@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from networks import random_counts, random_ndt
 
 from edgendt import profile as room
@@ -37,9 +36,11 @@ def test_efficiency_is_the_bound_of_the_median_bin_over_its_cycles():
 
 
 def test_without_a_routed_design_the_clock_is_called_assumed():
-    assert room.clock_of(None, 25.0) == Clock(25.0, ASSUMED)
-    assert room.clock_of({"fmax_mhz": None, "stage": "project"}, 25.0) == Clock(25.0, ASSUMED)
-    assert room.clock_of({"fmax_mhz": 88.5, "stage": "post-route"}, 25.0) == Clock(88.5, "post-route")
+    routed = {"fmax_mhz": 88.5, "stage": "post-route", "engine": "small"}
+    assert room.clock_of(None, "small", 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed | {"fmax_mhz": None, "stage": "project"}, "small", 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed, "full", 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed, "small", 25.0) == Clock(88.5, "post-route")
     assert room.clock_words(ASSUMED) == "at an assumed clock"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from edgendt.artifact import MANIFEST, Run, read_json
 from edgendt.errors import BadInput
 from edgendt.ops import Attention, Linear
+from edgendt.profile import width
 from edgendt.program import Program
 from edgendt.report.neural import Predictions, agreement, choose
 
@@ -155,7 +156,7 @@ def neural(run: Run) -> tuple[dict[str, Any], Predictions | None]:
     if not run.has("quantize") or not (run.stage("quantize") / "predictions.npz").is_file():
         return missing_predictions(run), None
     folder = run.stage("quantize")
-    predictions = Predictions.load(folder / "predictions.npz", bin_width(run))
+    predictions = Predictions.load(folder / "predictions.npz", width(run))
     shown = {"trials": len(predictions.lengths), "shown": choose(predictions)}
     return {"status": "done", "bin_s": predictions.bin_s, **shown, **agreement(predictions)}, predictions
 
@@ -163,14 +164,6 @@ def neural(run: Run) -> tuple[dict[str, Any], Predictions | None]:
 def missing_predictions(run: Run) -> dict[str, Any]:
     """The quantize stage makes predictions.npz; an older one lacks it."""
     return {"status": "not run", "command": "edgendt quantize"} if run.has("quantize") else missing(run, "quantize")
-
-
-def bin_width(run: Run) -> float | None:
-    """Seconds per bin of the run's stimulus, None when it does not say."""
-    import numpy as np
-
-    with np.load(run.stage("quantize") / "stimulus.npz", allow_pickle=False) as data:
-        return float(data["bin_s"]) if "bin_s" in data.files else None
 
 
 def provenance(run: Run) -> Iterator[dict[str, Any]]:
