@@ -19,7 +19,7 @@ from edgendt.compare import LinkResult, Tally, compare
 from edgendt.errors import BadInput, EdgendtError, ToolMissing
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.tools import environment
+from edgendt.tools import cache_folder, environment
 
 PARALLEL = 2
 
@@ -82,7 +82,17 @@ def over_trials(
     return tally
 
 
-LINKS: dict[str, Callable[[Case], Tally]] = {"torch": torch, "qonnx": qonnx, "stream": stream}
+def hls4ml(case: Case) -> Tally:
+    """The compiled firmware, every op: called directly, and in a simulation behind the engine's ports."""
+    from edgendt.firmware.library import cached
+    from edgendt.shell import simulated
+
+    firmware = cached(case.program, cache_folder("firmware"))
+    tally = over_trials("hls4ml", case, firmware.trace)
+    return tally if tally.mismatches else tally + simulated(firmware, case.trials, case.folder)
+
+
+LINKS: dict[str, Callable[[Case], Tally]] = {"torch": torch, "qonnx": qonnx, "stream": stream, "hls4ml": hls4ml}
 
 
 def regress(
