@@ -1,0 +1,212 @@
+"""The host's end of docs/protocol.md: requests, answers, retries, loading, inference over any byte stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.engine import protocol
+from edgendt.engine.image import Image
+from edgendt.engine.protocol import Answer, Info, Kind, Status, Unslip
+from edgendt.errors import BadInput, EdgendtError
+
+RETRIES = 3
+WINDOW = 3  # load frames in flight: their answers overlap the next frames, and all fit the bridge's FIFO
+QUIET_READS = 10_000  # reads that bring bytes but no answer, before a line counts as noise
+
+
+class LinkError(EdgendtError):
+    """The engine cannot be reached, or refuses."""
+
+
+class Stream(Protocol):
+    """What the driver needs of a serial port, pty or socket; `read` returns fewer bytes, or none, when time is up."""
+
+    def write(self, data: bytes, /) -> Any: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """codes [bins, outputs] int64; cycles [bins]: of the engine, start to done."""
+
+    codes: NDArray[np.int64]
+    cycles: NDArray[np.int64]
+
+
+def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Stream:
+    """A serial port (or pty); LinkError when it cannot be opened."""
+    import serial  # type: ignore[import-untyped]
+
+    try:
+        stream: Stream = serial.Serial(port, baud, timeout=timeout)
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise LinkError(f"port {port} cannot be opened: {error}") from error
+    return stream
+
+
+class Link:
+    """One engine behind a byte stream. Every method raises LinkError, one sentence, when there is no good answer."""
+
+    def __init__(self, stream: Stream, retries: int = RETRIES) -> None:
+        self.stream, self.retries = stream, retries
+        self.unslip, self.tag = Unslip(), 0
+        self.bin: int | None = None  # the engine's next bin; None: not known yet
+        self.repeats = 0  # requests sent again
+        self._pending: list[Answer] = []
+
+    def status(self) -> tuple[Answer, Info]:
+        """The engine's state: ready or loading, sizes, CRC of its image, counters."""
+        answer = self._request(protocol.status(self._next_tag()))
+        if answer.info is None:
+            raise LinkError("the engine's STATUS answer has no body: it speaks another protocol")
+        if answer.info.version != protocol.VERSION:
+            raise LinkError(f"the engine speaks protocol {answer.info.version}, this driver {protocol.VERSION}")
+        self.bin = answer.bin
+        return answer, answer.info
+
+    def reset(self) -> None:
+        """Start of a trial: the next bin is bin 0."""
+        self._demand(self._request(protocol.reset(self._next_tag())), "reset")
+        self.bin = 0
+
+    def step(self, counts: Sequence[int] | NDArray[np.int64]) -> Answer:
+        """One bin, counts [channels]: outputs and cycles. A repeated request never computes a bin twice."""
+        values = [int(value) for value in counts]
+        if any(not 0 <= value <= 255 for value in values):
+            raise BadInput(f"counts must be 0..255, got {min(values)}..{max(values)}")
+        if self.bin is None:
+            self.status()
+        assert self.bin is not None
+        answer = self._request(protocol.counts(self._next_tag(), self.bin, values))
+        self._demand(answer, f"bin {self.bin}")
+        if answer.bin != self.bin:
+            raise LinkError(f"the engine answered bin {answer.bin} when bin {self.bin} was asked")
+        self.bin += 1
+        return answer
+
+    def infer(self, counts: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> Result:
+        """One trial from its start, counts [bins, channels], bin by bin; `progress` gets the number of bins done."""
+        self.reset()
+        answers = []
+        for done, row in enumerate(counts, start=1):
+            answers.append(self.step(row))
+            if progress is not None:
+                progress(done)
+        codes = np.array([answer.outputs for answer in answers], dtype=np.int64)
+        return Result(codes, np.array([answer.cycles for answer in answers], dtype=np.int64))
+
+    def load(self, image: Image, progress: Callable[[int, int], None] | None = None) -> None:
+        """Put a network on the engine; `progress` gets frames done and in all.
+
+        Refused by its header (another schema or engine) the old network keeps answering; a later failure leaves the
+        engine NOT_READY, never half-loaded.
+        """
+        self.bin = None
+        begun = self._request(protocol.begin(self._next_tag(), image))
+        if begun.status is Status.WRONG_ENGINE:
+            _, info = self.status()
+            raise LinkError(
+                f"the image is for engine {image.engine_id:08x} and the board has {info.engine_id:08x}: "
+                "compile for the engine that the board was built with; the network loaded before still answers"
+            )
+        self._demand(begun, "load")
+        self._send_frames(list(image.frames()), progress)
+        self._demand(self._request(protocol.commit(self._next_tag(), image.crc)), "load")
+        self.bin = 0
+
+    def _send_frames(self, frames: list[bytes], progress: Callable[[int, int], None] | None) -> None:
+        """Go-back-N: up to WINDOW frames in flight; after an error, wait for what is out, go on from the first lost."""
+        taken = failures = 0
+        while taken < len(frames):
+            sent, out, clean = taken, 0, True
+            while clean and (sent < len(frames) or out):
+                while out < WINDOW and sent < len(frames):
+                    self._send(protocol.data(sent, frames[sent]))
+                    sent, out = sent + 1, out + 1
+                taken, clean = self._frame_answer(taken)
+                out -= 1
+                failures = failures + 1 if not clean else 0
+                if progress is not None:
+                    progress(taken, len(frames))
+            while out and self._receive() is not None:
+                out -= 1
+            if failures > self.retries:
+                raise LinkError(f"load stopped at frame {taken} of {len(frames)}: no good answer in {failures} tries")
+            self.repeats += not clean
+
+    def _frame_answer(self, taken: int) -> tuple[int, bool]:
+        """(frames taken so far, all well) after the next answer; LinkError when the engine ends the load."""
+        answer = self._receive()
+        if answer is None or answer.kind == Kind.NAK:
+            return taken, False
+        if answer.kind != Kind.DATA:
+            return taken, True  # late answer to something else
+        if answer.status in (Status.OK, Status.SEQUENCE):
+            return taken + (answer.load_index - taken) % 65536, answer.status is Status.OK
+        raise LinkError(f"the engine ended the load at frame {taken}: {_words(answer.status)}")
+
+    def _request(self, packet: bytes) -> Answer:
+        """Send until answered: the very same bytes again after silence or a NAK."""
+        for attempt in range(self.retries + 1):
+            self.repeats += attempt > 0
+            self._send(packet)
+            while (answer := self._receive()) is not None:
+                if answer.kind == packet[0] and answer.tag == packet[1]:
+                    return answer
+                if answer.kind == Kind.NAK:
+                    break  # damaged on its way: at once again
+        raise LinkError(
+            f"the engine did not answer {Kind(packet[0]).name} in {self.retries + 1} tries: is the board on this port, "
+            "programmed, and at this baud rate?"
+        )
+
+    def _send(self, packet: bytes) -> None:
+        self.stream.write(protocol.slip(packet))
+
+    def _receive(self) -> Answer | None:
+        """The next answer whose CRC is right; None when time is up."""
+        for _ in range(QUIET_READS):
+            if self._pending:
+                return self._pending.pop(0)
+            data = self.stream.read(max(1, int(getattr(self.stream, "in_waiting", 0))))
+            if not data:
+                return None
+            self._pending += [found for packet in self.unslip.feed(data) if (found := _parse(packet)) is not None]
+        return None
+
+    def _next_tag(self) -> int:
+        self.tag = (self.tag + 1) % 256
+        return self.tag
+
+    def _demand(self, answer: Answer, what: str) -> None:
+        if answer.status is Status.OK:
+            return
+        if answer.status is Status.WRONG_BIN:
+            self.bin = answer.bin
+        raise LinkError(f"the engine refused {what}: {_words(answer.status)}")
+
+
+def _parse(packet: bytes) -> Answer | None:
+    try:
+        return protocol.answer(packet)
+    except ValueError:  # damaged: the request is repeated
+        return None
+
+
+def _words(status: Status) -> str:
+    return {
+        Status.NOT_READY: "no network is loaded",
+        Status.MALFORMED: "the packet does not fit the loaded network (number of channels?)",
+        Status.UNKNOWN: "it does not know this request",
+        Status.WRONG_SCHEMA: "the image's schema is another; the network loaded before still answers",
+        Status.SEQUENCE: "a frame was lost",
+        Status.IMAGE_CRC: "what arrived is not the image sent; no network is loaded now",
+        Status.NO_BINS: "the trial has more bins than the network has positions: reset first",
+        Status.WRONG_BIN: "it expects another bin: was it used by another program? reset first",
+    }.get(status, status.name)
