@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def simulated(firmware: Firmware, trials: Sequence[Codes], folder: Path) -> Tall
     """
     stimulus, trace, program = folder / "trials.npz", folder / "trace.npz", folder / "program.edt"
     firmware.program.save(program)
-    np.savez(stimulus, **{str(index): counts for index, counts in enumerate(trials)})
+    arrays: dict[str, Any] = {str(index): counts for index, counts in enumerate(trials)}
+    np.savez(stimulus, **arrays)
     paths = {"program": str(program), "library": str(firmware.library), "trials": str(stimulus), "trace": str(trace)}
     try:
         simulate(BENCH, TOP, build_shell(), paths, tests="recorded_trials_are_traced")

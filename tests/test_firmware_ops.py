@@ -11,7 +11,7 @@ from golden_cases import Case, all_cases, group, scalar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from needs import needs
-from op_harness import Harness, compile_ops
+from op_harness import Harness, compile_ops, include_flags
 from strategies import Example, biased, generators
 
 from edgendt.compare import compare
@@ -19,7 +19,7 @@ from edgendt.errors import ToolFailed
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
 from edgendt.ops.layernorm import BETA, eps_code
-from edgendt.tools import cache_folder, share
+from edgendt.tools import cache_folder, run_tool, share
 
 GOLDEN = all_cases()
 NARROW = {
@@ -189,3 +189,8 @@ def test_a_dense_that_is_not_exact_does_not_compile(assertion: str, tmp_path: Pa
     with pytest.raises(ToolFailed) as caught:
         compile_ops(OPS["linear"][1:2], tmp_path, headers=headers)
     assert assertion in Path(caught.value.log).read_text()
+
+
+def test_headers_are_cpp11_which_hls4mls_own_scripts_ask_for(harness: Harness, tmp_path: Path) -> None:
+    words = [*include_flags(share("hls") / "cpp"), "-std=c++11", "-fsyntax-only", "-w"]
+    run_tool(("g++", *words, str(harness.library.with_suffix(".cpp"))), tmp_path / "log", cwd=tmp_path)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from needs import needs
 from networks import random_ndt
 
+from edgendt.boards import Board
 from edgendt.errors import DoesNotFit, ToolFailed, ToolMissing
-from edgendt.firmware.project import Part, read_report, write_project
+from edgendt.firmware.project import read_report, write_project
 from edgendt.program import Program
 
 HERE = Path(__file__).parent
-BOARDS = {
-    "pynq-z2": Part("pynq-z2", "xc7z020clg400-1", 100.0, 220),
-    "kv260": Part("kv260", "xck26-sfvc784-2LV-c", 200.0, 1248),
-}
+BOARDS = {name: Board.named(name) for name in ("pynq-z2", "kv260")}
 SMALL = BOARDS["pynq-z2"]
 
 
@@ -117,7 +116,7 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
 
 def test_a_part_with_too_few_multipliers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DoesNotFit, match="the part has 10; choose a larger part"):
-        write_project(small(), Part("tiny", "xc7a15t", 100.0, 10), tmp_path)
+        write_project(small(), replace(SMALL, multipliers=10), tmp_path)
 
 
 def test_a_report_without_estimates_gives_nulls(tmp_path: Path) -> None:

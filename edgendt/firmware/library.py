@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -121,18 +123,23 @@ class Firmware:
 
 def cached(program: Program, folder: Path) -> Firmware:
     """A compiled firmware in a subfolder of `folder` named by what it is made of; an earlier one is used again."""
+    home = folder / _digest(program)
+    folder.mkdir(parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process builds, the others wait and find it built
+        if (home / LIBRARY).exists():
+            return Firmware(program, home)
+        return build(program, home).compile()
+
+
+def _digest(program: Program) -> str:
+    """Name of everything a library is made of: the Program, our sources, hls4ml and the compiler's flags."""
     import hls4ml
 
     digest = hashlib.sha256(f"{hls4ml.__version__}{FLAGS}".encode())
-    room = Path(__file__).parent
-    for source in sorted([*(share("hls") / "cpp").glob("edt_*"), *room.glob("*.py")]):
+    for source in sorted([*(share("hls") / "cpp").glob("edt_*"), *Path(__file__).parent.glob("*.py")]):
         digest.update(source.read_bytes())
-    beside = folder / "program.part"
-    folder.mkdir(parents=True, exist_ok=True)
-    program.save(beside)
-    digest.update(beside.read_bytes())
-    beside.unlink()
-    home = folder / digest.hexdigest()[:20]
-    if (home / LIBRARY).exists():
-        return Firmware(program, home)
-    return build(program, home).compile()
+    with TemporaryDirectory() as folder:
+        program.save(Path(folder) / "program.edt")
+        digest.update((Path(folder) / "program.edt").read_bytes())
+    return digest.hexdigest()[:20]

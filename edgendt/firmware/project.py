@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from xml.etree import ElementTree
 
 import numpy as np
@@ -48,20 +47,23 @@ exit
 """
 
 
-@dataclass(frozen=True)
-class Part:
-    """A board as this flow sees it. `multipliers`: DSP blocks."""
+class Part(Protocol):
+    """What this flow reads of a board. `multipliers`: DSP blocks of the part."""
 
-    name: str
-    part: str
-    clock_mhz: float
-    multipliers: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def part(self) -> str: ...
+    @property
+    def clock_mhz(self) -> float: ...
+    @property
+    def multipliers(self) -> int: ...
 
 
 def write_project(
-    program: Program, board: Any, folder: Path | str, counts: Codes | None = None, build: bool = False
+    program: Program, board: Part, folder: Path | str, counts: Codes | None = None, build: bool = False
 ) -> dict[str, Any]:
-    """Write the vendor project of `program` for `board` (name, part, clock_mhz, multipliers); returns synth.json.
+    """Write the vendor project of `program` for `board`; returns synth.json.
 
     counts: [bins, channels], one trial of golden vectors. With `build` the vendor tool runs: ToolMissing without it,
     ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
@@ -93,7 +95,7 @@ def stimulus(program: Program, seed: int = 1) -> Codes:
     return program.clip(counts)[0]
 
 
-def tcl(program: Program, board: Any) -> str:
+def tcl(program: Program, board: Part) -> str:
     """The script of the vendor tool."""
     return TCL.format(
         network=" ".join(program.name.split()),
@@ -119,7 +121,7 @@ def _vectors(program: Program, counts: Codes, folder: Path) -> None:
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
 
 
-def _result(board: Any, folding: Folding) -> dict[str, Any]:
+def _result(board: Part, folding: Folding) -> dict[str, Any]:
     """synth.json of a project that no vendor tool has seen."""
     return {
         "board": board.name,
