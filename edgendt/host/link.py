@@ -53,11 +53,13 @@ def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Stream:
 class Link:
     """One engine behind a byte stream. Every method raises LinkError, one sentence, when there is no good answer."""
 
-    def __init__(self, stream: Stream, retries: int = RETRIES) -> None:
-        self.stream, self.retries = stream, retries
+    def __init__(self, stream: Stream, retries: int = RETRIES, limit: int = 255) -> None:
+        """`limit`: the network's largest count (`program.input.hi`); larger ones are clipped and counted in `clipped`."""
+        self.stream, self.retries, self.limit = stream, retries, limit
         self.unslip, self.tag = Unslip(), 0
         self.bin: int | None = None  # the engine's next bin; None: not known yet
         self.repeats = 0  # requests sent again
+        self.clipped = 0  # counts above the limit, since the driver was made
         self._pending: list[Answer] = []
 
     def status(self) -> tuple[Answer, Info]:
@@ -77,9 +79,10 @@ class Link:
 
     def step(self, counts: Sequence[int] | NDArray[np.int64]) -> Answer:
         """One bin, counts [channels]: outputs and cycles. A repeated request never computes a bin twice."""
-        values = [int(value) for value in counts]
-        if any(not 0 <= value <= 255 for value in values):
-            raise BadInput(f"counts must be 0..255, got {min(values)}..{max(values)}")
+        values = [min(int(value), self.limit) for value in counts]
+        if min(values, default=0) < 0:
+            raise BadInput(f"counts must not be negative, got {min(values)}")
+        self.clipped += sum(int(value) > self.limit for value in counts)
         if self.bin is None:
             self.status()
         assert self.bin is not None
