@@ -380,6 +380,8 @@ def test_what_brevitas_itself_exports_is_lowered_exactly(tmp_path: Path) -> None
         warnings.simplefilter("ignore")
         export_qonnx(network, args=x, export_path=str(tmp_path / "mlp.onnx"), dynamo=False)
     program = equals_the_executor(tmp_path / "mlp.onnx")
+    program.save(tmp_path / "mlp.edt")
+    assert Program.load(tmp_path / "mlp.edt") == program
     with torch.no_grad():
         want = network(x).double().numpy() * 2.0**program.output_format.frac
     np.testing.assert_array_equal(program.run(counts), want)
