@@ -36,10 +36,11 @@ class CyclesDiffer(EdgendtError):
 
 @dataclass(frozen=True)
 class Clock:
-    """MHz, and the stage the figure comes from."""
+    """MHz, the stage the figure comes from, and the clock that a bitstream was built to make, where there is one."""
 
     mhz: float
     stage: str
+    built_mhz: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -
     cycles, reason = count(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
-    figures = latency(cycles, [len(trial) for trial in trials], clock_of(synth, name, target.clock_mhz), width(run))
+    figures = latency(
+        cycles, [len(trial) for trial in trials], clock_of(synth, compiled.engine, target.clock_mhz), width(run)
+    )
     by_op = {"by_op": dict(model_cycles(compiled, figures["median_bin"])[1]), "by_op_stage": ANALYTIC}
     head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
     result = head | figures | by_op | cpu(program, trials)
@@ -153,6 +156,7 @@ def latency(cycles: Cycles, lengths: Sequence[int], clock: Clock, bin_s: float |
         "cycles_stage": cycles.stage,
         "clock_stage": clock.stage,
         "clock_mhz": clock.mhz,
+        "built": built(quantiles, clock.built_mhz),
         "bin_us": bin_us,
         "bin_share": share,
         "bins": int(sum(lengths)),
@@ -160,6 +164,11 @@ def latency(cycles: Cycles, lengths: Sequence[int], clock: Clock, bin_s: float |
         "median_bin": median,
         "cycles_by_bin": list(cycles.by_bin),
     }
+
+
+def built(quantiles: Mapping[str, float], mhz: float | None) -> dict[str, Any] | None:
+    """What the bitstream does at the clock its PLL makes, which leaves a margin to fmax; None without a bitstream."""
+    return None if mhz is None else {"clock_mhz": mhz} | {name: round(quantiles[name] / mhz, 3) for name in QUANTILES}
 
 
 def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
@@ -184,10 +193,10 @@ def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
     return {"cpu_us": min(run.p50_us for run in runs), "cpu": details, "cpu_reason": None}
 
 
-def clock_of(synth: Mapping[str, Any] | None, engine: str, assumed_mhz: float) -> Clock:
+def clock_of(synth: Mapping[str, Any] | None, engine: Engine, assumed_mhz: float) -> Clock:
     """The routed design's clock where the board was synthesised with that engine, the board's own otherwise."""
-    if synth and synth.get("fmax_mhz") is not None and synth.get("engine", engine) == engine:
-        return Clock(float(synth["fmax_mhz"]), str(synth["stage"]))
+    if synth and synth.get("fmax_mhz") is not None and synth.get("engine") == engine.parameters():
+        return Clock(float(synth["fmax_mhz"]), str(synth["stage"]), synth.get("clock_mhz"))
     return Clock(float(assumed_mhz), ASSUMED)
 
 
@@ -207,6 +216,8 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
         (f"µs at {mhz}", result["latency_us"], ".2f", clock_words(result["clock_stage"])),
         ("% of the bin", result["bin_share"], ".3f", ""),
     ]
+    if made := result["built"]:
+        rows.insert(2, (f"µs at {made['clock_mhz']:.1f} MHz", made, ".2f", "at the clock the bitstream makes"))
     for run in (result["cpu"] or {}).get("runs", ()):
         threads = f"CPU µs, {run['threads']} thread" + ("s" if run["threads"] > 1 else "")
         rows.append((threads, {name: run[f"{name}_us"] for name in QUANTILES}, ".1f", "measured, float32"))

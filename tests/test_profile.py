@@ -5,6 +5,7 @@ from __future__ import annotations
 from networks import random_counts, random_ndt
 
 from edgendt import profile as room
+from edgendt.engine.config import Engine
 from edgendt.profile import ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
 
 FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + min(i, 9) for i in range(20)), SIMULATED)
@@ -36,11 +37,12 @@ def test_efficiency_is_the_bound_of_the_median_bin_over_its_cycles():
 
 
 def test_without_a_routed_design_the_clock_is_called_assumed():
-    routed = {"fmax_mhz": 88.5, "stage": "post-route", "engine": "small"}
-    assert room.clock_of(None, "small", 25.0) == Clock(25.0, ASSUMED)
-    assert room.clock_of(routed | {"fmax_mhz": None, "stage": "project"}, "small", 25.0) == Clock(25.0, ASSUMED)
-    assert room.clock_of(routed, "full", 25.0) == Clock(25.0, ASSUMED)
-    assert room.clock_of(routed, "small", 25.0) == Clock(88.5, "post-route")
+    small, full = Engine.named("small"), Engine.named("full")
+    routed = {"fmax_mhz": 88.5, "stage": "post-route", "engine": small.parameters(), "clock_mhz": 60.0}
+    assert room.clock_of(None, small, 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed | {"fmax_mhz": None, "stage": "project"}, small, 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed, full, 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed, small, 25.0) == Clock(88.5, "post-route", 60.0)
     assert room.clock_words(ASSUMED) == "at an assumed clock"
 
 
