@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgendt.engine import protocol
+from edgendt.engine.image import Image
 from edgendt.simulator import build, lint, locked, rtl, simulate
 from edgendt.tools import cache_folder
 
@@ -188,13 +190,14 @@ async def long_stall(dut: Any, sink: Sink, beats: int) -> None:
 
 
 class Uart:
-    """The host's end of a UART, 8N1: `send` drives `rx_i`, what `tx_o` says collects in `received`."""
+    """The host's end of a UART, 8N1: `send` drives pin `rx`, what pin `tx` says collects in `received`."""
 
-    def __init__(self, dut: Any, bit_ns: float) -> None:
+    def __init__(self, dut: Any, bit_ns: float, rx: str = "rx_i", tx: str = "tx_o") -> None:
         import cocotb
 
-        self.dut, self.bit_ps, self.received = dut, round(bit_ns * 1000), bytearray()
-        dut.rx_i.value = 1
+        self.rx, self.tx = getattr(dut, rx), getattr(dut, tx)
+        self.bit_ps, self.received = round(bit_ns * 1000), bytearray()
+        self.rx.value = 1
         cocotb.start_soon(self._listen())
 
     async def send(self, data: bytes, stop: int = 1) -> None:
@@ -203,19 +206,45 @@ class Uart:
 
         for byte in data:
             for bit in (0, *(byte >> n & 1 for n in range(8)), stop):
-                self.dut.rx_i.value = bit
+                self.rx.value = bit
                 await Timer(self.bit_ps, "ps")
-        self.dut.rx_i.value = 1
+        self.rx.value = 1
 
     async def _listen(self) -> None:
         from cocotb.triggers import FallingEdge, Timer
 
         while True:
-            await FallingEdge(self.dut.tx_o)
+            await FallingEdge(self.tx)
             await Timer(self.bit_ps * 3 // 2, "ps")
             byte = 0
             for n in range(8):
-                byte |= int(self.dut.tx_o.value) << n
+                byte |= int(self.tx.value) << n
                 await Timer(self.bit_ps, "ps")
-            assert int(self.dut.tx_o.value) == 1, "no stop bit"
+            assert int(self.tx.value) == 1, "no stop bit"
             self.received.append(byte)
+
+
+class Link:
+    """Requests on the engine's stream ports and their answers, one at a time."""
+
+    def __init__(self, dut: Any, idle: float = 0.0, stall: float = 0.0) -> None:
+        self.source, self.sink, self.tag = Source(dut, idle=idle), Sink(dut, stall=stall), 0
+
+    async def ask(self, packet: bytes) -> protocol.Answer:
+        """The answer to one packet."""
+        await self.source.send(packet)
+        return protocol.answer(bytes(await self.sink.receive()))
+
+    async def load(self, image: Image) -> None:
+        """Load an image; every packet must be accepted."""
+        for packet in protocol.load(image):
+            assert (await self.ask(packet)).status == protocol.Status.OK
+
+    async def reset(self) -> None:
+        """Start of a trial."""
+        assert (await self.ask(protocol.reset(1))).status == protocol.Status.OK
+
+    async def counts(self, bin: int, row: Sequence[int]) -> protocol.Answer:
+        """The answer to one bin."""
+        self.tag = (self.tag + 1) % 256
+        return await self.ask(protocol.counts(self.tag, bin, [int(c) for c in row]))

@@ -1,7 +1,14 @@
 // Simulation only: a core for the link's benches, with the ports of hls/rtl/edt_core.sv and arithmetic that shows which
 // words, counts and bins arrived. Reference: StandIn in sim/standin_core.py.
 `default_nettype none
-module edt_core (
+/* verilator lint_off UNUSEDPARAM */  // only so that edt_engine can instantiate it
+module edt_core #(
+  parameter int Segments = 1, parameter int Lanes = 1, parameter int Pipes = 1, parameter int Sfus = 1,
+  parameter int AccBits = 1, parameter int WgtDepth = 1, parameter int KvDepth = 1, parameter int BiasDepth = 1,
+  parameter int ActDepth = 1, parameter int ResDepth = 1, parameter int PosDepth = 1, parameter int ScoreDepth = 1,
+  parameter int GammaDepth = 1, parameter int ProgDepth = 1
+) (
+/* verilator lint_on UNUSEDPARAM */
   input  wire         clk_i,
   input  wire         rst_i,
   input  wire         load_en_i,
