@@ -21,6 +21,7 @@ VARIABLES = {
     GREEN: "green",
     RED: "red",
 }
+SCALE = 1.6  # CSS pixels per point: 8 pt of matplotlib beside the page's 15 px
 RC: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "edgendt",
@@ -79,13 +80,16 @@ def inline(figure: Any, name: str, title: str) -> str:
     text = _own_ids(text, name)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    # The page sets the family and the width; matplotlib's relative sizes stay.
+    # The page sets the family; every figure is scaled alike, and shrinks where the page is narrower.
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     text = re.sub(r"(font: [^'\"]*?)'[^;\"]*", r"\1var(--sans)", text)
     text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    points = re.search(r'<svg[^>]*? width="([\d.]+)pt"', text)
+    assert points is not None
     for size in ("width", "height"):
         text = re.sub(rf'(<svg[^>]*?) {size}="[\d.]+pt"', r"\1", text, count=1)
-    text = text.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    width = f"{float(points.group(1)) * SCALE:.0f}px"
+    text = text.replace("<svg", f'<svg role="img" aria-label="{title}" style="width:{width}"', 1)
     return re.sub(r"\n\s*", "\n", text).strip()
 
 
