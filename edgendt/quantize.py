@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgendt import metrics
 from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
 from edgendt.job import Job, Networks, Scores
@@ -180,4 +181,18 @@ def predictions(job: Job, networks: Networks) -> dict[str, Array]:
     }
     if test.rates is not None:
         shown["rates_true"] = test.rates.astype(np.float32)
+    if test.vel is not None:
+        shown |= {"vel": test.vel, "vel_integer": decode_velocity(job, networks.integer, trials).astype(np.float32)}
     return shown
+
+
+def decode_velocity(job: Job, network: torch.nn.Module, trials: Array) -> Array:
+    """[trials, bins, axes]: velocity of test trials as the score's ridge reads it from the network's rates."""
+    others = np.concatenate([job.split.train, job.split.val])
+    fit = job.data.select(others)
+    assert fit.vel is not None
+    groups = np.broadcast_to(np.arange(fit.trials)[:, None], fit.mask.shape)[fit.mask]
+    seen = metrics.history(job.rates(network, others))[fit.mask]
+    decoder = metrics.Decoder.fit(seen, fit.vel[fit.mask], groups)
+    features = metrics.history(job.rates(network, trials))
+    return decoder.predict(features.reshape(-1, features.shape[2])).reshape(*features.shape[:2], -1)
