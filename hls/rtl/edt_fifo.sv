@@ -1,4 +1,4 @@
-// FIFO in one block RAM, 2^LogDepth entries; the output register makes it two cycles from an empty FIFO's input to output.
+// FIFO in one block RAM, 2^LogDepth entries; RAM and output registers make it three cycles from an empty FIFO's input on.
 `default_nettype none
 module edt_fifo #(
   parameter int Width    = 9,
@@ -17,25 +17,30 @@ module edt_fifo #(
 
   logic [Width-1:0] memory [0:2**LogDepth-1];
   logic [Bits-1:0]  write_q, read_q;
-  logic             push, pop;
+  logic [Width-1:0] fetch_q;  // the RAM's own output register
+  logic             push, pop, move, fetched_q;
 
   assign ready_o = write_q - read_q != Bits'(2**LogDepth);
   assign push    = valid_i && ready_o;
-  assign pop     = write_q != read_q && (!valid_o || ready_i);
+  assign move    = fetched_q && (!valid_o || ready_i);
+  assign pop     = write_q != read_q && (!fetched_q || move);
 
   always_ff @(posedge clk_i) begin
     if (push) memory[write_q[LogDepth-1:0]] <= data_i;
-    if (pop) data_o <= memory[read_q[LogDepth-1:0]];
+    if (pop) fetch_q <= memory[read_q[LogDepth-1:0]];
+    if (move) data_o <= fetch_q;  // a second register: the RAM's clock-to-output is most of a cycle
   end
 
   always_ff @(posedge clk_i) begin
     if (push) write_q <= write_q + 1'b1;
     if (pop) read_q <= read_q + 1'b1;
-    if (!valid_o || ready_i) valid_o <= pop;
+    if (!fetched_q || move) fetched_q <= pop;
+    if (!valid_o || ready_i) valid_o <= fetched_q;
     if (rst_i) begin
-      write_q <= '0;
-      read_q  <= '0;
-      valid_o <= 1'b0;
+      write_q   <= '0;
+      read_q    <= '0;
+      valid_o   <= 1'b0;
+      fetched_q <= 1'b0;
     end
   end
 endmodule
