@@ -9,39 +9,13 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from bench import Sink, Source, case, long_stall, start
+from bench import Link, case, long_stall, start
 
 from edgendt.compare import compare
 from edgendt.engine import protocol
 from edgendt.firmware.library import Firmware
 from edgendt.program import Program
 from edgendt.shell import shell_image
-
-
-class Link:
-    """Requests and their answers, one at a time."""
-
-    def __init__(self, dut, idle=0.0, stall=0.0):
-        self.source, self.sink, self.tag = Source(dut, idle=idle), Sink(dut, stall=stall), 0
-
-    async def ask(self, packet):
-        """The answer to one packet."""
-        await self.source.send(packet)
-        return protocol.answer(bytes(await self.sink.receive()))
-
-    async def load(self, image):
-        """Load an image; every packet must be accepted."""
-        for packet in protocol.load(image):
-            assert (await self.ask(packet)).status == protocol.Status.OK
-
-    async def reset(self):
-        """Start of a trial."""
-        assert (await self.ask(protocol.reset(1))).status == protocol.Status.OK
-
-    async def counts(self, bin, row):
-        """The answer to one bin."""
-        self.tag = (self.tag + 1) % 256
-        return await self.ask(protocol.counts(self.tag, bin, [int(c) for c in row]))
 
 
 def stimulus(program, seed, bins):
@@ -55,8 +29,8 @@ def stimulus(program, seed, bins):
 async def begin(dut, idle=0.0, stall=0.0):
     """(program, firmware with tracing on, link with the network loaded)."""
     os.environ["EDT_FIRMWARE"] = case()["library"]
-    program = Program.load(case()["program"])
-    firmware = Firmware(program, Path(case()["library"]).parent)
+    program, library = Program.load(case()["program"]), Path(case()["library"])
+    firmware = Firmware(program, library.parent, library.name)
     await start(dut)
     link = Link(dut, idle, stall)
     await link.load(shell_image(program))

@@ -60,6 +60,15 @@ def test_random_network_is_equal_at_every_op(name: str) -> None:
         demand(program, counts, library.trace(counts))
 
 
+def linear_and_attention(seed: int) -> Program:
+    """Two ops, fast to compile, with weights, tables and state."""
+    counts, act = Int(4, 0, False), Int(8, 4)
+    rng = np.random.default_rng(seed)
+    constants = {"weight": rng.integers(-8, 7, (6, 4), endpoint=True), "bias": rng.integers(-90, 90, 6)}
+    linear = Node("q", Linear(4, 6, counts, Int(4, 6), act), (INPUT,), constants)
+    return Program("two", 4, counts, (linear, Node("attention", Attention(6, 2, 3, act, act, act, act), ("q",) * 3)))
+
+
 def one_op(op: LayerNorm | Attention) -> Program:
     """A Program of one op that reads the counts, without a position row that would end it."""
     constants = {}
@@ -109,18 +118,19 @@ def test_counts_outside_the_input_format_are_refused(counts: list[list[float]]) 
         firmware(golden_ndt()[0]).run(counts)
 
 
-def test_folding_changes_no_code() -> None:
+def test_folding_changes_no_code(tmp_path: Path) -> None:
+    needs("g++")
     program, counts, _ = golden_ndt()
     folding = plan(program, 150)
     assert folding.multipliers <= 150 < plan(program).multipliers
-    library = build(program, cache_folder("firmware") / "folded", folding).compile()
+    library = build(program, tmp_path, folding).compile()
     demand(program, counts, library.trace(counts))
 
 
 def test_constants_that_synthesis_sees_are_the_program(tmp_path: Path) -> None:
     """Under __SYNTHESIS__ the weights come from the headers, not from text files: what a vendor tool reads."""
     needs("g++")
-    program = random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12)
+    program = linear_and_attention(1)
     folder = build(program, tmp_path).folder
     headers = "".join(f'#include "{name}"\n' for name in ("ap_int.h", "ap_fixed.h", "hls_stream.h"))
     # The open ap types refuse __SYNTHESIS__, so they are read before it is defined.
@@ -131,6 +141,29 @@ def test_constants_that_synthesis_sees_are_the_program(tmp_path: Path) -> None:
     shutil.rmtree(folder / "firmware" / "weights")
     vendor, counts = Firmware(program, folder, "synthesis.so"), random_counts(program, 1, 12)
     np.testing.assert_array_equal(vendor.run(counts), program.run(counts))
+
+
+def test_a_folder_built_again_holds_the_new_program(tmp_path: Path) -> None:
+    needs("g++")
+    first, second = linear_and_attention(1), linear_and_attention(2)
+    counts = random_counts(first, 1, 9)
+    np.testing.assert_array_equal(build(first, tmp_path).run(counts), first.run(counts))
+    np.testing.assert_array_equal(build(second, tmp_path).run(counts), second.run(counts))
+
+
+def test_hls4mls_own_compile_and_predict_give_the_program(tmp_path: Path) -> None:
+    """The project is plain hls4ml: its own script compiles it, its own predict runs it, one sample per bin."""
+    from edgendt.firmware.graph import model_graph
+
+    needs("g++")
+    program = linear_and_attention(1)
+    graph = model_graph(program, tmp_path, plan(program))
+    graph.config.trace_output = False  # its trace wants a second compilation
+    graph.compile()
+    counts, reset = random_counts(program, 1, 12), np.zeros((12, 1))
+    reset[0] = 1
+    values = graph.predict([counts.astype(np.float64), reset])
+    np.testing.assert_array_equal(values / program.output_format.scale, program.run(counts))
 
 
 def test_equal_programs_are_equal_projects(tmp_path: Path) -> None:
@@ -158,11 +191,24 @@ def test_a_wrong_weight_is_named_by_op_bin_and_index(tmp_path: Path) -> None:
 
 
 def test_headers_hold_no_floating_point_and_no_allocation() -> None:
-    for header in sorted((share("hls") / "cpp").glob("edt_*.h")):
-        code = re.sub(r"//.*", "", header.read_text())
+    from edgendt.firmware.layers import HEADERS
+
+    for header in HEADERS:
+        code = re.sub(r"//.*", "", (share("hls") / "cpp" / header).read_text())
         words = set(re.findall(r"\b\w+\b", code))
         assert not words & {"float", "double", "half", "new", "delete", "malloc", "free", "std", "vector"}, header
         assert not re.search(r"\d\.\d|\d[eE]-?\d", code), header
+
+
+def test_two_programs_of_one_process_do_not_meet() -> None:
+    programs = [linear_and_attention(seed) for seed in (1, 2)]
+    libraries, counts = [firmware(program) for program in programs], random_counts(programs[0], 1, 9)
+    streams = [program.stream() for program in programs]
+    for library in libraries:
+        library.reset()
+    for row in counts:  # bin by bin, in turn
+        for library, stream in zip(libraries, streams, strict=True):
+            np.testing.assert_array_equal(library.step(row), stream.step(row))
 
 
 def test_linear_alone_is_a_network() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +22,6 @@ from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import run_tool, share
 
-LIBRARY = "edgendt.so"
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-w", "-fno-gnu-unique")
 
 
@@ -38,6 +38,8 @@ def build(program: Program, folder: Path | str, folding: Folding | None = None) 
 
     target = Path(folder).resolve()
     target.mkdir(parents=True, exist_ok=True)
+    for old in target.glob("edgendt-*.so"):  # of an earlier Program in this folder
+        old.unlink()
     with (target / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, target, folding or plan(program), Target())
     return Firmware(program, target)
@@ -45,15 +47,16 @@ def build(program: Program, folder: Path | str, folding: Folding | None = None) 
 
 @dataclass(frozen=True)
 class Firmware:
-    """A written project, and its compiled library once `compile` has run."""
+    """A written project, and its compiled library once `compile` has run; `name` is for a library built otherwise."""
 
     program: Program
     folder: Path
-    name: str = LIBRARY
+    name: str | None = None
 
-    @property
+    @cached_property
     def library(self) -> Path:
-        return self.folder / self.name
+        """Its name tells networks apart: the loader takes a path it has seen for what it has loaded."""
+        return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}.so")
 
     def compile(self) -> Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
@@ -127,16 +130,13 @@ def cached(program: Program, folder: Path) -> Firmware:
     folder.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one process builds, the others wait and find it built
-        if (home / LIBRARY).exists():
-            return Firmware(program, home)
-        return build(program, home).compile()
+        there = Firmware(program, home)
+        return there if there.library.exists() else build(program, home).compile()
 
 
 def _digest(program: Program) -> str:
     """Name of everything a library is made of: the Program, our sources, hls4ml and the compiler's flags."""
-    import hls4ml
-
-    digest = hashlib.sha256(f"{hls4ml.__version__}{FLAGS}".encode())
+    digest = hashlib.sha256(f"{version('hls4ml')}{FLAGS}".encode())
     for source in sorted([*(share("hls") / "cpp").glob("edt_*"), *Path(__file__).parent.glob("*.py")]):
         digest.update(source.read_bytes())
     with TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ def _forget_machine(graph: Any, folder: Path) -> None:
     script, settings = folder / "build_lib.sh", folder / "hls4ml_config.yml"
     stamp = graph.config.get_config_value("Stamp")
     script.write_text(script.read_text().replace(stamp, "edgendt"))
-    text = settings.read_text().replace(stamp, "edgendt").replace(str(folder), ".")
-    settings.write_text(text)
+    # YAML quotes a stamp that reads like a number: replace the whole value.
+    text = re.sub(r"(?m)^Stamp: .*$", "Stamp: edgendt", settings.read_text())
+    settings.write_text(text.replace(str(folder), "."))
 
 
 def network_header(program: Program, graph: Any) -> str:
