@@ -46,9 +46,9 @@ class Job:
     @classmethod
     def of(cls, config: QuantizeConfig) -> Job:
         """Load and split the data, check the options. Raises BadInput."""
-        config = resolve(config)
         chosen = config.data
         data = load(chosen.source, config.seed, chosen.session, chosen.conditions)
+        config = resolve(config, data.bins)
         parts = split(data, config.seed, chosen.val, chosen.test, chosen.held_out)
         return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts))
 
@@ -124,7 +124,7 @@ class Job:
         return self._scores(test, fit, test)
 
     def score_baseline(self) -> Scores:
-        """Ridge on the same inputs: smoothed counts to rates, three bins of counts to velocity."""
+        """Ridge on the same inputs: smoothed counts to rates, `metrics.HISTORY` bins of counts to velocity."""
         counts = self.data.spikes[:, :, self.split.held_in]
         test = ridge.fit(self.data, self.split).predict(counts[self.split.test])
         return self._scores(test, counts[self._fitting()], counts[self.split.test])

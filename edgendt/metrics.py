@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 HISTORY = 3  # bins of rates the velocity decoder sees: this one and two before
-ALPHAS = np.logspace(-2, 5, 15)
+ALPHAS = np.logspace(-1, 5, 13)
+TINY = 1e-9  # keeps the scale of a silent feature above zero
 FLOOR = 1e-9  # expected counts per bin below which a logarithm would run away
 
 
@@ -56,19 +58,47 @@ def velocity_r2(
         return None
     from sklearn.metrics import r2_score
 
-    model = fit_ridge(history(fit[0]), fit[1], fit[2])
-    predicted = model.predict(history(test[0])[test[2]])
+    groups = np.broadcast_to(np.arange(len(fit[2]))[:, None], fit[2].shape)[fit[2]]
+    decoder = Decoder.fit(history(fit[0])[fit[2]], fit[1][fit[2]], groups)
+    predicted = decoder.predict(history(test[0])[test[2]])
     return float(r2_score(test[1][test[2]], predicted))
 
 
-def fit_ridge(features: Array, targets: Array, mask: NDArray[np.bool_]):  # type: ignore[no-untyped-def]
-    """Standardised ridge with α chosen by 5 folds over whole trials; arrays are [trials, bins, n]."""
-    from sklearn.linear_model import Ridge
-    from sklearn.model_selection import GridSearchCV, GroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+@dataclass(frozen=True)
+class Decoder:
+    """A fitted ridge regression: y = (x - centre) / scale · weights + mean."""
 
-    groups = np.broadcast_to(np.arange(mask.shape[0])[:, None], mask.shape)[mask]
-    folds = GroupKFold(min(5, len(np.unique(groups))))
-    search = GridSearchCV(make_pipeline(StandardScaler(), Ridge()), {"ridge__alpha": ALPHAS}, cv=folds)
-    return search.fit(features[mask], targets[mask], groups=groups)
+    centre: Array
+    scale: Array
+    weights: Array
+    mean: Array
+
+    @classmethod
+    def fit(cls, x: Array, y: Array, groups: NDArray[np.int64]) -> Decoder:
+        """x [n, features], y [n, targets]; α by 5 folds over whole groups (trials), then fitted on all of them."""
+        folds = groups % min(5, len(np.unique(groups)))
+        errors = np.zeros(len(ALPHAS))
+        for fold in np.unique(folds):
+            inside, outside = folds == fold, folds != fold
+            for i, decoder in enumerate(cls.path(x[outside], y[outside])):
+                errors[i] += ((decoder.predict(x[inside]) - y[inside]) ** 2).sum()
+        return cls.path(x, y)[int(errors.argmin())]
+
+    @classmethod
+    def path(cls, x: Array, y: Array) -> list[Decoder]:
+        """One decoder for every α."""
+        centre, scale, mean = x.mean(0), x.std(0) + TINY, y.mean(0)
+        z = (x - centre) / scale
+        return [cls(centre, scale, w, mean) for w in ridge_path(z.T @ z, z.T @ (y - mean), ALPHAS)]
+
+    def predict(self, x: Array) -> Array:
+        """x [..., features] -> [..., targets]."""
+        predicted: Array = (x - self.centre) / self.scale @ self.weights + self.mean
+        return predicted
+
+
+def ridge_path(gram: Array, cross: Array, alphas: Array) -> list[Array]:
+    """(gram + α)⁻¹ cross for every α, from one eigendecomposition; gram [n, n], cross [n, targets]."""
+    values, vectors = np.linalg.eigh(gram)
+    rotated = vectors.T @ cross
+    return [vectors @ (rotated / (np.maximum(values, 0.0) + alpha)[:, None]) for alpha in alphas]

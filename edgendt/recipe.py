@@ -80,7 +80,7 @@ class Recipe:
     """The choices that a kind of data decides: many trials of a synthetic system, or a short recording."""
 
     steps: int
-    batch: int
+    batch_bins: int  # a batch holds about so many bins, whatever the length of a trial
     lr: float
     weight_decay: float
     dropout: float
@@ -90,18 +90,25 @@ class Recipe:
     qat_lr: float
 
 
-SYNTHETIC = Recipe(1000, 32, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 5e-4)
-RECORDING = Recipe(250, 64, 1e-3, 1.0, 0.3, 0.1, 0.2, 0.1, 2e-4)
+SYNTHETIC = Recipe(1000, 1600, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 5e-4)
+RECORDING = Recipe(300, 450, 1e-3, 1.0, 0.2, 0.1, 0.1, 0.1, 2e-4)
 C = TypeVar("C", ModelConfig, TrainConfig, QatConfig)
 
 
-def resolve(config: QuantizeConfig) -> QuantizeConfig:
-    """The same config with the recipe written out, so that what a run was made with can be read and repeated."""
+LEAST_BATCH = 8  # trials
+
+
+def resolve(config: QuantizeConfig, bins: int) -> QuantizeConfig:
+    """The config with the recipe written out, so that a run can be read and repeated. bins: of the longest trial."""
     recipe = SYNTHETIC if config.data.source in BUILT_IN else RECORDING
     return replace(
         config,
         model=_fill(config.model, dropout=recipe.dropout),
-        train=_fill(config.train, **{key: getattr(recipe, key) for key in _keys(TrainConfig)}),
+        train=_fill(
+            config.train,
+            batch=max(LEAST_BATCH, recipe.batch_bins // bins),
+            **{key: getattr(recipe, key) for key in _keys(TrainConfig)},
+        ),
         qat=_fill(config.qat, lr=recipe.qat_lr),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.data import Dataset, Split
-from edgendt.metrics import Array, poisson_nll
+from edgendt.metrics import Array, poisson_nll, ridge_path
 
 TAUS = (1.0, 2.0, 4.0, 8.0)  # bins; time constants of the causal exponential filters, beside the raw count
 FLOORS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5)  # share of a channel's mean rate below which a linear guess is not believed
@@ -63,7 +63,7 @@ def fit(data: Dataset, split: Split) -> Ridge:
     gram, cross = x.T @ x, x.T @ y
     weights = np.zeros((x.shape[1], data.channels))
     for targets, columns in _groups(data, split):
-        solved = _solve(gram[np.ix_(columns, columns)], cross[np.ix_(columns, targets)])
+        solved = ridge_path(gram[np.ix_(columns, columns)], cross[np.ix_(columns, targets)], ALPHAS)
         weights[np.ix_(columns, targets)] = _best(solved, x_val[:, columns], y_val[:, targets])
     fitted = [Ridge(centre, scale, weights, mean, np.maximum(share * mean, LEAST)) for share in FLOORS]
     return min(
@@ -80,13 +80,6 @@ def _groups(data: Dataset, split: Split) -> list[tuple[list[int], list[int]]]:
         for own, channel in enumerate(split.held_in.tolist()):
             groups.append(([channel], [column for column in everything if column % n != own]))
     return groups
-
-
-def _solve(gram: Array, cross: Array) -> list[Array]:
-    """Weights [columns, targets] for every α, from one eigendecomposition."""
-    values, vectors = np.linalg.eigh(gram)
-    rotated = vectors.T @ cross
-    return [vectors @ (rotated / (np.maximum(values, 0.0) + alpha)[:, None]) for alpha in ALPHAS]
 
 
 def _best(solved: Sequence[Array], x: Array, y: Array) -> Array:
