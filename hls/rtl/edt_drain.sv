@@ -64,7 +64,9 @@ module edt_drain
     end_q <= {end_q[4:1], end_i};
     if (end_i) next_q <= desc_i;
 
+    // Released by its own tile only: not by the one before, which may still be shifting.
     if (end_i) pend_o <= 1'b1;
+    else if (end_q != '0) pend_o <= pend_o;
     else if (mode == ModeValue ? step && last_step : active_q && left_q <= 9'd7) pend_o <= 1'b0;
 
     if (step) begin

@@ -54,7 +54,7 @@ module edt_issue
   // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
   logic [2:0]  src_tag;
   logic [12:0] count_q;
-  logic        done_q, readable;
+  logic        done_q, bar_q, readable;
   assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
   assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
   assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
@@ -62,7 +62,8 @@ module edt_issue
   always_ff @(posedge clk_i) begin
     count_q <= count_i[src_tag*13+:13];
     done_q  <= done_i[src_tag];
-    ok_q    <= !take_o && readable && (!cur_q.bar_use || done_i[cur_q.bar_tag]);
+    bar_q   <= done_i[take_o ? ins_i.bar_tag : cur_q.bar_tag];
+    ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use);
     if (take_o) begin
       cur_q        <= ins_i;
       pc_q         <= pc_i;
