@@ -10,7 +10,7 @@ from edgendt.errors import BadInput
 from edgendt.ops import Attention, Linear
 from edgendt.profile import width
 from edgendt.program import Program
-from edgendt.report.neural import Predictions, agreement, choose
+from edgendt.report.predictions import Predictions, agreement, choose
 
 SCHEMA = 1
 DEFAULT_BOARD = "ulx3s-85f"

@@ -2,124 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgendt.errors import BadInput
 from edgendt.report.figures import WIDTH
+from edgendt.report.predictions import Array, Predictions, words
 from edgendt.report.svg import BLUE, GRID, INK, MUTED, ORANGE, inline, style
 
-Array = NDArray[Any]
-REQUIRED = ("spikes", "rates_integer", "rates_float", "lengths")
-OPTIONAL = ("rates_true", "vel", "vel_integer", "held_out")
 
-
-@dataclass(frozen=True)
-class Predictions:
-    """Test trials as the report shows them: arrays [trials, bins, n], rates in spikes per bin."""
-
-    arrays: Mapping[str, Array]
-    bin_s: float | None
-
-    @classmethod
-    def load(cls, path: Path, bin_s: float | None) -> Predictions:
-        """Read predictions.npz; BadInput when a key is missing or shapes disagree."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in (*REQUIRED, *OPTIONAL) if key in file.files}
-        missing = [key for key in REQUIRED if key not in arrays]
-        if missing:
-            raise BadInput(f"{path} lacks {', '.join(missing)}: run `edgendt quantize` again")
-        for key in ("rates_integer", "rates_float", "rates_true"):
-            if key in arrays and arrays[key].shape != arrays["spikes"].shape:
-                shapes = list(arrays[key].shape), list(arrays["spikes"].shape)
-                raise BadInput(f"{path}: {key} has shape {shapes[0]}, spikes {shapes[1]}: run `edgendt quantize` again")
-        return cls(arrays, bin_s)
-
-    def trial(self, key: str, trial: int) -> Array:
-        """[bins, n] of one trial without its padding."""
-        return self.arrays[key][trial, : self.lengths[trial]]
-
-    @property
-    def lengths(self) -> Array:
-        return self.arrays["lengths"].astype(int)
-
-    @property
-    def held_out(self) -> frozenset[int]:
-        """Channels whose spikes the network never saw."""
-        return frozenset(int(i) for i in self.arrays.get("held_out", ()))
-
-    @property
-    def step(self) -> float:
-        """Seconds per bin, or 1 when the bin width is unknown (axes then count bins)."""
-        return self.bin_s or 1.0
-
-    @property
-    def time_label(self) -> str:
-        return "s" if self.bin_s else "bin"
-
-    @property
-    def rate_label(self) -> str:
-        return "spikes/s" if self.bin_s else "spikes/bin"
-
-
-def choose(p: Predictions, trials: int = 3, channels: int = 8) -> dict[str, list[int]]:
-    """The trials and channels shown: the first of the longest trials; the channels whose rates move most in the first
-    of these, half of them held-out ones where there are any.
-    """
-    longest = sorted(int(i) for i in np.argsort(-p.lengths, kind="stable")[:trials])
-    spread = p.trial("rates_true" if "rates_true" in p.arrays else "rates_float", longest[0]).std(axis=0)
-    order = [int(i) for i in np.argsort(-spread, kind="stable")]
-    hidden = [i for i in order if i in p.held_out][: channels // 2]
-    seen = [i for i in order if i not in p.held_out][: channels - len(hidden)]
-    return {"trials": longest, "channels": seen + hidden, "held_out": hidden}
-
-
-def agreement(p: Predictions) -> dict[str, float | None]:
-    """Correlation of all rates over real bins: integer with float, and with truth where it exists."""
-    inside = np.arange(p.arrays["spikes"].shape[1]) < p.lengths[:, None]
-    rates = {
-        name: p.arrays[name][inside].ravel()
-        for name in ("rates_integer", "rates_float", "rates_true")
-        if name in p.arrays
-    }
-
-    def correlation(a: str, b: str) -> float | None:
-        if not {a, b} <= set(rates) or not (rates[a].std() and rates[b].std()):
-            return None
-        return round(float(np.corrcoef(rates[a], rates[b])[0, 1]), 5)
-
-    return {
-        "integer_float_r": correlation("rates_integer", "rates_float"),
-        "integer_true_r": correlation("rates_integer", "rates_true"),
-    }
-
-
-def rates(p: Predictions, trial: int, channels: Sequence[int]) -> str:
-    """Small multiples, one channel each: integer, float and true rate of one trial, its spikes below."""
+def rates(p: Predictions, trials: Sequence[int], channels: Sequence[int]) -> str:
+    """Small multiples, one channel each: integer, float and true rate along a strip of trials, spikes below."""
     columns = 4
     rows = -(-len(channels) // columns)
     with style() as figure_of:
         figure = figure_of(figsize=(WIDTH, 0.95 * rows + 0.25))
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        time = (np.arange(p.lengths[trial]) + 0.5) * p.step
         for axis in axes.flat[len(channels) :]:
             axis.remove()
         for axis, channel in zip(axes.flat, channels, strict=False):
-            _rate_panel(axis, p, time, trial, channel)
+            _rate_panel(axis, p, trials, channel)
         for axis in axes[-1]:
             axis.set_xlabel(p.time_label, labelpad=1)
-        _spikes_below(axes.flat, p, time, trial, channels)
+        _spikes_below(axes.flat, p, trials, channels)
         axes[0][0].set_ylabel(p.rate_label)
         figure.subplots_adjust(wspace=0.08, hspace=0.32)
-        return inline(figure, "rates", "Inferred and true rates of single channels in one test trial")
+        return inline(figure, "rates", "Inferred and true rates of single channels in test trials")
 
 
-def _rate_panel(axis: Any, p: Predictions, time: Array, trial: int, channel: int) -> None:
+def _rate_panel(axis: Any, p: Predictions, trials: Sequence[int], channel: int) -> None:
+    time = p.time(trials)
     lines = {
         "rates_true": {"color": MUTED, "lw": 2.8, "alpha": 0.45},
         "rates_integer": {"color": BLUE, "lw": 1.5},
@@ -127,20 +40,21 @@ def _rate_panel(axis: Any, p: Predictions, time: Array, trial: int, channel: int
     }
     for key, look in lines.items():
         if key in p.arrays:
-            axis.plot(time, p.trial(key, trial)[:, channel] / p.step, **look)
+            axis.plot(time, p.strip(key, trials)[:, channel] / p.step, **look)
     held_out = ", held out" if channel in p.held_out else ""
     axis.set_title(f"channel {channel}{held_out}", color=MUTED, fontsize=7.5, pad=2)
     axis.locator_params(axis="y", nbins=3)
-    _time_axis(axis, p.lengths[trial], p.step)
+    _time_axis(axis, len(time), p.step)
 
 
-def _spikes_below(axes: Iterable[Any], p: Predictions, time: Array, trial: int, channels: Sequence[int]) -> None:
+def _spikes_below(axes: Iterable[Any], p: Predictions, trials: Sequence[int], channels: Sequence[int]) -> None:
     """Ticks under the common zero line where a channel spiked; the axes share their range."""
     axes = list(axes)[: len(channels)]
     top = axes[0].get_ylim()[1]
     axes[0].set_ylim(-0.13 * top, top)
+    time, spikes = p.time(trials), np.nan_to_num(p.strip("spikes", trials))
     for axis, channel in zip(axes, channels, strict=True):
-        fired = np.flatnonzero(p.trial("spikes", trial)[:, channel])
+        fired = np.flatnonzero(spikes[:, channel])
         axis.plot(time[fired], np.full(len(fired), -0.07 * top), "|", ms=4, mew=0.7, color=INK)
 
 
@@ -154,17 +68,17 @@ def _time_axis(axis: Any, bins: int, step: float) -> None:
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
 
 
-def rasters(p: Predictions, trials: Sequence[int]) -> str:
-    """Spikes above, the integer network's rates below, a column per trial; channels by the rates' first axis."""
+def rasters(p: Predictions, strips: Sequence[Sequence[int]]) -> str:
+    """Spikes above, the integer network's rates below, a column per strip; channels by the rates' first axis."""
     order = _order(p)
     with style() as figure_of:
-        figure = figure_of(figsize=(WIDTH, 3.5))
-        axes = figure.subplots(2, len(trials), squeeze=False, sharex="col", sharey=True)
-        peak = max(float(np.percentile(p.trial("rates_integer", trial), 99)) for trial in trials) or 1.0
-        for column, trial in enumerate(trials):
-            _raster(axes[0][column], p.trial("spikes", trial)[:, order], p.step)
-            _heat(axes[1][column], p.trial("rates_integer", trial)[:, order], p.step, peak)
-            axes[0][column].set_title(f"trial {trial}", color=MUTED, fontsize=7.5, pad=3)
+        figure = figure_of(figsize=(WIDTH, 3.5 if len(order) <= 64 else 5.0))
+        axes = figure.subplots(2, len(strips), squeeze=False, sharex="col", sharey=True)
+        peak = max(float(np.nanpercentile(p.strip("rates_integer", trials), 99)) for trials in strips) or 1.0
+        for column, trials in enumerate(strips):
+            _raster(axes[0][column], np.nan_to_num(p.strip("spikes", trials))[:, order], p.step)
+            _heat(axes[1][column], np.nan_to_num(p.strip("rates_integer", trials))[:, order], p.step, peak)
+            axes[0][column].set_title(words(trials), color=MUTED, fontsize=7.5, pad=3)
             axes[1][column].set_xlabel(p.time_label, labelpad=1)
         axes[0][0].set_ylabel("spikes\nchannels")
         axes[1][0].set_ylabel(f"rates, 0–{peak / p.step:.0f} {p.rate_label}\nchannels")
@@ -213,21 +127,21 @@ def _frame(axis: Any, values: Array, step: float) -> None:
         spine.set(visible=True, color=GRID)
 
 
-def velocity(p: Predictions, trials: Sequence[int]) -> str:
-    """Two rows (x, y), a column per trial: velocity measured and decoded from the integer network's rates."""
+def velocity(p: Predictions, strips: Sequence[Sequence[int]]) -> str:
+    """A row per axis, a column per strip: velocity measured and decoded from the integer network's rates."""
     with style() as figure_of:
         size = p.arrays["vel"].shape[2]
         figure = figure_of(figsize=(WIDTH, 0.85 * size + 0.2))
-        axes = figure.subplots(size, len(trials), squeeze=False, sharex="col", sharey="row")
-        for column, trial in enumerate(trials):
-            time = (np.arange(p.lengths[trial]) + 0.5) * p.step
+        axes = figure.subplots(size, len(strips), squeeze=False, sharex="col", sharey="row")
+        for column, trials in enumerate(strips):
+            time = p.time(trials)
             for row in range(size):
                 axis = axes[row][column]
-                axis.plot(time, p.trial("vel", trial)[:, row], color=MUTED, lw=2.6, alpha=0.45)
-                axis.plot(time, p.trial("vel_integer", trial)[:, row], color=BLUE)
+                axis.plot(time, p.strip("vel", trials)[:, row], color=MUTED, lw=2.6, alpha=0.45)
+                axis.plot(time, p.strip("vel_integer", trials)[:, row], color=BLUE)
                 axis.locator_params(axis="y", nbins=4)
-                _time_axis(axis, p.lengths[trial], p.step)
-            axes[0][column].set_title(f"trial {trial}", color=MUTED, fontsize=7.5, pad=3)
+                _time_axis(axis, len(time), p.step)
+            axes[0][column].set_title(words(trials), color=MUTED, fontsize=7.5, pad=3)
             axes[-1][column].set_xlabel(p.time_label, labelpad=1)
         for row in range(size):
             axes[row][0].set_ylabel("velocity " + ("xyz"[row] if size <= 3 else str(row)))

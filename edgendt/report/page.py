@@ -8,7 +8,7 @@ from typing import Any
 from edgendt.profile import clock_words
 from edgendt.report import figures
 from edgendt.report import neural as drawn
-from edgendt.report.neural import Predictions
+from edgendt.report.predictions import Predictions
 
 HERE = Path(__file__).parent
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 def render(data: dict[str, Any], predictions: Predictions | None) -> str:
     """The HTML of one run. data: the report's JSON; every number on the page is looked up in it by JSON pointer."""
     import jinja2
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
 
     def number(pointer: str, form: str = "", unit: str = "") -> Markup:
         value = resolve(data, pointer)
@@ -34,7 +34,9 @@ def render(data: dict[str, Any], predictions: Predictions | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(clock=clock_words, n=number, key=lambda name: name.replace("~", "~0").replace("/", "~1"))
+    environment.globals.update(
+        clock=clock_words, words=words, n=number, key=lambda name: name.replace("~", "~0").replace("/", "~1")
+    )
     environment.filters["code"] = lambda text: Markup("<code>{}</code>").format(escape(text))
     return environment.get_template("page.html.j2").render(
         d=data,
@@ -42,6 +44,11 @@ def render(data: dict[str, Any], predictions: Predictions | None) -> str:
         figures=draw(data, predictions),
         critical={board: critical_path(parts["synth"]) for board, parts in data["boards"].items()},
     )
+
+
+def pointer_part(name: str) -> str:
+    """One step of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def resolve(data: Any, pointer: str) -> Any:
@@ -61,10 +68,10 @@ def draw(data: dict[str, Any], predictions: Predictions | None) -> dict[str, Any
         shown["accuracy"] = figures.accuracy(data["accuracy"]["metrics"])
     if predictions is not None:
         picked = data["neural"]["shown"]
-        shown["rates"] = drawn.rates(predictions, picked["trials"][0], picked["channels"])
-        shown["rasters"] = drawn.rasters(predictions, picked["trials"])
+        shown["rates"] = drawn.rates(predictions, picked["strips"][0], picked["channels"])
+        shown["rasters"] = drawn.rasters(predictions, picked["strips"])
         if {"vel", "vel_integer"} <= set(predictions.arrays):
-            shown["velocity"] = drawn.velocity(predictions, picked["trials"])
+            shown["velocity"] = drawn.velocity(predictions, picked["strips"])
     for board, parts in data["boards"].items():
         shown |= _board_figures(board, parts["profile"])
     return {name: None if svg is None else Markup(svg) for name, svg in shown.items()}
