@@ -18,10 +18,10 @@ import torch
 from edgendt import metrics
 from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
-from edgendt.job import Job, Networks, Scores
 from edgendt.metrics import Array
+from edgendt.qat.job import Job, Networks, Scores
+from edgendt.qat.recipe import QuantizeConfig
 from edgendt.qat.train import Progress
-from edgendt.recipe import QuantizeConfig
 
 __all__ = ["QuantizeConfig", "quantize"]
 UNFINISHED = ".training"  # checkpoints of a run that has not finished; removed when it has

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from edgendt.artifact import commit, read_json, versions, write_json
+from edgendt.artifact import commit, versions, write_json
 from edgendt.config import dump_config
-from edgendt.job import Job
 from edgendt.qat.formats import Bits
-from edgendt.recipe import DataConfig, QuantizeConfig
+from edgendt.qat.job import Job
+from edgendt.qat.recipe import DataConfig, QuantizeConfig
 
 ROOT = Path(__file__).parent.parent
 FIRST_SEED = 20  # the recipe was chosen on the validation trials of other seeds

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from scipy import stats
-
-from edgendt.artifact import read_json
 
 
 def page(folder: Path, names: list[str], variants: tuple[str, ...]) -> str:

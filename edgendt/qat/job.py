@@ -17,8 +17,8 @@ from edgendt.models import ridge
 from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.ndt import QuantNDT
+from edgendt.qat.recipe import QuantizeConfig, resolve
 from edgendt.qat.train import Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
-from edgendt.recipe import QuantizeConfig, resolve
 
 M = TypeVar("M", bound=nn.Module)
 Scores = dict[str, float | None]
