@@ -34,10 +34,7 @@ def render(data: dict[str, Any], predictions: Predictions | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
-        clock=clock_words, words=words, n=number, key=lambda name: name.replace("~", "~0").replace("/", "~1")
-    )
-    environment.filters["code"] = lambda text: Markup("<code>{}</code>").format(escape(text))
+    environment.globals.update(clock=clock_words, n=number, key=pointer_part)
     return environment.get_template("page.html.j2").render(
         d=data,
         style=Markup((HERE / "style.css").read_text()),
