@@ -1,0 +1,229 @@
+"""Exact cycles per bin, from the instructions: a mirror in time of hls/rtl/edt_{seq,issue,drain,sfu_seq,kcol}.sv.
+
+Times are cycle numbers with start_i in cycle 0. "Announced in cycle A" means that an element which needs the word can be
+issued in cycle A + 3 and not before. Nothing depends on data, only on the bin's number of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgendt.engine import layout as lay
+from edgendt.engine.layout import Instr
+from edgendt.ops import Attention, Linear
+from edgendt.program import Program
+
+if TYPE_CHECKING:
+    from edgendt.engine.compile import Compiled
+
+FETCH = 3  # an instruction after its predecessor
+DRAIN = 6  # issue of a tile's last element -> first drain step
+EARLY = 7  # drain steps left when the next tile may end
+NARROW = 7  # drain step -> announcement
+NARROW_WRITE = 9
+SCORE = 3
+SFU = 18  # beat -> announcement
+SFU_WRITE = 20
+RECIP = 18  # last exponential beat -> first group's reciprocal usable
+NORM = 10  # statistics complete -> first LayerNorm beat
+STATS = 3  # write of the last residual word -> statistics complete, plus log2(pipes)
+CHAIN = 3  # announcement -> issue
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """One bin: cycles from start to done, where they went (sums to `total`), the lower bound and total's share of it."""
+
+    total: int
+    by_op: Mapping[str, int]
+    bound: int
+
+    @property
+    def efficiency(self) -> float:
+        return self.bound / self.total
+
+
+@dataclass
+class _Tag:
+    """What is written under a tag: announcements of its words in order, from word address `base` on, and the end."""
+
+    owner: str = ""
+    sfu: bool = False
+    base: int = 0
+    words: list[int] = field(default_factory=list)
+    done: int = 0
+
+
+class _Timeline:
+    """The engine's units, each with the cycle at which it is next free."""
+
+    def __init__(self, compiled: Compiled, keys: int) -> None:
+        self.engine, self.config, self.keys = compiled.engine, compiled.config, keys
+        self.pipes = self.engine.pipes
+        self.subs = self.pipes // self.engine.sfus
+        lanes = self.config["group_words"] * self.pipes
+        self.key_tiles = min(-(-keys // lanes), self.config["key_tiles"])
+        self.tags = [_Tag() for _ in range(lay.TAGS)]
+        self.fetched = FETCH
+        self.issued = 0  # cycle of the last element issued so far
+        self.drain_free = 0  # first cycle in which a tile's last element may be issued
+        self.stats_ok = 0
+        self.recip_ok = 0
+        self.sfu_idle = 0
+        self.sfu_run_end = 0
+        self.quiet = 0
+        self.by_op: dict[str, int] = {}
+        self.charged = 0
+
+    def charge(self, owner: str, until: int) -> None:
+        self.by_op[owner] = self.by_op.get(owner, 0) + until - self.charged
+        self.charged = until
+
+    def mac(self, instr: Instr) -> None:
+        """A pass: element times, then the drain of each tile."""
+        start = max(self.fetched, self.issued)
+        self.fetched = start + FETCH
+        source = self.tags[instr["src_tag"]] if instr["src_use"] else None
+        barrier = self.tags[instr["bar_tag"]] if instr["bar_use"] else None
+        tag = self.tags[instr["dst_tag"]]
+        if instr["tag_clear"]:
+            self.tags[instr["dst_tag"]] = tag = _Tag(instr.owner, False, instr["dst_base"])
+        length = self.keys if instr["red_keys"] else instr["n_red"]
+        tiles = self.key_tiles if instr["tiles_keys"] else instr["n_tiles"]
+        first = start + 2 if barrier is None else max(start + 2, barrier.done + CHAIN)
+        last = self._chained(instr, first, length, source) - 1
+        for tile in range(tiles):
+            if tile == 0:
+                last = max(self._chained(instr, first, length, source), self.drain_free)
+            else:
+                last = max(last + length, self.drain_free)
+            self._drain(instr, tag, last, tile == tiles - 1)
+        stall = last - self.charged - length * tiles
+        waited = [one.owner for one in (source, barrier) if one is not None and one.sfu]
+        if waited and stall > 0:
+            self.charge(waited[0], self.charged + stall)
+        self.charge(instr.owner, last)
+        self.issued = last
+        self.quiet = max(self.quiet, last + 1)
+
+    def _chained(self, instr: Instr, first: int, length: int, source: _Tag | None) -> int:
+        """Issue cycle of the first tile's last element."""
+        if source is None:
+            return first + length - 1
+        element = np.arange(length)
+        word = (instr["xbase"] + element * instr["xstride"]) // self.pipes - source.base
+        ready = np.append(np.asarray(source.words, np.int64), source.done)[np.minimum(word, len(source.words))] + CHAIN
+        return int(length - 1 + max(first, int((ready - element).max())))
+
+    def _drain(self, instr: Instr, tag: _Tag, last: int, final: bool) -> None:
+        """Drain of the tile whose last element was issued in cycle `last`."""
+        begin = last + DRAIN
+        steps = instr["steps"] if final else self.engine.words
+        if instr["mode"] == lay.MODE_VALUE:
+            end = self._values(instr, tag, begin, steps, final)
+            self.drain_free = end + 1
+            self.quiet = max(self.quiet, end + SFU_WRITE + 1)
+            return
+        end = begin + steps - 1
+        self.drain_free = begin + max(0, steps - EARLY) + 1
+        if instr["mode"] == lay.MODE_SCORE:
+            tag.done = end + SCORE
+            self.quiet = max(self.quiet, end + 1)
+            return
+        self.quiet = max(self.quiet, end + NARROW_WRITE + 1)
+        if instr["dst"] & lay.DST_ACT:
+            tag.words += [begin + step + NARROW for step in range(steps)]
+        tag.done = end + NARROW
+        if final and instr["dst"] & lay.DST_KCOL:
+            columns = self.config["head_sets"] * self.config["head_dim"]
+            tag.done = end + columns + 11
+            self.quiet = max(self.quiet, end + columns + 13)
+        if final and instr["stats"]:
+            self.stats_ok = end + NARROW_WRITE + STATS + (self.pipes - 1).bit_length()
+
+    def _values(self, instr: Instr, tag: _Tag, begin: int, steps: int, final: bool) -> int:
+        """Weighted values go through the special-function units: last cycle of the drain."""
+        at = max(begin, self.recip_ok, self.sfu_run_end)
+        words = instr["words"] if final else self.config["group_words"]
+        for step in range(steps):
+            if step % self.config["group_words"] < words:
+                at += self.subs
+                tag.words.append(at - 1 + SFU)
+            else:
+                at += 1
+        tag.done = at - 1 + SFU
+        return at - 1
+
+    def sfu(self, instr: Instr) -> None:
+        """A LayerNorm or the exponentials of one head set."""
+        start = max(self.fetched, self.sfu_idle)
+        self.fetched = start + FETCH
+        tag = self.tags[instr["dst_tag"]] = _Tag(instr.owner, True, instr["dst_base"])
+        if instr["op"] == lay.OP_EXP:
+            groups = self.config["groups"]
+            begin = max(start + 1, self.tags[instr["src_tag"]].done + 1) + 1
+            sets = -(-self.keys // self.engine.sfus)
+            tag.words = [begin + (one + 1) * groups - 1 + SFU for one in range(sets)]
+            end = begin + sets * groups - 1
+            self.recip_ok = end + RECIP + groups
+        else:
+            begin = max(start + 1, self.stats_ok) + NORM
+            beats = -(-instr["n_red"] // self.engine.sfus)
+            words = -(-beats // self.subs)
+            tag.words = [begin + min((word + 1) * self.subs, beats) - 1 + SFU for word in range(words)]
+            end = begin + beats - 1
+        tag.done = end + SFU
+        self.sfu_run_end = end + 1
+        self.sfu_idle = end + SFU_WRITE + 1
+        self.quiet = max(self.quiet, self.sfu_idle)
+
+    def run(self, instrs: tuple[Instr, ...]) -> int:
+        """Cycles of the bin."""
+        for instr in instrs:
+            if instr["op"] == lay.OP_MAC:
+                self.mac(instr)
+            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP):
+                self.sfu(instr)
+            elif instr["op"] == lay.OP_SYNC:
+                self.fetched = max(self.fetched, self.tags[instr["bar_tag"]].done + 1) + FETCH
+        end = instrs[-1]
+        done = self.tags[end["bar_tag"]].done + 1 if end["bar_use"] else 0
+        total = max(self.fetched, done, self.quiet + 1) + 1
+        self.charge(instrs[-2].owner if len(instrs) > 1 else end.owner, total)
+        return total
+
+
+def cycles_of(compiled: Compiled, bin: int) -> Cycles:
+    """Cycles of bin `bin` of a trial, exactly as the RTL counts them."""
+    keys = min(bin + 1, compiled.config["window"])
+    timeline = _Timeline(compiled, keys)
+    total = timeline.run(compiled.instrs)
+    names = {node.name for node in compiled.program.nodes}
+    by_op: dict[str, int] = {}
+    for owner, cycles in timeline.by_op.items():
+        name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
+        by_op[name if name in names else owner] = by_op.get(name if name in names else owner, 0) + cycles
+    return Cycles(total, by_op, bound_of(compiled.program, keys, compiled.engine.lane_count))
+
+
+def cycles_per_bin(compiled: Compiled, bins: int) -> list[int]:
+    """Cycles of bins 0..bins-1; the same from the window's last key on."""
+    window = compiled.config["window"]
+    known = [cycles_of(compiled, bin).total for bin in range(min(bins, window))]
+    return known + known[-1:] * (bins - len(known))
+
+
+def bound_of(program: Program, keys: int, lanes: int) -> int:
+    """Lower bound: the larger of products over multipliers and weight bits over the weight memories' width."""
+    products, bits = 0, 0
+    for node in program.nodes:
+        if isinstance(node.op, Linear):
+            products += node.op.inputs * node.op.outputs
+            bits += node.op.inputs * node.op.outputs * node.op.w.bits
+        elif isinstance(node.op, Attention):
+            products += 2 * keys * node.op.size
+    return max(-(-products // lanes), -(-bits // (9 * lanes)))
