@@ -52,8 +52,8 @@ module edt_sfu
   logic signed [27:0] high8;
   logic signed [43:0] p9_q;
   edt_mul #(.ABits(18), .BBits(16)) i_low (.clk_i, .a_i({1'b0, a6_q[16:0]}), .b_i({1'b0, factor6_i}), .p_o(low8));
-  edt_mul #(.ABits(11), .BBits(16)) i_high (.clk_i, .a_i(a6_q[27:17]), .b_i({1'b0, factor6_i}), .p_o(high8_full));
   logic signed [26:0] high8_full;
+  edt_mul #(.ABits(11), .BBits(16)) i_high (.clk_i, .a_i(a6_q[27:17]), .b_i({1'b0, factor6_i}), .p_o(high8_full));
   assign high8 = 28'(high8_full);
   always_ff @(posedge clk_i) p9_q <= 44'(low8) + {high8[26:0], 17'd0};
 
