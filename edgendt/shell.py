@@ -11,6 +11,7 @@ import numpy as np
 
 from edgendt.compare import Tally, compare
 from edgendt.engine.image import Image, Section, engine_id
+from edgendt.errors import ToolFailed
 from edgendt.firmware import Firmware
 from edgendt.fixed import Codes
 from edgendt.program import Program
@@ -44,7 +45,7 @@ def build_shell(files: Sequence[Path] | None = None) -> Path:
 def simulated(firmware: Firmware, trials: Sequence[Codes], folder: Path) -> Tally:
     """Run trials (counts [bins, channels] each) through the shell; every op of every bin against the Program.
 
-    `folder` gets the stimulus and the trace. ToolMissing without Verilator; RuntimeError when the bench itself fails.
+    `folder` gets the stimulus and the trace. ToolMissing without Verilator; ToolFailed when the bench itself fails.
     """
     stimulus, trace, program = folder / "trials.npz", folder / "trace.npz", folder / "program.edt"
     firmware.program.save(program)
@@ -53,8 +54,9 @@ def simulated(firmware: Firmware, trials: Sequence[Codes], folder: Path) -> Tall
     paths = {"program": str(program), "library": str(firmware.library), "trials": str(stimulus), "trace": str(trace)}
     try:
         simulate(BENCH, TOP, build_shell(), paths, tests="recorded_trials_are_traced")
-    except AssertionError as error:
-        raise RuntimeError(str(error)) from None
+    except (AssertionError, RuntimeError) as error:
+        (folder / "bench.log").write_text(str(error))
+        raise ToolFailed("the firmware's bench", folder / "bench.log", str(error).strip().splitlines()[-1]) from None
     tally = Tally()
     with np.load(trace) as got:
         for index, counts in enumerate(trials):

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from needs import needs
 from networks import random_ndt
@@ -47,6 +48,15 @@ def test_project_is_complete_without_the_vendor_tool(name: str, tmp_path: Path) 
         assert (tmp_path / "firmware" / "nnet_utils" / f"{headers}.h").exists()
     assert len((tmp_path / "tb_data" / "readout.dat").read_text().splitlines()) == 40
     assert str(tmp_path) not in (tmp_path / "run_hls.tcl").read_text()
+
+
+def test_golden_vectors_are_the_trial_given_clipped_and_cut(tmp_path: Path) -> None:
+    program = random_ndt(9, 4, 6, 1, 2, 7, 3, 4, 60)
+    counts = np.full((50, 4), 99)
+    write_project(program, SMALL, tmp_path, counts=counts)
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "tb_data" / "counts.dat"), np.full((40, 4), 15))
+    expected = program.run(np.full((40, 4), 15))
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "tb_data" / "readout.dat"), expected)
 
 
 @pytest.mark.parametrize("name", BOARDS)

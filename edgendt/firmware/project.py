@@ -17,7 +17,7 @@ from edgendt.program import Program
 from edgendt.tools import find_tool, run_tool, tool_path
 
 SCRIPT = "run_hls.tcl"
-BINS = 40  # of golden vectors, when the caller brings none
+BINS = 40  # of golden vectors at most: co-simulation is slow
 REPORT = Path("edgendt_prj/solution1/syn/report/csynth.xml")
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
 
@@ -65,8 +65,8 @@ def write_project(
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
-    counts: [bins, channels], one trial of golden vectors. With `build` the vendor tool runs: ToolMissing without it,
-    ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
+    counts: [bins, channels], a trial whose first bins become the golden vectors, clipped. With `build` the vendor tool
+    runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
     """
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
@@ -80,14 +80,15 @@ def write_project(
         write_sources(program, home, folding, Target(board.part, 1e3 / board.clock_mhz))
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
         (home / name).unlink(missing_ok=True)
-    _vectors(program, stimulus(program) if counts is None else counts, home / "tb_data")
+    trial = stimulus(program) if counts is None else program.clip(counts)[0][:BINS]
+    _vectors(program, trial, home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board))
     result = _result(board, folding)
     return result | _build(home) if build else result
 
 
 def stimulus(program: Program, seed: int = 1) -> Codes:
-    """counts: [bins, channels] for the golden vectors, some at the limit."""
+    """counts: [bins, channels] for the golden vectors of a Program without recordings, some at the limit."""
     bins = min(BINS, program.max_bins or BINS)
     rng = np.random.default_rng(seed)
     counts = rng.poisson(1.5, (bins, program.channels))
