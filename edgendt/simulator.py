@@ -18,6 +18,8 @@ from typing import Any
 from edgendt.tools import cache_folder, environment, share, tool_path
 
 CFLAGS = "-O1"  # compiling dominates short benches
+# A bench sees the signals of the top only: with all of them public a large design takes minutes to compile.
+VISIBLE = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
 
 
 def rtl(*stems: str) -> list[Path]:
@@ -46,6 +48,7 @@ def build(
         list(args),
         waves,
         CFLAGS,
+        VISIBLE,
         sys.version,
     ]
     folder = cache_folder("sim", f"{top}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}")
@@ -54,21 +57,22 @@ def build(
             return folder
         from cocotb_tools.runner import get_runner
 
-        log = folder / "build.log"
+        log, visible = folder / "build.log", folder / "visible.vlt"
+        visible.write_text(VISIBLE.format(top=top))
         try:
             get_runner("verilator").build(
-                sources=list(sources),
+                sources=[visible, *sources],
                 hdl_toplevel=top,
                 parameters=parameters,
                 defines=defines,
                 build_dir=folder,
-                build_args=["-Wall", "-Wno-fatal", "-CFLAGS", CFLAGS, *args],
+                build_args=["-Wall", "-Wno-fatal", "--no-public-flat-rw", "-CFLAGS", CFLAGS, *args],
                 timescale=("1ns", "1ps"),
                 waves=waves,
                 always=True,
                 log_file=log,
             )
-        except (SystemExit, subprocess.CalledProcessError):
+        except (SystemExit, RuntimeError, subprocess.CalledProcessError):
             raise RuntimeError(f"building {top} failed:\n{_tail(log)}") from None
         (folder / "built").touch()
     return folder
@@ -143,6 +147,7 @@ def _simulator_environment() -> Iterator[None]:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # the runner would choose its own results file
     os.environ["PATH"] = environment()["PATH"]
     os.environ["OBJCACHE"] = f"sh {share('sim') / 'objcache.sh'}"
+    os.environ["MAKEFLAGS"] = "-- CFG_CXXFLAGS_PCH_I=-include"  # the wheel was configured without a C++ compiler
     os.environ["EDT_OBJECTS"] = str(cache_folder("objects"))
     sys.path.insert(0, str(share("sim")))
     logging.getLogger("Verilator").setLevel(logging.WARNING)

@@ -17,13 +17,14 @@ from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Tap, check_formats, same_heads
 from edgendt.errors import DoesNotFit
-from edgendt.fixed import Codes
+from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.program import Program
 
 MAX_BINS = 65535  # of a Program without position rows
+UNWRITTEN = -(1 << 31)  # in a decoded tap: no format has this code
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,21 @@ class Compiled:
     def decode(self, events: NDArray[np.int64]) -> dict[str, Codes]:
         """events: [n, (instruction, word address * pipes + pipe, code)] of one bin -> codes [size] by op.
 
-        A code never written stays at -2^31, which no format has.
+        A code never written is UNWRITTEN.
         """
         order = np.argsort(events[:, 0], kind="stable")
         events = events[order]
         codes: dict[str, Codes] = {}
         for op, tables in self._tap_tables.items():
-            got = np.full(self.program.node(op).op.size, -(1 << 31), np.int64)
+            got = np.full(self.program.node(op).op.size, UNWRITTEN, np.int64)
             for pc, positions, channels in tables:
                 lo, hi = np.searchsorted(events[:, 0], [pc, pc + 1])
-                memory = np.full(int(positions.max()) + 1, -(1 << 31), np.int64)
+                memory = np.full(int(positions.max()) + 1, UNWRITTEN, np.int64)
                 part = events[lo:hi]
                 part = part[part[:, 1] < len(memory)]
                 memory[part[:, 1]] = part[:, 2]
                 got[channels] = memory[positions]
-            codes[op] = got
+            codes[op] = _as_written(got, self.program.node(op).op.y)
         return codes
 
 
@@ -195,6 +196,12 @@ def _weight_sections(weights: Codes, engine: Engine) -> list[Section]:
     nine = (weights & 0x1FF).reshape(len(weights), -1, 4)
     packed = nine[..., 0] | nine[..., 1] << 9 | nine[..., 2] << 18 | nine[..., 3] << 27
     return [Section(lay.MEM_WEIGHT, quad << depth_bits, _u64(packed[:, quad])) for quad in range(packed.shape[1])]
+
+
+def _as_written(codes: Codes, y: Int) -> Codes:
+    """Tap bytes of an unsigned result come sign-extended."""
+    byte = not y.signed and y.bits <= 8
+    return np.where(codes == UNWRITTEN, codes, codes & 0xFF) if byte else codes
 
 
 def _u64(values: object) -> NDArray[np.uint64]:

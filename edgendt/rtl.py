@@ -1,0 +1,91 @@
+"""The engine's RTL in a cocotb simulation, at its stream ports: every op of recorded trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgendt.compare import Tally, compare
+from edgendt.engine.compile import Compiled
+from edgendt.engine.config import Engine
+from edgendt.engine.image import Image, engine_id
+from edgendt.engine.sources import engine_sources
+from edgendt.errors import ToolFailed
+from edgendt.fixed import Codes
+from edgendt.program import Program
+from edgendt.simulator import build, simulate
+
+TOP = "edt_engine"
+BENCH = "model_bench"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What one trial showed: codes [bins, size] by op, answered outputs [bins, outputs], cycles [bins]."""
+
+    ops: dict[str, Codes]
+    answers: Codes
+    cycles: Codes
+
+
+def build_engine(engine: Engine, sources: Sequence[Path] | None = None, waves: bool = False) -> Path:
+    """Build folder of edt_engine with its taps, for cocotb and Verilator; one build serves every network that fits."""
+    identity = {"EngineId": f"32'd{engine_id(engine.parameters())}"}
+    parameters = {**engine.parameters(), **identity}
+    return build(TOP, list(sources or engine_sources()), parameters, {"EDT_TAP": 1}, ["--assert"], waves)
+
+
+def trace(
+    compiled: Compiled,
+    trials: Sequence[Codes],
+    folder: Path,
+    *,
+    sources: Sequence[Path] | None = None,
+    image: Image | None = None,
+    waves: bool = False,
+    **bench: Any,
+) -> list[Traced]:
+    """Run trials (counts [bins, channels] each) through the engine; `folder` gets stimulus, traces and waveform.
+
+    image: loaded instead of the compiled one. ToolMissing without Verilator; ToolFailed when the bench itself fails.
+    """
+    names = ("image.edi", "trials.npz", "trace.npz")
+    paths = {name.partition(".")[0]: str(folder / name) for name in names}
+    (image or compiled.image).save(Path(paths["image"]))
+    arrays: dict[str, Any] = {str(index): counts for index, counts in enumerate(trials)}
+    np.savez(paths["trials"], **arrays)
+    case = {**paths, "pipes": compiled.engine.pipes, **bench}
+    try:
+        where = simulate(BENCH, TOP, build_engine(compiled.engine, sources, waves), case, waves=waves)
+    except (AssertionError, RuntimeError) as error:
+        (folder / "bench.log").write_text(str(error))
+        raise ToolFailed("the engine's bench", folder / "bench.log", str(error).strip().splitlines()[-1]) from None
+    for wave in where.glob("dump.*"):
+        wave.rename(folder / f"engine{wave.suffix}")
+    with np.load(paths["trace"]) as found:
+        return [_traced(compiled, found, index, len(counts)) for index, counts in enumerate(trials)]
+
+
+def _traced(compiled: Compiled, found: Any, trial: int, bins: int) -> Traced:
+    rows = [compiled.decode(found[f"{trial}/events/{bin}"]) for bin in range(bins)]
+    ops = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return Traced(ops, found[f"{trial}/answers"], found[f"{trial}/cycles"])
+
+
+def check(program: Program, trials: Sequence[Codes], traced: Sequence[Traced]) -> Tally:
+    """Every trace point of every bin, and the answered outputs, against the Program."""
+    tally = Tally()
+    for counts, got in zip(trials, traced, strict=True):
+        expected = program.trace(counts)
+        points = {name: expected[name] for name in program.trace_points}
+        tally += compare("engine", points, got.ops)
+        tally += compare(
+            "engine",
+            {f"{program.output} (answer)": expected[program.output]},
+            {f"{program.output} (answer)": got.answers},
+        )
+    return tally
