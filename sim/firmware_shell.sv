@@ -16,7 +16,8 @@ module firmware_shell #(
   output wire         m_axis_tvalid,
   input  wire         m_axis_tready,
   output wire         m_axis_tlast,
-  output wire         ready_o
+  output wire         ready_o,  // an image opened the link
+  output wire         busy_o    // a bin is being computed
 );
   // sim/firmware_dpi.cpp. step: 0 done, 1 no such bin, 2 no library; refuse: the next bin is past the last position row.
   import "DPI-C" function int edt_dpi_step(input byte unsigned counts[256], output shortint outputs[256]);
@@ -31,6 +32,8 @@ module firmware_shell #(
   logic [15:0] out_data_q;
   logic [31:0] cycles_q;
   logic        busy_q, done_q, refuse_q;
+
+  assign busy_o = busy_q;
 
   edt_link #(.EngineId(EngineId), .Schema(Schema)) u_link (
     .clk_i(clk_i), .rst_i(rst_i),

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from bench import lint, mutate, simulate
+from bench import lint, mutate, rtl, simulate
 from needs import needs
 from networks import golden_ndt, random_counts, random_ndt
 
@@ -70,6 +70,16 @@ def test_the_bench_names_the_op_of_a_faulty_firmware(tmp_path: Path):
     tally = simulated(faulty.compile(), [golden_ndt()[1]], tmp_path)
     assert tally.mismatches > 0
     assert re.fullmatch(r"hls4ml: op layer\d\.ln\d, bin \d+, index \d+: expected -?\d+, got -?\d+", str(tally.first))
+
+
+def test_the_shell_has_exactly_the_engines_ports():
+    def ports(path: Path) -> list[tuple[str, ...]]:
+        text = re.sub(r"//.*", "", path.read_text()).partition(");")[0]
+        text = re.sub(r"`ifdef EDT_TAP.*?`endif", "", text, flags=re.S)
+        return re.findall(r"(input|output)\s+(?:wire|logic)\s*(\[[^]]*\])?\s*(\w+)", text)
+
+    engine, shell = ports(rtl("edt_engine")[0]), ports(sources()[-1])
+    assert len(engine) == 12 and shell == engine
 
 
 def test_lint_is_clean():
