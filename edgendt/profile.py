@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from edgendt.artifact import Run, read_json, write_json
 from edgendt.boards import Board
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_of
 from edgendt.errors import BadInput, EdgendtError
 from edgendt.fixed import Codes
-from edgendt.ops import Attention
 from edgendt.program import Program
 from edgendt.sim import stimulus
 from edgendt.tools import find_tool
@@ -71,7 +71,7 @@ def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -
     figures = latency(
         cycles, [len(trial) for trial in trials], clock_of(synth, compiled.engine, target.clock_mhz), width(run)
     )
-    by_op = {"by_op": dict(model_cycles(compiled, figures["median_bin"])[1]), "by_op_stage": ANALYTIC}
+    by_op = {"by_op": dict(cycles_of(compiled, figures["median_bin"]).by_op), "by_op_stage": ANALYTIC}
     head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
     result = head | figures | by_op | cpu(program, trials)
     inputs = [model / "program.edt", model / "stimulus.npz"] + ([run.stage(stage) / "synth.json"] if synth else [])
@@ -88,43 +88,28 @@ def width(run: Run) -> float | None:
 
 def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | None]:
     """Cycles of every bin: counted in the compiled RTL, or the cycle model's and the reason why."""
-    longest = max(map(len, trials))
-    by_bin = tuple(model_cycles(compiled, at)[0] for at in range(longest))
-    bounds = tuple(lower_bound(compiled, at) for at in range(longest))
+    model = by_place(compiled, max(map(len, trials)))
     absent = [tool for tool in SIMULATOR if find_tool(tool) is None]
     if absent:
-        return Cycles(by_bin, bounds, ANALYTIC), f"not simulated: {', '.join(absent)} not found"
+        return model, f"not simulated: {', '.join(absent)} not found"
     from edgendt.fastsim import FastCore
 
     core = FastCore(compiled.engine)
     core.load(compiled)
     for number, trial in enumerate(trials):
         took = core.run(trial)[1]
-        wrong = np.flatnonzero(took != by_bin[: len(trial)])
+        wrong = np.flatnonzero(took != model.by_bin[: len(trial)])
         if len(wrong):
             at = int(wrong[0])
-            raise CyclesDiffer(number, at, by_bin[at], int(took[at]))
-    return Cycles(by_bin, bounds, SIMULATED), None
+            raise CyclesDiffer(number, at, model.by_bin[at], int(took[at]))
+    return replace(model, stage=SIMULATED), None
 
 
-def model_cycles(compiled: Compiled, at: int) -> tuple[int, Mapping[str, int]]:
-    """(cycles, cycles by op in order of execution) of bin `at` by the engine's exact model."""
-    from edgendt.engine.cycles import cycles_of
-
-    found = cycles_of(compiled, at)
-    return found.total, found.by_op
-
-
-def lower_bound(compiled: Compiled, at: int) -> int:
-    """Cycles of bin `at` if every multiplier worked in every one: products over products per cycle, rounded up.
-
-    Each lane reads its own weight in every cycle, so the memory's bound is never the larger one.
-    """
-    products = compiled.program.macs
-    for node in compiled.program.nodes:
-        if isinstance(node.op, Attention):
-            products += 2 * node.op.size * min(at + 1, node.op.window)  # scores and values
-    return -(-products // compiled.engine.lane_count)
+def by_place(compiled: Compiled, bins: int) -> Cycles:
+    """The engine's exact cycle model for the first `bins` bins of a trial; nothing changes once the window is full."""
+    known = [cycles_of(compiled, at) for at in range(min(bins, compiled.config["window"]))]
+    known += known[-1:] * (bins - len(known))
+    return Cycles(tuple(one.total for one in known), tuple(one.bound for one in known), ANALYTIC)
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -146,7 +131,7 @@ def latency(cycles: Cycles, lengths: Sequence[int], clock: Clock, bin_s: float |
     quantiles = summary(over_trials(cycles.by_bin, lengths))
     median = cycles.by_bin.index(int(quantiles["p50"]))
     micros = {name: quantiles[name] / clock.mhz for name in QUANTILES}
-    bin_us = None if bin_s is None else bin_s * 1e6
+    bin_us = None if bin_s is None else round(bin_s * 1e6, 3)
     share = None if bin_us is None else {name: round(100 * micros[name] / bin_us, 4) for name in QUANTILES}
     return {
         "cycles": quantiles,

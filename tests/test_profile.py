@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from networks import random_counts, random_ndt
+import dataclasses
+import io
+import sys
 
+import pytest
+from needs import needs
+from networks import random_counts, random_ndt
+from report_runs import BOARD, SYNTH, add_quantize, add_synth
+from rich.console import Console
+
+from edgendt import cpu as cpu_room
 from edgendt import profile as room
+from edgendt.artifact import Run, read_json
+from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.profile import ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
+from edgendt.errors import BadInput, BoardUnknown
+from edgendt.profile import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
 
 FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + min(i, 9) for i in range(20)), SIMULATED)
 
@@ -49,9 +61,99 @@ def test_without_a_routed_design_the_clock_is_called_assumed():
 def test_the_cpu_is_quoted_at_its_best_thread_count(monkeypatch):
     program = random_ndt(1)
     times = {1: 50.0, 2: 40.0}
-    from edgendt import cpu
-
-    monkeypatch.setattr(cpu, "measure", lambda *_: tuple(cpu.CpuTime(t, 9, us, us, us) for t, us in times.items()))
+    made = tuple(cpu_room.CpuTime(threads, 9, us, us, us) for threads, us in times.items())
+    monkeypatch.setattr(cpu_room, "measure", lambda *_: made)
     got = room.cpu(program, [random_counts(program, 2, 9)])
     assert got["cpu_us"] == 40.0
     assert [run["threads"] for run in got["cpu"]["runs"]] == [1, 2]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(tmp_path / "run")
+    add_quantize(run)
+    return run
+
+
+@pytest.fixture
+def quick_cpu(monkeypatch):
+    monkeypatch.setattr(cpu_room, "measure", lambda *_: (cpu_room.CpuTime(1, 9, 40.0, 50.0, 60.0),))
+
+
+KEYS = "board cycles by_op bound_cycles efficiency latency_us cycles_stage clock_stage cpu_us".split()
+
+
+def test_a_profile_counts_every_bin_in_simulation(run, quick_cpu):
+    for tool in room.SIMULATOR:
+        needs(tool)
+    add_synth(run, engine=Engine.named("small").parameters(), clock_mhz=60.0)
+    got = room.profile(run, BOARD, bins=100)
+    assert set(KEYS) <= set(got) and got["board"] == BOARD
+    assert (got["cycles_stage"], got["clock_stage"], got["trials"], got["bins"]) == (SIMULATED, POST_ROUTE, 2, 100)
+    assert got["latency_us"]["p99"] == round(got["cycles"]["p99"] / SYNTH["fmax_mhz"], 3)
+    assert got["built"]["max"] == round(got["cycles"]["max"] / 60.0, 3)
+    assert got["cycles_by_bin"][got["median_bin"]] == got["cycles"]["p50"]
+    assert sum(got["by_op"].values()) == got["cycles"]["p50"]
+    assert 0 < got["bound_cycles"] < got["cycles"]["p50"]
+    assert got["cpu_us"] == 40.0
+    assert read_json(run.stage(f"profile-{BOARD}") / "profile.json") == got
+
+
+def test_without_a_simulator_cycles_are_called_analytic(run, quick_cpu, monkeypatch):
+    monkeypatch.setattr(room, "find_tool", lambda name: None if name == "verilator" else name)
+    got = room.profile(run, BOARD)
+    assert (got["cycles_stage"], got["cycles_reason"]) == (ANALYTIC, "not simulated: verilator not found")
+    assert got["clock_stage"] == ASSUMED
+
+
+def test_an_engine_that_takes_other_cycles_than_its_model_is_an_error(monkeypatch):
+    for tool in room.SIMULATOR:
+        needs(tool)
+    program = random_ndt(2)
+    compiled = compile_program(program, Engine.named("small"))
+    exact = room.cycles_of
+    wrong = {3: 1}
+
+    def late(compiled, at):
+        found = exact(compiled, at)
+        return dataclasses.replace(found, total=found.total + wrong.get(at, 0))
+
+    monkeypatch.setattr(room, "cycles_of", late)
+    with pytest.raises(room.CyclesDiffer) as caught:
+        room.count(compiled, [random_counts(program, 1, 3), random_counts(program, 2, 6)])
+    assert (caught.value.trial, caught.value.bin) == (1, 3)
+    assert caught.value.model == caught.value.took + 1
+
+
+def test_the_table_shows_every_op_and_every_stage(run, quick_cpu, monkeypatch):
+    monkeypatch.setattr(room, "find_tool", lambda name: None)
+    got = room.profile(run, BOARD)
+    console = Console(width=100, file=io.StringIO())
+    console.print(room.render(got))
+    text = console.file.getvalue()
+    assert all(f"{cycles:,}" in text and name in text for name, cycles in got["by_op"].items())
+    assert "analytic" in text and "at an assumed clock" in text and "CPU µs, 1 thread" in text
+    assert "not simulated: verilator, g++, make not found" in text
+
+
+def test_a_missing_onnxruntime_is_said_not_hidden(run, monkeypatch):
+    monkeypatch.setattr(room, "find_tool", lambda name: None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    got = room.profile(run, BOARD)
+    assert (got["cpu_us"], got["cpu"]) == (None, None)
+    assert "pip install 'edgendt[report]'" in got["cpu_reason"]
+
+
+def test_a_board_without_an_engine_needs_one_named(run):
+    with pytest.raises(BadInput, match="--engine small"):
+        room.profile(run, "kv260")
+
+
+def test_an_unknown_board_lists_the_known_ones(run):
+    with pytest.raises(BoardUnknown, match=BOARD):
+        room.profile(run, "nope")
+
+
+def test_a_run_without_a_program_names_the_command(tmp_path):
+    with pytest.raises(BadInput, match="run `edgendt quantize` first"):
+        room.profile(Run(tmp_path), BOARD)
