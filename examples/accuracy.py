@@ -25,6 +25,7 @@ from edgendt.qat.recipe import DataConfig, QuantizeConfig
 
 ROOT = Path(__file__).parent.parent
 FIRST_SEED = 20  # the recipe was chosen on the validation trials of other seeds
+COMMIT = commit()  # of the code that was loaded, whatever is committed while the cells are made
 VARIANTS = {
     "8 bits everywhere": Bits(weight=8, embed=8, readout=8),
     "default": Bits(),
@@ -96,7 +97,7 @@ def cell(folder: Path, name: str, run: Callable[[], dict[str, Any]]) -> None:
         return
     started = time.perf_counter()
     scores = run()
-    write_json(path, {"scores": scores, "commit": commit(), "versions": versions()})
+    write_json(path, {"scores": scores, "commit": COMMIT, "versions": versions()})
     shown = "  ".join(f"{key} {value:.4f}" for key, value in scores.items() if value is not None)
     print(f"{folder.name}  {name}: {shown}  ({time.perf_counter() - started:.0f} s)", flush=True)
 

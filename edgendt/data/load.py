@@ -16,6 +16,8 @@ def load(source: str, seed: int = 0, session: str = "", conditions: int | None =
     if source in BUILT_IN:
         if session:
             raise BadInput(f"data.session selects a session of a file; {source} is built in and has none")
+        if conditions is not None and conditions < 1:
+            raise BadInput(f"data.conditions must be at least 1, got {conditions}")
         return BUILT_IN[source](seed) if conditions is None else BUILT_IN[source](seed, conditions)
     if not source.endswith(".npz"):
         raise BadInput(f"--data must be {', '.join(BUILT_IN)} or a FILE.npz, got {source}")

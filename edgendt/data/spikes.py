@@ -54,17 +54,16 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise BadInput(f"{path}: a single array, not an .npz; save it with np.savez(FILE, spikes=…)")
-            return {key: file[key] for key in file.files}
-    except BadInput:
-        raise
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.lib.npyio.NpzFile):
+            with file:
+                return {key: file[key] for key in file.files}
     except ValueError as error:
         reason = "it holds pickled objects, which are never loaded" if "pickle" in str(error) else str(error)
         raise BadInput(f"{path}: cannot be read: {reason}") from error
     except (OSError, EOFError, zipfile.BadZipFile, MemoryError) as error:
         raise BadInput(f"{path}: cannot be read as an .npz file: {error}") from error
+    raise BadInput(f"{path}: a single array, not an .npz; save it with np.savez(FILE, spikes=…)")
 
 
 def _session(path: Path, arrays: dict[str, NDArray[np.generic]], session: str) -> _Recording:

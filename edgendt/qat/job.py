@@ -17,7 +17,7 @@ from edgendt.models import ridge
 from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.ndt import QuantNDT
-from edgendt.qat.recipe import QuantizeConfig, resolve
+from edgendt.qat.recipe import QuantizeConfig, check, resolve
 from edgendt.qat.train import Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
 
 M = TypeVar("M", bound=nn.Module)
@@ -49,6 +49,7 @@ class Job:
         chosen = config.data
         data = load(chosen.source, config.seed, chosen.session, chosen.conditions)
         config = resolve(config, data.bins)
+        check(config)
         parts = split(data, config.seed, chosen.val, chosen.test, chosen.held_out)
         return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts))
 

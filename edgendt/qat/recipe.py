@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from edgendt.data.load import BUILT_IN
+from edgendt.errors import BadInput
 from edgendt.qat.formats import Bits
 
 
@@ -121,3 +122,30 @@ def _keys(cls: type) -> list[str]:
 def _fill(config: C, **chosen: Any) -> C:
     """`config` with None replaced by what the recipe chose."""
     return replace(config, **{key: value for key, value in chosen.items() if getattr(config, key) is None})
+
+
+def check(config: QuantizeConfig) -> None:
+    """BadInput for a number that no training can use; a resolved config."""
+    train, qat = config.train, config.qat
+    for name, value in (
+        ("train.steps", train.steps),
+        ("train.batch", train.batch),
+        ("train.val_every", train.val_every),
+    ):
+        _least(name, value)
+    _least("qat.steps", qat.steps)
+    _least("qat.calibration_trials", qat.calibration_trials)
+    for name, rate in (("train.lr", train.lr), ("qat.lr", qat.lr)):
+        if not rate or not 0 < rate < 1:
+            raise BadInput(f"{name} must be positive and below 1, got {rate}")
+    if train.weight_decay is None or not 0 <= train.weight_decay < 100:
+        raise BadInput(f"train.weight_decay must be 0 to below 100, got {train.weight_decay}")
+    shares = {f"train.{key}": getattr(train, key) for key in ("warmup", "mask_bins", "mask_channels", "mask_entries")}
+    for name, share in (shares | {"qat.warmup": qat.warmup, "qat.surrogate": qat.surrogate}).items():
+        if not 0 <= share <= 1:
+            raise BadInput(f"{name} must be a share of 0 to 1, got {share}")
+
+
+def _least(name: str, value: int | None) -> None:
+    if value is None or value < 1:
+        raise BadInput(f"{name} must be at least 1, got {value}")

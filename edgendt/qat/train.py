@@ -95,7 +95,7 @@ def schedule(step: int, plan: Plan) -> float:
     """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero."""
     warm = max(1.0, plan.warmup * plan.steps)
     if step < warm:
-        return (step + 1) / warm
+        return min(1.0, (step + 1) / warm)
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1.0, plan.steps - warm)))
 
 

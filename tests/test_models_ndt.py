@@ -1,0 +1,83 @@
+"""The float NDT: causal, windowed, counted from the trial's start, of the geometry asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgendt.models.ndt import NDT, NDTConfig, causal_window  # noqa: E402
+
+SMALL = NDTConfig(channels=5, outputs=7, d_model=16, layers=2, heads=4, ffn=24, window=4, max_bins=20)
+
+
+def network(config: NDTConfig = SMALL) -> NDT:
+    torch.manual_seed(0)
+    return NDT(config).eval()
+
+
+def test_a_query_sees_its_own_bin_and_the_window_before_it() -> None:
+    assert causal_window(5, 3).int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [0, 1, 1, 1, 0],
+        [0, 0, 1, 1, 1],
+    ]
+
+
+@torch.no_grad()
+def test_later_bins_change_nothing_before_them() -> None:
+    counts = torch.poisson(torch.ones(2, 20, 5))
+    later = counts.clone()
+    later[:, 11:] += 3
+    net = network()
+    assert torch.allclose(net(counts)[:, :11], net(later)[:, :11], atol=1e-6)
+    assert not torch.allclose(net(counts)[:, 11:], net(later)[:, 11:])
+
+
+@torch.no_grad()
+def test_a_bin_reaches_as_far_as_the_windows_of_all_layers() -> None:
+    counts = torch.zeros(1, 20, 5)
+    touched = counts.clone()
+    touched[:, 2] = 4
+    difference = (network()(counts) - network()(touched)).abs().amax(2)[0]
+    reach = 2 + SMALL.layers * (SMALL.window - 1)
+    assert (difference[2 : reach + 1] > 0).all()
+    assert (difference[reach + 1 :] < 1e-6).all()
+
+
+@torch.no_grad()
+def test_padding_behind_a_trial_changes_nothing_in_it() -> None:
+    counts = torch.poisson(torch.ones(1, 9, 5))
+    padded = torch.nn.functional.pad(counts, (0, 0, 0, 6))
+    assert torch.allclose(network()(counts), network()(padded)[:, :9], atol=1e-6)
+
+
+def test_attributes_are_those_the_quantized_network_copies() -> None:
+    net = network()
+    assert net.embed.weight.shape == (16, 5) and net.pos.shape == (20, 16) and net.readout.weight.shape == (7, 16)
+    for block in net.layers:
+        assert {"ln1", "q", "k", "v", "o", "ln2", "f1", "f2"} <= set(dict(block.named_children()))
+        assert all(getattr(block, name).bias is not None for name in ("q", "k", "v", "o", "f1", "f2"))
+
+
+def test_a_trial_past_the_position_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="bins must be at most max_bins = 20, got 21"):
+        network()(torch.zeros(1, 21, 5))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"heads": 3}, "heads must divide d_model"),
+        ({"window": 0}, "window must be at least 1"),
+        ({"layers": 0}, "layers must be at least 1"),
+        ({"dropout": 1.0}, "dropout must be 0 to below 1"),
+    ],
+)
+def test_a_geometry_that_cannot_be_is_refused(wrong: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        NDTConfig(**{"channels": 5, "outputs": 7} | wrong)

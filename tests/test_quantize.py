@@ -1,0 +1,193 @@
+"""`edgendt quantize` from spikes to the stage folder: what it holds, that its links agree, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgendt import quantize as room  # noqa: E402
+from edgendt.artifact import Run  # noqa: E402
+from edgendt.config import load_config  # noqa: E402
+from edgendt.errors import BadInput  # noqa: E402
+from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
+from edgendt.program import Program  # noqa: E402
+from edgendt.qat.job import Job  # noqa: E402
+from edgendt.qat.ndt import QuantNDT  # noqa: E402
+from edgendt.qat.recipe import QuantizeConfig, resolve  # noqa: E402
+from edgendt.quantize import quantize  # noqa: E402
+from tests.needs import shared  # noqa: E402
+
+QUICK = ["data.conditions=4", "train.steps=20", "qat.steps=10", "model.d_model=8", "model.ffn=16", "model.layers=1"]
+SCORES = {"co_bps", "rate_r2", "velocity_r2"}
+
+
+def config(*overrides: str) -> QuantizeConfig:
+    return load_config(QuantizeConfig, None, [*QUICK, *overrides])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    root = tmp_path_factory.mktemp("runs")
+    result = quantize(config(), root, "quick", quiet=True)
+    return result, Run.open("quick", root).stage("quantize")
+
+
+def test_the_answer_has_the_keys_others_rely_on(done: tuple[dict[str, Any], Path]) -> None:
+    result, stage = done
+    assert set(result) == {"run", "metrics"} and result["run"] == str(stage.parent)
+    assert list(result["metrics"]) == ["float", "control", "integer", "baseline"]
+    assert all(set(scores) == SCORES for scores in result["metrics"].values())
+    assert json.loads((stage / "metrics.json").read_text()) == result["metrics"]
+    integer = result["metrics"]["integer"]
+    assert integer["velocity_r2"] is None and isinstance(integer["co_bps"], float)
+
+
+def test_the_stage_holds_what_later_stages_need(done: tuple[dict[str, Any], Path]) -> None:
+    _, stage = done
+    names = {path.name for path in stage.iterdir()}
+    files = "model.onnx program.edt metrics.json config.toml data.json qat.pt float.pt stimulus.npz predictions.npz"
+    assert {*files.split(), "tensorboard", "manifest.json"} == names
+    assert not (stage.parent / room.UNFINISHED).exists()
+    with np.load(stage / "stimulus.npz", allow_pickle=False) as stimulus:
+        assert stimulus["counts"].dtype == np.int64 and len(stimulus["counts"]) == len(stimulus["lengths"])
+        assert {"counts", "lengths", "bin_s", "rates"} == set(stimulus.files)
+    with np.load(stage / "predictions.npz", allow_pickle=False) as shown:
+        assert shown["rates_integer"].shape == shown["spikes"].shape == shown["rates_true"].shape
+
+
+def test_the_program_is_the_network_that_was_scored(done: tuple[dict[str, Any], Path]) -> None:
+    _, stage = done
+    program, network = Program.load(stage / "program.edt"), QuantNDT.load(stage / "qat.pt")
+    with np.load(stage / "stimulus.npz", allow_pickle=False) as stimulus:
+        counts = stimulus["counts"][0]
+    expected = network.trace(counts)["readout"]
+    assert np.array_equal(program.run(counts), expected)
+    with np.load(stage / "predictions.npz", allow_pickle=False) as shown:
+        rates = shown["rates_integer"][0]
+    scale = program.node(program.output).op.y.frac
+    assert np.allclose(np.exp(expected * 2.0**-scale), rates, rtol=1e-5)
+
+
+def test_the_float_network_loads_and_the_config_repeats_the_run(done: tuple[dict[str, Any], Path]) -> None:
+    _, stage = done
+    saved = torch.load(stage / "float.pt", weights_only=True)
+    NDT(NDTConfig(**saved["config"])).load_state_dict(saved["weights"])
+    again = load_config(QuantizeConfig, stage / "config.toml")
+    assert resolve(again, 50) == again == resolve(config(), 50)
+
+
+def test_event_files_hold_losses_and_scores(done: tuple[dict[str, Any], Path]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(done[1] / "tensorboard"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"float/loss", "float/validation", "control/loss", "qat/loss", "test/co_bps/integer"} <= tags
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(done: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    def cut(phase: str, step: int, steps: int) -> None:
+        if phase == "qat" and step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantize(config(), tmp_path, "quick", progress=cut)
+    assert not Run(tmp_path / "quick").has("quantize")
+    trained: list[str] = []
+
+    def watch(phase: str, step: int, steps: int) -> None:
+        if step < steps:
+            trained.append(phase)
+
+    result = quantize(config(), tmp_path, "quick", progress=watch)
+    assert set(trained) == {"qat"}  # float and control were finished
+    assert result["metrics"] == done[0]["metrics"]
+    stage = Run(tmp_path / "quick").stage("quantize")
+    assert (stage / "program.edt").read_bytes() == (done[1] / "program.edt").read_bytes()
+
+
+def test_checkpoints_of_other_options_are_not_taken_up(tmp_path: Path) -> None:
+    run, job = Run(tmp_path / "r"), Job.of(config())
+    with room.unfinished(run, job) as folder:
+        (folder / "float.pt").write_text("checkpoint")
+    with room.unfinished(run, job) as folder:
+        assert (folder / "float.pt").exists()
+    with room.unfinished(run, Job.of(config("train.lr=0.1"))) as folder:
+        assert not (folder / "float.pt").exists()
+
+
+def test_runs_of_other_options_get_other_names() -> None:
+    first, other = room.default_name(Job.of(config())), room.default_name(Job.of(config("seed=1")))
+    assert first.startswith("lorenz-") and first != other
+    assert first == room.default_name(Job.of(config()))
+
+
+def test_a_recording_gives_velocity_and_ragged_trials(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    trial = np.repeat(np.arange(20), rng.integers(5, 12, 20))
+    spikes = rng.poisson(1.0, (len(trial), 6))
+    path = tmp_path / "my lab.npz"
+    np.savez(path, spikes=spikes, trial=trial, vel=rng.normal(size=(len(trial), 2)), bin_s=0.05)
+    result = quantize(config(f"data.source={path}", "data.conditions=1"), tmp_path / "runs", quiet=True)
+    for scores in result["metrics"].values():
+        assert scores["rate_r2"] is None
+        assert all(isinstance(scores[key], float) for key in ("co_bps", "velocity_r2"))
+    assert Path(result["run"]).name.startswith("my-lab-")
+
+
+def test_a_network_without_held_out_channels_has_no_co_bps(tmp_path: Path) -> None:
+    result = quantize(config("data.held_out=0"), tmp_path, quiet=True)
+    assert all(scores["co_bps"] is None for scores in result["metrics"].values())
+    assert all(isinstance(scores["rate_r2"], float) for scores in result["metrics"].values())
+
+
+def test_counts_beyond_the_input_format_are_counted() -> None:
+    job = Job.of(config("bits.counts=1"))
+    inputs = job.data.spikes[:, :, job.split.held_in]
+    assert room.describe(job)["clipped"] == int((inputs > 1).sum()) > 0
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.heads=3", "heads must divide d_model"),
+        ("model.max_bins=10", "longest trial of lorenz has 50 bins"),
+        ("model.window=0", "window must be at least 1"),
+        ("bits.weight=9", "bits of weight must be 2..8"),
+        ("bits.overrides.layer9.q=8", "layer9"),
+        ("data.source=nothing", "lorenz, chaotic_rnn or a FILE"),
+        ("data.val=0.7", "data.val must be a share"),
+        ("train.steps=0", "train.steps must be at least 1"),
+        ("train.lr=-1", "train.lr must be positive"),
+        ("qat.steps=-5", "qat.steps must be at least 1"),
+        ("train.mask_bins=1.5", "train.mask_bins must be a share"),
+        ("qat.surrogate=2", "qat.surrogate must be a share"),
+        ("data.conditions=0", "data.conditions must be at least 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_training(override: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        quantize(config(override), tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_follows_the_data_and_yields_to_what_is_asked() -> None:
+    synthetic = resolve(QuantizeConfig(), 50)
+    recording = resolve(replace(synthetic, data=replace(synthetic.data, source="lab.npz")), 50)
+    assert synthetic == recording or synthetic.train == recording.train  # what is asked is kept
+    fresh = resolve(load_config(QuantizeConfig, None, ["data.source=lab.npz", "train.lr=0.5"]), 50)
+    assert fresh.train.lr == 0.5 and fresh.model.dropout != synthetic.model.dropout
+
+
+def test_a_real_recording_goes_through(tmp_path: Path) -> None:
+    path = shared("realdata/miller_reach_myow.npz")
+    asked = config(f"data.source={path}", "data.session=chewie_20131003_100ms_all", "data.conditions=1")
+    result = quantize(asked, tmp_path, quiet=True)
+    assert result["metrics"]["integer"]["velocity_r2"] is not None
