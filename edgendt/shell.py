@@ -15,12 +15,12 @@ from edgendt.errors import ToolFailed
 from edgendt.firmware import Firmware
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.simulator import build, rtl, simulate
+from edgendt.simulator import build, last_error, rtl, simulate
 from edgendt.tools import share
 
 PARAMETERS = {"Firmware": 1}  # stands for an engine's parameters: the shell's EngineId is the CRC of these
 TOP = "firmware_shell"
-BENCH = "firmware_bench"
+BENCH = "model_bench"  # the engine's own
 
 
 def shell_image(program: Program) -> Image:
@@ -42,26 +42,36 @@ def build_shell(files: Sequence[Path] | None = None) -> Path:
     return build(TOP, files or sources(), {"EngineId": f"32'd{engine_id(PARAMETERS)}"}, args=args)
 
 
-def simulated(firmware: Firmware, trials: Sequence[Codes], folder: Path) -> Tally:
+def simulated(firmware: Firmware, trials: Sequence[Codes], folder: Path, **bench: Any) -> Tally:
     """Run trials (counts [bins, channels] each) through the shell; every op of every bin against the Program.
 
-    `folder` gets the stimulus and the trace. ToolMissing without Verilator; ToolFailed when the bench itself fails.
+    `folder` gets stimulus and trace; bench: idle, stall. ToolMissing without Verilator; ToolFailed when the bench
+    itself fails.
     """
-    stimulus, trace, program = folder / "trials.npz", folder / "trace.npz", folder / "program.edt"
-    firmware.program.save(program)
+    program = firmware.program
+    names = ("image.edi", "program.edt", "trials.npz", "trace.npz")
+    paths = {name.partition(".")[0]: str(folder / name) for name in names}
+    shell_image(program).save(Path(paths["image"]))
+    program.save(paths["program"])
     arrays: dict[str, Any] = {str(index): counts for index, counts in enumerate(trials)}
-    np.savez(stimulus, **arrays)
-    paths = {"program": str(program), "library": str(firmware.library), "trials": str(stimulus), "trace": str(trace)}
+    np.savez(paths["trials"], **arrays)
     try:
-        simulate(BENCH, TOP, build_shell(), paths, tests="recorded_trials_are_traced")
+        simulate(BENCH, TOP, build_shell(), {**paths, "library": str(firmware.compile().library), **bench})
     except (AssertionError, RuntimeError) as error:
         (folder / "bench.log").write_text(str(error))
-        raise ToolFailed("the firmware's bench", folder / "bench.log", str(error).strip().splitlines()[-1]) from None
+        raise ToolFailed("the firmware's bench", folder / "bench.log", last_error(str(error))) from None
     tally = Tally()
-    with np.load(trace) as got:
+    with np.load(paths["trace"]) as found:
         for index, counts in enumerate(trials):
-            mine = {name.partition("/")[2]: got[name] for name in got.files if name.startswith(f"{index}/")}
-            expected = firmware.program.trace(counts)
-            seen = {name: expected[name] for name in firmware.program.trace_points}
-            tally += compare("hls4ml", seen, mine)
+            tally += _compare(program, counts, found, index)
     return tally
+
+
+def _compare(program: Program, counts: Codes, found: Any, trial: int) -> Tally:
+    """Every trace point of one trial, the output as it was answered."""
+    nodes = [node.name for node in program.nodes]
+    events = [found[f"{trial}/events/{bin}"] for bin in range(len(counts))]
+    got = {name: np.stack([bin[bin[:, 0] == node, 2] for bin in events]) for node, name in enumerate(nodes)}
+    got[program.output] = found[f"{trial}/answers"]
+    expected = program.trace(counts)
+    return compare("hls4ml", {name: expected[name] for name in program.trace_points}, got)

@@ -1,20 +1,15 @@
-"""The firmware behind the engine's stream ports: every op of every bin equals the Program.
+"""The firmware behind the engine's stream ports: every op of every bin, idle, stalls, and bins that are refused.
 
-case: program, library (paths), bins; trials, trace (paths) for recorded trials. The library is the very one the shell
-calls, so its trace is of the bin the shell has just answered.
+case: program, library (paths), bins. Recorded trials are the engine's own bench, model_bench.py.
 """
-
-import os
-from pathlib import Path
 
 import cocotb
 import numpy as np
 from bench import Link, case, long_stall, start
+from firmware_tap import FirmwareTap
 
 from edgendt.compare import compare
 from edgendt.engine import protocol
-from edgendt.firmware.library import Firmware
-from edgendt.program import Program
 from edgendt.shell import shell_image
 
 
@@ -27,26 +22,23 @@ def stimulus(program, seed, bins):
 
 
 async def begin(dut, idle=0.0, stall=0.0):
-    """(program, firmware with tracing on, link with the network loaded)."""
-    os.environ["EDT_FIRMWARE"] = case()["library"]
-    program, library = Program.load(case()["program"]), Path(case()["library"])
-    firmware = Firmware(program, library.parent, library.name)
+    """(program, tap, link with the network loaded)."""
+    tap = FirmwareTap(case()["program"], case()["library"])
+    program = tap.firmware.program
     await start(dut)
     link = Link(dut, idle, stall)
     await link.load(shell_image(program))
-    return program, firmware, link
+    return program, tap, link
 
 
-async def trial(link, program, firmware, counts, trace=True):
-    """Send a trial; returns every op's codes [bins, size], and the answered outputs under the output's name."""
+async def trial(link, program, tap, counts):
+    """Send a trial; returns every op's codes [bins, size], the output's as they were answered."""
     rows = []
     await link.reset()
-    with firmware.tracing():
-        for bin, row in enumerate(counts):
-            answer = await link.counts(bin, row)
-            assert (answer.status, answer.bin) == (protocol.Status.OK, bin)
-            seen = firmware.traced() if trace else {}
-            rows.append(seen | {program.output: np.array(answer.outputs)})
+    for bin, row in enumerate(counts):
+        answer = await link.counts(bin, row)
+        assert (answer.status, answer.bin) == (protocol.Status.OK, bin)
+        rows.append(tap.codes() | {program.output: np.array(answer.outputs)})
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -62,21 +54,10 @@ def demand(program, counts, got):
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
 async def every_op_equals_the_program(dut, idle, stall):
-    program, firmware, link = await begin(dut, idle, stall)
+    program, tap, link = await begin(dut, idle, stall)
     for seed in (1, 2):  # the second trial finds the first one's state and must not use it
         counts = stimulus(program, seed, case()["bins"])
-        demand(program, counts, await trial(link, program, firmware, counts))
-
-
-@cocotb.test(skip="trials" not in case())
-async def recorded_trials_are_traced(dut):
-    """Leaves every op's codes in `trace`, as <trial>/<op>; who started the bench compares them."""
-    program, firmware, link = await begin(dut)
-    with np.load(case()["trials"]) as data:
-        trials = [data[name] for name in data.files]
-    traces = [await trial(link, program, firmware, counts) for counts in trials]
-    named = {f"{index}/{name}": codes for index, trace in enumerate(traces) for name, codes in trace.items()}
-    np.savez(case()["trace"], **named)
+        demand(program, counts, await trial(link, program, tap, counts))
 
 
 @cocotb.test()
@@ -93,7 +74,7 @@ async def a_long_stall_loses_nothing(dut):
 
 @cocotb.test()
 async def wrong_and_surplus_bins_are_refused(dut):
-    program, firmware, link = await begin(dut)
+    program, tap, link = await begin(dut)
     rows = program.max_bins
     counts = stimulus(program, 4, rows)
     await link.reset()
@@ -104,4 +85,4 @@ async def wrong_and_surplus_bins_are_refused(dut):
     status = (await link.ask(again)).status
     assert status in (protocol.Status.OK, protocol.Status.WRONG_BIN)
     demand(program, counts, {program.output: np.array(outputs)})
-    demand(program, counts[:3], await trial(link, program, firmware, counts[:3]))
+    demand(program, counts[:3], await trial(link, program, tap, counts[:3]))

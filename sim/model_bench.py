@@ -1,13 +1,15 @@
-"""The engine at its stream ports: a loaded network, recorded trials, every op by its taps.
+"""The engine, or the firmware's shell, at its stream ports: a loaded network, recorded trials, every op by its taps.
 
-case: image, trials, trace (paths), pipes; optional idle, stall. Leaves in `trace`, per trial: events/<bin> [n, 3] of
-the taps, answers [bins, outputs], cycles [bins]. edgendt/rtl.py starts it and compares.
+case: image, trials, trace (paths), pipes; optional idle, stall; for the shell program and library (paths) instead of
+pipes. Leaves in `trace`, per trial: events/<bin> [n, 3] of the taps, answers [bins, outputs], cycles [bins].
+edgendt/rtl.py and edgendt/shell.py start it and compare.
 """
 
 import cocotb
 import numpy as np
 from bench import Link, case, start
 from cocotb.triggers import RisingEdge
+from firmware_tap import FirmwareTap
 
 from edgendt.engine.image import Image
 from edgendt.engine.protocol import Status
@@ -48,10 +50,11 @@ class Tap:
 
 @cocotb.test()
 async def recorded_trials_are_traced(dut):
+    firmware = FirmwareTap(case()["program"], case()["library"]) if "library" in case() else None
     await start(dut)
     link = Link(dut, case().get("idle", 0.0), case().get("stall", 0.0))
     await link.load(Image.load(case()["image"]))
-    tap = Tap(dut, case()["pipes"])
+    tap = firmware or Tap(dut, case()["pipes"])
     found = {}
     with np.load(case()["trials"]) as data:
         trials = {name: data[name] for name in data.files}

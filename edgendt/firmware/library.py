@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -94,14 +93,9 @@ class Firmware:
         self.reset()
         return np.array([self.step(row) for row in np.asarray(counts)], dtype=np.int64)
 
-    @contextmanager
-    def tracing(self) -> Iterator[None]:
-        """Keep every op's codes of each step taken inside, whoever takes it."""
-        self._abi.edt_trace(1)
-        try:
-            yield
-        finally:
-            self._abi.edt_trace(0)
+    def trace_on(self, on: bool = True) -> None:
+        """Keep every op's codes of each step from now on, whoever takes it, or stop keeping them."""
+        self._abi.edt_trace(int(on))
 
     def traced(self) -> dict[str, Codes]:
         """Every op's codes [size] in the last step taken with tracing on."""
@@ -116,11 +110,12 @@ class Firmware:
         """counts: [bins, channels] of one trial from its first bin -> every op's codes [bins, size]."""
         rows: dict[str, list[Codes]] = {node.name: [] for node in self.program.nodes}
         self.reset()
-        with self.tracing():
-            for row in np.asarray(counts):
-                self.step(row)
-                for name, codes in self.traced().items():
-                    rows[name].append(codes)
+        self.trace_on()
+        for row in np.asarray(counts):
+            self.step(row)
+            for name, codes in self.traced().items():
+                rows[name].append(codes)
+        self.trace_on(False)
         return {name: np.array(codes, dtype=np.int64) for name, codes in rows.items()}
 
 
