@@ -5,11 +5,10 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from edgendt.fixed import Codes
 from edgendt.tools import cache_folder, run_tool, share
 
 CORE = (
-    "edt_pkg edt_ram edt_mul edt_round edt_lane edt_segment edt_tags edt_issue edt_narrow edt_drain edt_kcol edt_scores "
-    "edt_stats edt_recip edt_sfu edt_sfu_seq edt_seq edt_core"
+    "edt_pkg edt_ram edt_mul edt_round edt_lane edt_segment edt_tags edt_issue edt_narrow edt_drain edt_kcol "
+    "edt_scores edt_stats edt_recip edt_sfu edt_sfu_seq edt_seq edt_core"
 ).split()
-LIMIT = 200_000  # cycles of one bin before the model is declared stuck
+LIMIT = 8_000_000  # cycles of one bin before the model is declared stuck
 FAILURES = {-2: "it did not finish the bin", -3: "an assertion of the RTL failed", -4: "cycles_o disagrees"}
 
 
@@ -72,7 +71,7 @@ def _compile(files: Sequence[Path], driver: Path, parameters: Mapping[str, int],
     words += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"]  # the wheel was configured without a C++ compiler
     words += ["-CFLAGS", f"-O2 -fPIC -std=c++17 {define}", "-LDFLAGS", "-shared", "-o", str(work / "core.so")]
     run_tool([*words, *flags, *map(str, files), str(driver)], folder / "build.log", folder)
-    os.replace(work / "core.so", folder / "core.so")
+    (work / "core.so").replace(folder / "core.so")
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -123,13 +122,13 @@ class FastCore:
         return np.ctypeslib.as_array(pointer, shape=(count, 3)).astype(np.int64)
 
     def run(self, counts: Codes, taps: bool = False) -> tuple[Codes, NDArray[np.int64], dict[str, Codes]]:
-        """counts: [bins, channels] of one trial -> (outputs [bins, outputs], cycles [bins], codes [bins, size] by op)."""
+        """counts: [bins, channels] of one trial -> (outputs [bins, outputs], cycles [bins], codes by op)."""
         self.reset()
         steps = [self.step(row, taps) for row in counts]
         outputs = np.array([step[0] for step in steps], np.int64)
         cycles = np.array([step[1] for step in steps], np.int64)
-        names: Iterator[str] = iter(steps[0][2]) if steps else iter(())
-        return outputs, cycles, {name: np.array([step[2][name] for step in steps], np.int64) for name in names}
+        names = steps[0][2] if steps else ()
+        return outputs, cycles, {name: np.array([step[2][name] for step in steps]) for name in names}
 
 
 def _library(path: Path) -> Any:

@@ -88,11 +88,9 @@ class Compiled:
 
 
 def compile_program(program: Program, engine: Engine, choice: Choice | None = None) -> Compiled:
-    """The fastest schedule of `program` on `engine`. UnsupportedOp names what it cannot hold, DoesNotFit what to change."""
-    check_formats(program, engine)
+    """The fastest schedule of `program` on `engine`. UnsupportedOp: what it cannot hold; DoesNotFit: what to change."""
+    compiled = attempts(program, engine, choice)
     attention = same_heads(program)
-    choices = [choice] if choice is not None else choices_of(engine, attention)
-    compiled = [_compile(program, engine, one, attention) for one in choices]
     fitting = [one for one in compiled if not shortfalls(one)]
     if not fitting:
         what, advice = min((shortfalls(one) for one in compiled), key=len)[0]
@@ -104,6 +102,14 @@ def compile_program(program: Program, engine: Engine, choice: Choice | None = No
     steady = (attention.window if attention else 1) - 1
     steady = min(steady, (program.max_bins or MAX_BINS) - 1)
     return min(fitting, key=lambda one: cycles_of(one, steady).total)
+
+
+def attempts(program: Program, engine: Engine, choice: Choice | None = None) -> list[Compiled]:
+    """Every schedule worth trying, also those that do not fit (their `sections` are empty)."""
+    check_formats(program, engine)
+    attention = same_heads(program)
+    choices = [choice] if choice is not None else choices_of(engine, attention)
+    return [_compile(program, engine, one, attention) for one in choices]
 
 
 def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:

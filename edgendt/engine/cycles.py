@@ -1,4 +1,4 @@
-"""Exact cycles per bin, from the instructions: a mirror in time of hls/rtl/edt_{seq,issue,drain,sfu_seq,kcol}.sv.
+"""Exact cycles per bin, from the instructions: a mirror in time of edt_{seq,issue,drain,sfu_seq,kcol}.sv.
 
 Times are cycle numbers with start_i in cycle 0. "Announced in cycle A" means that an element which needs the word can be
 issued in cycle A + 3 and not before. Nothing depends on data, only on the bin's number of keys.
@@ -36,7 +36,7 @@ CHAIN = 3  # announcement -> issue
 
 @dataclass(frozen=True)
 class Cycles:
-    """One bin: cycles from start to done, where they went (sums to `total`), the lower bound and total's share of it."""
+    """One bin: cycles from start to done, where they went (sums to `total`), and the lower bound."""
 
     total: int
     by_op: Mapping[str, int]

@@ -146,7 +146,11 @@ class Lowering:
         feed = node if isinstance(op, Linear) else self.by_name[node.inputs[-1]]
         source, size = emit.tensors[feed.inputs[0]], op.size
         words = -(-size // self.engine.pipes)
-        fields: dict[str, int] = {"dst": DST[place], "y2": lay.fmt(op.y), "last_mask": (size - 1) % self.engine.pipes + 1}
+        fields: dict[str, int] = {
+            "dst": DST[place],
+            "y2": lay.fmt(op.y),
+            "last_mask": (size - 1) % self.engine.pipes + 1,
+        }
         barrier = None
         if isinstance(op, Add):
             barrier = emit.tensors[node.inputs[0]]
@@ -322,9 +326,7 @@ class Lowering:
         emit.settle(scores)
         return emit.own(Tensor(scores.positions, base, heads.exp_words, Int(8, 0, False), tag))
 
-    def _weighted(
-        self, node: Node, op: Attention, e: Tensor, v: Tensor, a: Tensor, v_base: int, head_set: int
-    ) -> None:
+    def _weighted(self, node: Node, op: Attention, e: Tensor, v: Tensor, a: Tensor, v_base: int, head_set: int) -> None:
         """The weighted values of one head set, divided on their way to the activation memory."""
         emit, heads = self.emit, self.heads
         assert heads is not None
@@ -354,7 +356,9 @@ class Lowering:
         }
         index = emit.mac(f"{node.name}.values", fields, e, v)
         pipes = self.engine.pipes
-        emit.taps[index] = Tap(node.name, a.base + head_set * rows, a.positions[head_set * rows * pipes :][: rows * pipes])
+        emit.taps[index] = Tap(
+            node.name, a.base + head_set * rows, a.positions[head_set * rows * pipes :][: rows * pipes]
+        )
         if head_set == heads.sets - 1:
             emit.own(a)
         emit.drop(e)

@@ -1,7 +1,7 @@
-"""How attention lies on the array: head groups over segments, key and channel tiles, positions of q, k, v and the result.
+"""How attention lies on the array: head groups over segments, tiles, positions of q, k, v and the result.
 
-A group of lanes serves one head at a time. `groups` heads work at once (a head set); lane (g, i) of the array is lane i of
-group g. Positions are the order in which codes are stored; -1 marks a hole.
+A group of lanes serves one head at a time. `groups` heads work at once (a head set); lane (g, i) of the array is lane
+i of group g. Positions are the order in which codes are stored; -1 marks a hole.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Program to instructions: places tensors in the engine's memories and emits one pass after another.
 
-The engine works in order, so an instruction may rely on everything that an earlier pass has *issued*. What is still being
-written is guarded by tags (docs/engine.md): chaining on a source, a barrier, or a SYNC instruction.
+The engine works in order, so an instruction may rely on everything that an earlier pass has *issued*. What is still
+being written is guarded by tags (docs/engine.md): chaining on a source, a barrier, or a SYNC instruction.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Emitter:
             self.settle(owner)
 
     def close(self, tag: int) -> None:
-        """Later passes come after the SFU op of `tag`, and so after those before it: they and what they read are done."""
+        """Later passes come after the SFU op of `tag`, so after those before it: they and what they read are done."""
         tags = [open_tag for open_tag, _ in self.open]
         if tag in tags:
             count = tags.index(tag) + 1

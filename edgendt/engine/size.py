@@ -1,0 +1,77 @@
+"""What an engine costs on a part, before any build: memory blocks and multipliers exactly, logic by formula."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgendt.engine.config import Engine
+from edgendt.engine.layout import INSTR_BITS
+
+# Block RAM shapes (words, bits) by target; a memory takes the cheapest shape, tiled.
+BLOCKS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
+    "ecp5": ("DP16KD", ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))),
+    "xilinx": ("RAMB18", ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))),
+}
+MULTIPLIER = {"ecp5": "MULT18X18D", "xilinx": "DSP48"}
+LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "xilinx": ("LUT", "FF")}
+DISTRIBUTED = 512  # bits up to which synthesis keeps a memory in logic
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`count` memories of `words` x `bits`."""
+
+    name: str
+    count: int
+    words: int
+    bits: int
+
+
+def memories(engine: Engine) -> tuple[Memory, ...]:
+    """Every memory of edt_core."""
+    pipes = engine.pipes
+    quads = engine.segments * -(-engine.lanes // 4)
+    return (
+        Memory("weights", engine.lane_count, engine.weight_depth, 9),
+        Memory("kv", quads, engine.kv_depth, 32),
+        Memory("bias", pipes, engine.bias_depth, 34),
+        Memory("positions", pipes, engine.pos_depth, 16),
+        Memory("activations", 1, engine.act_depth, 8 * pipes),
+        Memory("residual", 1, engine.res_depth, 16 * pipes),
+        Memory("scores", 1, engine.score_depth, engine.acc_bits * pipes),
+        Memory("key row", 1, 256 // pipes, 8 * pipes),
+        Memory("outputs", 1, 256 // pipes, 16 * pipes),
+        Memory("gamma, beta", engine.sfus, engine.gamma_depth, 32),
+        Memory("exponentials", engine.sfus, 256, 16),
+        Memory("reciprocals", 1, 2048, 16),
+        Memory("program", INSTR_BITS // 40, engine.prog_depth, 40),
+    )
+
+
+def blocks(memory: Memory, target: str = "ecp5") -> int:
+    """Block RAMs of one kind of memory."""
+    if memory.words * memory.bits <= DISTRIBUTED:
+        return 0
+    shapes = BLOCKS[target][1]
+    return memory.count * min(-(-memory.words // words) * -(-memory.bits // bits) for words, bits in shapes)
+
+
+def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
+    """Resources of edt_core by the part's names: blocks and multipliers counted, logic estimated (15 %)."""
+    ram, multiplier = BLOCKS[target][0], MULTIPLIER[target]
+    lanes, pipes, sfus, acc = engine.lane_count, engine.pipes, engine.sfus, engine.acc_bits
+    return {
+        ram: sum(blocks(memory, target) for memory in memories(engine)),
+        multiplier: lanes + pipes + 1 + 4 * sfus,
+        LOGIC[target][0]: LUT_BASE + lanes * (LUT_LANE + LUT_ACC * acc) + pipes * LUT_PIPE + sfus * LUT_SFU,
+        LOGIC[target][1]: FF_BASE
+        + lanes * (FF_LANE + FF_ACC * acc)
+        + engine.segments * FF_SEGMENT
+        + pipes * FF_PIPE
+        + sfus * FF_SFU,
+    }
+
+
+# Fitted to post-synthesis counts of three engines (docs/engine.md, Size).
+LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 2600, 30, 3, 950, 1700
+FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 2100, 55, 2, 190, 620, 1100
