@@ -45,7 +45,7 @@ FAULTS = {  # name: the test that must fail, and the fault
     "a stalled byte is overwritten": (SLOW, "!m_axis_tvalid || m_axis_tready;", "1'b1;"),
     "a stalled input is lost": (WALK, "assign s_axis_tready = !full_q;", "assign s_axis_tready = 1'b1;"),
     "words start at the wrong byte": (WALK, "40'(byte_q) << {part_q, 3'b000}", "40'(byte_q) << {part_q, 2'b00}"),
-    "the high byte of an output is stale": (WALK, "high_q     <= out_data_i[15:8];", "high_q <= high_q;"),
+    "an output is sent twice": (WALK, "word_q     <= out_data_i;\n            out_addr_o", "out_addr_o"),
     "refused requests are not counted": (ODD, "else if (verdict != Ok) refused_q <= count_up(refused_q);", ""),
 }
 

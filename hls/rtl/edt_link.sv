@@ -292,7 +292,7 @@ module edt_link #(
   logic [95:0]  head;
   logic [159:0] info;
   logic [31:0]  answer_crc;
-  logic [7:0]   high_q;
+  logic [15:0]  word_q;  // the output being sent; the next one waits in the core's memory
   logic         sent_q;  // m_axis_tdata is new this cycle and not of the CRC itself
   assign head = {cycles_q, load_index_q, answer_bin_q, 6'd0, loading_q, ready_q, status_q, tag_q, kind_q | 8'h80};
   assign info = {refused_q, bad_frames_q, max_bins_q, outputs_q, image_crc_q, EngineId, channels_q, 8'(Schema),
@@ -313,15 +313,17 @@ module edt_link #(
           m_axis_tvalid <= 1'b1;
           sent_q        <= 1'b1;
           place_q       <= place_q == 10'd11 ? '0 : place_q + 10'd1;
+          word_q        <= out_data_i;
+          if (place_q == 10'd11) out_addr_o <= 8'd1;
         end
         Body: begin
           m_axis_tvalid <= 1'b1;
           sent_q        <= 1'b1;
           place_q       <= place_q + 10'd1 == body_q ? '0 : place_q + 10'd1;
           if (kind_q == KindStatus) m_axis_tdata <= info[8 * place_q[4:0] +: 8];
-          else m_axis_tdata <= place_q[0] ? high_q : out_data_i[7:0];
-          if (!place_q[0]) begin
-            high_q     <= out_data_i[15:8];
+          else m_axis_tdata <= place_q[0] ? word_q[15:8] : word_q[7:0];
+          if (place_q[0]) begin
+            word_q     <= out_data_i;
             out_addr_o <= out_addr_o + 8'd1;
           end
         end
