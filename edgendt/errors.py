@@ -66,3 +66,11 @@ class Mismatch(EdgendtError):
             f"{link}: op {op}, bin {bin}, index {index}: expected {expected}, got {'nothing' if got is None else got}"
         )
         self.link, self.op, self.bin, self.index, self.expected, self.got = link, op, bin, index, expected, got
+
+
+class CyclesDiffer(EdgendtError):
+    """The simulated engine took other cycles than its exact model says."""
+
+    def __init__(self, trial: int, bin: int, model: int, took: int) -> None:
+        super().__init__(f"the engine took {took} cycles in trial {trial}, bin {bin}; its cycle model says {model}")
+        self.trial, self.bin, self.model, self.took = trial, bin, model, took

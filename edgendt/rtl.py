@@ -12,12 +12,13 @@ import numpy as np
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import engine_sources
-from edgendt.errors import ToolFailed
+from edgendt.errors import CyclesDiffer, ToolFailed
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.simulator import build, simulate
+from edgendt.simulator import build, last_error, simulate
 
 TOP = "edt_engine"
 BENCH = "model_bench"
@@ -63,7 +64,7 @@ def trace(
         where = simulate(BENCH, TOP, build_engine(compiled.engine, sources, waves), case, waves=waves)
     except (AssertionError, RuntimeError) as error:
         (folder / "bench.log").write_text(str(error))
-        raise ToolFailed("the engine's bench", folder / "bench.log", str(error).strip().splitlines()[-1]) from None
+        raise ToolFailed("the engine's bench", folder / "bench.log", last_error(str(error))) from None
     for wave in where.glob("dump.*"):
         wave.rename(folder / f"engine{wave.suffix}")
     with np.load(paths["trace"]) as found:
@@ -89,3 +90,12 @@ def check(program: Program, trials: Sequence[Codes], traced: Sequence[Traced]) -
             {f"{program.output} (answer)": got.answers},
         )
     return tally
+
+
+def check_cycles(compiled: Compiled, taken: Sequence[Codes]) -> None:
+    """CyclesDiffer unless every bin of every trial took exactly the cycles that the model predicts."""
+    predicted = cycles_per_bin(compiled, max(map(len, taken)))
+    for trial, cycles in enumerate(taken):
+        for bin, (want, got) in enumerate(zip(predicted, cycles.tolist(), strict=False)):
+            if want != got:
+                raise CyclesDiffer(trial, bin, want, got)

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
 from edgendt.errors import BadInput, EdgendtError, ToolMissing
@@ -50,13 +51,10 @@ def torch(case: Case) -> Tally:
 
 
 def qonnx(case: Case) -> Tally:
-    """The exported file in the qonnx executor, network output."""
-    from edgendt.lower.execute import run_qonnx
+    """The exported file in the qonnx executor, every op."""
+    from edgendt.lower.execute import trace_qonnx
 
-    output = case.program.output
-    return over_trials(
-        "qonnx", case, lambda counts: {output: run_qonnx(case.model / "model.onnx", case.program, counts)}, (output,)
-    )
+    return over_trials("qonnx", case, lambda counts: trace_qonnx(case.model / "model.onnx", case.program, counts))
 
 
 def stream(case: Case) -> Tally:
@@ -92,7 +90,41 @@ def hls4ml(case: Case) -> Tally:
     return tally if tally.mismatches else tally + simulated(firmware, case.trials, case.folder)
 
 
-LINKS: dict[str, Callable[[Case], Tally]] = {"torch": torch, "qonnx": qonnx, "stream": stream, "hls4ml": hls4ml}
+def engine(case: Case) -> Tally:
+    """The RTL at its stream ports, every op, and compiled on every test trial, network output; cycles as predicted."""
+    from edgendt import rtl
+    from edgendt.engine.compile import compile_program
+    from edgendt.engine.config import Engine
+    from edgendt.fastsim import FastCore
+
+    compiled = compile_program(case.program, Engine.named(case.engine or boards.Board.named(boards.DEFAULT).engine))
+    traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)
+    tally = rtl.check(case.program, case.trials, traced)
+    rtl.check_cycles(compiled, [trial.cycles for trial in traced])
+    if tally.mismatches:
+        return tally
+    core = FastCore(compiled.engine)
+    core.load(compiled)
+    output, cycles = case.program.output, []
+
+    def run(counts: Codes) -> dict[str, Codes]:
+        codes, taken, _ = core.run(counts)
+        cycles.append(taken)
+        return {output: codes}
+
+    every = stimulus(case.run, case.program, None)
+    tally += over_trials("engine", replace(case, trials=every), run, (output,))
+    rtl.check_cycles(compiled, cycles)
+    return tally
+
+
+LINKS: dict[str, Callable[[Case], Tally]] = {
+    "torch": torch,
+    "qonnx": qonnx,
+    "stream": stream,
+    "hls4ml": hls4ml,
+    "engine": engine,
+}
 
 
 def regress(
@@ -141,7 +173,7 @@ def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], stric
     """One link in a process of its own: a crash or a leak there is that link's failure."""
     here = folder / name
     here.mkdir()
-    request = {"link": name, "run": str(run.path), "folder": str(here), **options}
+    request = {"link": name, "run": str(run.path.resolve()), "folder": str(here.resolve()), **options}
     command = [sys.executable, "-m", "edgendt.sim", json.dumps(request)]
     log = here / "log.txt"
     start = time.monotonic()
@@ -154,7 +186,8 @@ def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], stric
         return LinkResult(
             name, "fail", f"{name}: the link's process ended with status {code}: {last[0]}", seconds=seconds
         )
-    result = json.loads(answer.read_text())
+    home = run.path / "sim"  # where this folder will be when the stage is complete
+    result = json.loads(answer.read_text().replace(str(folder.resolve()), str(home)))
     if strict and result["status"] == "skipped":
         result |= {"status": "fail", "reason": f"{name} could not run: {result['reason']}"}
     return LinkResult(**result | {"seconds": seconds})

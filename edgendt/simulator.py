@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -125,6 +126,12 @@ def lint(top: str, sources: Sequence[Path], parameters: Mapping[str, object] | N
     command += map(str, sources)
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
+
+
+def last_error(text: str) -> str:
+    """The last exception that a simulation's log shows, or its last line."""
+    lines = text.strip().splitlines() or ["no output"]
+    return next((line.strip() for line in reversed(lines) if re.match(r"\s+[\w.]*[A-Z]\w+: \S", line)), lines[-1])
 
 
 def _tail(log: Path, lines: int = 40) -> str:
