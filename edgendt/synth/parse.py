@@ -1,0 +1,68 @@
+"""What nextpnr reports: clock, resources, critical path; and its complaints in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+ADVICE = {
+    "DP16KD": "choose an engine with smaller memories (edgendt estimate shows which are not needed), or a larger part",
+    "MULT18X18D": "choose an engine with fewer lanes",
+    "TRELLIS_COMB": "choose an engine with fewer lanes or pipes",
+    "TRELLIS_FF": "choose an engine with fewer lanes or pipes",
+}
+
+
+def resources(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Cells in use by kind: {"DP16KD": {"used": 110, "available": 208}, …}."""
+    return {
+        kind: {"used": int(count["used"]), "available": int(count["available"])}
+        for kind, count in sorted(report["utilization"].items())
+        if count["used"]
+    }
+
+
+def too_large(log: str) -> tuple[str, int, int] | None:
+    """(kind, used, available) of the first resource that nextpnr's log shows above what the part has."""
+    for kind, used, available in re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)", log, re.MULTILINE):
+        if int(used) > int(available):
+            return kind, int(used), int(available)
+    return None
+
+
+def clock(report: Mapping[str, Any]) -> tuple[str, float]:
+    """(net, MHz) of the slowest clock that nextpnr timed; ValueError when there was none."""
+    found = {net: float(value["achieved"]) for net, value in report["fmax"].items()}
+    if not found:
+        raise ValueError("report must time a clock, got none: was the design optimised away?")
+    net = min(found, key=lambda name: found[name])
+    return net, found[net]
+
+
+def critical_path(report: Mapping[str, Any], net: str) -> list[str]:
+    """The hops of the longest path within clock `net`, a line each: kind, ns, cell and port."""
+    for path in report["critical_paths"]:
+        if path["from"].endswith(net) and path["to"].endswith(net):
+            return [_hop(hop) for hop in path["path"]]
+    return []
+
+
+def _hop(hop: Mapping[str, Any]) -> str:
+    where = f"{hop['to']['cell']}.{hop['to']['port']}"
+    net = f" over {hop['net']}" if "net" in hop else ""
+    return f"{hop['delay']:.2f} ns {hop['type']} to {where}{net}"
+
+
+def split(report: Mapping[str, Any], net: str) -> tuple[float, float]:
+    """(ns of logic, ns of wires) along that path."""
+    logic = wires = 0.0
+    for path in report["critical_paths"]:
+        if path["from"].endswith(net) and path["to"].endswith(net):
+            for hop in path["path"]:
+                if hop["type"] == "routing":
+                    wires += hop["delay"]
+                else:
+                    logic += hop["delay"]
+            break
+    return logic, wires

