@@ -194,9 +194,9 @@ def estimate(
     json: JsonOpt = False,
 ) -> None:
     """Cycles and memory before any build, and what to change when a model does not fit."""
-    from edgendt.estimate import estimate, render
+    from edgendt.estimate import estimate, program_of, render
 
-    show(estimate(Run.open(run, runs), board, engine=engine), json, render)
+    show(estimate(program_of(run, runs), board, engine), json, render)
 
 
 @app.command()

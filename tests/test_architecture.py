@@ -28,7 +28,7 @@ LINES = (
     ("boards",),
     ("synth", "host"),
     ("quantize", "sim"),
-    ("profile", "report"),
+    ("estimate", "profile", "report"),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(LINES) for room in rooms}

@@ -1,0 +1,110 @@
+"""Before any build: does the network fit the engine, the engine the board, and what will a bin cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgendt.artifact import Run
+from edgendt.boards import Board
+from edgendt.engine.compile import DEPTHS, Compiled, compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_of, cycles_per_bin
+from edgendt.engine.size import BLOCKS, MULTIPLIER, resources
+from edgendt.errors import BadInput, DoesNotFit
+from edgendt.program import Program
+
+STAGE = "analytic"
+TRIAL = 256  # bins looked at when a network has no last one
+
+
+def program_of(run: str | Path | None, runs: Path) -> Program:
+    """The Program of a run, or of a program.edt named directly. BadInput when there is none."""
+    if run is not None and Path(run).is_file():
+        return Program.load(run)
+    return Program.load(Run.open(run, runs).stage("quantize") / "program.edt")
+
+
+def estimate(program: Program, board: str, engine: str | None = None) -> dict[str, Any]:
+    """Cycles (exactly the RTL's), memory words, and the part's blocks, from the Program alone.
+
+    DoesNotFit says what to change; BadInput for a board without an engine.
+    """
+    target = Board.named(board)
+    name = engine or target.engine
+    if name is None:
+        raise BadInput(f"board {board} has no engine of its own: name one, e.g. `--engine small`")
+    built = Engine.named(name)
+    compiled = compile_program(program, built)
+    needs = part(built, target)
+    cycles = cycles_per_bin(compiled, program.max_bins or TRIAL)
+    full = cycles_of(compiled, len(cycles) - 1)
+    quantiles = {"p50": float(np.median(cycles)), "p99": float(np.percentile(cycles, 99)), "max": max(cycles)}
+    return {
+        "program": program.name,
+        "board": board,
+        "engine": str(name),
+        "stage": STAGE,
+        "lanes": built.lane_count,
+        "cycles": quantiles,
+        "by_op": dict(full.by_op),
+        "bound_cycles": full.bound,
+        "efficiency": full.efficiency,
+        "latency_us": {key: value / target.clock_mhz for key, value in quantiles.items()},
+        "clock_mhz": target.clock_mhz,
+        "clock_stage": "assumed",
+        "image_bytes": len(compiled.image.to_bytes()),
+        "memories": memories(compiled),
+        "resources": needs,
+    }
+
+
+def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
+    """Words used and there, by memory."""
+    return {
+        what: {"used": int(compiled.sizes[name]), "available": getattr(compiled.engine, depth)}
+        for name, (depth, what, _) in DEPTHS.items()
+    }
+
+
+def part(engine: Engine, board: Board) -> dict[str, dict[str, int]]:
+    """The engine's blocks beside the part's; DoesNotFit when it has too few."""
+    family = "ecp5" if board.ecp5 is not None else "xilinx"
+    needed = resources(engine, family)
+    there = {MULTIPLIER[family]: board.multipliers, BLOCKS[family][0]: board.rams}
+    for kind, available in there.items():
+        if needed[kind] > available:
+            raise DoesNotFit(
+                f"the engine needs {needed[kind]} {kind}, {board.title} has {available}",
+                "take fewer lanes or smaller memories (`--engine FILE.toml`), or a larger board",
+            )
+    return {kind: {"used": used, "available": there[kind]} for kind, used in needed.items() if kind in there}
+
+
+def render(result: Mapping[str, Any]) -> Any:
+    """Tables for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+
+    def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
+        made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for index, column in enumerate(columns):
+            made.add_column(column, justify="right" if index else "left")
+        for row in rows:
+            made.add_row(*row)
+        return made
+
+    cycles, micro = result["cycles"], result["latency_us"]
+    rows = [[key, f"{cycles[key]:,.0f}", f"{micro[key]:.1f}"] for key in cycles]
+    head = f"{result['program']} fits {result['board']}, engine {result['engine']} ({result['lanes']} lanes)"
+    at = f"µs at {result['clock_mhz']:g} MHz ({result['clock_stage']})"
+    used = {**result["memories"], **result["resources"]}
+    return Group(
+        table(head, [f"per bin ({result['stage']})", "cycles", at], rows),
+        f"bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f}; "
+        f"image {result['image_bytes'] / 1000:.1f} kB\n",
+        table("memory", ["", "used", "there"], [[k, f"{v['used']:,}", f"{v['available']:,}"] for k, v in used.items()]),
+    )
