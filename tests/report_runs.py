@@ -94,7 +94,8 @@ def add_sim(run: Run) -> None:
 
 def add_synth(run: Run, **changes: Any) -> None:
     synth = SYNTH | changes
-    with run.write(f"synth-{synth['board']}", inputs=[run.path / "quantize" / "program.edt"]) as folder:
+    inputs = [run.path / "quantize" / "program.edt"] if run.has("quantize") else []
+    with run.write(f"synth-{synth['board']}", inputs=inputs) as folder:
         write_json(folder / "synth.json", synth)
 
 

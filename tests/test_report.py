@@ -152,9 +152,15 @@ def test_missing_stages_name_their_commands(tmp_path):
     assert data["chain"] == {"status": "not run", "command": f"edgendt sim {run.path}"}
 
 
-def test_an_empty_run_still_makes_a_page(tmp_path):
-    run = Run(tmp_path / "empty")
-    run.path.mkdir()
+def test_a_folder_without_a_stage_is_no_run(tmp_path):
+    with pytest.raises(BadInput, match="run `edgendt quantize` first"):
+        write_report(Run(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_a_network_still_makes_a_page(tmp_path):
+    run = Run(tmp_path / "bare")
+    add_synth(run)
     page, _, html = read(write_report(run))
     assert "Run edgendt quantize" in " ".join("".join(page.text).split())
     assert "<svg" not in html
@@ -213,6 +219,6 @@ def test_a_vendor_project_without_a_clock_says_its_stage(tmp_path):
 
 def test_names_are_escaped(tmp_path):
     run = Run(tmp_path / "<b>bold")
-    run.path.mkdir()
+    add_synth(run)
     page, _, html = read(write_report(run))
     assert "<b>" not in html and "<b>bold" in page.text

@@ -10,12 +10,17 @@ PAGE, DATA = "report.html", "report.json"
 
 
 def write_report(run: Run) -> Path:
-    """Write `report/report.html` and `report/report.json` from what the run's folders hold; returns the page's path."""
+    """Write `report/report.html` and `report/report.json` from what the run's folders hold; returns the page's path.
+
+    BadInput for a folder without any stage, which is no run.
+    """
     from edgendt.report.gather import gather, neural
     from edgendt.report.page import render
 
-    data = gather(run)
     stages = [path for path in sorted(run.path.glob(f"*/{MANIFEST}")) if path.parent.name != "report"]
+    if not stages:
+        run.stage("quantize")  # says what to do first
+    data = gather(run)
     with run.write("report", config={"manifests": {path.parent.name: sha256(path) for path in stages}}) as folder:
         write_json(folder / DATA, data)
         (folder / PAGE).write_text(render(data, neural(run)[1]))
