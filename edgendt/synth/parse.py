@@ -23,11 +23,17 @@ def resources(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     }
 
 
+def utilisation(log: str) -> dict[str, dict[str, int]]:
+    """The last utilisation that nextpnr's log shows: as `resources`, but of a packed or refused design too."""
+    found = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
+    return {kind: {"used": int(used), "available": int(available)} for kind, used, available in found}
+
+
 def too_large(log: str) -> tuple[str, int, int] | None:
     """(kind, used, available) of the first resource that nextpnr's log shows above what the part has."""
-    for kind, used, available in re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)", log, re.MULTILINE):
-        if int(used) > int(available):
-            return kind, int(used), int(available)
+    for kind, count in utilisation(log).items():
+        if count["used"] > count["available"]:
+            return kind, count["used"], count["available"]
     return None
 
 
