@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from needs import needs
 from op_harness import Harness, compile_ops, include_flags
-from strategies import Example, biased, generators
+from strategies import Example, biased, generators, tied
 
 from edgendt.compare import compare
 from edgendt.errors import ToolFailed
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
-from edgendt.ops.layernorm import BETA, eps_code
+from edgendt.ops.layernorm import eps_code
 from edgendt.tools import cache_folder, run_tool, share
 
 GOLDEN = all_cases()
@@ -93,16 +93,6 @@ def linear_example(op: Linear, rng: np.random.Generator) -> Example:
     return Example(op, (codes,), {"weight": weight, "bias": bias})
 
 
-def norm_constants(op: LayerNorm, codes: Codes, rng: np.random.Generator) -> dict[str, Codes]:
-    """Biased gamma and beta; on the first bin half of the sums are ties between neighbouring codes."""
-    gamma, beta = biased(rng, op.gamma, (op.size,)), biased(rng, Int(int(rng.integers(4, 25))), (op.size,))
-    if op.shift > 0:
-        odd = 2 * rng.integers(-(1 << 7) - 1, 1 << 7, op.size, endpoint=True) + 1
-        tie = odd * (1 << (op.shift - 1)) - op.normalise(codes[:1])[0] * gamma
-        beta = np.where((np.arange(op.size) % 2 == 0) & (np.abs(tie) <= BETA.hi), tie, beta)
-    return {"gamma": gamma, "beta": beta}
-
-
 def example(op: Op, rng: np.random.Generator) -> Example:
     """Inputs and constants of one op, biased to ties and limits."""
     if isinstance(op, Linear):
@@ -114,7 +104,8 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         return Example(op, (biased(rng, op.y, (bins, op.size)),), {"table": biased(rng, op.y, (op.bins, op.size))})
     if isinstance(op, LayerNorm):
         codes = biased(rng, op.x, (5, op.size)) >> rng.integers(0, op.x.bits, (5, 1))
-        return Example(op, (codes,), norm_constants(op, codes, rng))
+        gamma, beta = biased(rng, op.gamma, (op.size,)), biased(rng, Int(int(rng.integers(4, 25))), (op.size,))
+        return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
     bins, small = int(rng.integers(1, 20)), int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, op.size)) >> small for form in (op.q, op.k))
     return Example(op, (queries, keys, biased(rng, op.v, (bins, op.size))), {})
