@@ -70,7 +70,8 @@ def _compile(files: Sequence[Path], driver: Path, parameters: Mapping[str, int],
     ]
     words += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"]  # the wheel was configured without a C++ compiler
     words += ["-CFLAGS", f"-O2 -fPIC -std=c++17 {define}", "-LDFLAGS", "-shared", "-o", str(work / "core.so")]
-    run_tool([*words, *flags, *map(str, files), str(driver)], folder / "build.log", folder)
+    kept = {"OBJCACHE": f"sh {share('sim') / 'objcache.sh'}", "EDT_OBJECTS": str(cache_folder("objects"))}
+    run_tool([*words, *flags, *map(str, files), str(driver)], folder / "build.log", folder, kept)
     (work / "core.so").replace(folder / "core.so")
     shutil.rmtree(work, ignore_errors=True)
 
@@ -79,6 +80,7 @@ class FastCore:
     """One verilated core, loaded with one image after another."""
 
     def __init__(self, engine: Engine, sources: Sequence[Path] | None = None) -> None:
+        self.engine = engine
         self._lib = _library(build_core(engine, sources))
         self._model = self._lib.edt_new()
         self.compiled: Compiled | None = None

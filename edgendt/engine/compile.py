@@ -135,7 +135,9 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     config["pos_stride"] = emitter.sizes["pos"]
     sections = tuple(_sections(emitter, engine, config)) if not _over(emitter, engine) else ()
     sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": emitter.sizes["pos"] * (program.max_bins or 0)}
-    return Compiled(program, engine, tuple(emitter.instrs), config, emitter.taps, sizes, sections, choice)
+    names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
+    taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
+    return Compiled(program, engine, tuple(emitter.instrs), config, taps, sizes, sections, choice)
 
 
 DEPTHS = {

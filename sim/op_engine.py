@@ -1,0 +1,177 @@
+"""One-op Programs through the engine's RTL: what sim/test_<op>.py share.
+
+The engine is the smallest that has every mechanism (two segments, two pipes), so that a mutated copy builds in seconds.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from bench import mutate
+from numpy.random import Generator
+
+from edgendt.compare import Tally, compare
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_bin
+from edgendt.errors import EdgendtError
+from edgendt.fastsim import FastCore, core_sources
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops.layernorm import eps_code
+from edgendt.program import INPUT, Node, Program
+
+TINY = Engine(
+    segments=2,
+    lanes=2,
+    pipes=2,
+    sfus=1,
+    weight_depth=4096,
+    kv_depth=4096,
+    bias_depth=1024,
+    act_depth=2048,
+    prog_depth=64,
+)
+COUNTS = Int(4, 0, signed=False)
+Case = tuple[Program, Codes]
+
+
+@cache
+def engine(sources: tuple[Path, ...] | None = None) -> FastCore:
+    """The tiny engine, compiled once per process."""
+    return FastCore(TINY, sources)
+
+
+def run(case: Case, core: FastCore) -> Tally:
+    """Every trace point and every bin's cycles of one case."""
+    program, counts = case
+    compiled = compile_program(program, core.engine)
+    core.load(compiled)
+    output, cycles, got = core.run(counts, taps=True)
+    expected = program.trace(counts)
+    points = {name: expected[name] for name in program.trace_points}
+    tally = compare("engine", points, got)
+    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
+    model = np.array(cycles_per_bin(compiled, len(counts)))[:, None]
+    return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
+
+
+def check(cases: Iterable[Case]) -> Tally:
+    """All cases on the real sources; AssertionError with the first mismatch."""
+    total = Tally()
+    for program, counts in cases:
+        tally = run((program, counts), engine())
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+        total += tally
+    return total
+
+
+def rejects(cases: Sequence[Case], old: str, new: str) -> bool:
+    """True when the cases expose a core in whose sources `old` was replaced by `new`."""
+    core = engine(tuple(mutate(core_sources(), old, new)))
+    for case in cases:
+        try:
+            if run(case, core).mismatches:
+                return True
+        except EdgendtError:  # it hung, or broke one of its own assertions
+            return True
+    return False
+
+
+def stimulus(rng: Generator, program: Program, bins: int) -> Codes:
+    """[bins, channels]: random counts, a share at both limits."""
+    counts = rng.integers(0, program.input.hi, (bins, program.channels), endpoint=True)
+    kind = rng.integers(0, 8, counts.shape)
+    return np.where(kind == 0, program.input.hi, np.where(kind == 1, 0, counts)).astype(np.int64)
+
+
+def linear(rng: Generator, name: str, inputs: int, outputs: int, x: Int, y: Int, source: str = INPUT) -> Node:
+    """A random Linear whose accumulator reaches past the output format, by shifts of either sign."""
+    bits = int(rng.integers(2, 9))
+    limit = 1 << (bits - 1)
+    weight = rng.integers(-limit, limit, (outputs, inputs))
+    reach = max(1, int(np.abs(weight).sum(axis=1).max()) * x.limit)
+    shift = int(np.clip(reach.bit_length() - y.bits - rng.integers(-1, 3), -4, 12))
+    per_output = rng.random() < 0.5
+    w = Int(bits, shift + y.frac - x.frac)
+    w_frac = tuple(int(w.frac + step) for step in rng.integers(-1, 2, outputs)) if per_output else None
+    bias = rng.integers(-(reach // 2) - 1, reach // 2 + 1, outputs)
+    return Node(name, Linear(inputs, outputs, x, w, y, w_frac), (source,), {"weight": weight, "bias": bias})
+
+
+def residual(rng: Generator) -> Int:
+    """A residual format."""
+    bits = int(rng.choice([8, 10, 12, 16]))
+    return Int(bits, bits - 5)
+
+
+def linear_case(seed: int) -> Case:
+    """One Linear, ReLU or not, into 8 or 16 bits."""
+    rng = np.random.default_rng(seed)
+    inputs, outputs = int(rng.integers(1, 40)), int(rng.integers(1, 40))
+    y = Int(int(rng.choice([2, 5, 8, 12, 16])), int(rng.integers(-2, 6)), signed=bool(rng.random() < 0.7))
+    program = Program(f"linear{seed}", inputs, COUNTS, (linear(rng, "y", inputs, outputs, COUNTS, y),))
+    return program, stimulus(rng, program, 4)
+
+
+def add_case(seed: int) -> Case:
+    """Two Linears, the second added to the first; then a third, so that the sum is also read back."""
+    rng = np.random.default_rng(seed)
+    inputs, size, r = int(rng.integers(1, 12)), int(rng.integers(1, 20)), residual(rng)
+    nodes = [linear(rng, name, inputs, size, COUNTS, r) for name in "abc"]
+    adds = [Node("h", Add(size, r), ("a", "b")), Node("y", Add(size, r), ("h", "c"))]
+    program = Program(f"add{seed}", inputs, COUNTS, (*nodes[:2], adds[0], nodes[2], adds[1]))
+    return program, stimulus(rng, program, 4)
+
+
+def position_case(seed: int) -> Case:
+    """A Linear and a position row per bin, to the last row."""
+    rng = np.random.default_rng(seed)
+    inputs, size, bins, r = int(rng.integers(1, 12)), int(rng.integers(1, 20)), int(rng.integers(1, 9)), residual(rng)
+    table = rng.integers(r.lo, r.hi, (bins, size), endpoint=True)
+    nodes = (linear(rng, "x", inputs, size, COUNTS, r), Node("y", Position(size, bins, r), ("x",), {"table": table}))
+    program = Program(f"position{seed}", inputs, COUNTS, nodes)
+    return program, stimulus(rng, program, bins)
+
+
+def layernorm_case(seed: int) -> Case:
+    """A Linear into the residual format and its LayerNorm; every fifth input is constant."""
+    rng = np.random.default_rng(seed)
+    inputs, size, r = int(rng.integers(1, 12)), int(rng.integers(1, 40)), residual(rng)
+    feed = linear(rng, "h", inputs, size, COUNTS, r)
+    if seed % 5 == 0:
+        feed = Node(
+            "h", feed.op, feed.inputs, {"weight": feed.constants["weight"] * 0, "bias": feed.constants["bias"] * 0}
+        )
+    y = Int(8, int(rng.integers(3, 7)))
+    op = LayerNorm(size, r, Int(8, int(rng.integers(4, 8))), y, eps_code(size, r))
+    gamma, beta = rng.integers(-128, 128, size), rng.integers(-(1 << 18), 1 << 18, size)
+    program = Program(f"layernorm{seed}", inputs, COUNTS, (feed, Node("y", op, ("h",), {"gamma": gamma, "beta": beta})))
+    return program, stimulus(rng, program, 4)
+
+
+def attention_case(seed: int) -> Case:
+    """Three Linears and their attention, past the window's first turn."""
+    rng = np.random.default_rng(seed)
+    heads, inputs = int(rng.integers(1, 5)), int(rng.integers(1, 12))
+    size, window = heads * int(rng.integers(1, 7)), int(rng.integers(1, 12))
+    fracs = rng.integers(2, 6, 4)
+    q, k, v, y = (Int(8, int(frac)) for frac in fracs)
+    nodes = [linear(rng, name, inputs, size, COUNTS, form) for name, form in zip("qkv", (q, k, v), strict=True)]
+    nodes.append(Node("y", Attention(size, heads, window, q, k, v, y), ("q", "k", "v")))
+    program = Program(f"attention{seed}", inputs, COUNTS, tuple(nodes))
+    return program, stimulus(rng, program, min(2 * window + 1, 14))
+
+
+def cases(make: Callable[[int], Case], count: int) -> list[Case]:
+    """Cases of the first `count` seeds that make a Program (a random one may leave the accumulator)."""
+    found: list[Case] = []
+    seed = 0
+    while len(found) < count:
+        try:
+            found.append(make(seed))
+        except EdgendtError:
+            pass
+        seed += 1
+    return found

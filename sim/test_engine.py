@@ -1,0 +1,185 @@
+"""Whole networks on the engine's RTL, compiled: every op, every bin's cycles, one build for many networks."""
+
+import numpy as np
+import pytest
+from needs import needs
+from networks import golden_ndt, random_counts, random_ndt
+from op_engine import COUNTS, linear, stimulus
+
+from edgendt.compare import Tally, compare
+from edgendt.engine.compile import choices_of, compile_program, same_heads
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_bin
+from edgendt.fastsim import FastCore, SimulationStuck
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Add, LayerNorm
+from edgendt.ops.layernorm import eps_code
+from edgendt.program import INPUT, Node, Program
+
+ENGINES = {
+    "narrow": Engine(
+        segments=1,
+        lanes=4,
+        pipes=2,
+        weight_depth=1 << 14,
+        kv_depth=1 << 13,
+        bias_depth=2048,
+        act_depth=2048,
+        score_depth=256,
+        prog_depth=256,
+    ),
+    "odd": Engine(
+        segments=4,
+        lanes=11,
+        pipes=4,
+        sfus=2,
+        acc_bits=28,
+        weight_depth=1 << 18,
+        kv_depth=1 << 15,
+        bias_depth=4096,
+        act_depth=8192,
+        res_depth=256,
+        pos_depth=8192,
+        score_depth=1024,
+        gamma_depth=4096,
+        prog_depth=512,
+    ),
+    "wide": Engine(
+        segments=8,
+        lanes=8,
+        pipes=8,
+        sfus=2,
+        weight_depth=1 << 14,
+        kv_depth=1 << 13,
+        bias_depth=2048,
+        act_depth=2048,
+        score_depth=256,
+        gamma_depth=1024,
+        prog_depth=256,
+    ),
+}
+GEOMETRIES = 36  # networks per engine
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def core(request: pytest.FixtureRequest) -> FastCore:
+    needs("verilator")
+    return FastCore(ENGINES[request.param])
+
+
+def geometry(seed: int) -> Program:
+    """A random NDT whose every size is drawn, odd ones included."""
+    rng = np.random.default_rng(seed)
+    heads = int(rng.integers(1, 9))
+    return random_ndt(
+        seed,
+        channels=int(rng.integers(1, 40)),
+        d=heads * int(rng.integers(1, max(2, 49 // heads))),
+        layers=int(rng.integers(1, 4)),
+        heads=heads,
+        ffn=int(rng.integers(1, 80)),
+        window=int(rng.integers(1, 24)),
+        outputs=int(rng.integers(1, 50)),
+        bins=12,
+        weight=int(rng.integers(2, 9)),
+        residual=int(rng.choice([8, 10, 12, 16])),
+        counts=int(rng.integers(1, 9)),
+        per_channel=bool(rng.integers(2)),
+    )
+
+
+def on_engine(core: FastCore, program: Program, counts: Codes, choice: object = None) -> Tally:
+    """Every trace point, output and cycle count of one trial."""
+    compiled = compile_program(program, core.engine, choice)  # type: ignore[arg-type]
+    core.load(compiled)
+    output, cycles, got = core.run(counts, taps=True)
+    expected = program.trace(counts)
+    tally = compare("engine", {name: expected[name] for name in program.trace_points}, got)
+    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
+    model = np.array(cycles_per_bin(compiled, len(counts)))
+    return tally + compare("engine", {"cycles": model[:, None]}, {"cycles": cycles[:, None]})
+
+
+def test_random_geometries_are_exact_at_every_op_in_the_predicted_cycles_on_one_build(core: FastCore) -> None:
+    for seed in range(GEOMETRIES):
+        program = geometry(seed)
+        tally = on_engine(core, program, random_counts(program, seed, 3 + seed % 10))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_the_golden_network_is_exact_under_every_schedule(core: FastCore) -> None:
+    program, counts, expected = golden_ndt()
+    for choice in choices_of(core.engine, same_heads(program)):
+        tally = on_engine(core, program, counts, choice)
+        assert tally.mismatches == 0, f"{choice}: {tally.first}"
+    assert set(expected) == set(program.trace_points)
+
+
+def test_the_cache_turns_around_in_a_long_trial_with_the_widest_window() -> None:
+    needs("verilator")
+    core = FastCore(ENGINES["odd"])
+    program = random_ndt(5, d=12, layers=1, heads=3, ffn=8, window=256, bins=520)
+    tally = on_engine(core, program, random_counts(program, 5, 520))
+    assert tally.mismatches == 0, str(tally.first)
+
+
+def test_the_largest_geometry_is_exact() -> None:
+    needs("verilator")
+    core = FastCore(ENGINES["odd"])
+    sizes = {"channels": 256, "d": 256, "layers": 8, "heads": 8, "ffn": 1024, "window": 256, "outputs": 256}
+    program = random_ndt(3, **sizes, bins=16, counts=8)
+    tally = on_engine(core, program, random_counts(program, 3, 2))
+    assert tally.mismatches == 0, str(tally.first)
+
+
+def test_a_trial_starts_afresh_after_a_reset_in_its_middle(core: FastCore) -> None:
+    program = geometry(1)
+    counts = random_counts(program, 1, 9)
+    core.load(compile_program(program, core.engine))
+    core.run(counts)
+    core.run(counts[:5])
+    assert np.array_equal(core.run(counts)[0], program.run(counts))
+
+
+def test_a_bin_past_the_last_position_row_is_refused_until_reset(core: FastCore) -> None:
+    program = geometry(2)
+    counts = random_counts(program, 2, 12)
+    core.load(compile_program(program, core.engine))
+    core.run(counts)
+    with pytest.raises(SimulationStuck, match="refused"):
+        core.step(counts[0])
+    assert np.array_equal(core.run(counts[:2])[0], program.run(counts[:2]))
+
+
+def test_counts_beyond_the_input_format_are_clipped(core: FastCore) -> None:
+    program = random_ndt(4, counts=3, bins=4)
+    core.load(compile_program(program, core.engine))
+    counts = np.full((2, program.channels), 200, np.int64)
+    assert np.array_equal(core.run(counts)[0], program.run(program.clip(counts)[0]))
+
+
+def test_codes_with_several_readers_in_several_memories_are_exact(core: FastCore) -> None:
+    """Not an NDT: one 8-bit Linear read by a Linear, two LayerNorms and an Add; a LayerNorm added back."""
+    rng = np.random.default_rng(9)
+    form, size = Int(8, 4), 13
+    ln = LayerNorm(size, form, Int(8, 6), form, eps_code(size, form))
+
+    def norm(name: str, source: str) -> Node:
+        gamma, beta = rng.integers(-100, 100, size), rng.integers(-(1 << 15), 1 << 15, size)
+        return Node(name, ln, (source,), {"gamma": gamma, "beta": beta})
+
+    nodes = (
+        linear(rng, "h", 7, size, COUNTS, form),
+        norm("n1", "h"),
+        linear(rng, "a", size, size, form, form, "h"),
+        norm("n2", "h"),
+        Node("s", Add(size, form), ("h", "n1")),
+        linear(rng, "b", size, size, form, form, "n2"),
+        Node("t", Add(size, form), ("s", "b")),
+        Node("u", Add(size, form), ("t", "a")),
+        linear(rng, "side", 7, size, COUNTS, form, INPUT),
+        Node("y", Add(size, form), ("u", "side")),
+    )
+    program = Program("many", 7, COUNTS, nodes)
+    tally = on_engine(core, program, stimulus(rng, program, 5))
+    assert tally.mismatches == 0, str(tally.first)
