@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from needs import needs
 from op_harness import Harness, compile_ops, include_flags
 from strategies import Example, biased, generators, tied
+from ties import attention_ties
 
 from edgendt.compare import compare
 from edgendt.errors import ToolFailed
@@ -122,6 +123,7 @@ def equal(case: str, expected: Codes, got: Codes) -> None:
 def harness() -> Harness:
     needs("g++")
     ops = [*(case.op for case in GOLDEN), *(op for ops in OPS.values() for op in ops)]
+    ops += [example.op for example in attention_ties()]
     return compile_ops(list(dict.fromkeys(ops)), cache_folder("firmware-ops"), narrows=list(NARROW.values()))
 
 
@@ -145,6 +147,11 @@ def test_cpp_op_equals_the_reference_for_any_codes(harness: Harness, kind: str) 
         equal(kind, case.run(), harness.run(op, case.inputs, case.constants))
 
     holds()
+
+
+def test_cpp_attention_gives_the_even_code_at_ties(harness: Harness) -> None:
+    for case in attention_ties():
+        equal("attention", case.run(), harness.run(case.op, case.inputs, case.constants))
 
 
 def mutated(folder: Path, file: str, right: str, wrong: str) -> Path:
