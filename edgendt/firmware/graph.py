@@ -14,7 +14,7 @@ import numpy as np
 from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
 from edgendt.firmware.folding import Folding
-from edgendt.fixed import Codes, Int
+from edgendt.fixed import Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import BETA, RSQRT
@@ -163,8 +163,3 @@ def model_graph(program: Program, folder: Path, folding: Folding, target: Target
     graph.config.pipeline_style = "inline off"
     graph.config.trace_output = True
     return graph
-
-
-def trace_formats(program: Program) -> dict[str, Codes | int]:
-    """Fraction bits of each node's output, to turn traced values back into codes."""
-    return {node.name: node.op.y.frac for node in program.nodes}
