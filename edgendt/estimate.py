@@ -41,8 +41,9 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     compiled = compile_program(program, built)
     needs = part(built, target)
     cycles = cycles_per_bin(compiled, program.max_bins or TRIAL)
-    full = cycles_of(compiled, len(cycles) - 1)
-    quantiles = {"p50": float(np.median(cycles)), "p99": float(np.percentile(cycles, 99)), "max": max(cycles)}
+    p50, p99 = (int(value) for value in np.percentile(cycles, [50, 99], method="higher"))  # cycles that a bin takes
+    quantiles = {"p50": p50, "p99": p99, "max": max(cycles)}
+    median = cycles_of(compiled, cycles.index(p50))
     return {
         "program": program.name,
         "board": board,
@@ -50,9 +51,9 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "stage": STAGE,
         "lanes": built.lane_count,
         "cycles": quantiles,
-        "by_op": dict(full.by_op),
-        "bound_cycles": full.bound,
-        "efficiency": full.efficiency,
+        "by_op": dict(median.by_op),
+        "bound_cycles": median.bound,
+        "efficiency": median.efficiency,
         "latency_us": {key: value / target.clock_mhz for key, value in quantiles.items()},
         "clock_mhz": target.clock_mhz,
         "clock_stage": "assumed",
