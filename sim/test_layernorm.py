@@ -1,7 +1,7 @@
 """The engine's layernorm: statistics, reciprocal root and LayerNorm beats, driven by one-op Programs."""
 
 from needs import needs
-from op_engine import layernorm_case, cases, check, rejects
+from op_engine import cases, check, layernorm_case, rejects
 
 EXAMPLES = 200
 

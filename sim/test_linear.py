@@ -1,7 +1,7 @@
 """The engine's linear: the array and the narrowing pipes, driven by one-op Programs."""
 
 from needs import needs
-from op_engine import linear_case, cases, check, rejects
+from op_engine import cases, check, linear_case, rejects
 
 EXAMPLES = 200
 

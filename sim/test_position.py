@@ -1,7 +1,7 @@
 """The engine's position: the position rows, driven by one-op Programs."""
 
 from needs import needs
-from op_engine import position_case, cases, check, rejects
+from op_engine import cases, check, position_case, rejects
 
 EXAMPLES = 200
 

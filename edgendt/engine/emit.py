@@ -96,7 +96,7 @@ class Lowering:
         for node in self.nodes:
             if not self.deferred(node):
                 self.lower(node)
-        tag = self.emit.tensors[self.nodes[-1].name].tag
+        tag = self.emit.tensors[self.nodes[-1].name, OUT].tag
         fields = {"op": lay.OP_END} | ({} if tag is None else {"bar_use": 1, "bar_tag": tag})
         self.emit.instrs.append(Instr("end", fields))
         return self.emit
@@ -124,7 +124,9 @@ class Lowering:
         """One reader of `name` has been emitted."""
         self.left[name] -= 1
         if not self.left[name]:
-            self.emit.drop(self.emit.tensors[name])
+            for (owner, _), tensor in self.emit.tensors.items():
+                if owner == name:
+                    self.emit.drop(tensor)
 
     def linear(self, node: Node) -> None:
         """A Linear, or an Add or Position with the Linear that feeds it, once per memory that needs its codes."""
@@ -144,7 +146,7 @@ class Lowering:
         """The pass that writes `node` to `place`."""
         emit, op = self.emit, node.op
         feed = node if isinstance(op, Linear) else self.by_name[node.inputs[-1]]
-        source, size = emit.tensors[feed.inputs[0]], op.size
+        source, size = emit.tensors[feed.inputs[0], "act"], op.size
         words = -(-size // self.engine.pipes)
         fields: dict[str, int] = {
             "dst": DST[place],
@@ -153,7 +155,7 @@ class Lowering:
         }
         barrier = None
         if isinstance(op, Add):
-            barrier = emit.tensors[node.inputs[0]]
+            barrier = emit.tensors[node.inputs[0], "res"]
             fields |= {"add_res": 1, "add_base": barrier.base}
         if isinstance(op, Position):
             fields |= {"add_pos": 1, "add_base": self.positions(node, op)}
@@ -166,12 +168,12 @@ class Lowering:
         fields |= {"dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
         index = emit.linear(feed, source, emit.tile(np.arange(size)), fields, barrier, node.name)
         emit.taps[index] = Tap(node.name, base, np.arange(size))
-        emit.tensors[node.name] = emit.own(Tensor(np.arange(size), base, words, op.y, tag, place, index))
+        emit.tensors[node.name, place] = emit.own(Tensor(np.arange(size), base, words, op.y, tag, place, index))
 
     def _res(self, node: Node, words: int) -> int:
         """Residual words; an Add whose stream nobody reads afterwards writes in place."""
         if isinstance(node.op, Add):
-            stream = self.emit.tensors[node.inputs[0]]
+            stream = self.emit.tensors[node.inputs[0], "res"]
             if self.left[node.inputs[0]] == 1 and stream.words == words and stream.where == "res":
                 stream.where = "moved"
                 return stream.base
@@ -191,7 +193,7 @@ class Lowering:
 
     def norm(self, node: Node, op: LayerNorm) -> None:
         """A LayerNorm on the special-function units."""
-        emit, source = self.emit, self.emit.tensors[node.inputs[0]]
+        emit, source = self.emit, self.emit.tensors[node.inputs[0], "res"]
         words = -(-op.size // self.engine.pipes)
         rows = norm_words(node.constants["gamma"], node.constants["beta"], self.engine.sfus)
         emit.words.gamma.append(rows)
@@ -213,7 +215,7 @@ class Lowering:
         emit.instrs.append(Instr(node.name, fields))
         emit.taps[len(emit.instrs) - 1] = Tap(node.name, base, np.arange(op.size))
         emit.open.append((tag, source))
-        emit.tensors[node.name] = emit.own(Tensor(np.arange(op.size), base, words, op.y, tag))
+        emit.tensors[node.name, "act"] = emit.own(Tensor(np.arange(op.size), base, words, op.y, tag))
         self.used(node.inputs[0])
 
     def attention(self, node: Node, op: Attention) -> None:
@@ -243,7 +245,7 @@ class Lowering:
             self._weighted(node, op, e, v, a, v_base, head_set)
         for tensor in (q, k, v):
             emit.drop(tensor)
-        emit.tensors[node.name] = a
+        emit.tensors[node.name, "act"] = a
         for source in (k_node, q_node, v_node):
             self.used(source.inputs[0])
 
@@ -251,7 +253,7 @@ class Lowering:
         emit = self.emit
         tag = emit.tag()
         fields = {"dst": lay.DST_KCOL, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "kv_base": base}
-        index = emit.linear(node, emit.tensors[node.inputs[0]], emit.tile(order), fields)
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], emit.tile(order), fields)
         emit.taps[index] = Tap(node.name, 0, order)
         return emit.own(Tensor(order, base, 0, node.op.y, tag, "kv"))
 
@@ -260,7 +262,7 @@ class Lowering:
         words = -(-len(order) // self.engine.pipes)
         base, tag = emit.place(words, len(emit.instrs), node.name), emit.tag()
         fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        index = emit.linear(node, emit.tensors[node.inputs[0]], emit.tile(order), fields)
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], emit.tile(order), fields)
         emit.taps[index] = Tap(node.name, base, order)
         return emit.own(Tensor(order, base, words, node.op.y, tag))
 
@@ -276,7 +278,7 @@ class Lowering:
             "tag_fin": int(part.stop == tiles),
             "kv_base": v.base + part.start * heads.op.window,
         }
-        index = emit.linear(node, emit.tensors[node.inputs[0]], lanes, fields, barrier=k)
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], lanes, fields, barrier=k)
         emit.taps[index] = Tap(node.name, 0, lanes.ravel())
         if part.stop == tiles:
             emit.own(v)

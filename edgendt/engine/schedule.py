@@ -72,7 +72,7 @@ class Emitter:
         self.taps: dict[int, Tap] = {}
         self.words = Words()
         self.sizes = {"weights": 0, "bias": 0, "gamma": 0, "kv": 0, "act": 0, "res": 0, "score": 0, "pos": 0}
-        self.tensors: dict[str, Tensor] = {}
+        self.tensors: dict[tuple[str, str], Tensor] = {}  # by node and memory
         self.free_tags = list(range(lay.TAGS))
         self.owners: dict[int, Tensor | None] = {}
         self.free: list[Region] = []
@@ -80,7 +80,7 @@ class Emitter:
         self.open: list[tuple[int, Tensor | None]] = []  # SFU ops no pass has waited for: (tag, residual they read)
         words = -(-program.channels // engine.pipes)
         self.sizes["act"] = words
-        self.tensors[INPUT] = Tensor(np.arange(program.channels), 0, words, program.input)
+        self.tensors[INPUT, "act"] = Tensor(np.arange(program.channels), 0, words, program.input)
 
     # ---- tags ----
 
