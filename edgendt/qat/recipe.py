@@ -92,7 +92,7 @@ class Recipe:
 
 
 SYNTHETIC = Recipe(1000, 1600, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 5e-4)
-RECORDING = Recipe(300, 450, 1e-3, 1.0, 0.2, 0.1, 0.1, 0.1, 2e-4)
+RECORDING = Recipe(600, 450, 1e-3, 1.0, 0.2, 0.1, 0.1, 0.1, 2e-4)
 C = TypeVar("C", ModelConfig, TrainConfig, QatConfig)
 
 
