@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]  # of reals; counts of spikes are taken as they are
 HISTORY = 3  # bins of rates the velocity decoder sees: this one and two before
 ALPHAS = np.logspace(-1, 5, 13)
 TINY = 1e-9  # keeps the scale of a silent feature above zero
@@ -47,21 +48,21 @@ def history(rates: Array, bins: int = HISTORY) -> Array:
     return np.concatenate(shifted, axis=2)
 
 
-def velocity_r2(
-    fit: tuple[Array, Array, NDArray[np.bool_]] | None, test: tuple[Array, Array, NDArray[np.bool_]] | None
-) -> float | None:
-    """Ridge from `HISTORY` bins of rates to velocity, α by 5 folds of the fitting trials, R² on test, mean over axes.
+def decode(fit: tuple[Array, Array, NDArray[np.bool_]], rates: Array) -> Array:
+    """Velocity [trials, bins, axes] by ridge from `HISTORY` bins of rates, α by 5 folds of the fitting trials.
 
-    Each argument: (rates [trials, bins, channels], vel [trials, bins, axes], mask [trials, bins]); None without vel.
+    fit: (rates [trials, bins, channels], vel [trials, bins, axes], mask [trials, bins]).
     """
-    if fit is None or test is None:
-        return None
+    known, vel, mask = fit
+    groups = np.broadcast_to(np.arange(len(mask))[:, None], mask.shape)[mask]
+    return Decoder.fit(history(known)[mask], vel[mask], groups).predict(history(rates))
+
+
+def velocity_r2(predicted: Array | None, vel: Array | None, mask: NDArray[np.bool_]) -> float | None:
+    """R² of decoded against recorded velocity, each [trials, bins, axes], mean over axes; None without them."""
     from sklearn.metrics import r2_score
 
-    groups = np.broadcast_to(np.arange(len(fit[2]))[:, None], fit[2].shape)[fit[2]]
-    decoder = Decoder.fit(history(fit[0])[fit[2]], fit[1][fit[2]], groups)
-    predicted = decoder.predict(history(test[0])[test[2]])
-    return float(r2_score(test[1][test[2]], predicted))
+    return None if predicted is None or vel is None else float(r2_score(vel[mask], predicted[mask]))
 
 
 @dataclass(frozen=True)

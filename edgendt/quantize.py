@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgendt import metrics
 from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
-from edgendt.metrics import Array
 from edgendt.qat.job import Job, Networks, Scores
 from edgendt.qat.recipe import QuantizeConfig
 from edgendt.qat.train import Progress
@@ -155,7 +153,7 @@ def describe(job: Job) -> dict[str, Any]:
     }
 
 
-def stimulus(job: Job) -> dict[str, Array]:
+def stimulus(job: Job) -> dict[str, Any]:
     """The network's inputs on the test trials, with truth where it is known; padded, `lengths` tells how far."""
     test = job.data.select(job.split.test)
     known = {"rates": test.rates, "vel": test.vel}
@@ -167,7 +165,7 @@ def stimulus(job: Job) -> dict[str, Array]:
     }
 
 
-def predictions(job: Job, networks: Networks) -> dict[str, Array]:
+def predictions(job: Job, networks: Networks) -> dict[str, Any]:
     """What the float and the integer network say of the first test trials, for the report; rates per bin."""
     trials = job.split.test[:SHOWN_TRIALS]
     test = job.data.select(trials)
@@ -179,20 +177,6 @@ def predictions(job: Job, networks: Networks) -> dict[str, Array]:
         "held_in": job.split.held_in,
         "held_out": job.split.held_out,
     }
-    if test.rates is not None:
-        shown["rates_true"] = test.rates.astype(np.float32)
-    if test.vel is not None:
-        shown |= {"vel": test.vel, "vel_integer": decode_velocity(job, networks.integer, trials).astype(np.float32)}
-    return shown
-
-
-def decode_velocity(job: Job, network: torch.nn.Module, trials: Array) -> Array:
-    """[trials, bins, axes]: velocity of test trials as the score's ridge reads it from the network's rates."""
-    others = np.concatenate([job.split.train, job.split.val])
-    fit = job.data.select(others)
-    assert fit.vel is not None
-    groups = np.broadcast_to(np.arange(fit.trials)[:, None], fit.mask.shape)[fit.mask]
-    seen = metrics.history(job.rates(network, others))[fit.mask]
-    decoder = metrics.Decoder.fit(seen, fit.vel[fit.mask], groups)
-    features = metrics.history(job.rates(network, trials))
-    return decoder.predict(features.reshape(-1, features.shape[2])).reshape(*features.shape[:2], -1)
+    known = {"rates_true": test.rates, "vel": test.vel}
+    known |= {f"vel_{name}": job.velocity(getattr(networks, name), trials) for name in ("float", "integer")}
+    return shown | {key: value.astype(np.float32) for key, value in known.items() if value is not None}

@@ -37,9 +37,8 @@ def test_scores_ignore_padding_and_are_none_where_undefined() -> None:
     noisy = np.where(mask[..., None], rates, 1e6)
     assert metrics.co_bps(rates, spikes, mask) == metrics.co_bps(noisy, spikes, mask)
     assert metrics.rate_r2(rates, truth, mask) == metrics.rate_r2(noisy, truth, mask)
-    assert metrics.rate_r2(rates, None, mask) is None
+    assert metrics.rate_r2(rates, None, mask) is None and metrics.velocity_r2(None, None, mask) is None
     assert metrics.co_bps(rates, spikes * 0, mask) is None
-    assert metrics.velocity_r2(None, None) is None
 
 
 def test_a_silent_channel_and_a_zero_rate_stay_finite() -> None:
@@ -59,8 +58,8 @@ def test_velocity_is_decoded_from_rates_of_earlier_bins_without_padding() -> Non
     vel = metrics.history(rates) @ weights + RNG.normal(0, 0.01, (40, 12, 2))
     mask = np.arange(12) < RNG.integers(6, 13, 40)[:, None]
     dirty = np.where(mask[..., None], vel, 1e6)
-    fit, test = (rates[:30], dirty[:30], mask[:30]), (rates[30:], dirty[30:], mask[30:])
-    score = metrics.velocity_r2(fit, test)
+    predicted = metrics.decode((rates[:30], dirty[:30], mask[:30]), rates[30:])
+    score = metrics.velocity_r2(predicted, dirty[30:], mask[30:])
     assert score is not None and score > 0.999
 
 

@@ -140,6 +140,8 @@ def test_a_recording_gives_velocity_and_ragged_trials(tmp_path: Path) -> None:
         assert scores["rate_r2"] is None
         assert all(isinstance(scores[key], float) for key in ("co_bps", "velocity_r2"))
     assert Path(result["run"]).name.startswith("my-lab-")
+    with np.load(Path(result["run"]) / "quantize" / "predictions.npz", allow_pickle=False) as shown:
+        assert shown["vel"].shape == shown["vel_integer"].shape == shown["vel_float"].shape == (4, 11, 2)
 
 
 def test_a_network_without_held_out_channels_has_no_co_bps(tmp_path: Path) -> None:

@@ -25,16 +25,16 @@ class Dataset:
 
     @property
     def trials(self) -> int:
-        return self.spikes.shape[0]
+        return int(self.spikes.shape[0])
 
     @property
     def bins(self) -> int:
         """Bins of the longest trial."""
-        return self.spikes.shape[1]
+        return int(self.spikes.shape[1])
 
     @property
     def channels(self) -> int:
-        return self.spikes.shape[2]
+        return int(self.spikes.shape[2])
 
     @property
     def mask(self) -> NDArray[np.bool_]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edgendt.data.chaotic_rnn import chaotic_rnn
 from edgendt.data.dataset import Dataset
 from edgendt.data.lorenz import lorenz
 from edgendt.data.spikes import read
 from edgendt.errors import BadInput
 
-BUILT_IN = {"lorenz": lorenz, "chaotic_rnn": chaotic_rnn}
+BUILT_IN: dict[str, Callable[..., Dataset]] = {"lorenz": lorenz, "chaotic_rnn": chaotic_rnn}
 
 
 def load(source: str, seed: int = 0, session: str = "", conditions: int | None = None) -> Dataset:
@@ -18,7 +20,8 @@ def load(source: str, seed: int = 0, session: str = "", conditions: int | None =
             raise BadInput(f"data.session selects a session of a file; {source} is built in and has none")
         if conditions is not None and conditions < 1:
             raise BadInput(f"data.conditions must be at least 1, got {conditions}")
-        return BUILT_IN[source](seed) if conditions is None else BUILT_IN[source](seed, conditions)
+        make = BUILT_IN[source]
+        return make(seed) if conditions is None else make(seed, conditions)
     if not source.endswith(".npz"):
         raise BadInput(f"--data must be {', '.join(BUILT_IN)} or a FILE.npz, got {source}")
     return read(source, session)

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class _Recording:
     """The arrays of one session, with the words that an error message needs."""
 
     where: str
-    arrays: Mapping[str, NDArray[np.generic]]
+    arrays: Mapping[str, NDArray[Any]]
 
     def bad(self, what: str) -> BadInput:
         return BadInput(f"{self.where}: {what}")
@@ -49,7 +50,7 @@ def read(path: str | Path, session: str = "") -> Dataset:
     return Dataset(name, spikes, lengths, _bin_s(recording), beside.get("rates"), beside.get("vel"))
 
 
-def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Every array of the file by key, without unpickling anything."""
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
@@ -66,7 +67,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     raise BadInput(f"{path}: a single array, not an .npz; save it with np.savez(FILE, spikes=…)")
 
 
-def _session(path: Path, arrays: dict[str, NDArray[np.generic]], session: str) -> _Recording:
+def _session(path: Path, arrays: dict[str, NDArray[Any]], session: str) -> _Recording:
     """The arrays below `<session>/`, or the bare ones; says which sessions there are when it cannot know."""
     found = sorted(key.removesuffix("/spikes") for key in arrays if key.endswith("/spikes"))
     if session:
@@ -108,7 +109,7 @@ def _counts(recording: _Recording) -> NDArray[np.int64]:
     return spikes.astype(np.int64)
 
 
-def _check_whole(recording: _Recording, spikes: NDArray[np.generic]) -> None:
+def _check_whole(recording: _Recording, spikes: NDArray[Any]) -> None:
     if not np.isfinite(spikes).all():
         raise recording.bad(f"spikes has NaN or infinity at {_first(~np.isfinite(spikes))}")
     if (spikes != np.floor(spikes)).any():
@@ -134,7 +135,7 @@ def _trials(recording: _Recording, bins: int) -> list[NDArray[np.int64]]:
     return np.split(np.arange(bins), starts[1:])
 
 
-def _pad(values: NDArray[np.generic], order: list[NDArray[np.int64]]) -> NDArray[np.generic]:
+def _pad(values: NDArray[Any], order: list[NDArray[np.int64]]) -> NDArray[Any]:
     """[bins, n] -> [trials, longest, n], zero beyond each trial's end."""
     padded = np.zeros((len(order), max(len(rows) for rows in order), values.shape[1]), values.dtype)
     for trial, rows in enumerate(order):

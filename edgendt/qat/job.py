@@ -120,29 +120,37 @@ class Job:
 
     def score(self, network: nn.Module) -> Scores:
         """Scores of a network on the test trials; the velocity decoder is fitted on its rates of the other trials."""
-        test = self.rates(network, self.split.test)
-        fit = self.rates(network, self._fitting()) if self.data.vel is not None else None
-        return self._scores(test, fit, test)
+        return self._scores(self.rates(network, self.split.test), self.velocity(network, self.split.test))
 
     def score_baseline(self) -> Scores:
         """Ridge on the same inputs: smoothed counts to rates, `metrics.HISTORY` bins of counts to velocity."""
         counts = self.data.spikes[:, :, self.split.held_in]
-        test = ridge.fit(self.data, self.split).predict(counts[self.split.test])
-        return self._scores(test, counts[self._fitting()], counts[self.split.test])
+        fitted = ridge.fit(self.data, self.split)
+        velocity = self._decode(counts[self._fitting()], counts[self.split.test])
+        return self._scores(fitted.predict(counts[self.split.test]), velocity)
+
+    def velocity(self, network: nn.Module, trials: Array) -> Array | None:
+        """Velocity decoded from a network's rates, [trials, bins, axes]; None where it was not recorded."""
+        if self.data.vel is None:
+            return None
+        return self._decode(self.rates(network, self._fitting()), self.rates(network, trials))
 
     def _fitting(self) -> Array:
         return np.concatenate([self.split.train, self.split.val])
 
-    def _scores(self, predicted: Array, fit: Array | None, decoded: Array) -> Scores:
-        """predicted: rates of the test trials. fit, decoded: what the velocity decoder sees, fitted and tested."""
-        test, others, out = self.data.select(self.split.test), self.data.select(self._fitting()), self.split.held_out
-        velocity = None
-        if others.vel is not None and test.vel is not None and fit is not None:
-            velocity = metrics.velocity_r2((fit, others.vel, others.mask), (decoded, test.vel, test.mask))
+    def _decode(self, fit: Array, seen: Array) -> Array | None:
+        others = self.data.select(self._fitting())
+        return None if others.vel is None else metrics.decode((fit, others.vel, others.mask), seen)
+
+    def _scores(self, predicted: Array, velocity: Array | None) -> Scores:
+        """predicted, velocity: rates and decoded velocity of the test trials."""
+        test, out = self.data.select(self.split.test), self.split.held_out
         return {
             "co_bps": metrics.co_bps(predicted[:, :, out], test.spikes[:, :, out], test.mask) if len(out) else None,
             "rate_r2": metrics.rate_r2(predicted, test.rates, test.mask),
-            "velocity_r2": velocity,
+            "velocity_r2": None
+            if velocity is None or test.vel is None
+            else metrics.velocity_r2(velocity, test.vel, test.mask),
         }
 
 

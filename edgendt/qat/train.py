@@ -17,7 +17,7 @@ from edgendt.errors import EdgendtError
 from edgendt.metrics import Array
 
 if TYPE_CHECKING:
-    from edgendt.models.ndt import NDTConfig
+    from edgendt.models.ndt import NDT, NDTConfig
 
 Progress = Callable[[str, int, int], None]  # (phase, steps done, steps of the phase)
 CHECKPOINT_EVERY = 100
@@ -74,7 +74,7 @@ class Tensors:
         )
 
 
-def new_ndt(config: NDTConfig, mean: Array, seed: int) -> nn.Module:
+def new_ndt(config: NDTConfig, mean: Array, seed: int) -> NDT:
     """A float NDT before training. mean [outputs]: expected counts per bin, where the log-rates start.
 
     The head starts at 0.3 and the embedder at 0.2 of the usual size: counts times √d would else drown the positions.
@@ -126,7 +126,7 @@ def validation_loss(net: nn.Module, data: Tensors, trials: Tensor, plan: Plan) -
     losses, weights = [], []
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        for part in trials.split(SCORE_BATCH):
+        for part in torch.split(trials, SCORE_BATCH):
             if len(data.held_out):
                 counts, mask = data.counts[part], data.mask[part]
                 log_rates = net(counts[:, :, data.held_in])[mask][:, data.held_out]
@@ -143,7 +143,7 @@ def validation_loss(net: nn.Module, data: Tensors, trials: Tensor, plan: Plan) -
 def rates(net: nn.Module, data: Tensors, trials: Any) -> Array:
     """Predicted rates [trials, bins, outputs] in eval mode, expected counts per bin (padding included)."""
     net.eval()
-    parts = [net(data.counts[part][:, :, data.held_in]) for part in torch.as_tensor(trials).split(SCORE_BATCH)]
+    parts = [net(data.counts[part][:, :, data.held_in]) for part in torch.split(torch.as_tensor(trials), SCORE_BATCH)]
     return np.asarray(torch.cat(parts).double().exp().numpy())
 
 
@@ -193,9 +193,11 @@ class Phase:
         return float(loss.detach())
 
     def _forward(self, counts: Tensor) -> Tensor:
-        if self.plan.surrogate is None:
-            return self.net(counts)
-        return self.net(counts, surrogate=self.step < round(self.plan.surrogate * self.plan.steps))
+        options = {}
+        if self.plan.surrogate is not None:
+            options["surrogate"] = self.step < round(self.plan.surrogate * self.plan.steps)
+        log_rates: Tensor = self.net(counts, **options)
+        return log_rates
 
     def _watch(self, loss: float, writer: Writer | None) -> None:
         """Log the loss, refuse a diverged one, keep the weights that are best on validation."""
