@@ -205,7 +205,7 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
         rows.insert(2, (f"µs at {made['clock_mhz']:.1f} MHz", made, ".2f", "at the clock the bitstream makes"))
     for run in (result["cpu"] or {}).get("runs", ()):
         threads = f"CPU µs, {run['threads']} thread" + ("s" if run["threads"] > 1 else "")
-        rows.append((threads, {name: run[f"{name}_us"] for name in QUANTILES}, ".1f", "measured, float32"))
+        rows.append((threads, {name: run[f"{name}_us"] for name in QUANTILES}, ",.1f", "measured, float32"))
     for label, values, form, stage in rows:
         if values is not None:
             table.add_row(label, *(format(values[name], form) for name in QUANTILES), stage)

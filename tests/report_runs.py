@@ -50,7 +50,12 @@ SYNTH = {
         "DP16KD": {"used": 61, "available": 208},
         "MULT18X18D": {"used": 41, "available": 156},
     },
-    "critical_path": ["core.lane[3].mul to core.lane[3].acc, 10.94 ns", "clock to q 5.8 ns", "routing 3.1 ns"],
+    "critical_path": [
+        "5.83 ns clk-to-q to u_engine.u_fifo.memory.0.0.DOB6",
+        "3.19 ns routing to u_engine.u_crc.crc_q_TRELLIS_FF_Q_14_DI_LUT4_Z_C_LUT4_Z.D over u_engine.u_crc.data_i[6]",
+        "0.24 ns logic to u_engine.u_crc.crc_q_TRELLIS_FF_Q_14_DI_LUT4_Z_C_LUT4_Z.F",
+        "0.63 ns routing to u_engine.u_crc.crc_q_TRELLIS_FF_Q_25_DI_LUT4_Z_D_LUT4_Z.D over u_engine.u_crc.n",
+    ],
     "bitstream": "edt_top.bit",
 }
 

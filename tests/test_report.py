@@ -109,6 +109,10 @@ def test_the_json_holds_what_the_stages_wrote(report):
     assert (data["chain"]["passed"], data["chain"]["mismatches"]) == (3, 2)
     assert data["boards"][BOARD]["synth"] == SYNTH | {"status": "done"}
     profile = read_json(run.stage(f"profile-{BOARD}") / "profile.json")
+    assert data["boards"][BOARD]["path"] == [
+        {"ns": 5.83, "where": "u_engine.u_fifo.memory.0.0", "kinds": ["clk-to-q"]},
+        {"ns": 4.06, "where": "u_engine.u_crc.crc_q", "kinds": ["routing", "logic"]},
+    ]
     assert data["boards"][BOARD]["profile"] == profile | {"status": "done"}
     assert {stage["stage"] for stage in data["provenance"]} == {"quantize", "sim", f"synth-{BOARD}", f"profile-{BOARD}"}
 
@@ -214,7 +218,19 @@ def test_a_vendor_project_without_a_clock_says_its_stage(tmp_path):
     changes = {"flow": "hls4ml", "stage": "project", "fmax_mhz": None, "resources": None, "bitstream": None}
     add_synth(run, board="pynq-z2", critical_path=None, **changes)
     page, _, _ = read(write_report(run))
-    assert "No clock: this stage is “project”, hls4ml flow." in "".join(page.text)
+    text = "".join(page.text)
+    assert "No clock: this stage is “project”, hls4ml flow." in text
+    assert "No latency: in the hls4ml flow" in text and "edgendt profile" not in text
+
+
+def test_a_profiled_board_stands_at_the_top(tmp_path):
+    run = Run(tmp_path / "two")
+    add_quantize(run)
+    add_synth(run, board="a-board", fmax_mhz=None, stage="project", flow="hls4ml")
+    add_synth(run)
+    add_profile(run)
+    page, data, _ = read(write_report(run))
+    assert data["main_board"] == BOARD and f"clock on {BOARD}" in page.text
 
 
 def test_names_are_escaped(tmp_path):

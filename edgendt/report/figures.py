@@ -123,34 +123,26 @@ def over_bins(cycles: Sequence[int], board: str) -> str:
 def budget(rows: Sequence[tuple[str, float, float, str]], bin_us: float | None, board: str) -> str:
     """Time of one bin on a logarithmic axis. rows: (label, p50 µs, max or p99 µs, stage)."""
     with style() as figure_of:
-        figure = figure_of(figsize=(WIDTH, 0.5 + 0.24 * len(rows)))
+        figure = figure_of(figsize=(WIDTH, 0.45 + 0.32 * len(rows)))
         axis = figure.subplots()
         for row, (_, middle, high, stage) in enumerate(rows):
             colour = BLUE if row == 0 else MUTED
             axis.plot([middle, high], [row, row], color=colour, lw=1.2)
             axis.plot(middle, row, "o", ms=5, color=colour)
             axis.plot(high, row, "|", ms=6, mew=1.2, color=colour)
-            axis.annotate(
-                f"{_us(middle)}  {stage}", (high, row), (7, 0), textcoords="offset points", va="center", fontsize=7.5
-            )
+            axis.annotate(f"{_us(middle)}  {stage}", (middle, row), (-3, 5), textcoords="offset points", fontsize=7.5)
         axis.set_xscale("log")
         ends = [value for row in rows for value in row[1:3]] + ([bin_us] if bin_us else [])
         axis.set_xlim(min(ends) / 2, max(ends) * 2)
         if bin_us:
             axis.axvline(bin_us, color=INK, lw=0.8)
-            axis.annotate(
-                f"bin {_us(bin_us)}",
-                (bin_us, len(rows) - 0.55),
-                (-4, 0),
-                textcoords="offset points",
-                ha="right",
-                fontsize=7.5,
-            )
+            place = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 7.5}
+            axis.annotate(f"bin {_us(bin_us)}", (bin_us, -0.85), (-4, 0), **place)
         axis.set_yticks(range(len(rows)), [row[0] for row in rows])
         axis.tick_params(axis="y", length=0, labelcolor=INK)
         axis.tick_params(axis="x", which="minor", length=0)
         axis.xaxis.set_major_formatter(lambda x, _: _us(x))
-        axis.set(ylim=(len(rows) - 0.4, -0.6))
+        axis.set(ylim=(len(rows) - 0.5, -0.85))
         axis.spines["left"].set_visible(False)
         return inline(figure, f"budget-{board}", "Time of one bin: the engine, this computer, the bin itself")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edgendt.artifact import MANIFEST, Run, read_json
@@ -24,7 +25,7 @@ LINKS = {
 
 
 def gather(run: Run) -> dict[str, Any]:
-    """The report's JSON: schema, run, network, data, accuracy, chain, boards, neural, provenance.
+    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, provenance.
 
     Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
@@ -35,7 +36,8 @@ def gather(run: Run) -> dict[str, Any]:
         "data": data(run),
         "accuracy": accuracy(run),
         "chain": chain(run),
-        "boards": boards(run),
+        "boards": (found := boards(run)),
+        "main_board": main_board(found),
         "neural": neural(run)[0],
         "provenance": list(provenance(run)),
     }
@@ -140,6 +142,16 @@ def boards(run: Run) -> dict[str, Any]:
     return {board: _board(run, board) for board in sorted(found or {DEFAULT_BOARD})}
 
 
+def main_board(boards: dict[str, Any]) -> str:
+    """The board whose figures stand at the top: one that was profiled, else one with a clock, else the first."""
+
+    def rank(board: str) -> tuple[bool, bool]:
+        parts = boards[board]
+        return parts["profile"]["status"] != "done", parts["synth"].get("fmax_mhz") is None
+
+    return min(boards, key=rank)
+
+
 def _board(run: Run, board: str) -> dict[str, Any]:
     parts = {}
     for verb in ("synth", "profile"):
@@ -148,7 +160,28 @@ def _board(run: Run, board: str) -> dict[str, Any]:
             parts[verb] = {**read_json(run.stage(stage) / f"{verb}.json"), "status": "done"}
         else:
             parts[verb] = missing(run, stage)
-    return parts
+    if parts["profile"]["status"] != "done" and parts["synth"].get("flow") == "hls4ml":
+        parts["profile"] = {"status": "vendor", "stage": parts["synth"]["stage"]}
+    return parts | {"path": critical_path(parts["synth"].get("critical_path") or [])}
+
+
+HOP = re.compile(r"(?P<ns>[\d.]+) ns (?P<kind>\S+) to (?P<where>\S+)(?: over .*)?")
+CELL = re.compile(r"_(TRELLIS|LUT\d|PFUMX|L6MUX|CCU2C|Q_|DI_).*|\.(DO|DI|[A-Z])[A-Z]?\d*$")  # what synthesis appended
+
+
+def critical_path(hops: Sequence[str]) -> list[dict[str, Any]]:
+    """The longest path by place: neighbours with the same name in the source are one row, {"ns", "where", "kinds"}."""
+    rows: list[dict[str, Any]] = []
+    for hop in hops:
+        found = HOP.fullmatch(hop)
+        where = CELL.sub("", found["where"]) if found else hop
+        ns, kind = (float(found["ns"]), found["kind"]) if found else (None, "")
+        if rows and found and rows[-1]["where"] == where:
+            rows[-1]["ns"] = round(rows[-1]["ns"] + ns, 2)
+            rows[-1]["kinds"] += [] if kind in rows[-1]["kinds"] else [kind]
+        else:
+            rows.append({"ns": ns, "where": where, "kinds": [kind] if kind else []})
+    return rows
 
 
 def neural(run: Run) -> tuple[dict[str, Any], Predictions | None]:

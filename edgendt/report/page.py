@@ -39,7 +39,6 @@ def render(data: dict[str, Any], predictions: Predictions | None) -> str:
         d=data,
         style=Markup((HERE / "style.css").read_text()),
         figures=draw(data, predictions),
-        critical={board: critical_path(parts["synth"]) for board, parts in data["boards"].items()},
     )
 
 
@@ -94,13 +93,3 @@ def budget_rows(board: str, profile: dict[str, Any]) -> list[tuple[str, float, f
         threads = f"{run['threads']} thread" + ("s" if run["threads"] > 1 else "")
         rows.append((f"CPU, {threads}", run["p50_us"], run["p99_us"], "measured, float32"))
     return rows
-
-
-def critical_path(synth: dict[str, Any], most: int = 12) -> list[str]:
-    """The critical path's hops as text, however the flow wrote them: a string, a list of strings, or of objects."""
-    path = synth.get("critical_path") or []
-    if isinstance(path, dict):
-        path = path.get("path", [path])
-    hops = [path] if isinstance(path, str) else list(path)
-    words = [" ".join(str(v) for v in hop.values()) if isinstance(hop, dict) else str(hop) for hop in hops]
-    return words if len(words) <= most else [*words[: most - 1], f"… {len(words) - most + 1} more in synth.json"]
