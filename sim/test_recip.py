@@ -1,0 +1,21 @@
+"""Starts the bench of edt_recip."""
+
+import pytest
+from bench import build, mutate, rejects, rtl, simulate
+from needs import needs
+
+SOURCES = rtl("edt_recip")
+
+
+@pytest.mark.parametrize("sfus", [1, 4])
+def test_equals_the_reference(sfus):
+    needs("verilator")
+    simulate("recip_bench", "edt_recip", build("edt_recip", SOURCES, {"Sfus": sfus}), {"sfus": sfus})
+
+
+@pytest.mark.parametrize(
+    "old, new", [("5'(n) < count_i", "5'(n) <= count_i"), ("5'(top5_q) + 5'd1", "5'(top5_q)"), ("up[15:6]", "up[14:5]")]
+)
+def test_the_bench_rejects_a_fault(old, new):
+    needs("verilator")
+    assert rejects("recip_bench", "edt_recip", mutate(SOURCES, old, new), {"Sfus": 4}, {"sfus": 4})
