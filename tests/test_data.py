@@ -94,7 +94,7 @@ def test_one_session_needs_no_name_and_several_are_listed(tmp_path: Path) -> Non
     one = save(tmp_path, **{"a/spikes": COUNTS, "a/bin_s": 0.1})
     assert read(one).bin_s == 0.1
     two = save(tmp_path, **{"a/spikes": COUNTS, "b/spikes": COUNTS[:4]})
-    with pytest.raises(BadInput, match=r"several sessions, choose one with data\.session=NAME: a, b"):
+    with pytest.raises(BadInput, match=r"several sessions, choose one with --session NAME: a, b"):
         read(two)
     assert read(two, "b").trials == 4
     with pytest.raises(BadInput, match="no session c; it has a, b"):

@@ -82,7 +82,7 @@ def _session(path: Path, arrays: dict[str, NDArray[Any]], session: str) -> _Reco
     if len(found) == 1:
         return _session(path, arrays, found[0])
     if found:
-        raise BadInput(f"{path}: several sessions, choose one with data.session=NAME: {', '.join(found)}")
+        raise BadInput(f"{path}: several sessions, choose one with --session NAME: {', '.join(found)}")
     raise BadInput(f"{path}: no key `spikes`; it has {', '.join(sorted(arrays)) or 'no arrays'}")
 
 
