@@ -14,7 +14,7 @@ BLOCKS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
 }
 MULTIPLIER = {"ecp5": "MULT18X18D", "xilinx": "DSP48"}
 LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "xilinx": ("LUT", "FF")}
-DISTRIBUTED = 512  # bits up to which synthesis keeps a memory in logic
+BLOCK_COST, CELL_COST, CELL = 128, 4, (16, 4)  # yosys weighs a block against distributed cells of 16 x 4 bits
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
 
 
 def blocks(memory: Memory, target: str = "ecp5") -> int:
-    """Block RAMs of one kind of memory."""
-    if memory.words * memory.bits <= DISTRIBUTED:
-        return 0
+    """Block RAMs of one kind of memory; 0 where synthesis finds distributed memory cheaper (shallow and wide ones)."""
     shapes = BLOCKS[target][1]
-    return memory.count * min(-(-memory.words // words) * -(-memory.bits // bits) for words, bits in shapes)
+    each = min(-(-memory.words // words) * -(-memory.bits // bits) for words, bits in shapes)
+    cells = -(-memory.words // CELL[0]) * -(-memory.bits // CELL[1])
+    return 0 if CELL_COST * cells < BLOCK_COST * each else memory.count * each
 
 
 def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
@@ -72,6 +72,6 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
     }
 
 
-# Fitted to post-synthesis counts of three engines (docs/engine.md, Size).
-LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 2600, 30, 3, 950, 1700
-FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 2100, 55, 2, 190, 620, 1100
+# Fitted to post-synthesis counts of four engines within 4 % (docs/synth.md, Size).
+LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
+FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3616, 43, 2, 190, 571, 835
