@@ -60,9 +60,9 @@ SYNTH = {
 }
 
 
-def add_quantize(run: Run, velocity: bool = True, truth: bool = True) -> Program:
+def add_quantize(run: Run, velocity: bool = True, truth: bool = True, seed: int = 11) -> Program:
     """Program, metrics, stimulus and predictions of a small Lorenz recording with trials of two lengths."""
-    program = random_ndt(11, channels=30, d=32, layers=2, heads=2, ffn=48, window=16, outputs=30, bins=50)
+    program = random_ndt(seed, channels=30, d=32, layers=2, heads=2, ffn=48, window=16, outputs=30, bins=50)
     data = lorenz(seed=4, conditions=6, trials=1)
     rng = np.random.default_rng(5)
     lengths = np.array([50, 50, 40, 50, 50, 31])

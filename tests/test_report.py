@@ -223,6 +223,19 @@ def test_a_vendor_project_without_a_clock_says_its_stage(tmp_path):
     assert "No latency: in the hls4ml flow" in text and "edgendt profile" not in text
 
 
+def test_a_stage_of_an_older_network_is_called_stale(tmp_path):
+    run = whole_run(tmp_path)
+    page, data, _ = read(write_report(run))
+    assert data["stale"] == []
+    add_quantize(run, seed=12)
+    page, data, _ = read(write_report(run))
+    assert [(old["stage"], old["input"]) for old in data["stale"]] == [
+        ("sim", "program.edt"),
+        (f"synth-{BOARD}", "program.edt"),
+    ]
+    assert f"Run edgendt synth {run.path} --board {BOARD} again" in "".join(page.text)
+
+
 def test_a_profiled_board_stands_at_the_top(tmp_path):
     run = Run(tmp_path / "two")
     add_quantize(run)

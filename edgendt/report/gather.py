@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edgendt.artifact import MANIFEST, Run, read_json
+from edgendt.artifact import MANIFEST, Run, read_json, sha256
 from edgendt.errors import BadInput
 from edgendt.ops import Attention, Linear
 from edgendt.profile import width
@@ -16,16 +16,16 @@ from edgendt.report.predictions import Predictions, agreement, choose
 SCHEMA = 1
 DEFAULT_BOARD = "ulx3s-85f"
 LINKS = {
-    "torch": ("quantized network in torch, evaluated", "every op"),
-    "qonnx": ("exported QONNX file, in the qonnx executor", "output"),
-    "stream": ("Program, one bin per call with cached keys", "every op"),
-    "hls4ml": ("hls4ml firmware, compiled", "every op"),
-    "engine": ("engine RTL in simulation", "every op"),
+    "torch": "quantized network in torch, evaluated",
+    "qonnx": "exported QONNX file, in the qonnx executor",
+    "stream": "Program, one bin per call with cached keys",
+    "hls4ml": "hls4ml firmware, compiled, also behind the engine's ports",
+    "engine": "engine RTL in simulation",
 }
 
 
 def gather(run: Run) -> dict[str, Any]:
-    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, provenance.
+    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, provenance, stale.
 
     Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
@@ -40,6 +40,7 @@ def gather(run: Run) -> dict[str, Any]:
         "main_board": main_board(found),
         "neural": neural(run)[0],
         "provenance": list(provenance(run)),
+        "stale": list(stale(run)),
     }
 
 
@@ -119,7 +120,8 @@ def chain(run: Run) -> dict[str, Any]:
         return missing(run, "sim")
     links = read_json(run.stage("sim") / "sim.json")["links"]
     for link in links:
-        link["what"], link["equality"] = LINKS.get(link["name"], ("", ""))
+        link["what"] = LINKS.get(link["name"], "")
+        link["equality"] = "every op" if link["ops"] > 1 else "output" if link["ops"] else ""
     passed = [link for link in links if link["status"] == "pass"]
     return {
         "status": "done",
@@ -203,3 +205,18 @@ def provenance(run: Run) -> Iterator[dict[str, Any]]:
     """The manifests of the stages that ran, in the order they were made."""
     stages = [path.parent.name for path in run.path.glob(f"*/{MANIFEST}") if path.parent.name != "report"]
     yield from sorted((read_json(run.stage(stage) / MANIFEST) for stage in stages), key=lambda m: m["made"])
+
+
+def stale(run: Run) -> Iterator[dict[str, str]]:
+    """Stages made from a file that is no longer the run's: {"stage", "input", "command"}; their figures are another
+    network's, or another build's.
+    """
+    for made in provenance(run):
+        verb, _, board = made["stage"].partition("-")
+        now = {name: run.path / "quantize" / name for name in ("program.edt", "stimulus.npz")}
+        now["synth.json"] = run.path / f"synth-{board}" / "synth.json"
+        for name, digest in made["inputs"].items():
+            if name in now and (not now[name].is_file() or sha256(now[name]) != digest):
+                command = f"edgendt {verb} {run.path}" + (f" --board {board}" if board else "")
+                yield {"stage": made["stage"], "input": name, "command": command}
+                break
