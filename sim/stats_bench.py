@@ -1,4 +1,4 @@
-"""edt_stats: sums of a residual vector written with idle cycles between, then shift and reciprocal root of LayerNorm."""
+"""edt_stats: sums of a residual vector written with idle cycles between, then shift and reciprocal root."""
 
 import random
 

@@ -173,8 +173,8 @@ module edt_core
       .rdata_o(pos_word[p*16+:16])
     );
     edt_narrow #(.AccBits(AccBits)) i_narrow (
-      .clk_i, .acc_i(drained[p*AccBits+:AccBits]), .bias_i(bias[p*34+:34]), .y1_i(n_q[6].y1),
-      .addend_i(addend[p*16+:16]), .y2_i(n_q[8].y2), .y_o(y[p*OutW+:OutW])
+      .clk_i, .acc_i(drained[p*AccBits+:AccBits]), .bias_i(bias[p*34+:34]), .y1_i(n_q[5].y1),
+      .addend_i(addend[p*16+:16]), .y2_i(n_q[7].y2), .y_o(y[p*OutW+:OutW])
     );
     assign y16[p*16+:16]    = y[p*OutW+:16];
     assign row_data[p*8+:8] = y[p*OutW+:8];
@@ -279,12 +279,12 @@ module edt_core
   end
   assign factor6 = s_q[6].op == SfuNorm ? root : factor6_q;
 
-  logic signed [OutW-1:0] hi12, lo12;
+  logic signed [OutW-1:0] hi11, lo11;
   always_comb begin
-    unique case (s_q[12].op)
-      SfuNorm: {hi12, lo12} = {18'sh1ffff, 18'sh20000};
-      SfuExp:  {hi12, lo12} = {18'sd4096, 18'sd0};
-      default: {hi12, lo12} = {fmt_hi(s_q[12].y), fmt_lo(s_q[12].y)};
+    unique case (s_q[11].op)
+      SfuNorm: {hi11, lo11} = {18'sh1ffff, 18'sh20000};
+      SfuExp:  {hi11, lo11} = {18'sd4096, 18'sd0};
+      default: {hi11, lo11} = {fmt_hi(s_q[11].y), fmt_lo(s_q[11].y)};
     endcase
   end
 
@@ -312,8 +312,8 @@ module edt_core
     );
     edt_sfu #(.AccBits(AccBits)) i_sfu (
       .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
-      .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi12_i(hi12), .lo12_i(lo12),
-      .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y19_i(s_q[19].y), .op20_i(s_q[20].op),
+      .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi11_i(hi11), .lo11_i(lo11),
+      .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y18_i(s_q[18].y), .op20_i(s_q[20].op),
       .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
       .exp17_o(exps17[n*8+:8]), .y20_o(y20_full)
     );

@@ -9,9 +9,9 @@ module edt_narrow
   input  wire                      clk_i,
   input  wire  signed [AccBits-1:0] acc_i,     // cycle 0
   input  wire  [33:0]              bias_i,    // cycle 1: right shift + 16 (6 bits), bias (28 bits)
-  input  wire  fmt_t               y1_i,      // cycle 5
+  input  wire  fmt_t               y1_i,      // cycle 4
   input  wire  signed [15:0]       addend_i,  // cycle 6, zero when nothing is added
-  input  wire  fmt_t               y2_i,      // cycle 7
+  input  wire  fmt_t               y2_i,      // cycle 6
   output logic signed [OutW-1:0]   y_o        // cycle 8
 );
   localparam int SumBits = AccBits + 1;
@@ -35,11 +35,13 @@ module edt_narrow
     .y_o    (y1)
   );
 
-  logic signed [OutW-1:0] total_q;
+  logic signed [OutW-1:0] total_q, hi_q, lo_q;
   always_ff @(posedge clk_i) begin
     total_q <= y1 + OutW'(addend_i);
-    if (total_q > fmt_hi(y2_i)) y_o <= fmt_hi(y2_i);
-    else if (total_q < fmt_lo(y2_i)) y_o <= fmt_lo(y2_i);
+    hi_q    <= fmt_hi(y2_i);
+    lo_q    <= fmt_lo(y2_i);
+    if (total_q > hi_q) y_o <= hi_q;
+    else if (total_q < lo_q) y_o <= lo_q;
     else y_o <= total_q;
   end
   wire unused = &{1'b0, bias_i[27:AccBits-1]};

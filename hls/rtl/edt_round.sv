@@ -1,5 +1,5 @@
 // Shift right, ties to even (or floor), saturate: one value per cycle, latency 4. Reference: edgendt/fixed.py.
-// shift_i and floor_i belong to a_i; hi_i and lo_i are looked at three cycles later.
+// shift_i and floor_i belong to a_i; hi_i and lo_i are looked at two cycles later.
 `default_nettype none
 module edt_round
   import edt_pkg::*;
@@ -51,12 +51,15 @@ module edt_round
   // 3: one increment. 4: saturate.
   logic signed [OutW:0] sum_q;
   logic                 over2_q, under2_q;
+  logic signed [OutW-1:0] hi_q, lo_q;
   always_ff @(posedge clk_i) begin
     sum_q    <= (OutW+1)'(low_q) + (OutW+1)'($signed({1'b0, up_q}));
     over2_q  <= over_q;
     under2_q <= under_q;
-    if (over2_q || (!under2_q && sum_q > (OutW+1)'(hi_i))) y_o <= hi_i;
-    else if (under2_q || sum_q < (OutW+1)'(lo_i)) y_o <= lo_i;
+    hi_q     <= hi_i;
+    lo_q     <= lo_i;
+    if (over2_q || (!under2_q && sum_q > (OutW+1)'(hi_q))) y_o <= hi_q;
+    else if (under2_q || sum_q < (OutW+1)'(lo_q)) y_o <= lo_q;
     else y_o <= sum_q[OutW-1:0];
   end
 endmodule

@@ -16,11 +16,11 @@ module edt_sfu
   input  wire  [14:0]                factor6_i,   // r, C or reciprocal
   input  wire  [5:0]                 shift9_i,
   input  wire                        floor9_i,
-  input  wire  signed [OutW-1:0]     hi12_i,
-  input  wire  signed [OutW-1:0]     lo12_i,
+  input  wire  signed [OutW-1:0]     hi11_i,
+  input  wire  signed [OutW-1:0]     lo11_i,
   input  wire  [31:0]                gb13_i,      // gamma (8 bits), beta (24 bits)
   input  wire  [5:0]                 shift16_i,
-  input  wire  fmt_t                 y19_i,
+  input  wire  fmt_t                 y18_i,
   input  wire  [1:0]                 op20_i,
   // exponential table load
   input  wire                        load_en_i,
@@ -60,7 +60,7 @@ module edt_sfu
   // 9..12: shift and round.
   logic signed [OutW-1:0] t13;
   edt_round #(.InBits(44)) i_round (
-    .clk_i, .a_i(p9_q), .shift_i(shift9_i), .floor_i(floor9_i), .hi_i(hi12_i), .lo_i(lo12_i), .y_o(t13)
+    .clk_i, .a_i(p9_q), .shift_i(shift9_i), .floor_i(floor9_i), .hi_i(hi11_i), .lo_i(lo11_i), .y_o(t13)
   );
 
   // Exponential: table, then 8 + (u >> 8) places to the right, ties to even.
@@ -92,7 +92,7 @@ module edt_sfu
     y16_q    <= 27'(scaled15) + 27'(beta15_q);
   end
   edt_round #(.InBits(27)) i_round2 (
-    .clk_i, .a_i(y16_q), .shift_i(shift16_i), .floor_i(1'b0), .hi_i(fmt_hi(y19_i)), .lo_i(fmt_lo(y19_i)), .y_o(norm20)
+    .clk_i, .a_i(y16_q), .shift_i(shift16_i), .floor_i(1'b0), .hi_i(fmt_hi(y18_i)), .lo_i(fmt_lo(y18_i)), .y_o(norm20)
   );
 
   // The other two wait for the common write cycle.
