@@ -49,7 +49,7 @@ def test_the_project_is_the_golden_one(tmp_path, fakes):
     script = (tmp_path / "p" / "synth.ys").read_text()
     values = dict(re.findall(r"-G (\w+)=(\S+)", script))
     assert {name: int(values[name]) for name in SMALL.parameters()} == SMALL.parameters()
-    assert values["EngineId"] == f"32'd{engine_id(SMALL.parameters())}" and values["ClkHz"] == "62500000"
+    assert values["EngineId"] == f"32'd{engine_id(SMALL.parameters())}" and values["ClkHz"] == "75000000"
     words = re.findall(r"rtl/(\S+)\.sv", script)
     assert words == [path.stem for path in board_sources("edt_top_ulx3s")] + ["EHXPLLL"] and words[0] == "edt_pkg"
     bare = re.sub(r" rtl/\S+", "", re.sub(r" -G (\w+)=\S+", "", script))
@@ -83,7 +83,7 @@ def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
     (tmp_path / "slow.json").write_text(json.dumps(report))
     monkeypatch.setenv("EDT_FAKE_REPORT", str(tmp_path / "slow.json"))
     with pytest.raises(
-        ToolFailed, match=r"reaches 41\.5 MHz and the clock asked is 62\.5.* ns in wires and ends at"
+        ToolFailed, match=r"reaches 41\.5 MHz and the clock asked is 75.* ns in wires and ends at"
     ) as error:
         route(ULX3S, SMALL, tmp_path)
     assert error.value.exit_code == 1
