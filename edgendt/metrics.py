@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]  # of reals; counts of spikes are taken as they are
-HISTORY = 3  # bins of rates the velocity decoder sees: this one and two before
+HISTORY = 5  # bins of rates the velocity decoder sees: this one and four before
 ALPHAS = np.logspace(-1, 5, 13)
 TINY = 1e-9  # keeps the scale of a silent feature above zero
 FLOOR = 1e-9  # expected counts per bin below which a logarithm would run away

@@ -35,7 +35,7 @@ NOTES = """
 ## Notes
 
 - co-bps is scored on held-out channels against each channel's mean over the test bins; rate R² is the mean over all
-  channels; velocity R² is that of a ridge decoder from three bins of rates (of counts for the baseline), fitted on the
+  channels; velocity R² is that of a ridge decoder from five bins of rates (of counts for the baseline), fitted on the
   trials that are not test trials, mean of x and y. Padding is never scored.
 - The baseline is ridge regression on the held-in counts and their causal exponential averages (1, 2, 4, 8 bins), with
   its own α per channel and a floor, both chosen on validation; no channel is predicted from its own counts.

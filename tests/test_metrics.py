@@ -55,7 +55,7 @@ def test_history_reaches_back_within_a_trial_only() -> None:
 def test_velocity_is_decoded_from_rates_of_earlier_bins_without_padding() -> None:
     rates = RNG.normal(size=(40, 12, 5))
     weights = RNG.normal(size=(15, 2))
-    vel = metrics.history(rates) @ weights + RNG.normal(0, 0.01, (40, 12, 2))
+    vel = metrics.history(rates, 3) @ weights + RNG.normal(0, 0.01, (40, 12, 2))
     mask = np.arange(12) < RNG.integers(6, 13, 40)[:, None]
     dirty = np.where(mask[..., None], vel, 1e6)
     predicted = metrics.decode((rates[:30], dirty[:30], mask[:30]), rates[30:])
