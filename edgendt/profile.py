@@ -14,6 +14,7 @@ from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.errors import BadInput, EdgendtError
+from edgendt.estimate import part
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.sim import stimulus
@@ -65,6 +66,7 @@ def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -
     program = Program.load(model / "program.edt")
     trials = stimulus(run, program, bins)
     compiled = compile_program(program, Engine.named(name))
+    part(compiled.engine, target)  # DoesNotFit: no figure for an engine that the board cannot hold
     cycles, reason = count(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None

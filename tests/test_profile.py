@@ -17,7 +17,7 @@ from edgendt import profile as room
 from edgendt.artifact import Run, read_json
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.errors import BadInput, BoardUnknown
+from edgendt.errors import BadInput, BoardUnknown, DoesNotFit
 from edgendt.profile import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
 
 FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + min(i, 9) for i in range(20)), SIMULATED)
@@ -147,6 +147,11 @@ def test_a_missing_onnxruntime_is_said_not_hidden(run, monkeypatch):
 def test_a_board_without_an_engine_needs_one_named(run):
     with pytest.raises(BadInput, match="--engine small"):
         room.profile(run, "kv260")
+
+
+def test_an_engine_larger_than_the_part_is_not_profiled(run):
+    with pytest.raises(DoesNotFit, match="MULT18X18D"):
+        room.profile(run, "ulx3s-45f", engine="full")
 
 
 def test_an_unknown_board_lists_the_known_ones(run):
