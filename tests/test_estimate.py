@@ -1,0 +1,78 @@
+"""The estimate is the engine's exact cycles and memory words, and says what to change when something is too large."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from networks import random_ndt
+from rich.console import Console
+
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_of
+from edgendt.errors import BadInput, DoesNotFit
+from edgendt.estimate import estimate, program_of, render
+
+BOARD = "ulx3s-85f"
+PROGRAM = random_ndt(3)
+
+
+def test_cycles_are_those_of_bins_that_occur():
+    got = estimate(PROGRAM, BOARD)
+    compiled = compile_program(PROGRAM, Engine.named("small"))
+    totals = [cycles_of(compiled, at).total for at in range(PROGRAM.max_bins)]
+    assert got["cycles"]["max"] == totals[-1] == max(totals)
+    assert got["cycles"]["p50"] in totals and got["cycles"]["p99"] in totals
+    assert sum(got["by_op"].values()) == got["cycles"]["p50"]
+    assert got["efficiency"] == got["bound_cycles"] / got["cycles"]["p50"]
+
+
+def test_figures_carry_their_stages():
+    got = estimate(PROGRAM, BOARD)
+    assert (got["stage"], got["clock_stage"]) == ("analytic", "assumed")
+    assert got["latency_us"]["max"] == got["cycles"]["max"] / got["clock_mhz"]
+
+
+def test_every_memory_shows_what_is_used_of_what_is_there():
+    got = estimate(PROGRAM, BOARD)
+    compiled = compile_program(PROGRAM, Engine.named("small"))
+    assert {row["used"] for row in got["memories"].values()} >= {len(compiled.instrs), compiled.sizes["weights"]}
+    assert all(0 <= row["used"] <= row["available"] for row in (got["memories"] | got["resources"]).values())
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [({"d": 128, "heads": 4, "layers": 4, "ffn": 256}, "weight_depth"), ({"bins": 5000}, "pos_depth")],
+)
+def test_a_network_too_large_says_what_to_change(change, advice):
+    with pytest.raises(DoesNotFit, match=rf"raise {advice} to \d+, take a larger engine, or train with"):
+        estimate(random_ndt(3, **change), BOARD)
+
+
+def test_an_engine_too_large_for_the_part_says_so():
+    with pytest.raises(DoesNotFit, match=r"MULT18X18D.*fewer lanes"):
+        estimate(PROGRAM, "ulx3s-45f", "full")
+
+
+def test_a_board_without_an_engine_needs_one_named():
+    with pytest.raises(BadInput, match="--engine small"):
+        estimate(PROGRAM, "kv260")
+    assert estimate(PROGRAM, "kv260", "small")["engine"] == "small"
+
+
+def test_a_program_file_is_taken_as_well_as_a_run(tmp_path: Path):
+    PROGRAM.save(tmp_path / "mine.edt")
+    assert program_of(tmp_path / "mine.edt", tmp_path) == PROGRAM
+    with pytest.raises(BadInput, match="edgendt quantize"):
+        program_of(None, tmp_path)
+
+
+def test_the_table_shows_every_memory():
+    got = estimate(PROGRAM, BOARD)
+    console = Console(width=100, file=io.StringIO())
+    console.print(render(got))
+    text = console.file.getvalue()
+    assert all(name in text for name in got["memories"] | got["resources"])
+    assert "assumed" in text and "analytic" in text
