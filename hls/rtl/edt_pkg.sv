@@ -1,5 +1,6 @@
 // The engine's instruction, configuration and pipeline records. Layout mirrored by edgendt/engine/layout.py.
 `default_nettype none
+/* verilator lint_off UNUSEDPARAM */  // a package serves every module; none uses all of its names
 package edt_pkg;
   localparam int InstrBits = 200;
   localparam int OutW = 18;  // width of a narrowed value inside the pipelines: any 16-bit format, signed or not
@@ -132,4 +133,5 @@ package edt_pkg;
     return f.is_signed ? -(OutW'(1) <<< f.bits) : '0;
   endfunction
 endpackage
+/* verilator lint_on UNUSEDPARAM */
 `default_nettype wire
