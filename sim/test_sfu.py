@@ -1,0 +1,26 @@
+"""Starts the bench of edt_sfu."""
+
+import pytest
+from bench import build, mutate, rejects, rtl, simulate
+from needs import needs
+
+SOURCES = rtl("edt_pkg", "edt_ram", "edt_mul", "edt_round", "edt_sfu")
+
+
+def test_equals_the_reference():
+    needs("verilator")
+    simulate("sfu_bench", "edt_sfu", build("edt_sfu", SOURCES))
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("rest_q || shifted_q[8]", "rest_q"),
+        ("a6_q[27:17]", "{a6_q[27], a6_q[26:17]} + 11'd1"),
+        ("- ABits'(x5_q)", "+ ABits'(x5_q)"),
+        ("27'(scaled15) + 27'(beta15_q)", "27'(scaled15) + 27'(beta14_q)"),
+    ],
+)
+def test_the_bench_rejects_a_fault(old, new):
+    needs("verilator")
+    assert rejects("sfu_bench", "edt_sfu", mutate(SOURCES, old, new))
