@@ -37,9 +37,14 @@ def co_bps(rates: Array, spikes: NDArray[np.int64], mask: NDArray[np.bool_]) -> 
 
 def rate_r2(rates: Array, truth: Array | None, mask: NDArray[np.bool_]) -> float | None:
     """R² of predicted against true rates, each [trials, bins, channels], mean over channels; None without truth."""
+    return None if truth is None else r2(truth[mask], rates[mask])
+
+
+def r2(truth: Array, predicted: Array) -> float | None:
+    """Mean over columns of R², [n, columns]; None for fewer than two rows, where it is undefined."""
     from sklearn.metrics import r2_score
 
-    return None if truth is None else float(r2_score(truth[mask], rates[mask]))
+    return float(r2_score(truth, predicted)) if len(truth) > 1 else None
 
 
 def history(rates: Array, bins: int = HISTORY) -> Array:
@@ -60,9 +65,7 @@ def decode(fit: tuple[Array, Array, NDArray[np.bool_]], rates: Array) -> Array:
 
 def velocity_r2(predicted: Array | None, vel: Array | None, mask: NDArray[np.bool_]) -> float | None:
     """R² of decoded against recorded velocity, each [trials, bins, axes], mean over axes; None without them."""
-    from sklearn.metrics import r2_score
-
-    return None if predicted is None or vel is None else float(r2_score(vel[mask], predicted[mask]))
+    return None if predicted is None or vel is None else r2(vel[mask], predicted[mask])
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,16 @@ def test_a_recording_gives_velocity_and_ragged_trials(tmp_path: Path) -> None:
         assert shown["vel"].shape == shown["vel_integer"].shape == shown["vel_float"].shape == (4, 11, 2)
 
 
+@pytest.mark.parametrize(("trials", "bins", "channels"), [(5, 1, 2), (6, 3, 2), (5, 60, 3)])
+def test_the_smallest_recordings_go_through(trials: int, bins: int, channels: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    spikes, vel = rng.poisson(1.0, (trials, bins, channels)), rng.normal(size=(trials, bins, 1))
+    np.savez(tmp_path / "tiny.npz", spikes=spikes, vel=vel)
+    result = quantize(config(f"data.source={tmp_path / 'tiny.npz'}"), tmp_path / "runs", quiet=True)
+    values = [value for scores in result["metrics"].values() for value in scores.values()]
+    assert all(value is None or np.isfinite(value) for value in values)
+
+
 def test_a_network_without_held_out_channels_has_no_co_bps(tmp_path: Path) -> None:
     result = quantize(config("data.held_out=0"), tmp_path, quiet=True)
     assert all(scores["co_bps"] is None for scores in result["metrics"].values())
@@ -171,6 +181,7 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
         ("qat.steps=-5", "qat.steps must be at least 1"),
         ("train.mask_bins=1.5", "train.mask_bins must be a share"),
         ("qat.surrogate=2", "qat.surrogate must be a share"),
+        ("seed=-1", "seed must be 0 to"),
         ("data.conditions=0", "data.conditions must be at least 1"),
     ],
 )

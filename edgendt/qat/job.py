@@ -46,6 +46,8 @@ class Job:
     @classmethod
     def of(cls, config: QuantizeConfig) -> Job:
         """Load and split the data, check the options. Raises BadInput."""
+        if not 0 <= config.seed < 2**31:
+            raise BadInput(f"seed must be 0 to {2**31 - 1}, got {config.seed}")
         chosen = config.data
         data = load(chosen.source, config.seed, chosen.session, chosen.conditions)
         config = resolve(config, data.bins)
