@@ -17,6 +17,7 @@ import numpy as np
 from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
+from edgendt.engine.sources import engine_sources, hashes
 from edgendt.errors import BadInput, EdgendtError, ToolMissing
 from edgendt.fixed import Codes
 from edgendt.program import Program
@@ -156,7 +157,8 @@ def regress(
                 return result
 
             results = list(pool.map(one, links))
-        data = {"run": str(run.path), "links": [result.json() for result in results]}
+        data: dict[str, Any] = {"run": str(run.path), "links": [result.json() for result in results]}
+        data["sources"] = hashes(engine_sources())  # synth.json holds the same: what was proven is what was built
         write_json(folder / "sim.json", data)
     return data
 

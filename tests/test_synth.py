@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources, engine_sources, hashes
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
 from edgendt.synth import parse
-from edgendt.synth.engine import route
+from edgendt.synth.engine import route, simulated
 from edgendt.synth.pll import dividers
 
 HERE = Path(__file__).parent
@@ -76,6 +77,15 @@ def test_the_result_says_what_was_reached_and_from_which_sources(tmp_path, fakes
     assert json.dumps(result)
 
 
+def test_the_result_says_whether_the_same_sources_were_simulated(tmp_path):
+    run, sources = Run(tmp_path / "r"), hashes(board_sources("edt_top_ulx3s"))
+    assert simulated(run, sources) is None
+    for proven, expected in ((hashes(engine_sources()), True), ({"edt_core.sv": "0"}, False), ({}, False)):
+        with run.write("sim") as folder:
+            (folder / "sim.json").write_text(json.dumps({"sources": proven}))
+        assert simulated(run, sources) is expected
+
+
 def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
     report = json.loads(REPORT.read_text())
     for clock in report["fmax"].values():
@@ -136,7 +146,6 @@ def test_a_design_without_a_clock_is_no_result():
     ],
 )
 def test_a_flow_the_board_has_not_is_bad_input(tmp_path, board, flow, said):
-    from edgendt.artifact import Run
     from edgendt.synth import synthesise
 
     run = Run(tmp_path / "r")

@@ -46,6 +46,7 @@ def synthesise(
     compiled = compile_program(Program.load(run.stage("quantize") / "program.edt"), engine)
     compiled.image.save(folder / "image.edi")
     result = route(board, engine, folder, seed=seed, progress=progress)
+    result["simulated"] = simulated(run, result["sources"])
     write_json(folder / "synth.json", result)
     return result
 
@@ -91,6 +92,14 @@ def route(
         "sources": project.sources,
         "tool_versions": _versions(),
     }
+
+
+def simulated(run: Run, sources: dict[str, str]) -> bool | None:
+    """Whether the run's simulation took these very engine sources, by hash; None when there is none yet."""
+    if not run.has("sim"):
+        return None
+    proven = read_json(run.stage("sim") / "sim.json").get("sources", {})
+    return bool(proven) and proven.items() <= sources.items()
 
 
 def check_fit(board: Board, engine: Engine) -> None:
