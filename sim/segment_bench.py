@@ -1,4 +1,4 @@
-"""edt_segment: weights loaded, keys and values written, then passes with idle cycles between elements, and the drain."""
+"""edt_segment: weights loaded, keys and values written, then passes with idle cycles between elements, and drain."""
 
 import random
 

@@ -17,7 +17,7 @@ module edt_core
   parameter int PosDepth   = 2048,  // words of Pipes codes
   parameter int ScoreDepth = 128,   // words of Pipes scores
   parameter int GammaDepth = 512,   // words of Sfus channels
-  parameter int ProgDepth  = 256
+  parameter int ProgDepth  = 128
 ) (
   input  wire         clk_i,
   input  wire         rst_i,

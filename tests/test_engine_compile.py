@@ -1,0 +1,190 @@
+"""The compiler: what it holds, refuses and maps; the cycle model's own laws. What it computes is tested in sim/."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import golden_ndt, random_ndt
+
+from edgendt.engine import layout as lay
+from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program, same_heads
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import bound_of, cycles_of, cycles_per_bin
+from edgendt.engine.fit import estimate
+from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.fixed import Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear
+from edgendt.ops.layernorm import eps_code
+from edgendt.program import INPUT, Node, Program
+
+SMALL = Engine.named("small")
+ROOMY = replace(
+    SMALL,
+    kv_depth=1 << 15,
+    weight_depth=1 << 16,
+    act_depth=8192,
+    bias_depth=8192,
+    pos_depth=8192,
+    gamma_depth=8192,
+    prog_depth=512,
+)
+COUNTS = Int(4, 0, signed=False)
+ACT, WEIGHT, GAMMA = Int(8, 4), Int(4), Int(8, 6)
+
+
+def linear(
+    name: str, inputs: int, outputs: int, x: Int = COUNTS, y: Int = ACT, w: Int = WEIGHT, source: str = INPUT
+) -> Node:
+    weight, bias = np.ones((outputs, inputs), np.int64), np.zeros(outputs, np.int64)
+    return Node(name, Linear(inputs, outputs, x, w, y), (source,), {"weight": weight, "bias": bias})
+
+
+def norm(name: str, source: str, size: int, x: Int, y: Int = ACT, gamma: Int = GAMMA) -> Node:
+    ones = {"gamma": np.ones(size, np.int64), "beta": np.zeros(size, np.int64)}
+    return Node(name, LayerNorm(size, x, gamma, y, eps_code(size, x)), (source,), ones)
+
+
+def unsupported(*nodes: Node, counts: Int = COUNTS, channels: int = 3) -> str:
+    with pytest.raises(UnsupportedOp) as caught:
+        compile_program(Program("p", channels, counts, nodes), ROOMY)
+    return str(caught.value)
+
+
+def test_the_tap_map_names_every_code_of_every_trace_point_once() -> None:
+    for program in (golden_ndt()[0], random_ndt(3, d=15, heads=3, ffn=37, window=50, outputs=5)):
+        mapped = sorted(compile_program(program, ROOMY).tap_map.values())
+        assert mapped == sorted((name, i) for name in program.trace_points for i in range(program.node(name).op.size))
+
+
+def test_a_code_that_no_tap_showed_is_no_code() -> None:
+    program = random_ndt(1)
+    codes = compile_program(program, SMALL).decode(np.zeros((0, 3), np.int64))
+    assert set(codes) == set(program.trace_points)
+    assert all((values == UNWRITTEN).all() for values in codes.values())
+
+
+def test_an_ndt_layer_is_eleven_instructions_when_its_heads_work_at_once() -> None:
+    one, two = (len(compile_program(random_ndt(1, layers=layers), SMALL).instrs) for layers in (1, 2))
+    assert two - one == 11
+
+
+def test_the_image_is_the_program_and_fits_the_link() -> None:
+    program = random_ndt(2)
+    image = compile_program(program, SMALL).image
+    assert (image.channels, image.outputs, image.max_bins) == (program.channels, program.outputs, program.max_bins)
+    assert dict(image.engine) == SMALL.parameters()
+    assert {section.mem for section in image.sections} == set(range(8))
+
+
+@pytest.mark.parametrize(
+    "field, sizes",
+    [
+        ("weight_depth", {"ffn": 1024, "d": 64}),
+        ("kv_depth", {"window": 256, "d": 64}),
+        ("pos_depth", {"bins": 1500}),
+        ("prog_depth", {"layers": 12}),
+        ("bias_depth", {"d": 256, "ffn": 1000}),
+        ("gamma_depth", {"d": 128, "layers": 3}),
+    ],
+)
+def test_a_model_that_does_not_fit_says_what_to_change(field: str, sizes: dict[str, int]) -> None:
+    engine = replace(ROOMY, **{field: getattr(SMALL, field)})
+    program = random_ndt(1, **sizes)
+    with pytest.raises(DoesNotFit) as caught:
+        compile_program(program, engine)
+    assert f"raise {field} to " in caught.value.advice
+    raised = int(caught.value.advice.partition(" to ")[2].partition(",")[0])
+    found = estimate(program, engine)
+    assert not found.fits and (caught.value.what, caught.value.advice) in found.problems
+    assert compile_program(program, replace(engine, **{field: raised}))
+
+
+def test_accumulators_wider_than_the_engine_s_are_refused() -> None:
+    program = Program("p", 3, COUNTS, (linear("y", 3, 2),), accumulator=Int(28))
+    with pytest.raises(DoesNotFit, match="acc_bits = 28"):
+        compile_program(program, SMALL)
+    assert compile_program(program, replace(SMALL, acc_bits=28))
+
+
+def test_what_no_unit_holds_is_named() -> None:
+    wide, r = Int(9, 4), Int(12, 6)
+    assert "y is not supported: a weight has at most 8 bits" in unsupported(linear("y", 3, 2, w=Int(9)))
+    assert "z is not supported: the array multiplies 8-bit" in unsupported(
+        linear("h", 3, 2, y=wide), linear("z", 2, 2, wide, source="h")
+    )
+    assert "at most 16 bits" in unsupported(linear("y", 3, 2, y=Int(17)))
+    assert "at most 8-bit counts" in unsupported(linear("y", 257, 2), channels=257)
+    assert "gamma has at most 8 bits" in unsupported(linear("h", 3, 2, y=r), norm("n", "h", 2, r, gamma=Int(9)))
+    assert "it gives at most 8 bits" in unsupported(linear("h", 3, 2, y=r), norm("n", "h", 2, r, y=Int(9)))
+    assert "at most 256 channels" in unsupported(linear("h", 3, 300, y=r), norm("n", "h", 300, r))
+    assert "'h' has more than 8 bits and other readers" in unsupported(
+        linear("h", 3, 2, y=r), linear("g", 3, 2, y=r), norm("n", "h", 2, r), Node("s", Add(2, r), ("g", "h"))
+    )
+
+
+def test_attentions_of_different_windows_are_refused() -> None:
+    form = Int(8, 4)
+    nodes = [linear(f"{name}{i}", 3, 4) for i in range(2) for name in "qkv"]
+    for i in range(2):
+        op = Attention(4, 2, 5 + i, form, form, form, form)
+        nodes.append(Node(f"a{i}", op, (f"q{i}", f"k{i}", f"v{i}")))
+    assert "size, heads and window must equal" in unsupported(*nodes)
+
+
+@given(st.integers(1, 8), st.integers(1, 12), st.integers(1, 3), st.integers(1, 60), st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_cycles_by_op_sum_to_the_total_and_stay_above_the_bound(
+    heads: int, width: int, layers: int, ffn: int, window: int
+) -> None:
+    program = random_ndt(1, d=heads * width, heads=heads, layers=layers, ffn=ffn, window=window)
+    compiled = compile_program(program, ROOMY)
+    for bin in (0, window // 2, window + 3):
+        cycles = cycles_of(compiled, bin)
+        assert sum(cycles.by_op.values()) == cycles.total
+        assert set(cycles.by_op) <= {node.name for node in program.nodes} | {"sync"}
+        assert cycles.bound < cycles.total and 0 < cycles.efficiency < 1
+
+
+def test_cycles_are_the_same_once_the_window_is_full() -> None:
+    cycles = cycles_per_bin(compile_program(random_ndt(1, window=9), SMALL), 30)
+    assert cycles[:9] == sorted(set(cycles[:9])) and set(cycles[8:]) == {cycles[8]}
+
+
+def test_the_fastest_schedule_is_chosen() -> None:
+    program = random_ndt(1, d=64, ffn=128, window=32)
+    tried = [compile_program(program, SMALL, choice) for choice in choices_of(SMALL, same_heads(program))]
+    assert cycles_of(compile_program(program, SMALL), 32).total == min(cycles_of(one, 32).total for one in tried)
+    assert len(tried) > 2
+
+
+def test_the_bound_counts_products_and_weight_bits() -> None:
+    program = Program("p", 5, COUNTS, (linear("y", 5, 7, w=Int(8)),))
+    assert bound_of(program, 1, 4) == 9  # 35 products over 4 multipliers
+    attention = random_ndt(1, d=16, heads=2, window=8)
+    assert bound_of(attention, 8, 1) - bound_of(attention, 4, 1) == 2 * 2 * 4 * 16  # layers, score and value, keys, d
+
+
+def test_words_of_the_longest_pass_fit_their_fields() -> None:
+    sizes = {"channels": 256, "d": 256, "layers": 8, "heads": 8, "ffn": 1024, "window": 256, "outputs": 256}
+    engine = Engine(
+        segments=1,
+        lanes=4,
+        pipes=2,
+        weight_depth=1 << 20,
+        kv_depth=1 << 18,
+        bias_depth=8192,
+        act_depth=8192,
+        res_depth=512,
+        pos_depth=8192,
+        score_depth=1024,
+        gamma_depth=8192,
+        prog_depth=1024,
+    )
+    smaller = sizes | {"layers": 1}
+    compiled: Compiled = compile_program(random_ndt(1, **smaller, bins=8), engine)
+    assert max(instr["n_tiles"] for instr in compiled.instrs) == 256
+    assert all(instr.word() < 1 << lay.INSTR_BITS for instr in compiled.instrs)
