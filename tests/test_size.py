@@ -2,8 +2,10 @@
 
 import pytest
 
-from edgendt.engine.config import Engine
+from edgendt.boards import DEFAULT, Board
+from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.size import Memory, blocks
+from edgendt.synth.engine import check_fit
 from edgendt.synth.estimate import deviation, estimate
 
 TINY = {
@@ -37,6 +39,11 @@ def test_blocks_and_multipliers_are_exact_and_logic_within_fifteen_percent(engin
     off = deviation(used, expected)
     assert off["DP16KD"] == off["MULT18X18D"] == 0
     assert all(abs(value) <= 0.15 for value in off.values()), off
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_named_engine_fits_the_default_board(name):
+    check_fit(Board.named(DEFAULT), Engine.named(name))
 
 
 @pytest.mark.parametrize(
