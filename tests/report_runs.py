@@ -39,6 +39,7 @@ LINKS = (
     ("hls4ml", "skipped", "hls4ml was not found: pip install 'edgendt[hls]'", 0, 0, 0, 0.0),
     ("engine", "fail", "engine: layer0.ln1 bin 3 index 7: expected 12, got 13", 24, 1_203_840, 2, 88.5),
 )
+SOURCES = {"edt_core.sv": "5e1f", "edt_lane.sv": "77aa"}
 SYNTH = {
     "board": BOARD,
     "flow": "engine",
@@ -57,6 +58,7 @@ SYNTH = {
         "0.63 ns routing to u_engine.u_crc.crc_q_TRELLIS_FF_Q_25_DI_LUT4_Z_D_LUT4_Z.D over u_engine.u_crc.n",
     ],
     "bitstream": "edt_top.bit",
+    "sources": SOURCES | {"edt_top_ulx3s.sv": "0c3d"},
 }
 
 

@@ -236,6 +236,17 @@ def test_a_stage_of_an_older_network_is_called_stale(tmp_path):
     assert f"Run edgendt synth {run.path} --board {BOARD} again" in "".join(page.text)
 
 
+def test_the_page_says_whether_what_was_simulated_was_built(tmp_path):
+    run = whole_run(tmp_path)
+    page, data, _ = read(write_report(run))
+    assert data["boards"][BOARD]["same_sources"] is True
+    assert "those that the simulation ran" in "".join(page.text)
+    add_synth(run, sources={"edt_core.sv": "0000", "edt_lane.sv": "77aa"})
+    page, data, _ = read(write_report(run))
+    assert data["boards"][BOARD]["same_sources"] is False
+    assert "sources are not those that the simulation ran" in "".join(page.text)
+
+
 def test_a_profiled_board_stands_at_the_top(tmp_path):
     run = Run(tmp_path / "two")
     add_quantize(run)

@@ -164,7 +164,18 @@ def _board(run: Run, board: str) -> dict[str, Any]:
             parts[verb] = missing(run, stage)
     if parts["profile"]["status"] != "done" and parts["synth"].get("flow") == "hls4ml":
         parts["profile"] = {"status": "vendor", "stage": parts["synth"]["stage"]}
-    return parts | {"path": critical_path(parts["synth"].get("critical_path") or [])}
+    more = {"path": critical_path(parts["synth"].get("critical_path") or []), "same_sources": same_sources(run, board)}
+    return parts | more
+
+
+def same_sources(run: Run, board: str) -> bool | None:
+    """Whether the simulation ran the very engine sources that were built, by hash; None while one of them is absent."""
+    found = []
+    for stage in ("sim", f"synth-{board}"):
+        data = read_json(run.stage(stage) / f"{stage.split('-')[0]}.json") if run.has(stage) else {}
+        found.append(data.get("sources") or {})
+    proven, built = found
+    return proven.items() <= built.items() if proven and built else None
 
 
 HOP = re.compile(r"(?P<ns>[\d.]+) ns (?P<kind>\S+) to (?P<where>\S+)(?: over .*)?")
