@@ -94,9 +94,8 @@ def add_quantize(run: Run, velocity: bool = True, truth: bool = True, seed: int 
 def add_sim(run: Run) -> None:
     keys = ("name", "status", "reason", "ops", "codes", "mismatches", "seconds")
     with run.write("sim", inputs=[run.path / "quantize" / "program.edt"]) as folder:
-        write_json(
-            folder / "sim.json", {"run": str(run.path), "links": [dict(zip(keys, k, strict=True)) for k in LINKS]}
-        )
+        links = [dict(zip(keys, link, strict=True)) for link in LINKS]
+        write_json(folder / "sim.json", {"run": str(run.path), "links": links, "sources": SOURCES})
 
 
 def add_synth(run: Run, **changes: Any) -> None:
