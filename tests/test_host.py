@@ -1,6 +1,9 @@
 """The driver against a Python board that speaks the protocol, over lines that lose, damage and delay."""
 
+import os
 import random
+import threading
+import tty
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from edgendt.engine.device import Device
 from edgendt.engine.image import engine_id
 from edgendt.engine.protocol import Unslip, slip
 from edgendt.errors import BadInput
-from edgendt.host import Link, LinkError
+from edgendt.host import Link, LinkError, open_port
 
 ENGINE = engine_id(PARAMETERS)
 
@@ -108,6 +111,35 @@ def test_a_load_that_dies_leaves_no_network():
         Link(board).step([1, 2])
 
 
+def test_a_serial_port_is_driven_by_pyserial():
+    """A pty with the Python board on its other end."""
+    pytest.importorskip("serial")
+    near, far = os.openpty()
+    tty.setraw(near)
+    board = Board(3)
+
+    def serve():
+        while True:
+            try:
+                board.write(os.read(near, 4096))
+            except OSError:  # the port was closed
+                return
+            os.write(near, board.waiting)
+            board.waiting = b""
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    one, counts = image(7, 5, 3, 40), np.random.default_rng(7).integers(0, 256, (20, 5))
+    port = open_port(os.ttyname(far), timeout=30.0)
+    link = Link(port)
+    link.load(one)
+    assert np.array_equal(link.infer(counts).codes, expected(one, counts)[0]) and link.repeats == 0
+    port.close()
+    os.close(far)
+    thread.join()
+    os.close(near)
+
+
 def test_silence_and_wrong_use_are_one_sentence():
     link = Link(Board(2, lambda data, rng: b""))
     with pytest.raises(LinkError, match="did not answer STATUS in 4 tries"):
@@ -121,8 +153,6 @@ def test_silence_and_wrong_use_are_one_sentence():
     with pytest.raises(LinkError, match="more bins than the network has positions"):
         link.infer(np.zeros((4, 2), np.int64))
     with pytest.raises(LinkError, match="cannot be opened"):
-        from edgendt.host import open_port
-
         open_port("/dev/none")
 
 
