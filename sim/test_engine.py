@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from needs import needs
 from networks import golden_ndt, random_counts, random_ndt
-from op_engine import COUNTS, linear, stimulus
+from op_engine import COUNTS, engine, linear, run, stimulus
+from random_programs import random_case
 
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import choices_of, compile_program, same_heads
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
+from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fastsim import FastCore, SimulationStuck
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, LayerNorm
@@ -183,3 +185,18 @@ def test_codes_with_several_readers_in_several_memories_are_exact(core: FastCore
     program = Program("many", 7, COUNTS, nodes)
     tally = on_engine(core, program, stimulus(rng, program, 5))
     assert tally.mismatches == 0, str(tally.first)
+
+
+def test_random_wirings_of_all_ops_are_exact_or_refused() -> None:
+    """Programs that are no NDT: buffers, tags and barriers of the compiler under every order of ops."""
+    needs("verilator")
+    held = 0
+    for seed in range(250):
+        try:
+            case = random_case(seed)
+            tally = run(case, engine())
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
+        held += 1
+    assert held >= 150

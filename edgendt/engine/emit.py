@@ -10,7 +10,7 @@ from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
-from edgendt.engine.schedule import Emitter, Tap, Tensor, need_of, norm_words
+from edgendt.engine.schedule import Emitter, Open, Tap, Tensor, need_of, norm_words
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
@@ -214,7 +214,7 @@ class Lowering:
         }
         emit.instrs.append(Instr(node.name, fields))
         emit.taps[len(emit.instrs) - 1] = Tap(node.name, base, np.arange(op.size))
-        emit.open.append((tag, source))
+        emit.open.append(Open(tag, source, norm=True))
         emit.tensors[node.name, "act"] = emit.own(Tensor(np.arange(op.size), base, words, op.y, tag))
         self.used(node.inputs[0])
 
@@ -324,8 +324,7 @@ class Lowering:
             "dst_base": base,
         }
         emit.instrs.append(Instr(f"{node.name}.exp", fields))
-        emit.open.append((tag, None))
-        emit.settle(scores)
+        emit.open.append(Open(tag, scores))
         return emit.own(Tensor(scores.positions, base, heads.exp_words, Int(8, 0, False), tag))
 
     def _weighted(self, node: Node, op: Attention, e: Tensor, v: Tensor, a: Tensor, v_base: int, head_set: int) -> None:
@@ -363,4 +362,5 @@ class Lowering:
         )
         if head_set == heads.sets - 1:
             emit.own(a)
+            emit.open.append(Open(a.tag))  # it is written by the special-function units too
         emit.drop(e)

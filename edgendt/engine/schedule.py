@@ -44,6 +44,15 @@ class Tap:
     channels: Positions
 
 
+@dataclass(frozen=True)
+class Open:
+    """Work of the special-function units: the tag it writes under and, if that still matters, what it reads."""
+
+    tag: int
+    reads: Tensor | None = None
+    norm: bool = False
+
+
 @dataclass
 class Region:
     """A stretch of the activation memory and the last instruction that may still read it."""
@@ -77,7 +86,7 @@ class Emitter:
         self.owners: dict[int, Tensor | None] = {}
         self.free: list[Region] = []
         self.free_res: list[tuple[int, int]] = []
-        self.open: list[tuple[int, Tensor | None]] = []  # SFU ops no pass has waited for: (tag, residual they read)
+        self.open: list[Open] = []  # work of the special-function units that no pass has waited for
         words = -(-program.channels // engine.pipes)
         self.sizes["act"] = words
         self.tensors[INPUT, "act"] = Tensor(np.arange(program.channels), 0, words, program.input)
@@ -117,13 +126,12 @@ class Emitter:
 
     def close(self, tag: int) -> None:
         """Later passes come after the SFU op of `tag`, so after those before it: they and what they read are done."""
-        tags = [open_tag for open_tag, _ in self.open]
+        tags = [work.tag for work in self.open]
         if tag in tags:
-            count = tags.index(tag) + 1
-            for _, read in self.open[:count]:
-                if read is not None:
-                    self.settle(read)
-            del self.open[:count]
+            done, self.open = self.open[: tags.index(tag) + 1], self.open[tags.index(tag) + 1 :]
+            for work in done:
+                if work.reads is not None:
+                    self.settle(work.reads)
 
     # ---- memory ----
 
@@ -151,7 +159,8 @@ class Emitter:
 
     def drop(self, tensor: Tensor) -> None:
         """No instruction after the last one emitted reads the tensor."""
-        self.settle(tensor)
+        if all(work.reads is not tensor for work in self.open):
+            self.settle(tensor)  # otherwise once that work is waited for: until then its tag may still be raised
         if tensor.where == "act":
             self.free.append(Region(tensor.base, tensor.words, len(self.instrs) - 1))
         elif tensor.where == "res":
@@ -169,10 +178,14 @@ class Emitter:
         """Append a pass; guards its source, its barrier and the ports it writes. Returns its index."""
         dst = fields.get("dst", 0)
         touches = dst & (lay.DST_ACT | lay.DST_RES) or fields.get("add_res")
+        # A LayerNorm still at work needs the statistics that this pass would overwrite.
+        norms = [work.tag for work in self.open if work.norm]
+        if fields.get("stats") and norms:
+            self.sync(norms[-1])
         if source is not None and source.tag is not None:
             self.close(source.tag)
         if self.open and touches:
-            self.sync(self.open[-1][0])
+            self.sync(self.open[-1].tag)
         if source is not None and source.tag is not None:
             fields |= {"src_use": 1, "src_tag": source.tag}
         if barrier is not None and barrier.tag is not None:
@@ -303,4 +316,4 @@ def need_of(readers: Iterable[tuple[Node, int]]) -> set[str]:
     return places
 
 
-__all__ = ["Emitter", "Heads", "Tap", "Tensor", "check_formats", "need_of", "norm_words", "same_heads"]
+__all__ = ["Emitter", "Heads", "Open", "Tap", "Tensor", "check_formats", "need_of", "norm_words", "same_heads"]

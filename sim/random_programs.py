@@ -1,0 +1,89 @@
+"""Random wirings of every op: Programs that are no NDT, to meet the compiler's buffers, tags and barriers."""
+
+import numpy as np
+from numpy.random import Generator
+from op_engine import COUNTS, Case, linear, stimulus
+
+from edgendt.errors import UnsupportedOp
+from edgendt.fixed import Int
+from edgendt.ops import Add, Attention, LayerNorm, Position
+from edgendt.ops.layernorm import eps_code
+from edgendt.program import INPUT, Node, Program
+
+ACT, WIDE = Int(8, 4), Int(12, 6)
+
+
+class Wiring:
+    """Grows a Program node by node; `sources` are (name, size, format) of what exists."""
+
+    def __init__(self, rng: Generator, channels: int) -> None:
+        self.rng, self.nodes = rng, []
+        self.sources = [(INPUT, channels, COUNTS)]
+        self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
+
+    def name(self) -> str:
+        return f"n{len(self.nodes)}"
+
+    def add(self, node: Node, size: int) -> str:
+        self.nodes.append(node)
+        self.sources.append((node.name, size, node.op.y))
+        return node.name
+
+    def narrow(self) -> tuple[str, int, Int]:
+        """A source of at most 8 bits."""
+        good = [source for source in self.sources if source[2].bits <= 8]
+        return good[int(self.rng.integers(len(good)))]
+
+    def feed(self, size: int, form: Int) -> str:
+        """A fresh Linear of `size` outputs."""
+        source, inputs, x = self.narrow()
+        return self.add(linear(self.rng, self.name(), inputs, size, x, form, source), size)
+
+    def linear(self) -> None:
+        self.feed(int(self.rng.integers(1, 14)), ACT if self.rng.random() < 0.6 else WIDE)
+
+    def position(self) -> None:
+        size = int(self.rng.integers(1, 10))
+        x = self.feed(size, WIDE)
+        table = self.rng.integers(-500, 500, (8, size))
+        self.add(Node(self.name(), Position(size, 8, WIDE), (x,), {"table": table}), size)
+
+    def residual(self) -> None:
+        """h + something: a fresh Linear, or any other source of that size and format."""
+        name, size, form = self.sources[int(self.rng.integers(len(self.sources)))]
+        if name == INPUT:
+            return
+        alike = [other for other, n, f in self.sources if (n, f) == (size, form)]
+        other = self.feed(size, form) if self.rng.random() < 0.6 else alike[int(self.rng.integers(len(alike)))]
+        self.add(Node(self.name(), Add(size, form), (name, other)), size)
+
+    def norm(self) -> None:
+        name, size, form = self.sources[int(self.rng.integers(len(self.sources)))]
+        if not form.signed:
+            return
+        gamma, beta = self.rng.integers(-100, 100, size), self.rng.integers(-(1 << 15), 1 << 15, size)
+        op = LayerNorm(size, form, Int(8, 6), ACT, eps_code(size, form))
+        self.add(Node(self.name(), op, (name,), {"gamma": gamma, "beta": beta}), size)
+
+    def attention(self) -> None:
+        size = self.heads * self.width
+        alike = [name for name, n, form in self.sources if (n, form) == (size, ACT)]
+        inputs = []
+        for _ in range(3):
+            fresh = self.rng.random() < 0.7 or not alike
+            inputs.append(self.feed(size, ACT) if fresh else alike[int(self.rng.integers(len(alike)))])
+        op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT)
+        self.add(Node(self.name(), op, tuple(inputs)), size)
+
+
+def random_case(seed: int) -> Case:
+    """A Program of four to sixteen nodes and its stimulus. UnsupportedOp when the draw makes no Program."""
+    rng = np.random.default_rng(seed)
+    wiring = Wiring(rng, int(rng.integers(1, 10)))
+    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention)
+    for step in rng.choice(5, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.25, 0.25, 0.15]):
+        steps[int(step)]()
+    if not wiring.nodes:
+        raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
+    program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
+    return program, stimulus(rng, program, 7)
