@@ -17,7 +17,7 @@ def test_equals_the_reference(pipes):
     "old, new",
     [
         ("< 14'(n_keys_i)", "<= 14'(n_keys_i)"),
-        ("group_q[Levels+1]] <=", "group_q[Levels]] <="),
+        ("group_q[Levels+1] == 3'(g)", "group_q[Levels] == 3'(g)"),
         ("? acc2_q", "? ~acc2_q"),
     ],
 )

@@ -60,9 +60,11 @@ module edt_scores #(
     for (int l = 1; l <= Levels; l++)
       for (int p = 0; p < (Pipes >> l); p++)
         tree_q[l][p] <= tree_q[l-1][2*p] > tree_q[l-1][2*p+1] ? tree_q[l-1][2*p] : tree_q[l-1][2*p+1];
-    if (start_i) for (int g = 0; g < 8; g++) max_q[g] <= Least;
-    else if (ready_q[Levels] && tree_q[Levels][0] > max_q[group_q[Levels+1]])
-      max_q[group_q[Levels+1]] <= tree_q[Levels][0];
+    // A comparator each: choosing the group's maximum first would put a multiplexer in front of the comparison.
+    for (int g = 0; g < 8; g++)
+      if (start_i) max_q[g] <= Least;
+      else if (ready_q[Levels] && group_q[Levels+1] == 3'(g) && tree_q[Levels][0] > max_q[g])
+        max_q[g] <= tree_q[Levels][0];
   end
   assign max_o = max_q[max_group_i];
 endmodule
