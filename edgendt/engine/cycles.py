@@ -1,7 +1,7 @@
 """Exact cycles per bin, from the instructions: a mirror in time of edt_{seq,issue,drain,sfu_seq,kcol}.sv.
 
-Times are cycle numbers with start_i in cycle 0. "Announced in cycle A" means that an element which needs the word can be
-issued in cycle A + 3 and not before. Nothing depends on data, only on the bin's number of keys.
+Times are cycle numbers with start_i in cycle 0. "Announced in cycle A" means that an element which needs the word can
+be issued in cycle A + 3 and not before. Nothing depends on data, only on the bin's number of keys.
 """
 
 from __future__ import annotations
