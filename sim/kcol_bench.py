@@ -1,0 +1,52 @@
+"""edt_kcol: a key written as a row, idle cycles between its words, comes out as a column, a byte per group."""
+
+import random
+
+import cocotb
+from bench import case, cycles
+from cocotb.clock import Clock
+from control import configuration
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.6])
+async def rows_become_columns(dut, idle):
+    rng, pipes = random.Random(case().get("seed", 1)), case()["pipes"]
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    dut.we_i.value = dut.start_i.value = 0
+    dut.rst_i.value = 1
+    await cycles(dut, 2)
+    dut.rst_i.value = 0
+    for turn in range(50):
+        groups = rng.choice([g for g in (1, 2, 4) if g <= pipes])
+        sets, width, base = rng.randrange(1, 4), rng.randrange(1, 9), rng.randrange(1 << 12)
+        heads, stride, offset = groups * sets, rng.randrange(1 << 8), rng.randrange(1 << 6)
+        dut.cfg_i.value = configuration(groups=groups, head_dim=width, head_sets=sets, heads=heads, set_stride=stride)
+        dut.tile_off_i.value, dut.base_i.value, dut.tag_i.value = offset, base, turn % 8
+        codes = [rng.randrange(256) for _ in range(heads * width)]
+        words = -(-len(codes) // pipes)
+        for word in range(words):
+            while rng.random() < idle:
+                dut.we_i.value = 0
+                await cycles(dut, 1)
+            part = codes[word * pipes : (word + 1) * pipes]
+            dut.we_i.value, dut.waddr_i.value, dut.start_i.value = 1, word, word == words - 1
+            dut.wdata_i.value = sum(code << 8 * p for p, code in enumerate(part))
+            await cycles(dut, 1)
+        dut.we_i.value = dut.start_i.value = 0
+        columns, done = [], 0
+        for wait in range(sets * width + 5):
+            assert int(dut.idle_o.value) == (wait >= sets * width + 3)
+            if int(dut.en_o.value):
+                data = int(dut.data_o.value)
+                columns.append((int(dut.addr_o.value), [data >> 8 * g & 0xFF for g in range(groups)]))
+            if int(dut.done_o.value):
+                done += 1
+                assert wait == sets * width + 1 and int(dut.tag_o.value) == turn % 8
+            await cycles(dut, 1)
+        expected = [
+            (base + offset + head_set * stride + i, [codes[i * heads + head_set * groups + g] for g in range(groups)])
+            for head_set in range(sets)
+            for i in range(width)
+        ]
+        assert columns == expected and done == 1

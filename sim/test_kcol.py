@@ -1,0 +1,26 @@
+"""Starts the bench of edt_kcol."""
+
+import pytest
+from bench import build, mutate, rejects, rtl, simulate
+from needs import needs
+
+SOURCES = rtl("edt_pkg", "edt_ram", "edt_kcol")
+
+
+@pytest.mark.parametrize("pipes", [2, 8])
+def test_equals_the_reference(pipes):
+    needs("verilator")
+    simulate("kcol_bench", "edt_kcol", build("edt_kcol", SOURCES, {"Pipes": pipes}), {"pipes": pipes})
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("index_q   <= index_q + 13'(cfg_i.heads)", "index_q   <= index_q + 13'd1"),
+        ("addr_q    <= column_q + cfg_i.set_stride", "addr_q    <= addr_q + 18'd1"),
+        ("assign done_o = last2_q", "assign done_o = last1_q"),
+    ],
+)
+def test_the_bench_rejects_a_fault(old, new):
+    needs("verilator")
+    assert rejects("kcol_bench", "edt_kcol", mutate(SOURCES, old, new), {"Pipes": 4}, {"pipes": 4})
