@@ -5,14 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+from networks import random_ndt
 
 from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.config import Engine
-from edgendt.engine.image import engine_id
+from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import board_sources, engine_sources, hashes
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
-from edgendt.synth import parse
+from edgendt.synth import parse, synthesise
 from edgendt.synth.engine import route, simulated
 from edgendt.synth.pll import dividers
 
@@ -75,6 +76,31 @@ def test_the_result_says_what_was_reached_and_from_which_sources(tmp_path, fakes
     assert result["critical_path"][0].split()[2] == "clk-to-q" and result["critical_path"][-1].split()[2] == "setup"
     assert len(said) == 3 and "yosys.log" in said[0]
     assert json.dumps(result)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with a small network."""
+    run = Run(tmp_path / "runs" / "r")
+    with run.write("quantize") as folder:
+        random_ndt(3, 6, 16, 1, 2, 16, 8, 5, 20).save(folder / "program.edt")
+    return run
+
+
+def test_a_run_gets_its_stage_with_bitstream_and_image(run, fakes):
+    result = synthesise(run, "ulx3s-85f", seed=4)
+    stage = run.stage("synth-ulx3s-85f")
+    assert json.loads((stage / "synth.json").read_text()) == result and result["simulated"] is None
+    assert (stage / result["bitstream"]).is_file() and "--seed 4" in fakes()[1]
+    image = Image.load(stage / "image.edi")
+    assert (image.channels, image.outputs, image.engine_id) == (6, 5, result["engine_id"])
+
+
+def test_the_log_of_a_failed_tool_outlives_the_stage(run, fakes, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_FAIL", "place")
+    with pytest.raises(ToolFailed, match="EHXPLLL") as error:
+        synthesise(run, "ulx3s-85f")
+    assert not run.has("synth-ulx3s-85f") and "EHXPLLL" in Path(error.value.log).read_text()
 
 
 def test_the_result_says_whether_the_same_sources_were_simulated(tmp_path):
@@ -146,8 +172,6 @@ def test_a_design_without_a_clock_is_no_result():
     ],
 )
 def test_a_flow_the_board_has_not_is_bad_input(tmp_path, board, flow, said):
-    from edgendt.synth import synthesise
-
     run = Run(tmp_path / "r")
     with run.write("quantize") as folder:
         (folder / "program.edt").write_bytes(b"")

@@ -66,7 +66,7 @@ def _hls4ml(run: Run, board: Board, folder: Path, build: bool) -> dict[str, Any]
     program = Program.load(quantized / "program.edt")
     with np.load(quantized / "stimulus.npz") as stimulus:
         counts = stimulus["counts"][0, : int(stimulus["lengths"][0])]
-    result = write_project(program, board, folder, counts=counts, build=build)
+    result = write_project(program, board, folder, counts=program.clip(counts)[0], build=build)
     write_json(folder / "synth.json", result)
     return result
 
