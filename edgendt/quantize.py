@@ -38,6 +38,7 @@ def quantize(
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
     terminal by default, nothing when quiet. Raises BadInput for data or options that cannot be used.
     """
+    torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
     job = Job.of(config)
     run = Run(root / (name or default_name(job)))
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)

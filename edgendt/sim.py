@@ -178,9 +178,10 @@ def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], stric
     request = {"link": name, "run": str(run.path.resolve()), "folder": str(here.resolve()), **options}
     command = [sys.executable, "-m", "edgendt.sim", json.dumps(request)]
     log = here / "log.txt"
+    env = environment({"OMP_NUM_THREADS": "1"})  # links share the cores already
     start = time.monotonic()
     with log.open("w") as out:
-        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=environment(), check=False).returncode
+        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=env, check=False).returncode
     seconds = round(time.monotonic() - start, 2)
     answer = here / "result.json"
     if code or not answer.exists():
