@@ -47,8 +47,9 @@ NOTES = """
   channels are never inputs, so this cannot leak into co-bps; levels may differ from the raw recording's.
 - The recipe (learning rate, masks, dropout) was explored on the same recording and generators with other seeds, hence
   other splits: first runs of it looked at validation and test trials of seeds 0 to 2, 10 and 11, later ones at
-  validation trials of seeds 10 to 13. Two of its choices, 600 steps and five bins of velocity history, were made there
-  after Chewie's seeds 20 to 24 had been scored without them; those were trained (20, 21) or scored again.
+  validation trials of seeds 10 to 13. Two of its choices were made there after some of
+  Chewie's seeds had been scored: 600 steps (then seed 20 was trained again) and five bins of velocity history (then
+  seeds 20 to 24 were scored again).
 """
 
 
