@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from needs import needs
+from needs import needs, shared
 from networks import golden_ndt, random_counts, random_ndt
 from op_engine import COUNTS, engine, linear, run, stimulus
 from random_programs import random_case
+from trained import trained
 
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import choices_of, compile_program, same_heads
@@ -200,3 +201,25 @@ def test_random_wirings_of_all_ops_are_exact_or_refused() -> None:
         assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
         held += 1
     assert held >= 150
+
+
+def test_two_thousand_bins_of_a_recording_are_exact_at_the_output_in_the_predicted_cycles() -> None:
+    """A trained network of the default size on the demo's engine, real counts in stretches of its longest trial."""
+    needs("verilator")
+    with np.load(shared("realdata/miller_reach_myow.npz")) as data:
+        spikes = [data[f"{name}/spikes"] for name in ("chewie_20131003_100ms_all", "chewie_20131003_50ms_moving")]
+    program, _ = trained("chewie")
+    core = FastCore(Engine.named("small"))
+    compiled = compile_program(program, core.engine)
+    core.load(compiled)
+    rows, seen = program.max_bins or 100, 0
+    model = cycles_per_bin(compiled, rows)
+    counts = program.clip(np.concatenate(spikes)[:, : program.channels])[0]
+    for start in range(0, len(counts), rows):
+        stretch = counts[start : start + rows]
+        output, cycles, _ = core.run(stretch)
+        tally = compare("engine", {program.output: program.run(stretch)}, {program.output: output})
+        assert tally.mismatches == 0, str(tally.first)
+        assert cycles.tolist() == model[: len(stretch)]
+        seen += len(stretch)
+    assert seen >= 2000
