@@ -9,13 +9,14 @@ from random_programs import random_case
 from trained import trained
 
 from edgendt.compare import Tally, compare
-from edgendt.engine.compile import choices_of, compile_program, same_heads
+from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
+from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fastsim import FastCore, SimulationStuck
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, LayerNorm
+from edgendt.ops import Add, Attention, LayerNorm
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -185,6 +186,22 @@ def test_codes_with_several_readers_in_several_memories_are_exact(core: FastCore
     )
     program = Program("many", 7, COUNTS, nodes)
     tally = on_engine(core, program, stimulus(rng, program, 5))
+    assert tally.mismatches == 0, str(tally.first)
+
+
+def test_two_attentions_keep_their_own_formats() -> None:
+    needs("verilator")
+    rng, nodes = np.random.default_rng(3), []
+    for layer, fracs in enumerate([(2, 3, 4, 5), (5, 4, 1, 2)]):
+        q, k, v, y = (Int(8, frac) for frac in fracs)
+        source, size, x = ("y0", 8, Int(8, 5)) if layer else (INPUT, 5, COUNTS)
+        nodes += [
+            linear(rng, f"{name}{layer}", size, 8, x, form, source) for name, form in zip("qkv", (q, k, v), strict=True)
+        ]
+        op = Attention(8, 2, 4, q, k, v, y)
+        nodes.append(Node(f"y{layer}", op, tuple(f"{name}{layer}" for name in "qkv")))
+    program = Program("formats", 5, COUNTS, tuple(nodes))
+    tally = run((program, stimulus(rng, program, 9)), engine())
     assert tally.mismatches == 0, str(tally.first)
 
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from networks import golden_ndt, random_ndt
 
 from edgendt.engine import layout as lay
-from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program, same_heads
+from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import bound_of, cycles_of, cycles_per_bin
 from edgendt.engine.fit import estimate
+from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.emit import Choice, Lowering
+from edgendt.engine.formats import check_formats, same_heads
 from edgendt.engine.heads import Heads, possible_groups
 from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
-from edgendt.engine.schedule import Emitter, Tap, check_formats, same_heads
+from edgendt.engine.schedule import Emitter, Tap
 from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention
@@ -125,7 +126,7 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
 
 
 def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> Compiled:
-    emitter = Lowering(program, engine, choice, attention).run()
+    emitter = Lowering(program, engine, choice).run()
     config = dict.fromkeys(lay.CFG, 0) | {"window": 1, "groups": 1, "group_words": engine.words, "key_words": 1}
     config |= {"key_tiles": 1, "group_segs": engine.segments, "heads": 1, "head_sets": 1, "head_dim": 1}
     if attention is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgendt.engine import layout as lay
+from edgendt.engine.attend import Attend
 from edgendt.engine.config import Engine
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
@@ -79,14 +80,12 @@ class Choice:
 class Lowering:
     """One compilation of a Program under one Choice."""
 
-    def __init__(self, program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> None:
+    def __init__(self, program: Program, engine: Engine, choice: Choice) -> None:
         self.program, self.engine, self.choice = program, engine, choice
         self.emit = Emitter(program, engine)
         self.nodes = with_copies(program)
         self.by_name = {node.name: node for node in self.nodes}
-        self.heads = None if attention is None else Heads(engine, attention, choice.groups)
         self.left = {name: len(self.readers(name)) for name in [INPUT, *self.by_name]}
-        self.e_done: Tensor | None = None
 
     def readers(self, name: str) -> list[tuple[Node, int]]:
         return [(node, slot) for node in self.nodes for slot, source in enumerate(node.inputs) if source == name]
@@ -219,148 +218,9 @@ class Lowering:
         self.used(node.inputs[0])
 
     def attention(self, node: Node, op: Attention) -> None:
-        """K, Q, some of V, then per head set scores, exponentials (hidden by the rest of V) and weighted values."""
-        emit, heads = self.emit, self.heads
-        assert heads is not None
-        k_words, v_words = heads.kv_words
-        k_base, v_base = emit.grow("kv", k_words), emit.grow("kv", v_words)
-        q_node, k_node, v_node = (self.by_name[name] for name in node.inputs)
-        order = heads.interleaved()
-        k = self._key(k_node, order, k_base)
-        q = self._query(q_node, order)
-        v = Tensor(order, v_base, 0, op.v, emit.tag(), "kv")  # owned, that is possible to wait for, once all is emitted
-        tiles = heads.sets * heads.value_tiles
-        first = min(self.choice.v_first, tiles)
-        if first:
-            self._value(v_node, v, k, slice(0, first), tiles)
-        result = heads.result()
-        a_words = len(result) // self.engine.pipes
-        a = Tensor(result, -1, a_words, op.y)
-        for head_set in range(heads.sets):
-            scores = self._scores(node, q, k, k_base, head_set)
-            e = self._exponentials(node, op, scores)
-            if first < tiles:
-                self._value(v_node, v, k, slice(first, tiles), tiles)
-                first = tiles
-            self._weighted(node, op, e, v, a, v_base, head_set)
-        for tensor in (q, k, v):
-            emit.drop(tensor)
-        emit.tensors[node.name, "act"] = a
-        for source in (k_node, q_node, v_node):
-            self.used(source.inputs[0])
-
-    def _key(self, node: Node, order: np.ndarray, base: int) -> Tensor:
-        emit = self.emit
-        tag = emit.tag()
-        fields = {"dst": lay.DST_KCOL, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "kv_base": base}
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], emit.tile(order), fields)
-        emit.taps[index] = Tap(node.name, 0, order)
-        return emit.own(Tensor(order, base, 0, node.op.y, tag, "kv"))
-
-    def _query(self, node: Node, order: np.ndarray) -> Tensor:
-        emit = self.emit
-        words = -(-len(order) // self.engine.pipes)
-        base, tag = emit.place(words, len(emit.instrs), node.name), emit.tag()
-        fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], emit.tile(order), fields)
-        emit.taps[index] = Tap(node.name, base, order)
-        return emit.own(Tensor(order, base, words, node.op.y, tag))
-
-    def _value(self, node: Node, v: Tensor, k: Tensor, part: slice, tiles: int) -> None:
-        """V's tiles of `part`: rows of the KV memory, each lane the channel it will weight."""
-        emit, heads = self.emit, self.heads
-        assert heads is not None and v.tag is not None
-        lanes = heads.value_lanes()[part]
-        fields = {
-            "dst": lay.DST_KV,
-            "dst_tag": v.tag,
-            "tag_clear": int(part.start == 0),
-            "tag_fin": int(part.stop == tiles),
-            "kv_base": v.base + part.start * heads.op.window,
-        }
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], lanes, fields, barrier=k)
-        emit.taps[index] = Tap(node.name, 0, lanes.ravel())
-        if part.stop == tiles:
-            emit.own(v)
-
-    def _scores(self, node: Node, q: Tensor, k: Tensor, k_base: int, head_set: int) -> Tensor:
-        emit, heads = self.emit, self.heads
-        assert heads is not None
-        tag, d_h = emit.tag(), heads.op.head_size
-        fields = {
-            "kv": 1,
-            "grouped": 1,
-            "xsigned": 1,
-            "tiles_keys": 1,
-            "dst_tag": tag,
-            "tag_clear": 1,
-            "tag_fin": 1,
-            "mode": lay.MODE_SCORE,
-            "sbase": k_base + head_set * heads.key_tiles * d_h,
-            "sstride": d_h,
-            "n_red": d_h,
-            "xbase": q.base * self.engine.pipes + head_set * heads.groups,
-            "xstride": heads.op.heads,
-            "steps": (heads.groups - 1) * heads.group_words + heads.key_words,
-            "words": heads.key_words,
-        }
-        index = emit.mac(f"{node.name}.scores", fields, q, k)
-        emit.sizes["score"] = max(emit.sizes["score"], heads.key_tiles * heads.groups * heads.key_words)
-        return emit.own(Tensor(q.positions, 0, 0, q.form, tag, "score", index))
-
-    def _exponentials(self, node: Node, op: Attention, scores: Tensor) -> Tensor:
-        emit, heads = self.emit, self.heads
-        assert heads is not None and scores.tag is not None
-        base, tag = emit.place(heads.exp_words, scores.stats_by, node.name), emit.tag()
-        fields = {
-            "op": lay.OP_EXP,
-            "src_use": 1,
-            "src_tag": scores.tag,
-            "dst_tag": tag,
-            "tag_clear": 1,
-            "tag_fin": 1,
-            "sbase": op.c,
-            "xstride": op.shift,
-            "dst_base": base,
-        }
-        emit.instrs.append(Instr(f"{node.name}.exp", fields))
-        emit.open.append(Open(tag, scores))
-        return emit.own(Tensor(scores.positions, base, heads.exp_words, Int(8, 0, False), tag))
-
-    def _weighted(self, node: Node, op: Attention, e: Tensor, v: Tensor, a: Tensor, v_base: int, head_set: int) -> None:
-        """The weighted values of one head set, divided on their way to the activation memory."""
-        emit, heads = self.emit, self.heads
-        assert heads is not None
-        if a.base < 0:
-            a.base, a.tag = emit.place(a.words, len(emit.instrs), node.name), emit.tag()
-        assert a.tag is not None
-        rows = heads.set_rows
-        fields = {
-            "kv": 1,
-            "grouped": 1,
-            "red_keys": 1,
-            "dst_tag": a.tag,
-            "tag_clear": int(head_set == 0),
-            "tag_fin": int(head_set == heads.sets - 1),
-            "mode": lay.MODE_VALUE,
-            "dst": lay.DST_ACT,
-            "y1": lay.fmt(op.y),
-            "sbase": v_base + head_set * heads.value_tiles * op.window,
-            "sstride": op.window,
-            "n_tiles": heads.value_tiles,
-            "xbase": e.base * self.engine.pipes,
-            "xstride": heads.exp_stride,
-            "steps": (heads.groups - 1) * heads.group_words + heads.value_words,
-            "words": heads.value_words,
-            "dst_base": a.base + head_set * rows,
-            "add_base": (14 + op.v.frac - op.y.frac) % 64,
-        }
-        index = emit.mac(f"{node.name}.values", fields, e, v)
-        pipes = self.engine.pipes
-        emit.taps[index] = Tap(
-            node.name, a.base + head_set * rows, a.positions[head_set * rows * pipes :][: rows * pipes]
-        )
-        if head_set == heads.sets - 1:
-            emit.own(a)
-            emit.open.append(Open(a.tag))  # it is written by the special-function units too
-        emit.drop(e)
+        """An attention, whose formats are its own, with the three Linears that feed it."""
+        q, k, v = (self.by_name[name] for name in node.inputs)
+        passes = Attend(self.emit, Heads(self.engine, op, self.choice.groups), self.choice.v_first)
+        self.emit.tensors[node.name, "act"] = passes.run(node, q, k, v)
+        for feed in (k, q, v):
+            self.used(feed.inputs[0])

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
-from edgendt.engine.heads import Heads, Positions
+from edgendt.engine.heads import Positions
 from edgendt.engine.layout import Instr
-from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Attention, LayerNorm, Linear
+from edgendt.ops import Attention, Linear
 from edgendt.program import INPUT, Node, Program
 
 
@@ -245,62 +244,12 @@ class Emitter:
         return padded.reshape(tiles, lanes)
 
 
-def check_formats(program: Program, engine: Engine) -> None:
-    """UnsupportedOp for a format that no unit of the engine holds."""
-    for node in program.nodes:
-        op = node.op
-        if isinstance(op, Linear):
-            _need(op.x.bits <= 8, node, f"the array multiplies 8-bit activations, got {op.x.bits} bits")
-            _need(op.w.bits <= 8, node, f"a weight has at most 8 bits, got {op.w.bits}")
-            _need(op.inputs <= 1024, node, f"at most 1024 inputs, got {op.inputs}")
-            _need(op.outputs <= 1024, node, f"at most 1024 outputs, got {op.outputs}")
-        if isinstance(op, LayerNorm):
-            _need(op.gamma.bits <= 8, node, f"gamma has at most 8 bits, got {op.gamma.bits}")
-            _need(0 <= op.shift <= 63, node, f"12 + gamma.frac - y.frac must be 0..63, got {op.shift}")
-            _need(op.eps_code < 1 << 38, node, "eps_code has at most 38 bits")
-            _need(op.x.signed, node, "its input is signed")
-            _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
-        if isinstance(op, Attention):
-            forms = (op.q, op.k, op.v)
-            _need(all(form.bits <= 8 and form.signed for form in forms), node, "q, k and v are signed 8-bit codes")
-            _need(op.shift <= 55, node, f"the exponent's shift is at most 55, got {op.shift}")
-            reach = op.v.frac - op.y.frac
-            _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
-            _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
-            _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
-        _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
-        if isinstance(op, LayerNorm | Attention):
-            _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
-    if program.input.bits > 8 or program.channels > 256 or program.outputs > 256:
-        raise UnsupportedOp("program", program.name, "at most 8-bit counts, 256 channels and 256 outputs")
-    if program.accumulator.bits > engine.acc_bits:
-        raise DoesNotFit(
-            f"{program.name} needs accumulators of {program.accumulator.bits} bits",
-            f"build the engine with acc_bits = {program.accumulator.bits}",
-        )
-
-
-def _need(good: bool, node: Node, reason: str) -> None:
-    if not good:
-        raise UnsupportedOp(node.op.kind, node.name, reason)
-
-
 def norm_words(gamma: NDArray[np.int64], beta: NDArray[np.int64], sfus: int) -> NDArray[np.int64]:
     """[size] each -> [words, sfus, (gamma, beta)], zero beyond the size."""
     words = -(-len(gamma) // sfus)
     rows = np.zeros((words * sfus, 2), np.int64)
     rows[: len(gamma), 0], rows[: len(gamma), 1] = gamma, beta
     return rows.reshape(words, sfus, 2)
-
-
-def same_heads(program: Program) -> Attention | None:
-    """The attention geometry of the Program, which all its attentions share; None without attention."""
-    ops = [(node, node.op) for node in program.nodes if isinstance(node.op, Attention)]
-    for node, op in ops[1:]:
-        first = ops[0][1]
-        same = (op.size, op.heads, op.window) == (first.size, first.heads, first.window)
-        _need(same, node, "size, heads and window must equal those of the other attentions")
-    return ops[0][1] if ops else None
 
 
 def need_of(readers: Iterable[tuple[Node, int]]) -> set[str]:
@@ -314,6 +263,3 @@ def need_of(readers: Iterable[tuple[Node, int]]) -> set[str]:
         else:
             places.add("res")
     return places
-
-
-__all__ = ["Emitter", "Heads", "Open", "Tap", "Tensor", "check_formats", "need_of", "norm_words", "same_heads"]

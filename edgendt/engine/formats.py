@@ -1,0 +1,58 @@
+"""What no engine holds, whatever its size: formats and shapes, checked before anything is placed."""
+
+from __future__ import annotations
+
+from edgendt.engine.config import Engine
+from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.ops import Attention, LayerNorm, Linear
+from edgendt.program import Node, Program
+
+
+def check_formats(program: Program, engine: Engine) -> None:
+    """UnsupportedOp for a format that no unit of the engine holds."""
+    for node in program.nodes:
+        op = node.op
+        if isinstance(op, Linear):
+            _need(op.x.bits <= 8, node, f"the array multiplies 8-bit activations, got {op.x.bits} bits")
+            _need(op.w.bits <= 8, node, f"a weight has at most 8 bits, got {op.w.bits}")
+            _need(op.inputs <= 1024, node, f"at most 1024 inputs, got {op.inputs}")
+            _need(op.outputs <= 1024, node, f"at most 1024 outputs, got {op.outputs}")
+        if isinstance(op, LayerNorm):
+            _need(op.gamma.bits <= 8, node, f"gamma has at most 8 bits, got {op.gamma.bits}")
+            _need(0 <= op.shift <= 63, node, f"12 + gamma.frac - y.frac must be 0..63, got {op.shift}")
+            _need(op.eps_code < 1 << 38, node, "eps_code has at most 38 bits")
+            _need(op.x.signed, node, "its input is signed")
+            _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        if isinstance(op, Attention):
+            forms = (op.q, op.k, op.v)
+            _need(all(form.bits <= 8 and form.signed for form in forms), node, "q, k and v are signed 8-bit codes")
+            _need(op.shift <= 55, node, f"the exponent's shift is at most 55, got {op.shift}")
+            reach = op.v.frac - op.y.frac
+            _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
+            _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
+            _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
+        _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
+        if isinstance(op, LayerNorm | Attention):
+            _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
+    if program.input.bits > 8 or program.channels > 256 or program.outputs > 256:
+        raise UnsupportedOp("program", program.name, "at most 8-bit counts, 256 channels and 256 outputs")
+    if program.accumulator.bits > engine.acc_bits:
+        raise DoesNotFit(
+            f"{program.name} needs accumulators of {program.accumulator.bits} bits",
+            f"build the engine with acc_bits = {program.accumulator.bits}",
+        )
+
+
+def _need(good: bool, node: Node, reason: str) -> None:
+    if not good:
+        raise UnsupportedOp(node.op.kind, node.name, reason)
+
+
+def same_heads(program: Program) -> Attention | None:
+    """The attention geometry of the Program, which all its attentions share; None without attention."""
+    ops = [(node, node.op) for node in program.nodes if isinstance(node.op, Attention)]
+    for node, op in ops[1:]:
+        first = ops[0][1]
+        same = (op.size, op.heads, op.window) == (first.size, first.heads, first.window)
+        _need(same, node, "size, heads and window must equal those of the other attentions")
+    return ops[0][1] if ops else None
