@@ -11,7 +11,7 @@
         assert rejects("crc32_bench", "edt_crc32", mutate(rtl("edt_crc32"), "32'hEDB88320", "32'hEDB88321"))
 
 Drivers write on the falling clock edge and look at settled signals before the rising one, so that they mean the same in
-every simulator. Building and running a simulation is `edgendt/simulator.py`, which `edgendt sim` uses too.
+every simulator. Building and running a simulation is `edgendt/sim/simulator.py`, which `edgendt sim` uses too.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from typing import Any
 
 from edgendt.engine import protocol
 from edgendt.engine.image import Image
-from edgendt.simulator import build, lint, locked, rtl, simulate
+from edgendt.sim.simulator import build, lint, locked, rtl, simulate
 from edgendt.tools import cache_folder
 
 __all__ = ["build", "lint", "mutate", "rejects", "rtl", "simulate"]

@@ -1,4 +1,4 @@
-// The verilated core behind a C ABI: load, run bins, collect tap events. Driven by edgendt/fastsim.py through ctypes.
+// The verilated core behind a C ABI: load, run bins, collect tap events. Driven by edgendt/sim/fast.py through ctypes.
 #include <cstdint>
 #include <vector>
 

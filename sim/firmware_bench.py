@@ -10,7 +10,7 @@ from firmware_tap import FirmwareTap
 
 from edgendt.compare import compare
 from edgendt.engine import protocol
-from edgendt.shell import shell_image
+from edgendt.sim.shell import shell_image
 
 
 def stimulus(program, seed, bins):

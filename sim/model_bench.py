@@ -2,7 +2,7 @@
 
 case: image, trials, trace (paths), pipes; optional idle, stall; for the shell program and library (paths) instead of
 pipes. Leaves in `trace`, per trial: events/<bin> [n, 3] of the taps, answers [bins, outputs], cycles [bins].
-edgendt/rtl.py and edgendt/shell.py start it and compare.
+edgendt/sim/rtl.py and edgendt/sim/shell.py start it and compare.
 """
 
 import cocotb

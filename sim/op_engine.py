@@ -16,11 +16,11 @@ from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.errors import EdgendtError
-from edgendt.fastsim import FastCore, core_sources
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
+from edgendt.sim.fast import FastCore, core_sources
 
 TINY = Engine(
     segments=2,

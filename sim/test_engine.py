@@ -14,11 +14,11 @@ from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.fastsim import FastCore, SimulationStuck
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
+from edgendt.sim.fast import FastCore, SimulationStuck
 
 ENGINES = {
     "narrow": Engine(

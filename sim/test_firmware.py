@@ -9,7 +9,7 @@ from needs import needs
 from networks import golden_ndt, random_counts, random_ndt
 
 from edgendt.firmware.library import Firmware, build, cached
-from edgendt.shell import TOP, build_shell, simulated, sources
+from edgendt.sim.shell import TOP, build_shell, simulated, sources
 from edgendt.tools import cache_folder
 
 

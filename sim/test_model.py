@@ -11,11 +11,11 @@ from needs import needs
 from networks import golden_ndt, random_counts, random_ndt
 from trained import NAMES, trained
 
-from edgendt import rtl
 from edgendt.engine import layout
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, Section
+from edgendt.sim import rtl
 
 SMALL = Engine.named("small")
 pytestmark = pytest.mark.xdist_group("edt_engine")  # one build, run by one worker

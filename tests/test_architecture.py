@@ -24,7 +24,7 @@ LINES = (
     ("export",),
     ("lower",),
     ("firmware",),
-    ("engine", "simulator", "fastsim", "cpu", "shell"),
+    ("engine",),
     ("boards",),
     ("synth", "host"),
     ("quantize", "sim"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from networks import golden_ndt, random_counts, random_ndt
 
-from edgendt import cpu
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.profile import cpu
 from edgendt.program import INPUT, Program
 
 

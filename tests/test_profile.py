@@ -12,13 +12,13 @@ from networks import random_counts, random_ndt
 from report_runs import BOARD, SYNTH, add_quantize, add_synth
 from rich.console import Console
 
-from edgendt import cpu as cpu_room
-from edgendt import profile as room
 from edgendt.artifact import Run, read_json
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.errors import BadInput, BoardUnknown, DoesNotFit
-from edgendt.profile import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
+from edgendt.profile import cpu as cpu_room
+from edgendt.profile import latency as room
+from edgendt.profile.latency import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
 
 FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + min(i, 9) for i in range(20)), SIMULATED)
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgendt.artifact import MANIFEST, Run, read_json, sha256
 from edgendt.errors import BadInput
 from edgendt.ops import Attention, Linear
-from edgendt.profile import width
+from edgendt.profile.latency import width
 from edgendt.program import Program
 from edgendt.report.predictions import Predictions, agreement, choose
 

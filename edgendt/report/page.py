@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgendt.profile import clock_words
+from edgendt.profile.latency import clock_words
 from edgendt.report import figures
 from edgendt.report import neural as drawn
 from edgendt.report.predictions import Predictions

@@ -15,7 +15,7 @@ from edgendt.errors import ToolFailed
 from edgendt.firmware import Firmware
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.simulator import build, last_error, rtl, simulate
+from edgendt.sim.simulator import build, last_error, rtl, simulate
 from edgendt.tools import share
 
 PARAMETERS = {"Firmware": 1}  # stands for an engine's parameters: the shell's EngineId is the CRC of these

@@ -18,7 +18,7 @@ from edgendt.engine.sources import engine_sources
 from edgendt.errors import CyclesDiffer, ToolFailed
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.simulator import build, last_error, simulate
+from edgendt.sim.simulator import build, last_error, simulate
 
 TOP = "edt_engine"
 BENCH = "model_bench"

@@ -1,13 +1,10 @@
-"""The regression of a run: every link of the chain of equality that this machine can run, each in its own process."""
+"""The links of the chain of equality, each checked against the Program; this module runs one in its own process."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +14,10 @@ import numpy as np
 from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
-from edgendt.engine.sources import engine_sources, hashes
-from edgendt.errors import BadInput, EdgendtError, ToolMissing
+from edgendt.errors import EdgendtError, ToolMissing
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.tools import cache_folder, environment
-
-PARALLEL = 2
+from edgendt.tools import cache_folder
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ def over_trials(
 def hls4ml(case: Case) -> Tally:
     """The compiled firmware, every op: called directly, and in a simulation behind the engine's ports."""
     from edgendt.firmware.library import cached
-    from edgendt.shell import simulated
+    from edgendt.sim.shell import simulated
 
     firmware = cached(case.program, cache_folder("firmware"))
     tally = over_trials("hls4ml", case, firmware.trace)
@@ -93,12 +87,14 @@ def hls4ml(case: Case) -> Tally:
 
 def engine(case: Case) -> Tally:
     """The RTL at its stream ports, every op, and compiled on every test trial, network output; cycles as predicted."""
-    from edgendt import rtl
     from edgendt.engine.compile import compile_program
     from edgendt.engine.config import Engine
-    from edgendt.fastsim import FastCore
+    from edgendt.sim import rtl
+    from edgendt.sim.fast import FastCore
 
-    compiled = compile_program(case.program, Engine.named(case.engine or boards.Board.named(boards.DEFAULT).engine))
+    compiled = compile_program(
+        case.program, Engine.named(case.engine or boards.Board.named(boards.DEFAULT).engine or "small")
+    )
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)
     tally = rtl.check(case.program, case.trials, traced)
     rtl.check_cycles(compiled, [trial.cycles for trial in traced])
@@ -128,74 +124,6 @@ LINKS: dict[str, Callable[[Case], Tally]] = {
 }
 
 
-def regress(
-    run: Run,
-    links: Sequence[str],
-    bins: int,
-    *,
-    engine: str | None = None,
-    strict: bool = False,
-    waves: bool = False,
-    quiet: bool = False,
-) -> dict[str, Any]:
-    """Run the links in parallel and keep `sim/sim.json`; returns {"run", "links"}. BadInput for an unknown link.
-
-    A link that cannot run is `skipped` with its reason, or fails when `strict`.
-    """
-    unknown = [name for name in links if name not in LINKS]
-    if unknown:
-        raise BadInput(f"link {unknown[0]!r} is not known: choose from {', '.join(LINKS)}")
-    model = run.stage("quantize")
-    options = {"bins": bins, "engine": engine, "waves": waves}
-    with run.write("sim", inputs=[model / "program.edt", model / "stimulus.npz"], config=options) as folder:
-        with progress(quiet) as bar, ThreadPoolExecutor(PARALLEL) as pool:
-            task = bar.add_task("links", total=len(links))
-
-            def one(name: str) -> LinkResult:
-                result = in_process(name, run, folder, options, strict)
-                bar.update(task, advance=1, description=f"{name} {result.status}")
-                return result
-
-            results = list(pool.map(one, links))
-        data: dict[str, Any] = {"run": str(run.path), "links": [result.json() for result in results]}
-        data["sources"] = hashes(engine_sources())  # synth.json holds the same: what was proven is what was built
-        write_json(folder / "sim.json", data)
-    return data
-
-
-def progress(quiet: bool) -> Any:
-    """A bar on stderr."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True), disable=quiet, transient=True)
-
-
-def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], strict: bool) -> LinkResult:
-    """One link in a process of its own: a crash or a leak there is that link's failure."""
-    here = folder / name
-    here.mkdir()
-    request = {"link": name, "run": str(run.path.resolve()), "folder": str(here.resolve()), **options}
-    command = [sys.executable, "-m", "edgendt.sim", json.dumps(request)]
-    log = here / "log.txt"
-    env = environment({"OMP_NUM_THREADS": "1"})  # links share the cores already
-    start = time.monotonic()
-    with log.open("w") as out:
-        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=env, check=False).returncode
-    seconds = round(time.monotonic() - start, 2)
-    answer = here / "result.json"
-    if code or not answer.exists():
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        return LinkResult(
-            name, "fail", f"{name}: the link's process ended with status {code}: {last[0]}", seconds=seconds
-        )
-    home = run.path / "sim"  # where this folder will be when the stage is complete
-    result = json.loads(answer.read_text().replace(str(folder.resolve()), str(home)))
-    if strict and result["status"] == "skipped":
-        result |= {"status": "fail", "reason": f"{name} could not run: {result['reason']}"}
-    return LinkResult(**result | {"seconds": seconds})
-
-
 def execute(request: dict[str, Any]) -> LinkResult:
     """What the process of one link does."""
     run, name = Run(Path(request["run"])), request["link"]
@@ -204,8 +132,12 @@ def execute(request: dict[str, Any]) -> LinkResult:
     case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
     try:
         tally = LINKS[name](case)
-    except (ToolMissing, ModuleNotFoundError) as error:
+    except ToolMissing as error:
         return LinkResult(name, "skipped", str(error))
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("edgendt"):
+            raise
+        return LinkResult(name, "skipped", f"the Python package {error.name} is not installed")
     except EdgendtError as error:
         return LinkResult(name, "fail", f"{name}: {error}")
     if tally.codes == 0:

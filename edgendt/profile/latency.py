@@ -17,7 +17,7 @@ from edgendt.errors import BadInput, EdgendtError
 from edgendt.estimate import part
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.sim import stimulus
+from edgendt.sim.links import stimulus
 from edgendt.tools import find_tool
 
 ANALYTIC, SIMULATED = "analytic", "simulated cycles"
@@ -94,7 +94,7 @@ def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | No
     absent = [tool for tool in SIMULATOR if find_tool(tool) is None]
     if absent:
         return model, f"not simulated: {', '.join(absent)} not found"
-    from edgendt.fastsim import FastCore
+    from edgendt.sim.fast import FastCore
 
     core = FastCore(compiled.engine)
     core.load(compiled)
@@ -164,7 +164,7 @@ def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
         import onnx
         import onnxruntime
 
-        from edgendt.cpu import cores, describe, measure
+        from edgendt.profile.cpu import cores, describe, measure
     except ModuleNotFoundError as error:
         reason = f"{error.name} is not installed: pip install 'edgendt[report]'"
         return {"cpu_us": None, "cpu": None, "cpu_reason": reason}
