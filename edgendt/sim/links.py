@@ -1,9 +1,7 @@
-"""The links of the chain of equality, each checked against the Program; this module runs one in its own process."""
+"""The links of the chain of equality, each checked against the Program."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgendt import boards
-from edgendt.artifact import Run, write_json
+from edgendt.artifact import Run
 from edgendt.compare import LinkResult, Tally, compare
 from edgendt.errors import EdgendtError, ToolMissing
 from edgendt.fixed import Codes
@@ -156,8 +154,3 @@ def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:
             break
         trials.append(program.clip(trial[:length])[0])
     return tuple(trials)
-
-
-if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    write_json(Path(asked["folder"]) / "result.json", execute(asked).json())

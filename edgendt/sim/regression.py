@@ -69,7 +69,7 @@ def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], stric
     here = folder / name
     here.mkdir()
     request = {"link": name, "run": str(run.path.resolve()), "folder": str(here.resolve()), **options}
-    command = [sys.executable, "-m", "edgendt.sim.links", json.dumps(request)]
+    command = [sys.executable, "-m", "edgendt.sim", json.dumps(request)]
     log = here / "log.txt"
     env = environment({"OMP_NUM_THREADS": "1"})  # links share the cores already
     start = time.monotonic()

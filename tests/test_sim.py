@@ -1,0 +1,90 @@
+"""The regression of a run: links in processes of their own, a difference named, nothing skipped in silence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import golden_ndt
+from test_cli import edgendt
+
+from edgendt.artifact import Run
+from edgendt.errors import BadInput
+from edgendt.export import export_program
+from edgendt.program import Program
+from edgendt.sim import links, regress
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run of the golden network, its QONNX file beside it; two trials of different lengths."""
+    program, counts, _ = golden_ndt()
+    made = Run(tmp_path / "runs" / "golden")
+    with made.write("quantize") as folder:
+        program.save(folder / "program.edt")
+        export_program(program, folder / "model.onnx")
+        padded = np.stack([counts, counts[::-1]])
+        padded[1, 9:] = 0
+        np.savez(folder / "stimulus.npz", counts=padded, lengths=np.array([len(counts), 9]))
+    return made
+
+
+def spoil(run: Run, name: str) -> None:
+    """Change one weight of a node by one."""
+    path = run.stage("quantize") / "program.edt"
+    program = Program.load(path)
+    weight = program.node(name).constants["weight"].copy()
+    weight[0, np.abs(weight[0]).argmin()] += 1
+    nodes = [
+        dataclasses.replace(node, constants={**node.constants, "weight": weight}) if node.name == name else node
+        for node in program.nodes
+    ]
+    dataclasses.replace(program, nodes=tuple(nodes)).save(path)
+
+
+def test_links_that_agree_pass_and_say_how_much_was_compared(run: Run) -> None:
+    result = regress(run, ["qonnx", "stream"], bins=40, quiet=True)
+    codes = 42 * (21 - 5 + 1)  # bins: whole trials, at least 40
+    assert [link["status"] for link in result["links"]] == ["pass", "pass"]
+    assert all(link["ops"] == 21 and link["mismatches"] == 0 and link["codes"] > codes for link in result["links"])
+    assert json.loads((run.stage("sim") / "sim.json").read_text()) == result
+
+
+def test_one_changed_weight_is_named_with_link_op_bin_and_index_and_exits_1(run: Run) -> None:
+    spoil(run, "layer0.q")
+    done = edgendt("sim", "golden", "--links", "qonnx,stream", "--json", cwd=run.path.parent.parent)
+    links = {link["name"]: link for link in json.loads(done.stdout)["links"]}
+    assert done.returncode == 1
+    assert links["stream"]["status"] == "pass"
+    assert links["qonnx"]["status"] == "fail" and links["qonnx"]["mismatches"] > 0
+    assert links["qonnx"]["reason"].startswith("qonnx: op layer0.q, bin 0, index 0: expected ")
+    assert links["qonnx"]["reason"] in done.stderr
+
+
+def test_a_link_that_cannot_run_is_listed_with_its_reason_and_fails_when_strict(run: Run) -> None:
+    # The run has no qat.pt: what a run made elsewhere looks like. Without torch the link is skipped before that.
+    result = regress(run, ["torch"], bins=1, quiet=True)
+    assert result["links"][0]["status"] in ("fail", "skipped") and result["links"][0]["reason"]
+
+
+def test_a_missing_tool_is_skipped_with_its_reason_or_fails_when_strict(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # no g++ there
+    monkeypatch.setenv("EDGENDT_CACHE", str(tmp_path / "cache"))
+    skipped = regress(run, ["hls4ml"], bins=1, quiet=True)["links"][0]
+    assert (skipped["status"], skipped["reason"]) == ("skipped", "g++ was not found: apt install g++")
+    strict = regress(run, ["hls4ml"], bins=1, strict=True, quiet=True)["links"][0]
+    assert strict["status"] == "fail" and "g++ was not found" in strict["reason"]
+
+
+def test_an_unknown_link_and_one_that_compares_nothing_are_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="link 'rust' is not known: choose from torch, qonnx"):
+        regress(run, ["rust"], bins=1)
+    monkeypatch.setitem(links.LINKS, "stream", lambda case: links.Tally())
+    request = {"link": "stream", "run": str(run.path), "folder": "", "bins": 1, "engine": None, "waves": False}
+    assert links.execute(request).reason == "stream: nothing was compared"
