@@ -35,10 +35,12 @@ def build(
     defines: Mapping[str, object] | None = None,
     args: Sequence[str] = (),
     waves: bool = False,
+    simulator: str = "verilator",
 ) -> Path:
-    """Build folder of `top` for cocotb and Verilator; built once per content of sources and options.
+    """Build folder of `top` for cocotb; built once per content of sources and options.
 
-    parameters: integers; others are passed as written (`"32'hFF"`). Raises RuntimeError with the compiler's last words.
+    parameters: integers; others are passed as written (`"32'hFF"`). simulator: `verilator` or `icarus`. Raises
+    RuntimeError with the compiler's last words.
     """
     parameters, defines = dict(parameters or {}), dict(defines or {})
     what = [
@@ -48,6 +50,7 @@ def build(
         defines,
         list(args),
         waves,
+        simulator,
         CFLAGS,
         VISIBLE,
         sys.version,
@@ -58,16 +61,20 @@ def build(
             return folder
         from cocotb_tools.runner import get_runner
 
-        log, visible = folder / "build.log", folder / "visible.vlt"
-        visible.write_text(VISIBLE.format(top=top))
+        log, own = folder / "build.log", list(args)
+        if simulator == "verilator":
+            visible = folder / "visible.vlt"
+            visible.write_text(VISIBLE.format(top=top))
+            sources = [visible, *sources]
+            own = ["-Wall", "-Wno-fatal", "--no-public-flat-rw", "-CFLAGS", CFLAGS, *args]
         try:
-            get_runner("verilator").build(
-                sources=[visible, *sources],
+            get_runner(simulator).build(
+                sources=list(sources),
                 hdl_toplevel=top,
                 parameters=parameters,
                 defines=defines,
                 build_dir=folder,
-                build_args=["-Wall", "-Wno-fatal", "--no-public-flat-rw", "-CFLAGS", CFLAGS, *args],
+                build_args=own,
                 timescale=("1ns", "1ps"),
                 waves=waves,
                 always=True,
@@ -75,7 +82,7 @@ def build(
             )
         except (SystemExit, RuntimeError, subprocess.CalledProcessError):
             raise RuntimeError(f"building {top} failed:\n{_tail(log)}") from None
-        (folder / "built").touch()
+        (folder / "built").write_text(simulator)
     return folder
 
 
@@ -98,7 +105,7 @@ def simulate(
     results, log = where / "results.xml", where / "sim.log"
     with _simulator_environment():
         try:
-            get_runner("verilator").test(
+            get_runner((folder / "built").read_text()).test(
                 test_module=module,
                 hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
