@@ -13,7 +13,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
-from edgendt.errors import BadInput, EdgendtError
+from edgendt.errors import BadInput, CyclesDiffer
 from edgendt.estimate import part
 from edgendt.fixed import Codes
 from edgendt.program import Program
@@ -25,14 +25,6 @@ POST_ROUTE, ASSUMED = "post-route", "assumed"
 QUANTILES = ("p50", "p99", "max")
 BINS = 2000  # bins of whole test trials that are simulated, where the recording has as many
 SIMULATOR = ("verilator", "g++", "make")
-
-
-class CyclesDiffer(EdgendtError):
-    """The simulated engine took other cycles than its exact model says."""
-
-    def __init__(self, trial: int, at: int, model: int, took: int) -> None:
-        super().__init__(f"the engine took {took} cycles in trial {trial}, bin {at}; its cycle model says {model}")
-        self.trial, self.bin, self.model, self.took = trial, at, model, took
 
 
 @dataclass(frozen=True)
