@@ -26,7 +26,7 @@ BIN = "bin"  # graph input: index of the bin in its trial, for the position row
 OPSET, IR = 17, 9
 
 
-def float_constants(node: Node) -> dict[str, NDArray[np.float64]]:
+def float_constants(node: Node) -> dict[str, NDArray[np.floating]]:
     """A node's constants as the real numbers its codes stand for."""
     op = node.op
     if isinstance(op, Linear):

@@ -33,7 +33,7 @@ class Quantize(torch.autograd.Function):
         return grad, None, None, None, None
 
 
-class OnePass(IntQuant):  # type: ignore[misc]
+class OnePass(IntQuant):
     """Brevitas' IntQuant for power-of-two scales without a zero point: same values and gradients, a third of the time.
 
     A power-of-two scale makes multiplying by its inverse exact, so nothing but the number of passes differs.
@@ -42,7 +42,7 @@ class OnePass(IntQuant):  # type: ignore[misc]
     def forward(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
         lo, hi = float(self.min_int(bit_width)), float(self.max_int(bit_width))
         through = isinstance(self.tensor_clamp_impl, TensorClampSte)
-        return cast(Tensor, Quantize.apply(x, scale, lo, hi, through))  # type: ignore[no-untyped-call]
+        return cast(Tensor, Quantize.apply(x, scale, lo, hi, through))
 
 
 class Fixed(nn.Module):
@@ -92,7 +92,7 @@ class Straight(torch.autograd.Function):
 
 def straight(soft: Tensor, exact: Tensor) -> Tensor:
     """`exact`, with the gradient of `soft`."""
-    return cast(Tensor, Straight.apply(soft, exact))  # type: ignore[no-untyped-call]
+    return cast(Tensor, Straight.apply(soft, exact))
 
 
 def to_codes(x: Tensor) -> Codes:

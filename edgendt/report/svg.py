@@ -22,7 +22,7 @@ VARIABLES = {
     RED: "red",
 }
 SCALE = 1.6  # CSS pixels per point: 8 pt of matplotlib beside the page's 15 px
-RC: dict[str, Any] = {
+RC: Any = {  # rc_context wants a type with every one of its keys
     "svg.fonttype": "none",
     "svg.hashsalt": "edgendt",
     "font.size": 8,
