@@ -9,12 +9,13 @@ from pathlib import Path
 from edgendt.tools import share
 
 PACKAGE = "edt_pkg"
-BOARD = ("edt_top_", "edt_pll_", "edt_uart", "edt_slip", "edt_bridge", "edt_fifo")  # what a board puts around it
+BOARD = ("edt_top_", "edt_uart", "edt_slip", "edt_bridge", "edt_fifo")  # what a board puts around it
+PART = "_ecp5"  # cells of one part; edt_mul chooses its own with EDT_ECP5
 
 
 def engine_sources() -> list[Path]:
     """All modules that edt_engine is made of, the package first."""
-    return [path for path in _all() if not path.stem.startswith(BOARD)]
+    return [path for path in _all() if not path.stem.startswith(BOARD) and not path.stem.endswith(PART)]
 
 
 def board_sources(top: str) -> list[Path]:

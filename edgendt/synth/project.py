@@ -15,7 +15,7 @@ from edgendt.tools import share
 
 YOSYS = """\
 # {top} for {board}: SystemVerilog to ECP5 cells.
-read_slang -j 1 --top {top} {blackboxes} {parameters} {sources}
+read_slang -j 1 -D EDT_ECP5 --top {top} {blackboxes} {parameters} {sources}
 synth_ecp5 -top {top} -json netlist.json
 tee -o cells.txt stat
 """
