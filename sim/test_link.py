@@ -28,7 +28,7 @@ FAULTS = {  # name: the test that must fail, and the fault
     "too long a packet is taken": (ODD, "&& length_q <= 12'(MaxPacket)", ""),
     "a repeated packet is computed again": (WALK, "if (again_q) verdict = Ok;", "if (1'b0) verdict = Ok;"),
     "any bin is computed": (WALK, "if (!bin_ok_q) verdict = WrongBin;", "if (1'b0) verdict = WrongBin;"),
-    "a bin past the last row is computed": (WALK, "if (refuse_i) verdict = NoBins;", "if (1'b0) verdict = NoBins;"),
+    "a bin past the last row is computed": (WALK, "if (refuse_q) verdict = NoBins;", "if (1'b0) verdict = NoBins;"),
     "a wrong engine is taken": (ODD, "engine_id == EngineId;", "engine_id[31:8] == EngineId[31:8];"),
     "a wrong schema is taken": (ODD, "format != 8'(Schema)", "1'b0"),
     "the image's CRC is not looked at": (LOAD, "first_q[47:16] == running_crc && load_index_q", "load_index_q"),

@@ -101,7 +101,7 @@ module edt_link #(
   logic [15:0] bin_q, load_index_q, channels_q, outputs_q, max_bins_q, bad_frames_q, refused_q;
   logic [31:0] last_crc_q, image_crc_q, running_crc, cycles_q;
   logic        frame_ok_q, kind_ok_q, length_ok_q, again_q, bin_ok_q, engine_ok_q, sizes_ok_q, next_q, taken_q;
-  logic        commit_ok_q, committed_q, counts_ok_q;
+  logic        commit_ok_q, committed_q, counts_ok_q, refuse_q;
   logic [15:0] behind;
   assign behind = load_index_q - 16'd1 - index;
 
@@ -119,6 +119,7 @@ module edt_link #(
     counts_ok_q <= length_q == 12'd9 + channels_q[11:0];
     again_q     <= last_valid_q && packet_crc == last_crc_q && bin == bin_q - 16'd1;
     bin_ok_q    <= bin == bin_q;
+    refuse_q    <= refuse_i;
     engine_ok_q <= engine_id == EngineId;
     sizes_ok_q  <= flags == '0 && channels != '0 && channels <= 16'd256 && outputs != '0 && outputs <= 16'd256
                    && max_bins != '0;
@@ -144,7 +145,7 @@ module edt_link #(
       else if (!counts_ok_q) verdict = Malformed;
       else if (again_q) verdict = Ok;
       else if (!bin_ok_q) verdict = WrongBin;
-      else if (refuse_i) verdict = NoBins;
+      else if (refuse_q) verdict = NoBins;
       else compute = 1'b1;
     end else if (kind == KindBegin) begin
       if (format != 8'(Schema)) verdict = WrongSchema;
