@@ -32,7 +32,10 @@ class Ecp5:
 
 @dataclass(frozen=True)
 class Board:
-    """A target. clock_mhz: asked of the tools, and assumed where none has run; multipliers, rams: the part's own."""
+    """A target. clock_mhz: asked of the tools, and assumed where none has run.
+
+    multipliers, rams (of 18 kbit), luts, registers: the part's own.
+    """
 
     name: str
     title: str
@@ -41,6 +44,8 @@ class Board:
     clock_mhz: float
     multipliers: int
     rams: int
+    luts: int
+    registers: int
     engine: str | None = None
     ecp5: Ecp5 | None = None
 
@@ -81,6 +86,8 @@ def _describe(board: Board) -> dict[str, Any]:
         "clock_mhz": board.clock_mhz,
         "multipliers": board.multipliers,
         "rams": board.rams,
+        "luts": board.luts,
+        "registers": board.registers,
         "tools": {tool: None if path is None else str(path) for tool, path in tools.items()},
         "missing": [tool for tool, path in tools.items() if path is None],
     }

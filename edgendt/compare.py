@@ -14,12 +14,17 @@ from edgendt.fixed import Codes
 
 @dataclass(frozen=True)
 class Tally:
-    """What a comparison saw: ops and codes compared, codes that differ, the first difference."""
+    """What a comparison saw: ops and codes compared, codes that differ, the first difference.
+
+    bins: compared at every op; output_bins: further ones, of which only the network's output was looked at.
+    """
 
     ops: int = 0
     codes: int = 0
     mismatches: int = 0
     first: Mismatch | None = None
+    bins: int = 0
+    output_bins: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         """Both comparisons together; `ops` is the larger, since trials repeat the same ops."""
@@ -28,6 +33,8 @@ class Tally:
             self.codes + other.codes,
             self.mismatches + other.mismatches,
             self.first or other.first,
+            self.bins + other.bins,
+            self.output_bins + other.output_bins,
         )
 
 
@@ -42,6 +49,8 @@ class LinkResult:
     codes: int = 0
     mismatches: int = 0
     seconds: float = 0.0
+    bins: int = 0
+    output_bins: int = 0
 
     def json(self) -> dict[str, Any]:
         """The keys other programs rely on."""
@@ -68,7 +77,7 @@ def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes]) 
                 first = Mismatch(
                     link, op, bin, index, int(want[bin, index]), int(have[bin, index]) if present else None
                 )
-    return Tally(len(expected), codes, mismatches, first)
+    return Tally(len(expected), codes, mismatches, first, max(map(len, expected.values()), default=0))
 
 
 def _wrong(want: Codes, have: Codes) -> Any:

@@ -13,9 +13,9 @@ from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_bin
-from edgendt.engine.size import BLOCKS, MULTIPLIER, resources
-from edgendt.errors import BadInput, DoesNotFit
+from edgendt.errors import BadInput
 from edgendt.program import Program
+from edgendt.synth.size import part
 
 STAGE = "analytic"
 TRIAL = 256  # bins looked at when a network has no last one
@@ -39,7 +39,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         raise BadInput(f"board {board} has no engine of its own: name one, e.g. `--engine small`")
     built = Engine.named(name)
     compiled = compile_program(program, built)
-    needs = part(built, target)
+    needs = part(target, built)
     cycles = cycles_per_bin(compiled, program.max_bins or TRIAL)
     p50, p99 = (int(value) for value in np.percentile(cycles, [50, 99], method="higher"))  # cycles that a bin takes
     quantiles = {"p50": p50, "p99": p99, "max": max(cycles)}
@@ -69,20 +69,6 @@ def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
         what: {"used": int(compiled.sizes[name]), "available": getattr(compiled.engine, depth)}
         for name, (depth, what, _) in DEPTHS.items()
     }
-
-
-def part(engine: Engine, board: Board) -> dict[str, dict[str, int]]:
-    """The engine's blocks beside the part's; DoesNotFit when it has too few."""
-    family = "ecp5" if board.ecp5 is not None else "xilinx"
-    needed = resources(engine, family)
-    there = {MULTIPLIER[family]: board.multipliers, BLOCKS[family][0]: board.rams}
-    for kind, available in there.items():
-        if needed[kind] > available:
-            raise DoesNotFit(
-                f"the engine needs {needed[kind]} {kind}, {board.title} has {available}",
-                "take fewer lanes or smaller memories (`--engine FILE.toml`), or a larger board",
-            )
-    return {kind: {"used": used, "available": there[kind]} for kind, used in needed.items() if kind in there}
 
 
 def render(result: Mapping[str, Any]) -> Any:

@@ -33,12 +33,13 @@ DATA = {
     "held_out": [3, 7, 20, 21, 27],
 }
 LINKS = (
-    ("torch", "pass", None, 24, 1_203_840, 0, 9.41),
-    ("qonnx", "pass", None, 1, 3000, 0, 31.2),
-    ("stream", "pass", None, 24, 1_203_840, 0, 6.03),
-    ("hls4ml", "skipped", "hls4ml was not found: pip install 'edgendt[hls]'", 0, 0, 0, 0.0),
-    ("engine", "fail", "engine: layer0.ln1 bin 3 index 7: expected 12, got 13", 24, 1_203_840, 2, 88.5),
+    ("torch", "pass", None, 24, 1_203_840, 0, 9.41, 120, 0),
+    ("qonnx", "pass", None, 1, 3000, 0, 31.2, 100, 0),
+    ("stream", "pass", None, 24, 1_203_840, 0, 6.03, 120, 0),
+    ("hls4ml", "skipped", "hls4ml was not found: pip install 'edgendt[hls]'", 0, 0, 0, 0.0, 0, 0),
+    ("engine", "fail", "engine: layer0.ln1 bin 3 index 7: expected 12, got 13", 24, 1_203_840, 2, 88.5, 120, 9_750),
 )
+ENGINE = {"Segments": 4, "Lanes": 8}
 SOURCES = {"edt_core.sv": "5e1f", "edt_lane.sv": "77aa"}
 SYNTH = {
     "board": BOARD,
@@ -59,6 +60,7 @@ SYNTH = {
     ],
     "bitstream": "edt_top.bit",
     "sources": SOURCES | {"edt_top_ulx3s.sv": "0c3d"},
+    "engine": ENGINE,
 }
 
 
@@ -92,10 +94,10 @@ def add_quantize(run: Run, velocity: bool = True, truth: bool = True, seed: int 
 
 
 def add_sim(run: Run) -> None:
-    keys = ("name", "status", "reason", "ops", "codes", "mismatches", "seconds")
+    keys = ("name", "status", "reason", "ops", "codes", "mismatches", "seconds", "bins", "output_bins")
     with run.write("sim", inputs=[run.path / "quantize" / "program.edt"]) as folder:
         links = [dict(zip(keys, link, strict=True)) for link in LINKS]
-        write_json(folder / "sim.json", {"run": str(run.path), "links": links, "sources": SOURCES})
+        write_json(folder / "sim.json", {"run": str(run.path), "links": links, "sources": SOURCES, "engine": ENGINE})
 
 
 def add_synth(run: Run, **changes: Any) -> None:

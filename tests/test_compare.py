@@ -13,7 +13,7 @@ def codes(bins: int = 4, size: int = 3) -> np.ndarray:
 
 
 def test_equal_codes_are_counted_and_pass() -> None:
-    assert compare("x", {"a": codes(), "b": codes()}, {"a": codes(), "b": codes()}) == Tally(2, 24, 0, None)
+    assert compare("x", {"a": codes(), "b": codes()}, {"a": codes(), "b": codes()}) == Tally(2, 24, 0, None, 4)
 
 
 def test_one_code_off_by_one_is_named_with_link_op_bin_and_index() -> None:

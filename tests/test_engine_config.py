@@ -9,7 +9,7 @@ import pytest
 
 from edgendt.engine import layout
 from edgendt.engine.config import Engine
-from edgendt.engine.layout import Instr, fmt
+from edgendt.engine.layout import CHUNK_BITS, Instr, fmt
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.tools import share
@@ -101,7 +101,7 @@ def test_a_field_that_overflows_is_refused_by_name() -> None:
 
 def test_chunks_hold_the_whole_word() -> None:
     instr = Instr("x", {"op": 7, "spare": 0x55, "sbase": 0xABCDE})
-    assert sum(chunk << 40 * at for at, chunk in enumerate(instr.chunks())) == instr.word()
+    assert sum(chunk << CHUNK_BITS * at for at, chunk in enumerate(instr.chunks())) == instr.word()
 
 
 def test_formats_are_sign_and_bits() -> None:

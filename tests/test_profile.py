@@ -15,6 +15,7 @@ from rich.console import Console
 from edgendt.artifact import Run, read_json
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.sources import board_sources, hashes
 from edgendt.errors import BadInput, BoardUnknown, DoesNotFit
 from edgendt.profile import cpu as cpu_room
 from edgendt.profile import latency as room
@@ -51,9 +52,12 @@ def test_efficiency_is_the_bound_of_the_median_bin_over_its_cycles():
 def test_without_a_routed_design_the_clock_is_called_assumed():
     small, full = Engine.named("small"), Engine.named("full")
     routed = {"fmax_mhz": 88.5, "stage": "post-route", "engine": small.parameters(), "clock_mhz": 60.0}
+    routed["sources"] = hashes(board_sources("edt_top_ulx3s"))
     assert room.clock_of(None, small, 25.0) == Clock(25.0, ASSUMED)
     assert room.clock_of(routed | {"fmax_mhz": None, "stage": "project"}, small, 25.0) == Clock(25.0, ASSUMED)
     assert room.clock_of(routed, full, 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed | {"sources": {"edt_core.sv": "0"}}, small, 25.0) == Clock(25.0, ASSUMED)
+    assert room.clock_of(routed | {"sources": {}}, small, 25.0) == Clock(25.0, ASSUMED)
     assert room.clock_of(routed, small, 25.0) == Clock(88.5, "post-route", 60.0)
     assert room.clock_words(ASSUMED) == "at an assumed clock"
 
@@ -86,7 +90,8 @@ KEYS = "board cycles by_op bound_cycles efficiency latency_us cycles_stage clock
 def test_a_profile_counts_every_bin_in_simulation(run, quick_cpu):
     for tool in room.SIMULATOR:
         needs(tool)
-    add_synth(run, engine=Engine.named("small").parameters(), clock_mhz=60.0)
+    built = hashes(board_sources("edt_top_ulx3s"))
+    add_synth(run, engine=Engine.named("small").parameters(), clock_mhz=60.0, sources=built)
     got = room.profile(run, BOARD, bins=100)
     assert set(KEYS) <= set(got) and got["board"] == BOARD
     assert (got["cycles_stage"], got["clock_stage"], got["trials"], got["bins"]) == (SIMULATED, POST_ROUTE, 2, 100)

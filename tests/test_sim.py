@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,11 +46,20 @@ def spoil(run: Run, name: str) -> None:
     dataclasses.replace(program, nodes=tuple(nodes)).save(path)
 
 
+def link(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    return next(link for link in result["links"] if link["name"] == name)
+
+
 def test_links_that_agree_pass_and_say_how_much_was_compared(run: Run) -> None:
     result = regress(run, ["qonnx", "stream"], bins=40, quiet=True)
     codes = 42 * (21 - 5 + 1)  # bins: whole trials, at least 40
-    assert [link["status"] for link in result["links"]] == ["pass", "pass"]
-    assert all(link["ops"] == 21 and link["mismatches"] == 0 and link["codes"] > codes for link in result["links"])
+    asked = [link for link in result["links"] if link["name"] in ("qonnx", "stream")]
+    assert [link["status"] for link in asked] == ["pass", "pass"]
+    assert all(link["ops"] == 21 and link["mismatches"] == 0 and link["codes"] > codes for link in asked)
+    assert all((link["bins"], link["output_bins"]) == (42, 0) for link in asked)
+    others = [link for link in result["links"] if link not in asked]
+    assert {(link["status"], link["reason"]) for link in others} == {("skipped", "not asked for")}
+    assert len(result["links"]) == 5 and "sources" not in result, "without the engine link no engine is proven"
     assert json.loads((run.stage("sim") / "sim.json").read_text()) == result
 
 
@@ -70,9 +80,9 @@ def test_a_missing_tool_is_skipped_with_its_reason_or_fails_when_strict(
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # no g++ there
     monkeypatch.setenv("EDGENDT_CACHE", str(tmp_path / "cache"))
-    skipped = regress(run, ["hls4ml"], bins=1, quiet=True)["links"][0]
+    skipped = link("hls4ml", regress(run, ["hls4ml"], bins=1, quiet=True))
     assert (skipped["status"], skipped["reason"]) == ("skipped", "g++ was not found: apt install g++")
-    strict = regress(run, ["hls4ml"], bins=1, strict=True, quiet=True)["links"][0]
+    strict = link("hls4ml", regress(run, ["hls4ml"], bins=1, strict=True, quiet=True))
     assert strict["status"] == "fail" and "g++ was not found" in strict["reason"]
 
 

@@ -2,11 +2,10 @@
 
 import pytest
 
-from edgendt.boards import DEFAULT, Board
+from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.size import Memory, blocks
-from edgendt.synth.engine import check_fit
-from edgendt.synth.estimate import deviation, estimate
+from edgendt.synth.size import cells, deviation, part
 
 TINY = {
     "lanes": 4,
@@ -21,29 +20,35 @@ TINY = {
     "res_depth": 64,
     "score_depth": 32,
 }
-# Post-synthesis counts of edt_top_ulx3s (DP16KD, MULT18X18D, TRELLIS_FF), and after packing where it was packed (COMB).
+# edt_top_ulx3s after synthesis and packing (nextpnr --pack-only): DP16KD, MULT18X18D, TRELLIS_COMB, TRELLIS_FF.
 SEEN = [
-    (Engine(segments=1, **TINY), (19, 11, None, 6813)),
-    (Engine(segments=2, **TINY), (24, 15, None, 7274)),
-    (Engine(segments=2, lanes=4, pipes=2), (46, 15, 9838, 7516)),
-    (Engine.named("small"), (110, 41, 14286, 11195)),
-    (Engine(segments=4, lanes=8, pipes=8, sfus=2), (128, 49, None, 14760)),
+    (Engine(segments=1, **TINY), (25, 11, 8992, 6153)),
+    (Engine(segments=2, **TINY), (30, 15, 9113, 6455)),
+    (Engine(segments=2, lanes=4, pipes=2), (42, 15, 9373, 6621)),
+    (Engine.named("small"), (106, 41, 13283, 9305)),
+    (Engine(segments=4, lanes=8, pipes=8, sfus=2), (124, 49, 18302, 11800)),
 ]
 
 
 @pytest.mark.parametrize("engine, counts", SEEN)
 def test_blocks_and_multipliers_are_exact_and_logic_within_fifteen_percent(engine, counts):
     kinds = ("DP16KD", "MULT18X18D", "TRELLIS_COMB", "TRELLIS_FF")
-    used = {kind: {"used": count} for kind, count in zip(kinds, counts, strict=True) if count is not None}
-    expected = {kind: count for kind, count in estimate(engine).items() if kind in used}
-    off = deviation(used, expected)
+    used = {kind: {"used": count} for kind, count in zip(kinds, counts, strict=True)}
+    off = deviation(used, cells(engine))
     assert off["DP16KD"] == off["MULT18X18D"] == 0
     assert all(abs(value) <= 0.15 for value in off.values()), off
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_named_engine_fits_the_default_board(name):
-    check_fit(Board.named(DEFAULT), Engine.named(name))
+    part(Board.named(DEFAULT), Engine.named(name))
+
+
+@pytest.mark.parametrize("name", [name for name in known() if Board.named(name).engine])
+def test_every_board_holds_its_own_engine(name):
+    board = Board.named(name)
+    needs = part(board, Engine.named(board.engine))
+    assert all(0 < count["used"] <= count["available"] for count in needs.values())
 
 
 @pytest.mark.parametrize(

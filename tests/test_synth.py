@@ -51,7 +51,7 @@ def test_the_project_is_the_golden_one(tmp_path, fakes):
     script = (tmp_path / "p" / "synth.ys").read_text()
     values = dict(re.findall(r"-G (\w+)=(\S+)", script))
     assert {name: int(values[name]) for name in SMALL.parameters()} == SMALL.parameters()
-    assert values["EngineId"] == f"32'd{engine_id(SMALL.parameters())}" and values["ClkHz"] == "75000000"
+    assert values["EngineId"] == f"32'd{engine_id(SMALL.parameters())}" and values["ClkHz"] == "87500000"
     words = re.findall(r"rtl/(\S+)\.sv", script)
     cells = ["EHXPLLL", "MULT18X18D"]  # black boxes
     assert words == [path.stem for path in board_sources("edt_top_ulx3s")] + cells and words[0] == "edt_pkg"
@@ -104,13 +104,20 @@ def test_the_log_of_a_failed_tool_outlives_the_stage(run, fakes, monkeypatch):
     assert not run.has("synth-ulx3s-85f") and "EHXPLLL" in Path(error.value.log).read_text()
 
 
-def test_the_result_says_whether_the_same_sources_were_simulated(tmp_path):
-    run, sources = Run(tmp_path / "r"), hashes(board_sources("edt_top_ulx3s"))
-    assert simulated(run, sources) is None
-    for proven, expected in ((hashes(engine_sources()), True), ({"edt_core.sv": "0"}, False), ({}, False)):
+def test_the_result_says_whether_this_very_engine_was_simulated(tmp_path):
+    run, here = Run(tmp_path / "r"), SMALL.parameters()
+    built = {"sources": hashes(board_sources("edt_top_ulx3s")), "engine": here}
+    assert simulated(run, built) is None
+    for proven, expected in (
+        ({"sources": hashes(engine_sources()), "engine": here}, True),
+        ({"sources": hashes(engine_sources()), "engine": here | {"Lanes": 16}}, False),
+        ({"sources": {"edt_core.sv": "0"}, "engine": here}, False),
+        ({}, None),  # the engine link did not run, or did not pass
+    ):
         with run.write("sim") as folder:
-            (folder / "sim.json").write_text(json.dumps({"sources": proven}))
-        assert simulated(run, sources) is expected
+            (folder / "sim.json").write_text(json.dumps(proven))
+        assert simulated(run, built) is expected
+    assert simulated(run, {"flow": "hls4ml"}) is None
 
 
 def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
@@ -120,7 +127,7 @@ def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
     (tmp_path / "slow.json").write_text(json.dumps(report))
     monkeypatch.setenv("EDT_FAKE_REPORT", str(tmp_path / "slow.json"))
     with pytest.raises(
-        ToolFailed, match=r"reaches 41\.5 MHz and the clock asked is 75.* ns in wires and ends at"
+        ToolFailed, match=r"reaches 41\.5 MHz and the clock asked is 87.* ns in wires and ends at"
     ) as error:
         route(ULX3S, SMALL, tmp_path)
     assert error.value.exit_code == 1

@@ -8,8 +8,8 @@ from edgendt.boards import Board
 from edgendt.engine.config import Engine
 from edgendt.synth import parse
 from edgendt.synth.engine import TOLERANCE
-from edgendt.synth.estimate import deviation, estimate
 from edgendt.synth.project import write_project
+from edgendt.synth.size import cells, deviation
 from edgendt.tools import run_tool
 
 
@@ -23,7 +23,7 @@ def test_a_synthesised_engine_is_as_large_as_estimated(tmp_path: Path) -> None:
     pack = [*project.nextpnr[: project.nextpnr.index("--textcfg")], "--pack-only"]
     run_tool(pack, tmp_path / "nextpnr.log", tmp_path)
     used = parse.utilisation((tmp_path / "nextpnr.log").read_text())
-    expected = estimate(engine)
+    expected = cells(engine)
     for kind in ("DP16KD", "MULT18X18D"):
         assert used[kind]["used"] == expected[kind]
     assert max(map(abs, deviation(used, expected).values())) <= TOLERANCE, (used, expected)

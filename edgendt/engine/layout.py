@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edgendt.fixed import Int
 
 INSTR_BITS = 200
-CHUNK_BITS = 40
+CHUNK_BITS = 36  # a load word: the width of a block RAM
 
 # Most significant field first, as in the packed struct instr_t.
 INSTR: tuple[tuple[str, int], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgendt.engine.config import Engine
-from edgendt.engine.layout import INSTR_BITS
+from edgendt.engine.layout import CHUNK_BITS, INSTR_BITS
 
 # Block RAM shapes (words, bits) by target; a memory takes the cheapest shape, tiled.
 BLOCKS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
@@ -44,7 +44,7 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         Memory("gamma, beta", engine.sfus, engine.gamma_depth, 32),
         Memory("exponentials", engine.sfus, 256, 16),
         Memory("reciprocals", 1, 2048, 16),
-        Memory("program", INSTR_BITS // 40, engine.prog_depth, 40),
+        Memory("program", -(-INSTR_BITS // CHUNK_BITS), engine.prog_depth, CHUNK_BITS),
     )
 
 
@@ -74,4 +74,4 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
 
 # Fitted to post-synthesis counts of four engines within 4 % (docs/synth.md, Size).
 LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
-FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3616, 43, 2, 190, 571, 835
+FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgendt.tools import share
@@ -26,6 +26,11 @@ def board_sources(top: str) -> list[Path]:
 def hashes(sources: Iterable[Path]) -> dict[str, str]:
     """SHA-256 by file name."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources}
+
+
+def unchanged(recorded: Mapping[str, str]) -> bool:
+    """Whether every recorded source (SHA-256 by file name) is here as it was."""
+    return bool(recorded) and recorded.items() <= hashes(_all()).items()
 
 
 def _all() -> list[Path]:

@@ -13,11 +13,12 @@ from edgendt.boards import Board
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
+from edgendt.engine.sources import unchanged
 from edgendt.errors import BadInput, CyclesDiffer
-from edgendt.estimate import part
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.sim.links import stimulus
+from edgendt.synth.size import part
 from edgendt.tools import find_tool
 
 ANALYTIC, SIMULATED = "analytic", "simulated cycles"
@@ -58,7 +59,7 @@ def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -
     program = Program.load(model / "program.edt")
     trials = stimulus(run, program, bins)
     compiled = compile_program(program, Engine.named(name))
-    part(compiled.engine, target)  # DoesNotFit: no figure for an engine that the board cannot hold
+    part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold
     cycles, reason = count(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
@@ -173,8 +174,9 @@ def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
 
 
 def clock_of(synth: Mapping[str, Any] | None, engine: Engine, assumed_mhz: float) -> Clock:
-    """The routed design's clock where the board was synthesised with that engine, the board's own otherwise."""
-    if synth and synth.get("fmax_mhz") is not None and synth.get("engine") == engine.parameters():
+    """The routed design's clock if the board was synthesised with this very engine, else the board's own."""
+    known = synth is not None and synth.get("fmax_mhz") is not None and synth.get("engine") == engine.parameters()
+    if synth is not None and known and unchanged(synth.get("sources", {})):
         return Clock(float(synth["fmax_mhz"]), str(synth["stage"]), synth.get("clock_mhz"))
     return Clock(float(assumed_mhz), ASSUMED)
 

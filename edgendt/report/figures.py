@@ -10,7 +10,7 @@ import numpy as np
 from edgendt.report.svg import BLUE, GREEN, GRID, INK, MUTED, ORANGE, inline, style
 
 WIDTH = 7.2  # inches; the page's text width at 96 pixels per inch
-METRICS = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
+METRICS = {"co_bps": "co-bps (bits per spike)", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
 NETWORKS = {"integer": BLUE, "control": MUTED, "float": ORANGE, "baseline": MUTED}
 
 

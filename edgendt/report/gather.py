@@ -12,6 +12,7 @@ from edgendt.ops import Attention, Linear
 from edgendt.profile.latency import width
 from edgendt.program import Program
 from edgendt.report.predictions import Predictions, agreement, choose
+from edgendt.synth.engine import simulated
 
 SCHEMA = 1
 DEFAULT_BOARD = "ulx3s-85f"
@@ -164,18 +165,8 @@ def _board(run: Run, board: str) -> dict[str, Any]:
             parts[verb] = missing(run, stage)
     if parts["profile"]["status"] != "done" and parts["synth"].get("flow") == "hls4ml":
         parts["profile"] = {"status": "vendor", "stage": parts["synth"]["stage"]}
-    more = {"path": critical_path(parts["synth"].get("critical_path") or []), "same_sources": same_sources(run, board)}
-    return parts | more
-
-
-def same_sources(run: Run, board: str) -> bool | None:
-    """Whether the simulation ran the very engine sources that were built, by hash; None while one of them is absent."""
-    found = []
-    for stage in ("sim", f"synth-{board}"):
-        data = read_json(run.stage(stage) / f"{stage.split('-')[0]}.json") if run.has(stage) else {}
-        found.append(data.get("sources") or {})
-    proven, built = found
-    return proven.items() <= built.items() if proven and built else None
+    path = critical_path(parts["synth"].get("critical_path") or [])
+    return parts | {"path": path, "same_sources": simulated(run, parts["synth"])}
 
 
 HOP = re.compile(r"(?P<ns>[\d.]+) ns (?P<kind>\S+) to (?P<where>\S+)(?: over .*)?")

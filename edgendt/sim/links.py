@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from edgendt import boards
-from edgendt.artifact import Run
+from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
 from edgendt.errors import EdgendtError, ToolMissing
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import cache_folder, missing_package
+
+PROVEN = "proven.json"  # in the engine link's folder
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,15 @@ def engine(case: Case) -> Tally:
     """The RTL at its stream ports, every op, and compiled on every test trial, network output; cycles as predicted."""
     from edgendt.engine.compile import compile_program
     from edgendt.engine.config import Engine
+    from edgendt.engine.sources import engine_sources, hashes
     from edgendt.sim import rtl
     from edgendt.sim.fast import FastCore
 
     compiled = compile_program(
         case.program, Engine.named(case.engine or boards.Board.named(boards.DEFAULT).engine or "small")
     )
+    # What is about to be proven, hashed before it is built: synth.json can then say whether it was this.
+    write_json(case.folder / PROVEN, {"sources": hashes(engine_sources()), "engine": compiled.engine.parameters()})
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)
     tally = rtl.check(case.program, case.trials, traced)
     rtl.check_cycles(compiled, [trial.cycles for trial in traced])
@@ -108,7 +113,8 @@ def engine(case: Case) -> Tally:
         return {output: codes}
 
     every = stimulus(case.run, case.program, None)
-    tally += over_trials("engine", replace(case, trials=every), run, (output,))
+    more = over_trials("engine", replace(case, trials=every), run, (output,))
+    tally += replace(more, bins=0, output_bins=more.bins)
     rtl.check_cycles(compiled, cycles)
     return tally
 
@@ -142,7 +148,8 @@ def execute(request: dict[str, Any]) -> LinkResult:
     if tally.codes == 0:
         return LinkResult(name, "fail", f"{name}: nothing was compared")
     status = "fail" if tally.mismatches else "pass"
-    return LinkResult(name, status, str(tally.first) if tally.first else None, tally.ops, tally.codes, tally.mismatches)
+    counts = {key: getattr(tally, key) for key in ("ops", "codes", "mismatches", "bins", "output_bins")}
+    return LinkResult(name, status, str(tally.first) if tally.first else None, **counts)
 
 
 def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:

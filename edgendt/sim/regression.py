@@ -11,11 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from edgendt.artifact import Run, write_json
+from edgendt.artifact import Run, read_json, write_json
 from edgendt.compare import LinkResult
-from edgendt.engine.sources import engine_sources, hashes
 from edgendt.errors import BadInput
-from edgendt.sim.links import LINKS
+from edgendt.sim.links import LINKS, PROVEN
 from edgendt.tools import environment
 
 PARALLEL = 2
@@ -33,7 +32,8 @@ def regress(
 ) -> dict[str, Any]:
     """Run the links in parallel and keep `sim/sim.json`; returns {"run", "links"}. BadInput for an unknown link.
 
-    A link that cannot run is `skipped` with its reason, or fails when `strict`.
+    A link that cannot run is `skipped` with its reason, or fails when `strict`; one not asked for is `skipped`.
+    Where the engine link passed, "sources" (SHA-256 by file) and "engine" (parameters) say what was proven.
     """
     unknown = [name for name in links if name not in LINKS]
     if unknown:
@@ -49,9 +49,12 @@ def regress(
                 bar.update(task, advance=1, description=f"{name} {result.status}")
                 return result
 
-            results = list(pool.map(one, links))
-        data: dict[str, Any] = {"run": str(run.path), "links": [result.json() for result in results]}
-        data["sources"] = hashes(engine_sources())  # synth.json holds the same: what was proven is what was built
+            results = {result.name: result for result in pool.map(one, links)}
+        absent = {name: LinkResult(name, "skipped", "not asked for") for name in LINKS}
+        every = [(absent | results)[name].json() for name in LINKS]
+        data: dict[str, Any] = {"run": str(run.path), "links": every}
+        if "engine" in results and results["engine"].status == "pass":
+            data |= read_json(folder / "engine" / PROVEN)
         write_json(folder / "sim.json", data)
     return data
 

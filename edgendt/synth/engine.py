@@ -7,7 +7,7 @@ folder that YOWASP_CACHE_DIR names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from edgendt.engine.image import engine_id
 from edgendt.errors import DoesNotFit, ToolFailed
 from edgendt.program import Program
 from edgendt.synth import parse
-from edgendt.synth.estimate import deviation, estimate
 from edgendt.synth.project import Project, write_project
+from edgendt.synth.size import cells, deviation, part
 from edgendt.tools import run_tool, tool_path
 
 STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("ecppack", "bitstream"))
@@ -46,7 +46,7 @@ def synthesise(
     compiled = compile_program(Program.load(run.stage("quantize") / "program.edt"), engine)
     compiled.image.save(folder / "image.edi")
     result = route(board, engine, folder, seed=seed, progress=progress)
-    result["simulated"] = simulated(run, result["sources"])
+    result["simulated"] = simulated(run, result)
     write_json(folder / "synth.json", result)
     return result
 
@@ -55,7 +55,7 @@ def route(
     board: Board, engine: Engine, folder: Path, *, seed: int = 1, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits."""
-    check_fit(board, engine)
+    part(board, engine)  # DoesNotFit: counted before any tool runs
     project = write_project(board, engine, folder, seed)
     for name, _ in STEPS:
         tool_path(getattr(project, name)[0])  # a missing tool is said before minutes pass
@@ -64,7 +64,7 @@ def route(
             progress(f"{what} ({getattr(project, name)[0]}, log {folder / f'{name}.log'})")
         _step(project, name)
     report = read_json(folder / "route.json")
-    used, expected = parse.resources(report), estimate(engine)
+    used, expected = parse.resources(report), cells(engine)
     check_nothing_pruned(used, expected, folder / "yosys.log")
     net, mhz = parse.clock(report)
     path = parse.critical_path(report, net)
@@ -94,22 +94,16 @@ def route(
     }
 
 
-def simulated(run: Run, sources: dict[str, str]) -> bool | None:
-    """Whether the run's simulation took these very engine sources, by hash; None when there is none yet."""
-    if not run.has("sim"):
+def simulated(run: Run, built: Mapping[str, Any]) -> bool | None:
+    """Whether the run's simulation proved the very engine of a synth.json: sources by hash, and parameters.
+
+    None while there is no passed engine link to compare with, or nothing was built of these sources.
+    """
+    proven = read_json(run.stage("sim") / "sim.json") if run.has("sim") else {}
+    if "sources" not in proven or "sources" not in built:
         return None
-    proven = read_json(run.stage("sim") / "sim.json").get("sources", {})
-    return bool(proven) and proven.items() <= sources.items()
-
-
-def check_fit(board: Board, engine: Engine) -> None:
-    """DoesNotFit when the engine has more multipliers or memory blocks than the part: known before any tool runs."""
-    needs = estimate(engine)
-    for kind, available in (("MULT18X18D", board.multipliers), ("DP16KD", board.rams)):
-        if needs[kind] > available:
-            raise DoesNotFit(
-                f"the engine needs {needs[kind]} {kind} and {board.part} has {available}", parse.ADVICE[kind]
-            )
+    same = proven["sources"].items() <= built["sources"].items()
+    return bool(same and proven["engine"] == built["engine"])
 
 
 def check_nothing_pruned(used: dict[str, dict[str, int]], expected: dict[str, int], log: Path) -> None:

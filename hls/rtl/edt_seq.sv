@@ -40,8 +40,9 @@ module edt_seq
   input  wire  [7:0]   done_i,
   input  wire          quiet_i       // every unit idle
 );
-  localparam int Chunks   = InstrBits / 40;
-  localparam int ProgBits = $clog2(ProgDepth);
+  localparam int ChunkBits = 36;
+  localparam int Chunks    = (InstrBits + ChunkBits - 1) / ChunkBits;
+  localparam int ProgBits  = $clog2(ProgDepth);
 
   // Configuration, one register per address.
   cfg_t cfg_q;
@@ -70,19 +71,19 @@ module edt_seq
   end
 
   // Microprogram.
-  logic [ProgBits-1:0]  pc_q;
-  logic [InstrBits-1:0] word;
+  logic [ProgBits-1:0]         pc_q;
+  logic [Chunks*ChunkBits-1:0] word;
   for (genvar c = 0; c < Chunks; c++) begin : g_chunk
-    edt_ram #(.Width(40), .Depth(ProgDepth)) i_prog (
+    edt_ram #(.Width(ChunkBits), .Depth(ProgDepth)) i_prog (
       .clk_i,
       .we_i   (load_en_i && load_mem_i == MemProg && load_addr_i[2:0] == 3'(c)),
       .waddr_i(load_addr_i[3+:ProgBits]),
-      .wdata_i(load_data_i),
+      .wdata_i(load_data_i[ChunkBits-1:0]),
       .raddr_i(pc_q),
-      .rdata_o(word[c*40+:40])
+      .rdata_o(word[c*ChunkBits+:ChunkBits])
     );
   end
-  assign ins_o = word;
+  assign ins_o = word[InstrBits-1:0];
   assign pc_o  = 10'(pc_q);
 
   // Dispatch.
@@ -163,6 +164,6 @@ module edt_seq
       cycles_o <= '0;
     end
   end
-  wire unused = &{1'b0, load_addr_i};
+  wire unused = &{1'b0, load_addr_i, load_data_i, word};
 endmodule
 `default_nettype wire
