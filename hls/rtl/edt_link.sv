@@ -181,8 +181,11 @@ module edt_link #(
     if (rst_i) {fetch_valid_q, byte_valid_q} <= '0;
   end
 
+  logic begun_q;  // a load was accepted: its first frame is many cycles away
+  always_ff @(posedge clk_i) begun_q <= state_q == Decode && kind == KindBegin && verdict == Ok;
+
   edt_crc32 u_image_crc (
-    .clk_i(clk_i), .clear_i(rst_i || (state_q == Decode && kind == KindBegin && verdict == Ok)),
+    .clk_i(clk_i), .clear_i(rst_i || begun_q),
     .en_i(byte_valid_q && state_q == LoadWords), .data_i(byte_q), .crc_o(running_crc), .match_o(unused_match[0]));
 
   always_ff @(posedge clk_i) begin
