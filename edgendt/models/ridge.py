@@ -48,27 +48,53 @@ def smooth(counts: NDArray[np.int64]) -> Array:
 
 
 def fit(data: Dataset, split: Split) -> Ridge:
-    """Ridge per channel, α by squared error and floor by likelihood on the validation trials.
+    """Ridge per channel; α by squared error and floor by likelihood on validation, then fitted on those trials too.
 
     A channel is never predicted from its own counts: held-in channels are, as the network's masked bins, predicted
     from the other ones (only where true rates make them worth scoring, else they keep their mean).
     """
-    train, val = data.select(split.train), data.select(split.val)
-    features = smooth(train.spikes[:, :, split.held_in])[train.mask]
-    centre, scale = features.mean(0), features.std(0) + 1e-6
-    x = (features - centre) / scale
-    x_val = (smooth(val.spikes[:, :, split.held_in])[val.mask] - centre) / scale
-    mean = train.spikes[train.mask].mean(0)
-    y, y_val = train.spikes[train.mask] - mean, val.spikes[val.mask] - mean
-    gram, cross = x.T @ x, x.T @ y
-    weights = np.zeros((x.shape[1], data.channels))
+    val = data.select(split.val)
+    seen, spikes = val.spikes[:, :, split.held_in], val.spikes[val.mask]
+    first = _Sums.of(data, split, split.train)
+    both = _Sums.of(data, split, np.concatenate([split.train, split.val]))
+    trial, weights = (np.zeros((len(first.centre), data.channels)) for _ in range(2))
+    x, y = first.features(seen)[val.mask], spikes - first.mean
     for targets, columns in _groups(data, split):
-        solved = ridge_path(gram[np.ix_(columns, columns)], cross[np.ix_(columns, targets)], ALPHAS)
-        weights[np.ix_(columns, targets)] = _best(solved, x_val[:, columns], y_val[:, targets])
-    fitted = [Ridge(centre, scale, weights, mean, np.maximum(share * mean, LEAST)) for share in FLOORS]
-    return min(
-        fitted, key=lambda r: poisson_nll(r.predict(val.spikes[:, :, split.held_in])[val.mask], val.spikes[val.mask])
-    )
+        best, trial[np.ix_(columns, targets)] = _best(first.solve(targets, columns), x[:, columns], y[:, targets])
+        weights[np.ix_(columns, targets)] = _pick(both.solve(targets, columns), best)
+    share = min(FLOORS, key=lambda f: poisson_nll(first.ridge(trial, f).predict(seen)[val.mask], spikes))
+    return both.ridge(weights, share)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What some trials say: scale of the features, means of the channels, and the sums that ridge needs."""
+
+    centre: Array
+    scale: Array
+    mean: Array
+    gram: Array
+    cross: Array
+
+    @classmethod
+    def of(cls, data: Dataset, split: Split, trials: NDArray[np.int64]) -> _Sums:
+        part = data.select(trials)
+        features, spikes = smooth(part.spikes[:, :, split.held_in])[part.mask], part.spikes[part.mask]
+        centre, scale, mean = features.mean(0), features.std(0) + 1e-6, spikes.mean(0)
+        x = (features - centre) / scale
+        return cls(centre, scale, mean, x.T @ x, x.T @ (spikes - mean))
+
+    def features(self, counts: NDArray[np.int64]) -> Array:
+        scaled: Array = (smooth(counts) - self.centre) / self.scale
+        return scaled
+
+    def solve(self, targets: list[int], columns: list[int]) -> list[Array]:
+        """Weights for every α."""
+        return ridge_path(self.gram[np.ix_(columns, columns)], self.cross[np.ix_(columns, targets)], ALPHAS)
+
+    def ridge(self, weights: Array, floor: float) -> Ridge:
+        """floor: as a share of a channel's mean."""
+        return Ridge(self.centre, self.scale, weights, self.mean, np.maximum(floor * self.mean, LEAST))
 
 
 def _groups(data: Dataset, split: Split) -> list[tuple[list[int], list[int]]]:
@@ -82,8 +108,13 @@ def _groups(data: Dataset, split: Split) -> list[tuple[list[int], list[int]]]:
     return groups
 
 
-def _best(solved: Sequence[Array], x: Array, y: Array) -> Array:
-    """For each target the weights with the least squared error on validation bins."""
+def _best(solved: Sequence[Array], x: Array, y: Array) -> tuple[NDArray[np.int64], Array]:
+    """For each target the α of the least squared error on validation bins, and its weights."""
     errors = np.stack([((x @ weights - y) ** 2).sum(0) for weights in solved])
     best = errors.argmin(0)
+    return best, _pick(solved, best)
+
+
+def _pick(solved: Sequence[Array], best: NDArray[np.int64]) -> Array:
+    """best [targets]: which α each target takes -> weights [features, targets]."""
     return np.stack([solved[alpha][:, target] for target, alpha in enumerate(best)], axis=1)
