@@ -180,6 +180,8 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
         ("train.lr=-1", "train.lr must be positive"),
         ("qat.steps=-5", "qat.steps must be at least 1"),
         ("train.mask_bins=1.5", "train.mask_bins must be a share"),
+        ("train.thin=1", "train.thin must be a share of 0 to below 1"),
+        ("train.val_every=-1", "train.val_every must be at least 0"),
         ("qat.surrogate=2", "qat.surrogate must be a share"),
         ("seed=-1", "seed must be 0 to"),
         ("data.conditions=0", "data.conditions must be at least 1"),

@@ -128,6 +128,33 @@ def test_a_hidden_input_is_not_seen() -> None:
     assert not seen[0].any()
 
 
+def test_thinning_asks_for_the_spikes_it_sets_aside() -> None:
+    """The loss is least at the counts' own mean, though the network sees a part of them; hidden inputs stay hidden."""
+    tensors, masking = train.Tensors.of(DATA, PARTS), train.Masking(0.2, 0.1, 0, thin=0.4)
+    seen = []
+
+    def loss(rate: float) -> float:
+        def net(counts: Any) -> Any:
+            seen.append(counts)
+            return torch.full((*counts.shape[:2], DATA.channels), rate).log()
+
+        torch.manual_seed(0)
+        return float(train.masked_loss(net, tensors, torch.arange(DATA.trials), masking))
+
+    mean = float(tensors.counts.mean())
+    assert loss(mean) < min(loss(0.9 * mean), loss(1.1 * mean))
+    kept, counts = seen[0] * 0.6, tensors.counts[:, :, tensors.held_in]
+    assert torch.allclose(kept, kept.round(), atol=1e-5) and (kept <= counts + 1e-5).all()
+    assert float(kept.sum() / counts.sum()) == pytest.approx(0.8 * 0.9 * 0.6, rel=0.1)
+
+
+def test_a_refit_trains_on_validation_trials_too_and_never_on_test_trials() -> None:
+    plan = replace(PLAN, refit=True, val_every=None)
+    assert not set(phase(network(), plan).train.tolist()) & set(PARTS.test.tolist())
+    assert sorted(phase(network(), plan).train.tolist()) == sorted([*PARTS.train, *PARTS.val])
+    assert phase(network()).train.tolist() == PARTS.train.tolist()
+
+
 def test_held_out_channels_are_never_inputs() -> None:
     changed = DATA.spikes.copy()
     changed[:, :, PARTS.held_out] += 9

@@ -65,13 +65,18 @@ class Job:
             lr=train.lr or 0.0,
             weight_decay=train.weight_decay or 0.0,
             warmup=train.warmup,
-            masking=Masking(train.mask_bins or 0.0, train.mask_channels or 0.0, train.mask_entries or 0.0),
+            masking=Masking(
+                train.mask_bins or 0.0, train.mask_channels or 0.0, train.mask_entries or 0.0, train.thin or 0.0
+            ),
             seed=self.config.seed,
-            val_every=train.val_every,
+            val_every=train.val_every or None,
+            refit=train.val_every == 0,
         )
         if phase == "float":
             return first
-        more = replace(first, steps=qat.steps, lr=qat.lr or 0.0, warmup=qat.warmup, seed=first.seed + 1, val_every=None)
+        masking = replace(first.masking, entries=max(first.masking.entries, first.masking.thin), thin=0.0)
+        more = replace(first, masking=masking, steps=qat.steps, lr=qat.lr or 0.0, warmup=qat.warmup)
+        more = replace(more, seed=first.seed + 1, val_every=None)
         return replace(more, surrogate=qat.surrogate) if phase == "qat" else more
 
     def train(self, folder: Path, progress: Progress, writer: Writer | None = None) -> Networks:
@@ -81,7 +86,7 @@ class Job:
         return Networks(network, control, self.train_qat(network, None, folder / "qat.pt", progress, writer))
 
     def train_float(self, checkpoint: Path | None, progress: Progress, writer: Writer | None = None) -> NDT:
-        """The float network with the weights that were best on validation."""
+        """The float network: the best weights on validation, or the last ones where it trains on those trials too."""
         train = self.data.select(self.split.train)
         network = new_ndt(self.geometry, train.spikes[train.mask].mean(0), self.config.seed)
         return self._run("float", network, checkpoint, progress, writer)

@@ -40,7 +40,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Float training. None takes the recipe of the data's kind; mask_* are shares of inputs hidden in training."""
+    """Float training. None takes the recipe of the data's kind.
+
+    mask_* are shares of inputs hidden in training, thin the share of the spikes of every other input. val_every = 0
+    trains on the validation trials too and keeps the last weights; else those that are best on validation are kept.
+    """
 
     steps: int | None = None
     batch: int | None = None
@@ -50,7 +54,8 @@ class TrainConfig:
     mask_bins: float | None = None
     mask_channels: float | None = None
     mask_entries: float | None = None
-    val_every: int = 50
+    thin: float | None = None
+    val_every: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,13 @@ class Recipe:
     mask_bins: float
     mask_channels: float
     mask_entries: float
+    thin: float
+    val_every: int
     qat_lr: float
 
 
-SYNTHETIC = Recipe(1000, 1600, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 5e-4)
-RECORDING = Recipe(600, 450, 1e-3, 1.0, 0.2, 0.1, 0.1, 0.1, 2e-4)
+SYNTHETIC = Recipe(1000, 1600, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 0.0, 50, 5e-4)
+RECORDING = Recipe(600, 450, 5e-4, 1.0, 0.3, 0.1, 0.0, 0.0, 0.25, 0, 1e-4)
 C = TypeVar("C", ModelConfig, TrainConfig, QatConfig)
 
 
@@ -127,12 +134,9 @@ def _fill(config: C, **chosen: Any) -> C:
 def check(config: QuantizeConfig) -> None:
     """BadInput for a number that no training can use; a resolved config."""
     train, qat = config.train, config.qat
-    for name, value in (
-        ("train.steps", train.steps),
-        ("train.batch", train.batch),
-        ("train.val_every", train.val_every),
-    ):
-        _least(name, value)
+    _least("train.steps", train.steps)
+    _least("train.batch", train.batch)
+    _least("train.val_every", train.val_every, 0)
     _least("qat.steps", qat.steps)
     _least("qat.calibration_trials", qat.calibration_trials)
     for name, rate in (("train.lr", train.lr), ("qat.lr", qat.lr)):
@@ -140,12 +144,15 @@ def check(config: QuantizeConfig) -> None:
             raise BadInput(f"{name} must be positive and below 1, got {rate}")
     if train.weight_decay is None or not 0 <= train.weight_decay < 100:
         raise BadInput(f"train.weight_decay must be 0 to below 100, got {train.weight_decay}")
-    shares = {f"train.{key}": getattr(train, key) for key in ("warmup", "mask_bins", "mask_channels", "mask_entries")}
+    names = ("warmup", "mask_bins", "mask_channels", "mask_entries")
+    shares = {f"train.{key}": getattr(train, key) for key in names}
     for name, share in (shares | {"qat.warmup": qat.warmup, "qat.surrogate": qat.surrogate}).items():
         if not 0 <= share <= 1:
             raise BadInput(f"{name} must be a share of 0 to 1, got {share}")
+    if train.thin is None or not 0 <= train.thin < 1:
+        raise BadInput(f"train.thin must be a share of 0 to below 1, got {train.thin}")
 
 
-def _least(name: str, value: int | None) -> None:
-    if value is None or value < 1:
-        raise BadInput(f"{name} must be at least 1, got {value}")
+def _least(name: str, value: int | None, least: int = 1) -> None:
+    if value is None or value < least:
+        raise BadInput(f"{name} must be at least {least}, got {value}")

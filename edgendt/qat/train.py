@@ -32,11 +32,17 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Masking:
-    """Shares of inputs set to zero in training; the network must predict what it does not see."""
+    """What training keeps from the network, for it to predict.
+
+    bins, channels, entries: shares of inputs hidden whole. thin: share of the spikes of every other input that are set
+    aside one by one, as targets; the rest is scaled up to the usual size. The two parts of a Poisson count are
+    independent: neither gives the other away.
+    """
 
     bins: float = 0.1
     channels: float = 0.1
     entries: float = 0.1
+    thin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Plan:
     seed: int
     surrogate: float | None = None  # QAT: the share of steps in float surrogates; None for a float network
     val_every: int | None = None  # keep the weights that are best on validation, looked at so often; None: the last
+    refit: bool = False  # train on the validation trials too
 
 
 @dataclass(frozen=True)
@@ -108,15 +115,18 @@ def hidden(shape: torch.Size, masking: Masking) -> Tensor:
 
 
 def masked_loss(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking) -> Tensor:
-    """Poisson loss per entry over hidden inputs and held-out channels, never over padding."""
+    """Poisson loss per entry over what `masking` keeps from the inputs and held-out channels, never over padding."""
     counts = data.counts[trials]
     inputs = counts[:, :, data.held_in]
     hide = hidden(inputs.shape, masking)
-    scored = torch.ones_like(counts)
-    scored[:, :, data.held_in] = hide.float()
-    scored = scored * data.mask[trials][..., None]
-    log_rates = net(inputs * ~hide)
-    return ((log_rates.exp() - counts * log_rates) * scored).sum() / scored.sum().clamp(min=1.0)
+    seen = inputs * ~hide
+    if masking.thin:
+        seen = torch.binomial(seen, torch.full_like(seen, 1.0 - masking.thin))
+    unseen, share = counts.clone(), torch.ones_like(counts)  # spikes to predict, and their share of all expected ones
+    unseen[:, :, data.held_in] = inputs - seen
+    share[:, :, data.held_in] = torch.where(hide, 1.0, masking.thin)
+    mask, log_rates = data.mask[trials][..., None], net(seen / (1.0 - masking.thin))
+    return ((share * log_rates.exp() - unseen * log_rates) * mask).sum() / (share * mask).sum().clamp(min=1.0)
 
 
 @torch.no_grad()
@@ -156,6 +166,8 @@ class Phase:
     def __init__(self, plan: Plan, net: nn.Module, data: Tensors, split: Split, checkpoint: Path | None) -> None:
         self.plan, self.net, self.data, self.checkpoint = plan, net, data, checkpoint
         self.train, self.val = torch.tensor(split.train), torch.tensor(split.val)
+        if plan.refit:
+            self.train = torch.cat([self.train, self.val])
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
         self.step, self.best_loss = 0, math.inf
         self.best: dict[str, Tensor] = {}
