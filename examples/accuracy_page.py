@@ -27,10 +27,11 @@ Program, firmware and RTL the other tests prove. Nothing here was typed by hand.
 
 For every seed: data are split by trial (70 / 10 / 20 % train, validation, test) and a quarter of the channels is held
 out (targets, never inputs); synthetic systems are drawn anew. The float network keeps the weights that are best on
-validation. From it start, for the same {steps} extra steps with the same trials and masks, the float *control* and each
-*quantized* network (float surrogates for 90 % of the steps, the integers for the last 10 %, last weights kept). Test
-trials are scored once, at the end. Network: d 64, 2 layers, 2 heads, FFN 128, W 32; 8-bit activations, 12-bit residual
-stream. "default" has 4-bit weights, 8 in embedding and readout; "everywhere" includes those two.
+validation; on the recording it trains on the validation trials too and keeps the last. From it start, for the same
+{steps} extra steps with the same trials and masks, the float *control* and each *quantized* network (float surrogates
+for 90 % of the steps, the integers for the last 10 %, last weights kept). Test trials are scored once, at the end.
+Network: d 64, 2 layers, 2 heads, FFN 128, W 32; 8-bit activations, 12-bit residual stream.
+"default" has 4-bit weights, 8 in embedding and readout; "everywhere" includes those two.
 """
 NOTES = """
 ## Notes
@@ -39,7 +40,8 @@ NOTES = """
   channels; velocity R² is that of a ridge decoder from five bins of rates (of counts for the baseline), fitted on the
   trials that are not test trials, mean of x and y. Padding is never scored.
 - The baseline is ridge regression on the held-in counts and their causal exponential averages (1, 2, 4, 8 bins), with
-  its own α per channel and a floor, both chosen on validation; no channel is predicted from its own counts.
+  its own α per channel and a floor, both chosen on validation, then fitted on training and validation trials; no
+  channel is predicted from its own counts.
 - The absolute scores of Chewie depend on which channels and trials a seed holds out (32 test trials; a few channels
   fire most of the spikes): over these seeds the baseline moves as much as the network. Compare networks within a
   seed, as the losses above do; levels from other splits are not comparable.
@@ -49,7 +51,9 @@ NOTES = """
   other splits: first runs of it looked at validation and test trials of seeds 0 to 2, 10 and 11, later ones at
   validation trials of seeds 10 to 13. Two of its choices were made there after some of
   Chewie's seeds had been scored: 600 steps (then seed 20 was trained again) and five bins of velocity history (then
-  seeds 20 to 24 were scored again).
+  seeds 20 to 24 were scored again). Thinning, dropout 0.3, learning rates and training on the validation trials were
+  chosen after all of Chewie's seeds had been scored, on validation trials of seeds 30 to 35 (a fifth of the trials,
+  some of them test trials of the seeds above: there is one recording).
 """
 
 
