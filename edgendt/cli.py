@@ -31,6 +31,7 @@ out = Console(highlight=False)
 RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder or name; the newest by default.")]
 BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
 EngineOpt = Annotated[str | None, typer.Option(help="small, full or FILE.toml; the board's default otherwise.")]
+PortOpt = Annotated[str, typer.Option("--port", "-p", help="Serial port of the board, or pty of an emulated one.")]
 RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 
@@ -175,6 +176,62 @@ def profile(
     from edgendt.profile import profile, render
 
     show(profile(Run.open(run, runs), board, engine=engine), json, render)
+
+
+@app.command()
+def load(
+    port: PortOpt,
+    run: RunArg = None,
+    board: BoardOpt = BOARD,
+    engine: EngineOpt = None,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Put a run's network on a programmed board; after a failure the last good one is put back."""
+    from edgendt.host.load import load
+
+    show(load(Run.open(run, runs), port, board, engine, quiet=json), json, load_line)
+
+
+def load_line(result: dict[str, Any]) -> str:
+    """What was sent, in one line."""
+    where = f"{result['port']} ({result['stage']}, engine {result['engine']})"
+    sent = f"{result['bytes']:,} bytes in {result['frames']} frames, {result['repeats']} sent again"
+    return f"{result['run']} is on {where}: {result['seconds']:.2f} s, {sent}"
+
+
+@app.command()
+def infer(
+    port: PortOpt,
+    run: RunArg = None,
+    board: BoardOpt = BOARD,
+    engine: EngineOpt = None,
+    check: Annotated[bool, typer.Option(help="Compare every answer with the Program; exit 1 at a difference.")] = True,
+    trials: Annotated[int | None, typer.Option(help="Test trials to run; all by default.", min=1)] = None,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """Stream a run's test trials through a loaded board, bin by bin, and check every answer."""
+    from edgendt.host.infer import infer
+
+    result = infer(Run.open(run, runs), port, board, engine, check=check, trials=trials, quiet=json)
+    show(result, json, infer_table)
+
+
+def infer_table(result: dict[str, Any]) -> Table:
+    """Bins, cycles and the round trip as the host sees it."""
+    trip, stage = result["round_trip_us"], result["stage"]
+    checked = f"{result['codes']:,} equal to the Program" if result["checked"] else "not checked"
+    micros = " / ".join(f"{trip[name]:,.0f}" for name in ("p50", "p99", "max"))
+    rows: list[list[object]] = [
+        ["bins", f"{result['bins']:,} in {result['trials']} trials"],
+        ["codes", checked],
+        [f"bins/s ({stage})", result["bins_per_s"]],
+        ["cycles, p50 / max", f"{result['cycles']['p50']:,} / {result['cycles']['max']:,}"],
+        [f"host round trip, µs, p50 / p99 / max ({stage})", micros],
+        ["answers", result["answers"]],
+    ]
+    return grid(f"{result['run']} on {result['port']}", ["", ""], rows)
 
 
 @app.command()

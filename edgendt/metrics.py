@@ -1,7 +1,8 @@
-"""How good predicted rates are: co-bps, rate R², velocity R² (Neural Latents Benchmark; Pei et al. 2021)."""
+"""How good predicted rates are: co-bps, rate R², velocity R² (Neural Latents Benchmark; Pei et al. 2021); quantiles."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -106,3 +107,9 @@ def ridge_path(gram: Array, cross: Array, alphas: Array) -> list[Array]:
     values, vectors = np.linalg.eigh(gram)
     rotated = vectors.T @ cross
     return [vectors @ (rotated / (np.maximum(values, 0.0) + alpha)[:, None]) for alpha in alphas]
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """p50, p99 and max; a quantile is always one of the values, never between two."""
+    p50, p99 = np.percentile(values, [50, 99], method="higher")
+    return {"p50": p50.item(), "p99": p99.item(), "max": np.max(values).item()}

@@ -17,6 +17,7 @@ from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.sources import board_sources, hashes
 from edgendt.errors import BadInput, BoardUnknown, DoesNotFit
+from edgendt.metrics import summary
 from edgendt.profile import cpu as cpu_room
 from edgendt.profile import latency as room
 from edgendt.profile.latency import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
@@ -26,7 +27,7 @@ FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + mi
 
 def test_quantiles_are_cycles_that_some_bin_took():
     by_bin = [100, 200, 900]
-    assert room.summary(room.over_trials(by_bin, [3, 3, 1])) == {"p50": 200, "p99": 900, "max": 900}
+    assert summary(room.over_trials(by_bin, [3, 3, 1])) == {"p50": 200, "p99": 900, "max": 900}
 
 
 def test_bins_beyond_a_trials_end_do_not_count():

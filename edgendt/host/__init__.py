@@ -1,5 +1,6 @@
-"""Board driver: framing, loading, inference over any byte stream."""
+"""Board driver: framing, loading, inference over any byte stream; `edgendt load` and `edgendt infer`."""
 
-from edgendt.host.link import Link, LinkError, Result, Stream, open_port
+from edgendt.host.kept import Kept
+from edgendt.host.link import Link, LinkError, NoPort, Result, Stream, open_port
 
-__all__ = ["Link", "LinkError", "Result", "Stream", "open_port"]
+__all__ = ["Kept", "Link", "LinkError", "NoPort", "Result", "Stream", "open_port"]

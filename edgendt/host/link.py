@@ -13,6 +13,7 @@ from edgendt.engine import protocol
 from edgendt.engine.image import Image
 from edgendt.engine.protocol import Answer, Info, Kind, Status, Unslip
 from edgendt.errors import BadInput, EdgendtError
+from edgendt.host.kept import Kept
 
 RETRIES = 3
 WINDOW = 3  # load frames in flight: their answers overlap the next frames, and all fit the bridge's FIFO
@@ -23,12 +24,22 @@ class LinkError(EdgendtError):
     """The engine cannot be reached, or refuses."""
 
 
+class NoPort(LinkError, BadInput):
+    """The port that the user named cannot be opened."""
+
+
 class Stream(Protocol):
     """What the driver needs of a serial port, pty or socket; `read` returns fewer bytes, or none, when time is up."""
 
     def write(self, data: bytes, /) -> Any: ...
 
     def read(self, size: int, /) -> bytes: ...
+
+
+class Port(Stream, Protocol):
+    """A stream that is closed at its end."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -39,23 +50,26 @@ class Result:
     cycles: NDArray[np.int64]
 
 
-def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Stream:
-    """A serial port (or pty); LinkError when it cannot be opened."""
+def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Port:
+    """A serial port (or pty); NoPort when it cannot be opened."""
     import serial  # type: ignore[import-untyped]
 
     try:
-        stream: Stream = serial.Serial(port, baud, timeout=timeout)
+        stream: Port = serial.Serial(port, baud, timeout=timeout)
     except (serial.SerialException, OSError, ValueError) as error:
-        raise LinkError(f"port {port} cannot be opened: {error}") from error
+        raise NoPort(f"port {port} cannot be opened: {error}") from error
     return stream
 
 
 class Link:
     """One engine behind a byte stream. Every method raises LinkError, one sentence, when there is no good answer."""
 
-    def __init__(self, stream: Stream, retries: int = RETRIES, limit: int = 255) -> None:
-        """limit: the largest count the network takes (`program.input.hi`); larger ones are clipped and counted."""
-        self.stream, self.retries, self.limit = stream, retries, limit
+    def __init__(self, stream: Stream, retries: int = RETRIES, limit: int = 255, kept: Kept | None = None) -> None:
+        """limit: the largest count the network takes (`program.input.hi`); larger ones are clipped and counted.
+
+        kept: where the last good image is, in this object alone by default.
+        """
+        self.stream, self.retries, self.limit, self.kept = stream, retries, limit, kept or Kept()
         self.unslip, self.tag = Unslip(), 0
         self.bin: int | None = None  # the engine's next bin; None: not known yet
         self.repeats = 0  # requests sent again
@@ -107,11 +121,17 @@ class Link:
     def load(self, image: Image, progress: Callable[[int, int], None] | None = None) -> None:
         """Put a network on the engine; `progress` gets frames done and in all.
 
-        Refused by its header (another schema or engine) the old network keeps answering; a later failure leaves the
-        engine NOT_READY, never half-loaded.
+        Refused by its header (another schema or engine) the old network keeps answering. After a later failure the
+        engine is NOT_READY, never half-loaded, and the last good image is loaded again; the error says what came of it.
         """
-        self.bin = None
-        begun = self._request(protocol.begin(self._next_tag(), image))
+        before = self._answering() if self.kept.get() else None
+        try:
+            begun = self._load(image, progress)
+        except (LinkError, KeyboardInterrupt) as error:
+            said = self._put_back(before)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise LinkError(f"{error}; {said}") from error
         if begun.status is Status.WRONG_ENGINE:
             _, info = self.status()
             raise LinkError(
@@ -119,9 +139,36 @@ class Link:
                 "compile for the engine that the board was built with; the network loaded before still answers"
             )
         self._demand(begun, "load")
-        self._send_frames(list(image.frames()), progress)
-        self._demand(self._request(protocol.commit(self._next_tag(), image.crc)), "load")
-        self.bin = 0
+        self.kept.put(image)
+
+    def _load(self, image: Image, progress: Callable[[int, int], None] | None = None) -> Answer:
+        """The answer to BEGIN: OK when the image was loaded, else a refusal that changed nothing."""
+        self.bin = None
+        begun = self._request(protocol.begin(self._next_tag(), image))
+        if begun.status is Status.OK:
+            self._send_frames(list(image.frames()), progress)
+            self._demand(self._request(protocol.commit(self._next_tag(), image.crc)), "load")
+            self.bin = 0
+        return begun
+
+    def _answering(self) -> int | None:
+        """CRC of the network that answers now; None when none does."""
+        answer, info = self.status()
+        return info.image_crc if answer.ready else None
+
+    def _put_back(self, before: int | None) -> str:
+        """Load the last good image again; what became of it. before: CRC of the network that answered, if known."""
+        last = self.kept.get()
+        try:
+            if (now := self._answering()) is not None:
+                return f"network {now:08x} answers"
+            if last is None or before not in (None, last.crc):
+                return "no network answers now, and the one loaded before is not kept on this computer: load one"
+            begun = self._load(last)
+            self._demand(begun, f"the network loaded before, {last.crc:08x}")
+        except LinkError as error:
+            return f"the network loaded before could not be put back ({error}): none answers until a load succeeds"
+        return f"the network loaded before, {last.crc:08x}, was put back and answers"
 
     def _send_frames(self, frames: list[bytes], progress: Callable[[int, int], None] | None) -> None:
         """Go-back-N: up to WINDOW frames in flight; after an error, wait for what is out, go on from the first lost."""
@@ -170,14 +217,20 @@ class Link:
         )
 
     def _send(self, packet: bytes) -> None:
-        self.stream.write(protocol.slip(packet))
+        try:
+            self.stream.write(protocol.slip(packet))
+        except OSError as error:
+            raise LinkError(f"the port failed: {error}") from error
 
     def _receive(self) -> Answer | None:
         """The next answer whose CRC is right; None when time is up."""
         for _ in range(QUIET_READS):
             if self._pending:
                 return self._pending.pop(0)
-            data = self.stream.read(max(1, int(getattr(self.stream, "in_waiting", 0))))
+            try:
+                data = self.stream.read(max(1, int(getattr(self.stream, "in_waiting", 0))))
+            except OSError as error:
+                raise LinkError(f"the port failed: {error}") from error
             if not data:
                 return None
             self._pending += [found for packet in self.unslip.feed(data) if (found := _parse(packet)) is not None]
@@ -208,6 +261,7 @@ def _words(status: Status) -> str:
         Status.MALFORMED: "the packet does not fit the loaded network (number of channels?)",
         Status.UNKNOWN: "it does not know this request",
         Status.WRONG_SCHEMA: "the image's schema is another; the network loaded before still answers",
+        Status.WRONG_ENGINE: "the image is for another engine",
         Status.SEQUENCE: "a frame was lost",
         Status.IMAGE_CRC: "what arrived is not the image sent; no network is loaded now",
         Status.NO_BINS: "the trial has more bins than the network has positions: reset first",

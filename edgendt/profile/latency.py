@@ -10,14 +10,15 @@ import numpy as np
 
 from edgendt.artifact import Run, read_json, write_json
 from edgendt.boards import Board
+from edgendt.data.stimulus import stimulus
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.sources import unchanged
 from edgendt.errors import BadInput, CyclesDiffer
 from edgendt.fixed import Codes
+from edgendt.metrics import summary
 from edgendt.program import Program
-from edgendt.sim.links import stimulus
 from edgendt.synth.size import part
 from edgendt.tools import find_tool
 
@@ -105,12 +106,6 @@ def by_place(compiled: Compiled, bins: int) -> Cycles:
     known = [cycles_of(compiled, at) for at in range(min(bins, compiled.config["window"]))]
     known += known[-1:] * (bins - len(known))
     return Cycles(tuple(one.total for one in known), tuple(one.bound for one in known), ANALYTIC)
-
-
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """p50, p99 and max; a quantile is always one of the values, never between two."""
-    p50, p99 = np.percentile(values, [50, 99], method="higher")
-    return {"p50": p50.item(), "p99": p99.item(), "max": np.max(values).item()}
 
 
 def over_trials(by_bin: Sequence[int], lengths: Sequence[int]) -> list[int]:

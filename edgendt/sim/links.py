@@ -12,6 +12,7 @@ import numpy as np
 from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
+from edgendt.data.stimulus import stimulus
 from edgendt.errors import EdgendtError, ToolMissing
 from edgendt.fixed import Codes
 from edgendt.program import Program
@@ -150,15 +151,3 @@ def execute(request: dict[str, Any]) -> LinkResult:
     status = "fail" if tally.mismatches else "pass"
     counts = {key: getattr(tally, key) for key in ("ops", "codes", "mismatches", "bins", "output_bins")}
     return LinkResult(name, status, str(tally.first) if tally.first else None, **counts)
-
-
-def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:
-    """Whole test trials of the run, clipped to the input format, until there are at least `bins`; all for None."""
-    with np.load(run.stage("quantize") / "stimulus.npz", allow_pickle=False) as data:
-        counts, lengths = data["counts"], data["lengths"]
-    trials: list[Codes] = []
-    for trial, length in zip(counts, lengths, strict=True):
-        if bins is not None and sum(map(len, trials)) >= bins:
-            break
-        trials.append(program.clip(trial[:length])[0])
-    return tuple(trials)

@@ -1,0 +1,134 @@
+"""`edgendt infer`: a run's test trials through the board behind a port, bin by bin, every answer checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter, perf_counter_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.artifact import Run, write_json
+from edgendt.compare import compare
+from edgendt.data.stimulus import stimulus
+from edgendt.engine.cycles import cycles_per_bin
+from edgendt.errors import CyclesDiffer
+from edgendt.fixed import Codes
+from edgendt.host.attach import Attached, attach, bar
+from edgendt.metrics import summary
+from edgendt.program import Program
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What trials gave: codes [bins, outputs] and cycles [bins] of each; round trip of every bin, µs."""
+
+    codes: tuple[Codes, ...]
+    cycles: tuple[NDArray[np.int64], ...]
+    micros: tuple[float, ...]
+
+    def round_trip(self) -> dict[str, float]:
+        """p50, p99, max µs from a bin's request to its answer, in this process."""
+        return {name: round(value, 1) for name, value in summary(self.micros).items()}
+
+
+def infer(
+    run: Run,
+    port: str,
+    board: str,
+    engine: str | None = None,
+    *,
+    check: bool = True,
+    trials: int | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Stream the run's test trials (`trials` of them) and keep `infer-<board>/`; returns its `infer.json`.
+
+    Mismatch or CyclesDiffer at the first answer that is not the Program's, when `check`; then no stage is kept.
+    """
+    model = run.stage("quantize")
+    with attach(run, port, board, engine) as attached, bar("bins", quiet) as progress:
+        attached.demand_network()
+        counts = stimulus(run, attached.program, None)[:trials]
+        begin = perf_counter()
+        got = stream(attached, counts, check, progress)
+        seconds = perf_counter() - begin
+        result = attached.head() | summarise(got, seconds, check) | {"repeats": attached.link.repeats}
+    inputs = [model / "program.edt", model / "stimulus.npz"]
+    with run.write(f"infer-{board}", inputs, {"engine": attached.engine, "check": check, "trials": trials}) as folder:
+        np.savez_compressed(folder / "answers.npz", **answers(attached.program, got))
+        write_json(folder / "infer.json", result)
+    return result | {"answers": str(run.path / f"infer-{board}" / "answers.npz")}
+
+
+def stream(
+    attached: Attached, trials: Sequence[Codes], check: bool, progress: Callable[[int, int], None] | None = None
+) -> Streamed:
+    """trials: counts [bins, channels] each, bin by bin through the board. Mismatch, CyclesDiffer when `check`."""
+    link, bins = attached.link, sum(map(len, trials))
+    codes: list[Codes] = []
+    cycles: list[NDArray[np.int64]] = []
+    micros: list[float] = []
+    for number, trial in enumerate(trials):
+        link.reset()
+        steps = []
+        for row in trial:
+            begin = perf_counter_ns()
+            steps.append(link.step(row))
+            micros.append((perf_counter_ns() - begin) / 1e3)
+            if progress is not None:
+                progress(len(micros), bins)
+        codes.append(as_output(attached.program, [step.outputs for step in steps]))
+        cycles.append(np.array([step.cycles for step in steps], np.int64))
+        if check:
+            compare_trial(attached, number, trial, codes[-1], cycles[-1])
+    return Streamed(tuple(codes), tuple(cycles), tuple(micros))
+
+
+def as_output(program: Program, outputs: Sequence[Sequence[int]]) -> Codes:
+    """Answers' 16-bit words [bins, outputs] as codes of the Program's output format."""
+    words = np.array(outputs, np.int64).reshape(len(outputs), -1)
+    return words if program.output_format.signed else words & 0xFFFF
+
+
+def compare_trial(attached: Attached, number: int, trial: Codes, codes: Codes, cycles: NDArray[np.int64]) -> None:
+    """Every code of one trial against `Program.stream`, every bin's cycles against the cycle model."""
+    program = attached.program
+    stepper = program.stream()
+    expected = np.stack([stepper.step(row) for row in trial])
+    tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes})
+    if tally.first is not None:
+        raise tally.first
+    for bin, (model, took) in enumerate(zip(cycles_per_bin(attached.compiled, len(trial)), cycles, strict=True)):
+        if model != took:
+            raise CyclesDiffer(number, bin, model, int(took))
+
+
+def summarise(got: Streamed, seconds: float, check: bool) -> dict[str, Any]:
+    """The numbers of `infer.json`."""
+    bins = len(got.micros)
+    return {
+        "trials": len(got.codes),
+        "bins": bins,
+        "checked": check,
+        "codes": sum(codes.size for codes in got.codes) if check else 0,
+        "mismatches": 0 if check else None,
+        "seconds": round(seconds, 3),
+        "bins_per_s": round(bins / seconds, 1),
+        "cycles": summary(np.concatenate(got.cycles).tolist()),
+        "round_trip_us": got.round_trip(),
+    }
+
+
+def answers(program: Program, got: Streamed) -> dict[str, Any]:
+    """codes [trials, bins, outputs], rates (expected counts per bin), cycles [trials, bins]; zero behind `lengths`."""
+    lengths = np.array([len(codes) for codes in got.codes])
+    codes = np.zeros((len(lengths), lengths.max(), program.outputs), np.int64)
+    cycles = np.zeros(codes.shape[:2], np.int64)
+    for trial, length in enumerate(lengths):
+        codes[trial, :length], cycles[trial, :length] = got.codes[trial], got.cycles[trial]
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    rates = np.where(inside[..., None], np.exp(codes * program.output_format.scale), 0).astype(np.float32)
+    return {"codes": codes, "rates": rates, "cycles": cycles, "lengths": lengths}

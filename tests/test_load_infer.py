@@ -1,0 +1,231 @@
+"""`edgendt load` and `edgendt infer` against a board in Python behind a pty: what they say, keep and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import random_counts, random_ndt
+from reference_board import Networks, ReferenceBoard, on_a_pty
+from test_cli import edgendt
+
+from edgendt.artifact import Run, read_json
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.errors import BadInput, CyclesDiffer, Mismatch
+from edgendt.fixed import Codes
+from edgendt.host import Kept, Link, LinkError, attach
+from edgendt.host.infer import infer
+from edgendt.host.load import load
+from edgendt.program import Program
+
+pytest.importorskip("serial")
+BOARD = "ulx3s-85f"
+SMALL, FULL = Engine.named("small"), Engine.named("full")
+NETWORKS = {name: random_ndt(seed, channels=5, d=8, outputs=4, window=4, bins=12) for seed, name in enumerate("ab")}
+COMPILED = {name: compile_program(program, SMALL) for name, program in NETWORKS.items()}
+LENGTHS = (12, 7, 12)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept images of other tests and other days stay out."""
+    monkeypatch.setenv("EDGENDT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(attach, "SECONDS", {attach.BOARD: 2.0, attach.EMULATED: 2.0})
+
+
+def run_of(name: str, folder: Path) -> Run:
+    """A run whose network is NETWORKS[name] and whose test trials have LENGTHS."""
+    run, program = Run(folder / name), NETWORKS[name]
+    counts = np.zeros((len(LENGTHS), max(LENGTHS), program.channels), np.int64)
+    for trial, length in enumerate(LENGTHS):
+        counts[trial, :length] = random_counts(program, trial, length)
+    with run.write("quantize") as stage:
+        program.save(stage / "program.edt")
+        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.array(LENGTHS), bin_s=0.02)
+    return run
+
+
+def expected(program: Program, counts: Codes) -> Codes:
+    """Output codes [bins, outputs] of one trial."""
+    return program.run(counts)
+
+
+def test_a_run_is_loaded_and_every_answer_equals_the_program(tmp_path: Path) -> None:
+    run, program = run_of("a", tmp_path), NETWORKS["a"]
+    with on_a_pty(ReferenceBoard(*COMPILED.values())) as port:
+        loaded = load(run, port, BOARD, quiet=True)
+        got = infer(run, port, BOARD, quiet=True)
+    frames = list(COMPILED["a"].image.frames())
+    assert (loaded["frames"], loaded["repeats"], loaded["stage"]) == (len(frames), 0, "emulated")
+    assert loaded["bytes"] > sum(map(len, frames)) and loaded["seconds"] > 0
+    assert (got["trials"], got["bins"], got["mismatches"]) == (3, sum(LENGTHS), 0)
+    assert got["codes"] == sum(LENGTHS) * program.outputs and got["stage"] == "emulated"
+    assert 0 < got["round_trip_us"]["p50"] <= got["round_trip_us"]["p99"] <= got["round_trip_us"]["max"]
+    folder = run.stage(f"infer-{BOARD}")
+    assert {key: got[key] for key in got if key != "answers"} == read_json(folder / "infer.json")
+    with np.load(folder / "answers.npz") as kept, np.load(run.stage("quantize") / "stimulus.npz") as stimulus:
+        assert kept["codes"].shape == (3, 12, program.outputs) and kept["lengths"].tolist() == list(LENGTHS)
+        for trial, length in enumerate(LENGTHS):
+            codes = expected(program, stimulus["counts"][trial, :length])
+            assert np.array_equal(kept["codes"][trial, :length], codes)
+            assert np.allclose(kept["rates"][trial, :length], np.exp(codes * program.output_format.scale))
+        assert kept["cycles"][1, 7:].sum() == kept["rates"][1, 7:].sum() == 0 and (kept["cycles"][0] > 0).all()
+
+
+class Wrong(Networks):
+    """A core with one wrong code, or one cycle too many, in bin 3."""
+
+    code, cycle = 0, 0
+
+    def step(self, counts):
+        codes, cycles = super().step(counts)
+        if self.bin == 4:
+            codes[2], cycles = codes[2] + self.code, cycles + self.cycle
+        return codes, cycles
+
+
+def wrong_board(code: int = 0, cycle: int = 0) -> ReferenceBoard:
+    board = ReferenceBoard(*COMPILED.values())
+    board.device.core = Wrong(*COMPILED.values())
+    board.device.core.code, board.device.core.cycle = code, cycle
+    return board
+
+
+def test_a_wrong_code_is_named_and_no_stage_is_kept(tmp_path: Path) -> None:
+    run = run_of("a", tmp_path)
+    with on_a_pty(wrong_board(code=1)) as port:
+        load(run, port, BOARD, quiet=True)
+        with pytest.raises(Mismatch) as caught:
+            infer(run, port, BOARD, quiet=True)
+        assert not run.has(f"infer-{BOARD}")
+        unchecked = infer(run, port, BOARD, check=False, trials=1, quiet=True)
+    found = caught.value
+    assert (found.link, found.op, found.bin, found.index) == ("emulated, trial 0", "readout", 3, 2)
+    assert found.got == found.expected + 1 and found.exit_code == 1
+    assert (unchecked["checked"], unchecked["mismatches"], unchecked["bins"]) == (False, None, LENGTHS[0])
+
+
+def test_other_cycles_than_predicted_are_an_error(tmp_path: Path) -> None:
+    run = run_of("a", tmp_path)
+    with on_a_pty(wrong_board(cycle=1)) as port:
+        load(run, port, BOARD, quiet=True)
+        with pytest.raises(CyclesDiffer, match="trial 0, bin 3"):
+            infer(run, port, BOARD, quiet=True)
+
+
+def test_a_board_with_another_engine_or_network_is_one_sentence(tmp_path: Path) -> None:
+    one, other = run_of("a", tmp_path), run_of("b", tmp_path)
+    with on_a_pty(ReferenceBoard(*COMPILED.values())) as port:
+        with pytest.raises(BadInput, match=r"engine full \(.{8}\) and the board on .* has small \(.{8}\)"):
+            load(one, port, BOARD, "full", quiet=True)
+        with pytest.raises(BadInput, match=f"no network and run .*`edgendt load {one.path} --port {port}` first"):
+            infer(one, port, BOARD, quiet=True)
+        load(one, port, BOARD, quiet=True)
+        with pytest.raises(BadInput, match=r"has network .{8} and run"):
+            infer(other, port, BOARD, quiet=True)
+        with pytest.raises(BadInput, match="board kv260 has no engine of its own"):
+            load(one, port, "kv260", quiet=True)
+    with pytest.raises(BadInput, match="cannot be opened"):
+        load(one, "/dev/none", BOARD, quiet=True)
+
+
+def dies_after(writes: int, revives: int) -> ReferenceBoard:
+    """A board that hears nothing from write number `writes` up to number `revives`."""
+    seen = iter(range(10**9))
+
+    class Deaf(ReferenceBoard):
+        def write(self, data: bytes) -> None:
+            if not writes <= next(seen) < revives:
+                super().write(data)
+
+    return Deaf(*COMPILED.values())
+
+
+def trial(name: str, link: Link) -> bool:
+    """Whether the network on the link is NETWORKS[name]."""
+    counts = random_counts(NETWORKS[name], 5, 6)
+    return np.array_equal(link.infer(counts).codes, expected(NETWORKS[name], counts))
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same driver", "next driver"])
+def test_after_a_failed_load_the_driver_puts_the_last_network_back(same: bool, tmp_path: Path) -> None:
+    one, two = COMPILED["a"].image, COMPILED["b"].image
+    start = len(list(one.frames())) + 2
+    board = dies_after(start + 5, start + 5 + 13)  # some frames in; back in time to be asked for its state
+    first = Link(board, kept=Kept(tmp_path / "port.edi"))
+    first.load(one)
+    link = first if same else Link(board, kept=Kept(tmp_path / "port.edi"))
+    said = f"load stopped at frame .*; the network loaded before, {one.crc:08x}, was put back and answers"
+    with pytest.raises(LinkError, match=said):
+        link.load(two)
+    assert trial("a", link) and link.kept.get().crc == one.crc
+    link.load(two)
+    assert trial("b", link) and Kept(tmp_path / "port.edi").get().crc == two.crc
+
+
+def test_a_network_of_another_computer_is_not_replaced_by_an_older_one(tmp_path: Path) -> None:
+    board = ReferenceBoard(*COMPILED.values())
+    Link(board, kept=Kept(tmp_path / "port.edi")).load(COMPILED["a"].image)
+    Link(board).load(COMPILED["b"].image)
+    deaf = Link(board, retries=0, kept=Kept(tmp_path / "port.edi"))
+    hears = iter([True] * 4 + [False] * 3)
+    write, board.write = board.write, lambda data: write(data) if next(hears, True) else None
+    with pytest.raises(LinkError, match="the one loaded before is not kept on this computer"):
+        deaf.load(COMPILED["a"].image)
+    with pytest.raises(LinkError, match="no network is loaded"):
+        deaf.step([0] * 5)
+
+
+def test_a_board_that_stays_silent_is_said_to_have_no_network(tmp_path: Path) -> None:
+    board = dies_after(len(list(COMPILED["a"].image.frames())) + 6, 10**9)
+    link = Link(board, kept=Kept(tmp_path / "port.edi"))
+    link.load(COMPILED["a"].image)
+    with pytest.raises(LinkError, match=r"could not be put back .*: none answers until a load succeeds"):
+        link.load(COMPILED["b"].image)
+
+
+def test_a_damaged_kept_file_is_no_image(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "port.edi")
+    kept.put(COMPILED["a"].image)
+    data = bytearray((tmp_path / "port.edi").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "port.edi").write_bytes(data)
+    assert Kept(tmp_path / "port.edi").get() is None and Kept(tmp_path / "none.edi").get() is None
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("call", ["write", "read"])
+def test_a_port_that_fails_is_one_sentence(call: str) -> None:
+    board = ReferenceBoard(*COMPILED.values())
+
+    def fail(_: object) -> bytes:
+        raise OSError("unplugged")
+
+    setattr(board, call, fail)
+    with pytest.raises(LinkError, match="the port failed: unplugged"):
+        Link(board).status()
+
+
+def test_the_command_line_prints_one_json_object_or_a_table(tmp_path: Path) -> None:
+    run = run_of("a", tmp_path)
+    with on_a_pty(wrong_board()) as port:
+        done = edgendt("load", str(run.path), "--port", port, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["engine_id"] == f"{COMPILED['a'].image.engine_id:08x}" and done.stderr == ""
+        done = edgendt("load", str(run.path), "--port", port, cwd=tmp_path)
+        assert "frames" in done.stdout and "(emulated, engine small)" in done.stdout.replace("\n", " "), done.stderr
+        done = edgendt("infer", str(run.path), "--port", port, "--trials", "2", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        for words in ("19 in 2 trials", "76 equal to the Program", "bins/s (emulated)", "answers.npz"):
+            assert words in done.stdout
+    with on_a_pty(wrong_board(code=-2)) as port:
+        edgendt("load", str(run.path), "--port", port, cwd=tmp_path)
+        done = edgendt("infer", str(run.path), "--port", port, cwd=tmp_path)
+        assert done.returncode == 1 and done.stdout == ""
+        assert "error: emulated, trial 0: op readout, bin 3, index 2: expected" in done.stderr
+    for verb in ("load", "infer"):
+        done = edgendt(verb, str(run.path), "--port", "/dev/none", cwd=tmp_path)
+        assert done.returncode == 2 and "port /dev/none cannot be opened" in done.stderr
