@@ -102,7 +102,7 @@ def test_a_refused_image_leaves_the_old_network_answering():
 
 
 def test_a_load_that_dies_leaves_no_network():
-    alive = iter([True] * 7)
+    alive = iter([True] * 13)  # the greeting, BEGIN and some frames
     board = Board(2, lambda data, rng: data if next(alive, False) else b"")
     with pytest.raises(LinkError, match="load stopped at frame"):
         Link(board).load(image(1, 2, 2, 9))
@@ -172,6 +172,19 @@ def test_a_second_program_on_the_board_is_noticed():
     other.step([3, 4])
     with pytest.raises(LinkError, match="was it used by another program"):
         link.step([5, 6])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_answers_that_another_program_left_unread_are_never_taken_for_ours(seed):
+    """Its tags were the ones that ours would have been: the greeting tells them apart."""
+    one, rng = image(3, 2, 2, 40), np.random.default_rng(seed)
+    board = Board(2, seed=seed)
+    Link(board).load(one)
+    for tag in range(256):
+        board.write(slip(protocol.status(tag)))
+    board.write(slip(protocol.reset(1)) + b"".join(slip(protocol.counts(tag, tag - 2, [9, 9])) for tag in range(2, 30)))
+    counts = rng.integers(0, 256, (8, 2))
+    assert np.array_equal(Link(board).infer(counts).codes, expected(one, counts)[0])
 
 
 def test_an_engine_of_another_protocol_is_refused(monkeypatch):

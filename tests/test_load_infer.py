@@ -14,6 +14,7 @@ from test_cli import edgendt
 from edgendt.artifact import Run, read_json
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.protocol import Kind
 from edgendt.errors import BadInput, CyclesDiffer, Mismatch
 from edgendt.fixed import Codes
 from edgendt.host import Kept, Link, LinkError, attach
@@ -132,16 +133,24 @@ def test_a_board_with_another_engine_or_network_is_one_sentence(tmp_path: Path) 
         load(one, "/dev/none", BOARD, quiet=True)
 
 
-def dies_after(writes: int, revives: int) -> ReferenceBoard:
-    """A board that hears nothing from write number `writes` up to number `revives`."""
-    seen = iter(range(10**9))
+class Deaf(ReferenceBoard):
+    """Hears nothing from DATA frame number `frames` (of all loads) on, for `deaf` writes."""
 
-    class Deaf(ReferenceBoard):
-        def write(self, data: bytes) -> None:
-            if not writes <= next(seen) < revives:
-                super().write(data)
+    frames = deaf = 0
 
-    return Deaf(*COMPILED.values())
+    def write(self, data: bytes) -> None:
+        self.frames -= data[1] == Kind.DATA
+        if self.frames < 0 < self.deaf:
+            self.deaf -= 1
+        else:
+            super().write(data)
+
+
+def deaf(frames: int, writes: int) -> Deaf:
+    """A board that takes one network and then `frames` frames of the next."""
+    board = Deaf(*COMPILED.values())
+    board.frames, board.deaf = len(list(COMPILED["a"].image.frames())) + frames, writes
+    return board
 
 
 def trial(name: str, link: Link) -> bool:
@@ -153,8 +162,7 @@ def trial(name: str, link: Link) -> bool:
 @pytest.mark.parametrize("same", [True, False], ids=["same driver", "next driver"])
 def test_after_a_failed_load_the_driver_puts_the_last_network_back(same: bool, tmp_path: Path) -> None:
     one, two = COMPILED["a"].image, COMPILED["b"].image
-    start = len(list(one.frames())) + 2
-    board = dies_after(start + 5, start + 5 + 13)  # some frames in; back in time to be asked for its state
+    board = deaf(3, 13)  # it is back in time to be asked for its state
     first = Link(board, kept=Kept(tmp_path / "port.edi"))
     first.load(one)
     link = first if same else Link(board, kept=Kept(tmp_path / "port.edi"))
@@ -167,20 +175,18 @@ def test_after_a_failed_load_the_driver_puts_the_last_network_back(same: bool, t
 
 
 def test_a_network_of_another_computer_is_not_replaced_by_an_older_one(tmp_path: Path) -> None:
-    board = ReferenceBoard(*COMPILED.values())
+    board = deaf(len(list(COMPILED["b"].image.frames())) + 3, 13)
     Link(board, kept=Kept(tmp_path / "port.edi")).load(COMPILED["a"].image)
     Link(board).load(COMPILED["b"].image)
-    deaf = Link(board, retries=0, kept=Kept(tmp_path / "port.edi"))
-    hears = iter([True] * 4 + [False] * 3)
-    write, board.write = board.write, lambda data: write(data) if next(hears, True) else None
+    link = Link(board, kept=Kept(tmp_path / "port.edi"))
     with pytest.raises(LinkError, match="the one loaded before is not kept on this computer"):
-        deaf.load(COMPILED["a"].image)
+        link.load(COMPILED["a"].image)
     with pytest.raises(LinkError, match="no network is loaded"):
-        deaf.step([0] * 5)
+        link.step([0] * 5)
 
 
 def test_a_board_that_stays_silent_is_said_to_have_no_network(tmp_path: Path) -> None:
-    board = dies_after(len(list(COMPILED["a"].image.frames())) + 6, 10**9)
+    board = deaf(3, 10**9)
     link = Link(board, kept=Kept(tmp_path / "port.edi"))
     link.load(COMPILED["a"].image)
     with pytest.raises(LinkError, match=r"could not be put back .*: none answers until a load succeeds"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from edgendt.host.kept import Kept
 
 RETRIES = 3
 WINDOW = 3  # load frames in flight: their answers overlap the next frames, and all fit the bridge's FIFO
+GREETINGS = 3  # requests with random tags at first contact: 2^-24 that answers left by another program pass for ours
 QUIET_READS = 10_000  # reads that bring bytes but no answer, before a line counts as noise
 
 
@@ -75,6 +77,7 @@ class Link:
         self.repeats = 0  # requests sent again
         self.clipped = 0  # counts above the limit, since the driver was made
         self._pending: list[Answer] = []
+        self._greeted = False
 
     def status(self) -> tuple[Answer, Info]:
         """The engine's state: ready or loading, sizes, CRC of its image, counters."""
@@ -202,6 +205,14 @@ class Link:
         raise LinkError(f"the engine ended the load at frame {taken}: {_words(answer.status)}")
 
     def _request(self, packet: bytes) -> Answer:
+        """The answer to a packet. Answers come in order: behind the greeting's, none is left of what others asked."""
+        if not self._greeted:
+            for self.tag in (secrets.randbelow(256) for _ in range(GREETINGS)):
+                self._exchange(protocol.status(self.tag))
+            self._greeted = True
+        return self._exchange(packet)
+
+    def _exchange(self, packet: bytes) -> Answer:
         """Send until answered: the very same bytes again after silence or a NAK."""
         for attempt in range(self.retries + 1):
             self.repeats += attempt > 0
