@@ -179,6 +179,22 @@ def profile(
 
 
 @app.command()
+def emulate(board: BoardOpt = BOARD, engine: EngineOpt = None, json: JsonOpt = False) -> None:
+    """Serve a board without a board: its complete RTL, verilated, behind a pty until Ctrl-C."""
+    from edgendt.sim.emulator import emulate
+
+    err.print("building the board (once per engine)", style="dim")
+    end = emulate(board, engine, lambda start: announce(start, json))
+    err.print(f"{end['cycles']:,} clock cycles, {end['lost']} bytes lost", style="dim")
+
+
+def announce(start: dict[str, Any], json: bool) -> None:
+    """Where the emulated board is; a program may wait for this line."""
+    show(start, json, lambda r: f"{r['board']}, engine {r['engine']} (emulated): port {r['port']}; Ctrl-C ends it")
+    sys.stdout.flush()
+
+
+@app.command()
 def load(
     port: PortOpt,
     run: RunArg = None,

@@ -18,7 +18,7 @@ from edgendt.host.kept import Kept
 
 RETRIES = 3
 WINDOW = 3  # load frames in flight: their answers overlap the next frames, and all fit the bridge's FIFO
-GREETINGS = 3  # requests with random tags at first contact: 2^-24 that answers left by another program pass for ours
+GREETINGS = 3  # answers in a row with random tags at first contact: what another program left unread never has them
 QUIET_READS = 10_000  # reads that bring bytes but no answer, before a line counts as noise
 
 
@@ -205,22 +205,34 @@ class Link:
         raise LinkError(f"the engine ended the load at frame {taken}: {_words(answer.status)}")
 
     def _request(self, packet: bytes) -> Answer:
-        """The answer to a packet. Answers come in order: behind the greeting's, none is left of what others asked."""
+        """The answer to a packet."""
         if not self._greeted:
-            for self.tag in (secrets.randbelow(256) for _ in range(GREETINGS)):
-                self._exchange(protocol.status(self.tag))
-            self._greeted = True
-        return self._exchange(packet)
+            self._greet()
+        return self._exchange(packet)[0]
 
-    def _exchange(self, packet: bytes) -> Answer:
-        """Send until answered: the very same bytes again after silence or a NAK."""
+    def _greet(self) -> None:
+        """Ask until nothing but the answers comes back. Answers come in order: none is left of what others asked."""
+        clean, tries = 0, 0
+        while clean < GREETINGS and (tries := tries + 1) < QUIET_READS:
+            self.tag = secrets.randbelow(256)
+            alone = self._exchange(protocol.status(self.tag), patient=True)[1]
+            clean = clean + 1 if alone else 0
+        self._greeted = True
+
+    def _exchange(self, packet: bytes, patient: bool = False) -> tuple[Answer, bool]:
+        """Send until answered: the very same bytes again after silence or, unless `patient`, after a NAK.
+
+        (The answer, and whether it came before any other.)
+        """
+        alone = True
         for attempt in range(self.retries + 1):
             self.repeats += attempt > 0
             self._send(packet)
             while (answer := self._receive()) is not None:
                 if answer.kind == packet[0] and answer.tag == packet[1]:
-                    return answer
-                if answer.kind == Kind.NAK:
+                    return answer, alone
+                alone = False
+                if answer.kind == Kind.NAK and not patient and attempt < self.retries:
                     break  # damaged on its way: at once again
         raise LinkError(
             f"the engine did not answer {Kind(packet[0]).name} in {self.retries + 1} tries: is the board on this port, "

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import hashlib
-import shutil
-import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +14,8 @@ from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
 from edgendt.errors import EdgendtError
 from edgendt.fixed import Codes
-from edgendt.tools import cache_folder, run_tool, share
+from edgendt.sim.compiled import build_library
+from edgendt.tools import share
 
 CORE = (
     "edt_pkg edt_ram edt_mul edt_round edt_lane edt_segment edt_tags edt_issue edt_narrow edt_drain edt_kcol "
@@ -40,40 +36,11 @@ def core_sources() -> list[Path]:
 
 def build_core(engine: Engine, sources: Sequence[Path] | None = None) -> Path:
     """Shared library of the verilated core; built once per content of sources and parameters."""
-    files = list(sources or core_sources())
-    driver = share("sim") / "fast_model.cpp"
     parameters = engine.parameters()
-    text = repr([sorted(parameters.items()), sys.platform, [path.read_text() for path in [*files, driver]]])
-    folder = cache_folder("fast", hashlib.sha256(text.encode()).hexdigest()[:16])
-    library = folder / "core.so"
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not library.exists():
-            _compile(files, driver, parameters, folder)
-    return library
-
-
-def _compile(files: Sequence[Path], driver: Path, parameters: Mapping[str, int], folder: Path) -> None:
-    work = Path(tempfile.mkdtemp(prefix="build-", dir=folder))
-    flags = [f"-G{name}={value}" for name, value in parameters.items()]
-    define = f"-DEDT_PIPES={parameters['Pipes']}"
-    words = ["verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-O3", "--x-assign", "fast", "-DEDT_TAP"]
-    words += [
-        "--noassert-case",
-        "-Wno-fatal",
-        "--top-module",
-        "edt_core",
-        "--prefix",
-        "Vedt_core",
-        "--Mdir",
-        str(work / "obj"),
-    ]
-    words += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"]  # the wheel was configured without a C++ compiler
-    words += ["-CFLAGS", f"-O2 -fPIC -std=c++17 {define}", "-LDFLAGS", "-shared", "-o", str(work / "core.so")]
-    kept = {"OBJCACHE": f"sh {share('sim') / 'objcache.sh'}", "EDT_OBJECTS": str(cache_folder("objects"))}
-    run_tool([*words, *flags, *map(str, files), str(driver)], folder / "build.log", folder, kept)
-    (work / "core.so").replace(folder / "core.so")
-    shutil.rmtree(work, ignore_errors=True)
+    defines = {"EDT_TAP": 1, "EDT_PIPES": parameters["Pipes"]}
+    return build_library(
+        "edt_core", list(sources or core_sources()), share("sim") / "fast_model.cpp", parameters, defines
+    )
 
 
 class FastCore:

@@ -1,0 +1,227 @@
+"""The emulated board: its complete RTL behind a pty, driven by the ordinary driver, over good and bad lines."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from bench import mutate
+from needs import needs
+from networks import random_counts, random_ndt
+from op_engine import TINY
+
+from edgendt.boards import Board
+from edgendt.engine import protocol
+from edgendt.engine.compile import compile_program
+from edgendt.engine.protocol import Kind, slip
+from edgendt.errors import EdgendtError
+from edgendt.host import Kept, Link, LinkError, open_port
+from edgendt.sim.emulator import EmulatedBoard, on_a_pty, top_sources
+
+pytest.importorskip("serial")
+pytestmark = pytest.mark.xdist_group("emulator")  # one build, run by one worker
+BOARD = Board.named("ulx3s-85f")
+SHAPE = {"channels": 5, "d": 8, "layers": 1, "ffn": 8, "window": 4, "outputs": 4, "bins": 12}
+NETWORKS = [random_ndt(seed, **SHAPE) for seed in range(2)]
+COMPILED = [compile_program(program, TINY) for program in NETWORKS]
+FRAMES = [len(list(one.image.frames())) for one in COMPILED]
+SECONDS = 3.0  # of silence before the driver repeats
+
+
+@contextmanager
+def emulated(sources=None):
+    """A board that a thread serves on a pty, and the pty's path."""
+    board = EmulatedBoard(BOARD, TINY, sources)
+    with on_a_pty(board) as (path, serve):
+        stop, failures = threading.Event(), []
+
+        def loop():
+            try:
+                while not stop.is_set():
+                    serve()
+            except EdgendtError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=loop)
+        thread.start()
+        try:
+            yield board, path
+        finally:
+            stop.set()
+            thread.join()
+    assert failures == []
+
+
+class Wire:
+    """A port whose writes pass through `spoil(data)` first."""
+
+    def __init__(self, port, spoil):
+        self.port, self.spoil, self.read = port, spoil, port.read
+
+    def write(self, data):
+        self.port.write(self.spoil(data))
+
+
+@contextmanager
+def opened(path, seconds=SECONDS):
+    port = open_port(path, timeout=seconds)
+    try:
+        yield port
+    finally:
+        port.close()
+
+
+def answers(link, which, seed):
+    """A whole trial of network `which` through the link, every code and every bin's cycles."""
+    counts = random_counts(NETWORKS[which], seed, SHAPE["bins"])
+    got = link.infer(counts)
+    assert np.array_equal(got.codes, NETWORKS[which].run(counts))
+    assert link.status()[1].image_crc == COMPILED[which].image.crc
+
+
+def loads_one_network_after_another(path):
+    with opened(path) as port:
+        link = Link(port)
+        for which, seed in ((0, 1), (1, 2), (0, 3)):
+            link.load(COMPILED[which].image)
+            answers(link, which, seed)
+            answers(link, which, seed + 10)
+        assert link.repeats == 0
+
+
+def survives_noise_and_a_truncated_frame(path):
+    with opened(path) as port:
+        link, rng = Link(port), random.Random(5)
+        link.load(COMPILED[0].image)
+        before = link.status()[1].bad_frames
+        for seed in range(4):
+            port.write(rng.randbytes(rng.randrange(1, 300)))
+            answers(link, 0, seed)
+            whole = slip(protocol.counts(seed, 0, [1] * SHAPE["channels"]))
+            port.write(whole[: rng.randrange(3, len(whole) - 2)])
+            answers(link, 0, seed + 10)
+        assert link.status()[1].bad_frames > before
+
+
+def survives_lost_bytes_and_flipped_bits(path):
+    rng = random.Random(6)
+
+    def spoil(data):
+        at, what = rng.randrange(1, len(data) - 1), rng.randrange(12)
+        flipped = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+        return {0: data[:at] + data[at + 1 :], 1: flipped, 2: flipped}.get(what, data)
+
+    with opened(path, 1.0) as port:
+        link = Link(Wire(port, spoil), retries=20)
+        for which in (1, 0):
+            link.load(COMPILED[which].image)
+            for seed in range(3):
+                answers(link, which, seed)
+        assert link.repeats > 5
+
+
+def survives_a_host_that_stops_reading(path):
+    with opened(path) as port:
+        Link(port).load(COMPILED[1].image)
+        port.write(slip(protocol.reset(0)))
+        for n in range(300):  # answered, not read
+            port.write(slip(protocol.counts(n % 256, n % 12, [9] * SHAPE["channels"])))
+        for n in range(8000):  # more answers than the adapter holds: the board goes on, bytes are lost
+            port.write(slip(protocol.status(n % 256)))
+        answers(Link(port), 1, 4)
+        answers(Link(port), 1, 5)
+
+
+def a_failed_load_never_answers_and_is_undone(path, tmp_path):
+    first, second = COMPILED[0].image, COMPILED[1].image
+    lost = iter([False] * 2 + [True] * 11)  # DATA frames from the third on, until the driver gives up
+
+    with opened(path, 1.0) as port:
+        kept = Kept(tmp_path / "port.edi")
+        Link(port, kept=kept).load(first)
+        link = Link(Wire(port, lambda data: b"" if data[1] == Kind.DATA and next(lost, False) else data), 2, kept=kept)
+        with pytest.raises(LinkError, match=f"load stopped at frame .* {first.crc:08x}, was put back and answers"):
+            link.load(second)
+        answers(link, 0, 7)
+        begin, *frames, commit = protocol.load(second)
+        for cut in (1, len(frames) // 2, len(frames)):
+            for packet in [begin, *frames[:cut]]:  # a host that dies in the middle of a load
+                port.write(slip(packet))
+            with pytest.raises(LinkError, match="no network is loaded"):
+                Link(port).step([1] * SHAPE["channels"])
+        port.write(slip(protocol.commit(1, second.crc ^ 1)))
+        with pytest.raises(LinkError, match="no network is loaded"):
+            Link(port).step([1] * SHAPE["channels"])
+        port.write(slip(commit))
+        with pytest.raises(LinkError, match="no network is loaded"):
+            Link(port).step([1] * SHAPE["channels"])
+        Link(port).load(second)
+        answers(Link(port), 1, 8)
+
+
+CLAIMS = {
+    claim.__name__: claim
+    for claim in (
+        loads_one_network_after_another,
+        survives_noise_and_a_truncated_frame,
+        survives_lost_bytes_and_flipped_bits,
+        survives_a_host_that_stops_reading,
+    )
+}
+FAULTS = {
+    "a half-written network answers": (
+        "{ready_q, loading_q, last_valid_q}  <= 3'b010;",
+        "{ready_q, loading_q, last_valid_q}  <= 3'b110;",
+    ),
+    "damaged packets are obeyed": ("frame_ok_q  <= crc_match &&", "frame_ok_q  <="),
+    "one key too many": ("14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)"),
+}
+
+
+@pytest.fixture(scope="module")
+def path():
+    needs("verilator"), needs("g++")
+    with emulated() as (board, path):
+        yield path
+        assert board.lost > 0, "the host never stopped reading for long enough"
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_an_emulated_board(claim, path):
+    CLAIMS[claim](path)
+
+
+def test_a_failed_load_never_answers_and_is_undone(path, tmp_path):
+    a_failed_load_never_answers_and_is_undone(path, tmp_path)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_claims_reject(fault, tmp_path):
+    needs("verilator"), needs("g++")
+    sources = mutate(top_sources(BOARD.ecp5.top), *FAULTS[fault])
+    with emulated(sources) as (_, path), pytest.raises((AssertionError, LinkError, pytest.fail.Exception)):
+        if fault == "a half-written network answers":
+            a_failed_load_never_answers_and_is_undone(path, tmp_path)
+        for claim in CLAIMS.values():
+            claim(path)
+
+
+def test_the_command_serves_until_interrupted(tmp_path):
+    needs("verilator"), needs("g++")
+    engine = tmp_path / "tiny.toml"
+    engine.write_text("".join(f"{name} = {value}\n" for name, value in vars(TINY).items()))
+    code = "from edgendt.cli import main; main()"
+    command = [sys.executable, "-c", code, "emulate", "--engine", str(engine), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = json.loads(process.stdout.readline())
+        assert (said["stage"], said["engine_id"]) == ("emulated", f"{COMPILED[0].image.engine_id:08x}")
+        loads_one_network_after_another(said["port"])
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 0 and rest == "", errors
+    assert "clock cycles, 0 bytes lost" in errors and "Traceback" not in errors
