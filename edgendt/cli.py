@@ -169,13 +169,14 @@ def profile(
     run: RunArg = None,
     board: BoardOpt = BOARD,
     engine: EngineOpt = None,
+    port: Annotated[str | None, typer.Option("--port", "-p", help="Also time the way to a loaded board.")] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
     """Latency of every bin: cycles by op, bound, efficiency, microseconds, beside this computer's CPU."""
     from edgendt.profile import profile, render
 
-    show(profile(Run.open(run, runs), board, engine=engine), json, render)
+    show(profile(Run.open(run, runs), board, engine=engine, port=port, quiet=json), json, render)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from networks import random_counts, random_ndt
 from reference_board import Networks, ReferenceBoard, on_a_pty
+from rich.console import Console
 from test_cli import edgendt
 
 from edgendt.artifact import Run, read_json
@@ -20,6 +22,7 @@ from edgendt.fixed import Codes
 from edgendt.host import Kept, Link, LinkError, attach
 from edgendt.host.infer import infer
 from edgendt.host.load import load
+from edgendt.profile import latency
 from edgendt.program import Program
 
 pytest.importorskip("serial")
@@ -235,3 +238,26 @@ def test_the_command_line_prints_one_json_object_or_a_table(tmp_path: Path) -> N
     for verb in ("load", "infer"):
         done = edgendt(verb, str(run.path), "--port", "/dev/none", cwd=tmp_path)
         assert done.returncode == 2 and "port /dev/none cannot be opened" in done.stderr
+
+
+def test_a_profile_times_every_bin_through_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of("a", tmp_path)
+    monkeypatch.setattr(latency, "find_tool", lambda name: None)
+    monkeypatch.setattr(latency, "cpu", lambda *_: {"cpu_us": None, "cpu": None, "cpu_reason": "not asked"})
+    with on_a_pty(ReferenceBoard(*COMPILED.values())) as port:
+        with pytest.raises(BadInput, match="has no network"):
+            latency.profile(run, BOARD, port=port)
+        load(run, port, BOARD, quiet=True)
+        got = latency.profile(run, BOARD, bins=13, port=port)
+    trip = got["round_trip_us"]
+    assert (trip["stage"], trip["bins"]) == ("emulated", 19) and 0 < trip["p50"] <= trip["p99"] <= trip["max"]
+    assert read_json(run.stage(f"profile-{BOARD}") / "profile.json") == got
+    console = Console(width=100, file=io.StringIO())
+    console.print(latency.render(got))
+    (line,) = (line for line in console.file.getvalue().splitlines() if "host round trip" in line)
+    assert line.split()[-1] == "emulated"
+    assert latency.profile(run, BOARD)["round_trip_us"] is None
+    with on_a_pty(wrong_board(code=1)) as port:
+        load(run, port, BOARD, quiet=True)
+        with pytest.raises(Mismatch, match="bin 3, index 2"):
+            latency.profile(run, BOARD, port=port)

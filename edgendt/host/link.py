@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -274,7 +275,7 @@ class Link:
 def _parse(packet: bytes) -> Answer | None:
     try:
         return protocol.answer(packet)
-    except ValueError:  # damaged: the request is repeated
+    except (ValueError, struct.error):  # damaged: the request is repeated
         return None
 
 

@@ -17,6 +17,8 @@ from edgendt.engine.cycles import cycles_of
 from edgendt.engine.sources import unchanged
 from edgendt.errors import BadInput, CyclesDiffer
 from edgendt.fixed import Codes
+from edgendt.host.attach import attach, bar
+from edgendt.host.infer import stream
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
@@ -47,11 +49,14 @@ class Cycles:
     stage: str
 
 
-def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -> dict[str, Any]:
+def profile(
+    run: Run, board: str, engine: str | None = None, bins: int = BINS, port: str | None = None, quiet: bool = True
+) -> dict[str, Any]:
     """Profile a run for a board and keep `profile-<board>/profile.json`; returns its content (keys: docs/profile.md).
 
     engine: `small`, `full` or a TOML file, the board's own by default. Whole test trials with at least `bins` bins are
-    run. BadInput, BoardUnknown, DoesNotFit as their names say; CyclesDiffer when RTL and cycle model disagree.
+    run, and streamed through `port` where one is given. BadInput, BoardUnknown, DoesNotFit as their names say;
+    CyclesDiffer when RTL and cycle model disagree.
     """
     model, target = run.stage("quantize"), Board.named(board)
     name = engine or target.engine
@@ -61,6 +66,7 @@ def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -
     trials = stimulus(run, program, bins)
     compiled = compile_program(program, Engine.named(name))
     part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold
+    trip = None if port is None else round_trip(run, port, board, engine, trials, quiet)
     cycles, reason = count(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
@@ -69,11 +75,24 @@ def profile(run: Run, board: str, engine: str | None = None, bins: int = BINS) -
     )
     by_op = {"by_op": dict(cycles_of(compiled, figures["median_bin"]).by_op), "by_op_stage": ANALYTIC}
     head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
-    result = head | figures | by_op | cpu(program, trials)
+    result = head | figures | by_op | {"round_trip_us": trip} | cpu(program, trials)
     inputs = [model / "program.edt", model / "stimulus.npz"] + ([run.stage(stage) / "synth.json"] if synth else [])
     with run.write(f"profile-{board}", inputs=inputs, config={"engine": name, "bins": bins}) as folder:
         write_json(folder / "profile.json", result)
     return result
+
+
+def round_trip(
+    run: Run, port: str, board: str, engine: str | None, trials: Sequence[Codes], quiet: bool
+) -> dict[str, Any]:
+    """p50, p99, max µs from a bin's request to its answer through the port, its stage, how many bins: all checked.
+
+    BadInput unless the board there answers with this run's network; Mismatch when an answer is wrong.
+    """
+    with attach(run, port, board, engine) as attached, bar("bins", quiet) as progress:
+        attached.demand_network()
+        got = stream(attached, trials, True, progress)
+    return got.round_trip() | {"stage": attached.stage, "bins": len(got.micros)}
 
 
 def width(run: Run) -> float | None:
@@ -194,6 +213,8 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
     ]
     if made := result["built"]:
         rows.insert(2, (f"µs at {made['clock_mhz']:.1f} MHz", made, ".2f", "at the clock the bitstream makes"))
+    if trip := result["round_trip_us"]:
+        rows.append(("host round trip, µs", trip, ",.0f", trip["stage"]))
     for run in (result["cpu"] or {}).get("runs", ()):
         threads = f"CPU µs, {run['threads']} thread" + ("s" if run["threads"] > 1 else "")
         rows.append((threads, {name: run[f"{name}_us"] for name in QUANTILES}, ",.1f", "measured, float32"))
