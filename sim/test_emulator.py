@@ -1,6 +1,7 @@
 """The emulated board: its complete RTL behind a pty, driven by the ordinary driver, over good and bad lines."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from bench import mutate
+from faults import KNOWN_SHAPE as SHAPE
+from faults import campaign
 from needs import needs
 from networks import random_counts, random_ndt
 from op_engine import TINY
@@ -26,7 +29,6 @@ from edgendt.sim.emulator import EmulatedBoard, on_a_pty, top_sources
 pytest.importorskip("serial")
 pytestmark = pytest.mark.xdist_group("emulator")  # one build, run by one worker
 BOARD = Board.named("ulx3s-85f")
-SHAPE = {"channels": 5, "d": 8, "layers": 1, "ffn": 8, "window": 4, "outputs": 4, "bins": 12}
 NETWORKS = [random_ndt(seed, **SHAPE) for seed in range(2)]
 COMPILED = [compile_program(program, TINY) for program in NETWORKS]
 FRAMES = [len(list(one.image.frames())) for one in COMPILED]
@@ -198,6 +200,13 @@ def test_an_emulated_board(claim, path):
 
 def test_a_failed_load_never_answers_and_is_undone(path, tmp_path):
     a_failed_load_never_answers_and_is_undone(path, tmp_path)
+
+
+def test_no_wrong_answer_is_accepted_under_faults():
+    """EDT_FAULTS: how many cases; examples/faults.py runs thousands."""
+    needs("verilator"), needs("g++")
+    report = campaign(EmulatedBoard(BOARD, TINY), COMPILED, int(os.environ.get("EDT_FAULTS", "36")), 1)
+    assert report.wrong == [] and report.accepted > 18 and report.faults > 36, report.line()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
