@@ -184,8 +184,7 @@ def emulate(board: BoardOpt = BOARD, engine: EngineOpt = None, json: JsonOpt = F
     """Serve a board without a board: its complete RTL, verilated, behind a pty until Ctrl-C."""
     from edgendt.sim.emulator import emulate
 
-    err.print("building the board (once per engine)", style="dim")
-    end = emulate(board, engine, lambda start: announce(start, json))
+    end = emulate(board, engine, lambda start: announce(start, json), progress=None if json else err.print)
     err.print(f"{end['cycles']:,} clock cycles, {end['lost']} bytes lost", style="dim")
 
 

@@ -34,6 +34,12 @@ def test_without_a_run_a_verb_says_where_to_start(verb: str, tmp_path: Path) -> 
         (["quantize", "--data", "none.npz"], "none.npz"),
         (["sim", "nowhere"], "run nowhere does not exist"),
         (["lower", "none.onnx"], "none.onnx"),
+        (
+            ["emulate", "--board", "kv260", "--engine", "small"],
+            "board kv260 cannot be emulated: choose",
+        ),
+        (["emulate", "--board", "kv260"], "board kv260 cannot be emulated"),
+        (["emulate", "--engine", "none.toml"], "none.toml"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(words: list[str], said: str, tmp_path: Path) -> None:

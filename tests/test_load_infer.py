@@ -182,10 +182,23 @@ def test_a_network_of_another_computer_is_not_replaced_by_an_older_one(tmp_path:
     Link(board, kept=Kept(tmp_path / "port.edi")).load(COMPILED["a"].image)
     Link(board).load(COMPILED["b"].image)
     link = Link(board, kept=Kept(tmp_path / "port.edi"))
-    with pytest.raises(LinkError, match="the one loaded before is not kept on this computer"):
+    with pytest.raises(LinkError, match="no network answers now, and this computer keeps none that answered before"):
         link.load(COMPILED["a"].image)
     with pytest.raises(LinkError, match="no network is loaded"):
         link.step([0] * 5)
+
+
+def test_an_interrupted_load_puts_the_last_network_back() -> None:
+    link = Link(ReferenceBoard(*COMPILED.values()))
+    link.load(COMPILED["a"].image)
+
+    def interrupt(taken: int, frames: int) -> None:
+        if taken == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        link.load(COMPILED["b"].image, interrupt)
+    assert trial("a", link)
 
 
 def test_a_board_that_stays_silent_is_said_to_have_no_network(tmp_path: Path) -> None:

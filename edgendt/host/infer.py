@@ -23,11 +23,12 @@ from edgendt.program import Program
 
 @dataclass(frozen=True)
 class Streamed:
-    """What trials gave: codes [bins, outputs] and cycles [bins] of each; round trip of every bin, µs."""
+    """What trials gave: codes [bins, outputs] and cycles [bins] of each; every round trip, µs; seconds in all."""
 
     codes: tuple[Codes, ...]
     cycles: tuple[NDArray[np.int64], ...]
     micros: tuple[float, ...]
+    seconds: float
 
     def round_trip(self) -> dict[str, float]:
         """p50, p99, max µs from a bin's request to its answer, in this process."""
@@ -52,10 +53,8 @@ def infer(
     with attach(run, port, board, engine) as attached, bar("bins", quiet) as progress:
         attached.demand_network()
         counts = stimulus(run, attached.program, None)[:trials]
-        begin = perf_counter()
         got = stream(attached, counts, check, progress)
-        seconds = perf_counter() - begin
-        result = attached.head() | summarise(got, seconds, check) | {"repeats": attached.link.repeats}
+        result = attached.head() | summarise(got, check) | {"repeats": attached.link.repeats}
     inputs = [model / "program.edt", model / "stimulus.npz"]
     with run.write(f"infer-{board}", inputs, {"engine": attached.engine, "check": check, "trials": trials}) as folder:
         np.savez_compressed(folder / "answers.npz", **answers(attached.program, got))
@@ -71,7 +70,9 @@ def stream(
     codes: list[Codes] = []
     cycles: list[NDArray[np.int64]] = []
     micros: list[float] = []
+    seconds = 0.0
     for number, trial in enumerate(trials):
+        start = perf_counter()
         link.reset()
         steps = []
         for row in trial:
@@ -80,11 +81,12 @@ def stream(
             micros.append((perf_counter_ns() - begin) / 1e3)
             if progress is not None:
                 progress(len(micros), bins)
+        seconds += perf_counter() - start
         codes.append(as_output(attached.program, [step.outputs for step in steps]))
         cycles.append(np.array([step.cycles for step in steps], np.int64))
         if check:
             compare_trial(attached, number, trial, codes[-1], cycles[-1])
-    return Streamed(tuple(codes), tuple(cycles), tuple(micros))
+    return Streamed(tuple(codes), tuple(cycles), tuple(micros), seconds)
 
 
 def as_output(program: Program, outputs: Sequence[Sequence[int]]) -> Codes:
@@ -106,7 +108,7 @@ def compare_trial(attached: Attached, number: int, trial: Codes, codes: Codes, c
             raise CyclesDiffer(number, bin, model, int(took))
 
 
-def summarise(got: Streamed, seconds: float, check: bool) -> dict[str, Any]:
+def summarise(got: Streamed, check: bool) -> dict[str, Any]:
     """The numbers of `infer.json`."""
     bins = len(got.micros)
     return {
@@ -115,8 +117,8 @@ def summarise(got: Streamed, seconds: float, check: bool) -> dict[str, Any]:
         "checked": check,
         "codes": sum(codes.size for codes in got.codes) if check else 0,
         "mismatches": 0 if check else None,
-        "seconds": round(seconds, 3),
-        "bins_per_s": round(bins / seconds, 1),
+        "seconds": round(got.seconds, 3),
+        "bins_per_s": round(bins / got.seconds, 1),
         "cycles": summary(np.concatenate(got.cycles).tolist()),
         "round_trip_us": got.round_trip(),
     }

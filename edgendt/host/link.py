@@ -167,7 +167,7 @@ class Link:
             if (now := self._answering()) is not None:
                 return f"network {now:08x} answers"
             if last is None or before not in (None, last.crc):
-                return "no network answers now, and the one loaded before is not kept on this computer: load one"
+                return "no network answers now, and this computer keeps none that answered before: load one"
             begun = self._load(last)
             self._demand(begun, f"the network loaded before, {last.crc:08x}")
         except LinkError as error:

@@ -119,7 +119,12 @@ def on_a_pty(board: EmulatedBoard) -> Iterator[tuple[str, Callable[[], int]]]:
         os.close(far)
 
 
-def emulate(board: str, engine: str | None, announce: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+def emulate(
+    board: str,
+    engine: str | None,
+    announce: Callable[[dict[str, Any]], object],
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Serve an emulated board on a pty until interrupted; `announce` gets where it is, the result what it did.
 
     BadInput: no such board or engine, or one that cannot be emulated. DoesNotFit; ToolMissing, ToolFailed of the build.
@@ -130,6 +135,8 @@ def emulate(board: str, engine: str | None, announce: Callable[[dict[str, Any]],
         raise BadInput(f"board {board} cannot be emulated: it has no engine of its own")
     built = Engine.named(name)
     check_fit(target, built)
+    if progress is not None:
+        progress("building the simulation (a minute, once per engine)")
     model = EmulatedBoard(target, built)
     head = {"board": board, "engine": name, "engine_id": f"{engine_id(built.parameters()):08x}", "stage": "emulated"}
     with on_a_pty(model) as (port, serve):
