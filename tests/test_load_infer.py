@@ -274,3 +274,11 @@ def test_a_profile_times_every_bin_through_the_port(tmp_path: Path, monkeypatch:
         load(run, port, BOARD, quiet=True)
         with pytest.raises(Mismatch, match="bin 3, index 2"):
             latency.profile(run, BOARD, port=port)
+
+
+def test_a_pty_is_called_emulated_by_any_name_and_every_port_keeps_its_own_image(tmp_path: Path) -> None:
+    (tmp_path / "board").symlink_to("/dev/pts/0")
+    assert [attach.stage_of(port) for port in ("/dev/pts/7", str(tmp_path / "board"))] == ["emulated"] * 2
+    assert [attach.stage_of(port) for port in ("/dev/ttyUSB0", "COM3", "/dev/ttyACM1")] == ["board"] * 3
+    paths = [Kept.of_port(port).path for port in ("/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/pts/0", "COM3")]
+    assert len(set(paths)) == 4 and all(path.parent == tmp_path / "cache" / "loaded" for path in paths)
