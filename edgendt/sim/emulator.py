@@ -17,7 +17,7 @@ from edgendt.engine.sources import board_sources
 from edgendt.errors import BadInput
 from edgendt.sim.compiled import build_library
 from edgendt.sim.fast import SimulationStuck
-from edgendt.synth.engine import check_fit
+from edgendt.synth.size import part
 from edgendt.tools import share
 
 BIT = 8  # clock cycles per UART bit: the fewest that edt_uart_rx takes; a board has 20 to 25
@@ -134,7 +134,7 @@ def emulate(
     if name is None:
         raise BadInput(f"board {board} cannot be emulated: it has no engine of its own")
     built = Engine.named(name)
-    check_fit(target, built)
+    part(target, built)  # DoesNotFit: counted before any build
     if progress is not None:
         progress("building the simulation (a minute, once per engine)")
     model = EmulatedBoard(target, built)
