@@ -8,8 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-from tests.needs import ROOT
+from needs import ROOT
 
 pytest.importorskip("scipy")
 VARIANTS = ("8 bits everywhere", "default", "4 bits everywhere", "3 bits everywhere")

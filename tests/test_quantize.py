@@ -12,6 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from needs import shared  # noqa: E402
+
 from edgendt import quantize as room  # noqa: E402
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
@@ -22,7 +24,6 @@ from edgendt.qat.job import Job  # noqa: E402
 from edgendt.qat.ndt import QuantNDT  # noqa: E402
 from edgendt.qat.recipe import QuantizeConfig, resolve  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
-from tests.needs import shared  # noqa: E402
 
 QUICK = ["data.conditions=4", "train.steps=20", "qat.steps=10", "model.d_model=8", "model.ffn=16", "model.layers=1"]
 SCORES = {"co_bps", "rate_r2", "velocity_r2"}
