@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgendt.errors import BadInput
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.errors import BadInput, reading
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
@@ -101,10 +106,32 @@ def write_json(path: Path, data: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read JSON; BadInput when the file is missing or damaged."""
-    try:
+    with reading(str(path)):
         return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Every array of an .npz by key, checksums tested, nothing unpickled; BadInput when it is missing or damaged."""
+    with reading(str(path)):
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                single = file.read(6) == b"\x93NUMPY"
+            what = "a single array, not an .npz: save it with np.savez" if single else "no .npz file, or is cut short"
+            raise ValueError(f"it is {what}")
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            # Members are read whole: an array may end before its member, whose checksum would then not be tested.
+            return {name.removesuffix(".npy"): _array(archive.read(name)) for name in names}
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        return array
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise ValueError("it holds pickled objects, which are never loaded") from error
+        raise
 
 
 def sha256(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -15,6 +17,24 @@ class BadInput(EdgendtError):
     """A file, option or value the user gave cannot be used."""
 
     exit_code = 2
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """BadInput, in one sentence about `what`, for whatever a missing or damaged file raises in the block.
+
+    Strange bytes raise nearly anything (zlib.error, NotImplementedError, tokenize.TokenError, AttributeError, …): the
+    block must do nothing but read.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except FileNotFoundError as error:
+        raise BadInput(f"{what} does not exist") from error
+    except Exception as error:
+        said = error.args[0] if isinstance(error, KeyError) and error.args else error  # its text is quoted otherwise
+        raise BadInput(f"{what} cannot be read: {' '.join(str(said).split()) or type(error).__name__}") from error
 
 
 class BoardUnknown(BadInput):

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.errors import BadInput, UnsupportedOp, reading
 from edgendt.fixed import Codes, Int, as_codes
 from edgendt.ops import OPS, Add, Attention, Linear, Op, Position
 
@@ -204,13 +204,8 @@ class Program:
     @classmethod
     def load(cls, path: Path | str) -> Program:
         """Read a file of `save`. BadInput when it is missing, damaged or of another schema."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return _read(archive)
-        except FileNotFoundError as error:
-            raise BadInput(f"program {path} does not exist") from error
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
-            raise BadInput(f"program {path} cannot be read: {error}") from error
+        with reading(f"program {path}"), zipfile.ZipFile(path) as archive:
+            return _read(archive)
 
 
 class Stream:
@@ -290,16 +285,38 @@ def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 def _read(archive: zipfile.ZipFile) -> Program:
     head = json.loads(archive.read("program.json"))
-    if head.get("schema") != SCHEMA:
-        raise ValueError(f"its schema is {head.get('schema')}, this edgendt reads {SCHEMA}")
+    if not isinstance(head, dict) or head.get("schema") != SCHEMA:
+        found = head.get("schema") if isinstance(head, dict) else type(head).__name__
+        raise ValueError(f"its schema is {found}, this edgendt reads {SCHEMA}")
     nodes = []
     for entry in head["nodes"]:
         op = _op(entry["op"], entry["fields"])
         names = {key: f"{entry['name']}/{key}.npy" for key in op.constants}
-        codes = {key: np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for key, name in names.items()}
-        nodes.append(Node(entry["name"], op, tuple(entry["inputs"]), codes))
-    formats = {key: Int(**head[key]) for key in ("input", "accumulator")}
-    return Program(head["name"], head["channels"], nodes=tuple(nodes), meta=head["meta"], **formats)
+        codes = {key: _codes(archive, name) for key, name in names.items()}
+        nodes.append(Node(_typed(entry["name"], str), op, tuple(_typed(entry["inputs"], list)), codes))
+    formats = {key: _format(head[key]) for key in ("input", "accumulator")}
+    name, channels, meta = (_typed(head[key], kind) for key, kind in (("name", str), ("channels", int), ("meta", dict)))
+    return Program(name, channels, nodes=tuple(nodes), meta=meta, **formats)
+
+
+def _codes(archive: zipfile.ZipFile, name: str) -> Codes:
+    """The constant in a member, whose checksum is tested by reading all of it."""
+    codes = np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+    if codes.dtype != np.int64:
+        raise ValueError(f"{name} must be int64, got {codes.dtype}")
+    return cast(Codes, codes)
+
+
+def _typed(value: Any, kind: type) -> Any:
+    """`value`, of exactly that JSON type: true is no number, 8.0 no integer, and integers are JSON's (53 bits)."""
+    if type(value) is not kind or (isinstance(value, int) and abs(value) >= 1 << 53):
+        raise TypeError(f"program.json must hold {kind.__name__} where it holds {value!r}")
+    return value
+
+
+def _format(fields: Any) -> Int:
+    kinds = {"bits": int, "frac": int, "signed": bool}
+    return Int(**{key: _typed(value, kinds[key]) for key, value in _typed(fields, dict).items()})
 
 
 def _op(kind: str, fields: dict[str, Any]) -> Op:
@@ -307,10 +324,13 @@ def _op(kind: str, fields: dict[str, Any]) -> Op:
     known = {op.kind: op for op in OPS}
     if kind not in known:
         raise ValueError(f"op {kind!r} is not known")
+    types = {field.name: field.type for field in dataclasses.fields(known[kind])}  # as they are written
 
-    def restore(value: Any) -> Any:
-        if isinstance(value, dict):
-            return Int(**value)
-        return tuple(value) if isinstance(value, list) else value
+    def restore(key: str, value: Any) -> Any:
+        if types[key] == "Int":
+            return _format(value)
+        if types[key] == "int":
+            return _typed(value, int)
+        return None if value is None else tuple(_typed(item, int) for item in _typed(value, list))
 
-    return cast(Callable[..., Op], known[kind])(**{key: restore(value) for key, value in fields.items()})
+    return cast(Callable[..., Op], known[kind])(**{key: restore(key, value) for key, value in fields.items()})

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutants import mutants
+from needs import shared
 
 from edgendt.data import Dataset, load, split
 from edgendt.data.chaotic_rnn import MAX_HZ, chaotic_rnn
 from edgendt.data.lorenz import lorenz
 from edgendt.data.spikes import read
 from edgendt.errors import BadInput
-from tests.needs import shared
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(0.5, (6, 8, 3))
@@ -90,6 +91,19 @@ def test_what_stands_in_padding_is_dropped(tmp_path: Path) -> None:
     assert data.spikes[1, :3].all() and not data.spikes[1, 3:].any()
 
 
+def test_what_stands_in_padding_may_be_anything(tmp_path: Path) -> None:
+    spikes, rates, vel = np.ones((6, 8, 3)), np.ones((6, 8, 3)), np.ones((6, 8, 2))
+    spikes[1, 3:], spikes[2, 7], rates[1, 4:], vel[1, 3:] = np.nan, -0.5, -1, np.inf
+    lengths = np.array([8, 3, 7, 8, 8, 8])
+    data = read(save(tmp_path, spikes=spikes, rates=rates, vel=vel, lengths=lengths))
+    assert data.rates is not None and data.vel is not None
+    for values in (data.spikes, data.rates, data.vel):
+        assert (values[data.mask] == 1).all() and not values[~data.mask].any()
+    spikes[1, 2, 1] = np.nan
+    with pytest.raises(BadInput, match=r"NaN or infinity at \[1, 2, 1\]"):
+        read(save(tmp_path, spikes=spikes, lengths=lengths))
+
+
 def test_one_session_needs_no_name_and_several_are_listed(tmp_path: Path) -> None:
     one = save(tmp_path, **{"a/spikes": COUNTS, "a/bin_s": 0.1})
     assert read(one).bin_s == 0.1
@@ -128,6 +142,11 @@ WRONG = {
     "rates shape": ({"spikes": COUNTS, "rates": np.ones((6, 8, 4))}, "rates has shape .* disagrees with spikes"),
     "vel shape": ({"spikes": COUNTS, "vel": np.ones((6, 7, 2))}, "vel has shape .* disagrees with spikes"),
     "vel nan": ({"spikes": COUNTS, "vel": np.full((6, 8, 2), np.nan)}, "vel has NaN"),
+    "no axis": ({"spikes": COUNTS, "vel": np.ones((6, 8, 0))}, "vel has shape .* disagrees with spikes"),
+    "vel a number": ({"spikes": COUNTS, "vel": 1.0}, r"vel has shape \[\], which disagrees"),
+    "trial beside trials": ({"spikes": COUNTS, "trial": np.zeros(8)}, "goes with `lengths`, not with `trial`: leave"),
+    "lengths beside bins": ({"spikes": COUNTS[0], "lengths": [8]}, "goes with `trial`, not with `lengths`: leave"),
+    "trial records": ({"spikes": COUNTS[0], "trial": np.zeros(8, "i4,i4")}, "trial must be numbers or names"),
     "negative rate": ({"spikes": COUNTS, "rates": -np.ones((6, 8, 3))}, "negative rate"),
     "complex vel": ({"spikes": COUNTS, "vel": np.ones((6, 8, 2), complex)}, "vel must be real"),
     "bin_s zero": ({"spikes": COUNTS, "bin_s": 0.0}, "bin_s must be a positive"),
@@ -170,10 +189,42 @@ def test_a_cut_file_and_a_damaged_member_get_one_sentence(tmp_path: Path) -> Non
         read(path)
 
 
+@pytest.mark.parametrize("save_as", [np.savez, np.savez_compressed])
+def test_no_damage_escapes_as_anything_but_one_sentence(tmp_path: Path, save_as: Any) -> None:
+    path, vel = tmp_path / "lab.npz", np.arange(96.0).reshape(6, 8, 2)
+    save_as(path, spikes=COUNTS, vel=vel, bin_s=0.05)
+    refused = 0
+    for spoilt in mutants(path.read_bytes(), 400):
+        path.write_bytes(spoilt)
+        try:
+            data = read(path)
+        except BadInput as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+        else:  # damage that zip has no use for, or a member that lost its name
+            assert np.array_equal(data.spikes, COUNTS) and (data.vel is None or np.array_equal(data.vel, vel))
+    assert refused > 300
+
+
+@pytest.mark.parametrize("content", [b"\x80\x04K\x01.", b"GIF89a", b"spikes,trial\n1,2\n"])
+def test_only_pickled_objects_are_called_so(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "lab.npz"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"cannot be read: it is no \.npz file, or is cut short"):
+        read(path)
+
+
+def test_a_member_that_claims_fewer_values_than_it_holds_is_damaged(tmp_path: Path) -> None:
+    path = save(tmp_path, spikes=COUNTS)
+    path.write_bytes(path.read_bytes().replace(b"'shape': (6, 8, 3)", b"'shape': (5, 8, 3)"))
+    with pytest.raises(BadInput, match="Bad CRC-32"):
+        read(path)
+
+
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no such file"):
+    with pytest.raises(BadInput, match="does not exist"):
         load(str(tmp_path / "absent.npz"))
-    with pytest.raises(BadInput, match="no such file"):
+    with pytest.raises(BadInput, match="does not exist"):
         load(str(tmp_path) + "/.npz")
     with pytest.raises(BadInput, match=r"lorenz, chaotic_rnn or a FILE\.npz, got lorentz"):
         load("lorentz")
@@ -211,8 +262,17 @@ def test_nothing_is_held_out_when_nothing_is_asked() -> None:
 @pytest.mark.parametrize("trials", [1, 2, 4])
 def test_too_few_trials_are_refused(trials: int) -> None:
     data = Dataset("few", np.ones((trials, 5, 4), np.int64), np.full(trials, 5), 0.1)
-    with pytest.raises(BadInput, match=f"few: {trials} trials are too few to split"):
+    with pytest.raises(BadInput, match=f"few: {trials} trials are too few .*; at least 5 are needed"):
         split(data, 0)
+    with pytest.raises(BadInput, match="at least 21 are needed"):
+        split(data, 0, 0.45, 0.45)
+
+
+def test_too_few_trials_of_a_file_name_its_path(tmp_path: Path) -> None:
+    path = save(tmp_path, **{"a/spikes": COUNTS[:4]})
+    with pytest.raises(BadInput) as caught:
+        split(read(path, "a"), 0)
+    assert str(caught.value).startswith(f"{path} (a): 4 trials are too few")
 
 
 @pytest.mark.parametrize("shares", [{"val": 0.0}, {"test": 0.6}, {"held_out": 1.0}, {"held_out": -0.1}])

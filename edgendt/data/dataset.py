@@ -13,7 +13,8 @@ class Dataset:
     """Trials of spike counts, padded with zeros to the longest trial.
 
     spikes [trials, bins, channels] int64; lengths [trials] real bins of each trial; bin_s seconds per bin;
-    rates [trials, bins, channels] true expected counts per bin, or None; vel [trials, bins, axes] or None.
+    rates [trials, bins, channels] true expected counts per bin, or None; vel [trials, bins, axes] or None;
+    source: the file and session they were read from.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Dataset:
     bin_s: float
     rates: NDArray[np.float64] | None = None
     vel: NDArray[np.float64] | None = None
+    source: str = ""
 
     @property
     def trials(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgendt.artifact import read_arrays
 from edgendt.data.dataset import Dataset
 from edgendt.errors import BadInput
 
@@ -34,37 +34,20 @@ def read(path: str | Path, session: str = "") -> Dataset:
     (real bins of padded trials), `rates`, `vel`, `bin_s`; all may stand under `<session>/`. Raises BadInput.
     """
     path = Path(path)
-    recording = _session(path, _arrays(path), session)
+    recording = _session(path, read_arrays(path), session)
+    _check_shapes(recording)
+    if recording.arrays["spikes"].ndim == 3:
+        lengths = _lengths(recording)
+        recording = _without_padding(recording, lengths)
     spikes = _counts(recording)
-    beside = {key: _beside(recording, key, spikes) for key in BESIDE if key in recording.arrays}
+    beside = {key: _beside(recording, key) for key in BESIDE if key in recording.arrays}
     if spikes.ndim == 2:
         order = _trials(recording, spikes.shape[0])
         lengths = np.array([len(rows) for rows in order], np.int64)
         spikes = _pad(spikes, order)
         beside = {key: _pad(values, order) for key, values in beside.items()}
-    else:
-        lengths = _lengths(recording, spikes)
-        real = np.arange(spikes.shape[1]) < lengths[:, None]
-        spikes = spikes * real[..., None]
     name = path.stem + (f"/{session}" if session else "")
-    return Dataset(name, spikes, lengths, _bin_s(recording), beside.get("rates"), beside.get("vel"))
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Every array of the file by key, without unpickling anything."""
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file")
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.lib.npyio.NpzFile):
-            with file:
-                return {key: file[key] for key in file.files}
-    except ValueError as error:
-        reason = "it holds pickled objects, which are never loaded" if "pickle" in str(error) else str(error)
-        raise BadInput(f"{path}: cannot be read: {reason}") from error
-    except (OSError, EOFError, zipfile.BadZipFile, MemoryError) as error:
-        raise BadInput(f"{path}: cannot be read as an .npz file: {error}") from error
-    raise BadInput(f"{path}: a single array, not an .npz; save it with np.savez(FILE, spikes=…)")
+    return Dataset(name, spikes, lengths, _bin_s(recording), beside.get("rates"), beside.get("vel"), recording.where)
 
 
 def _session(path: Path, arrays: dict[str, NDArray[Any]], session: str) -> _Recording:
@@ -86,8 +69,8 @@ def _session(path: Path, arrays: dict[str, NDArray[Any]], session: str) -> _Reco
     raise BadInput(f"{path}: no key `spikes`; it has {', '.join(sorted(arrays)) or 'no arrays'}")
 
 
-def _counts(recording: _Recording) -> NDArray[np.int64]:
-    """`spikes` as int64, [trials, bins, channels] or [bins, channels]."""
+def _check_shapes(recording: _Recording) -> None:
+    """BadInput unless `spikes` is [trials, bins, channels] or [bins, channels] and what stands beside it agrees."""
     spikes = recording.arrays["spikes"]
     if spikes.ndim not in (2, 3):
         shape = "[trials, bins, channels] or [bins, channels] with `trial`"
@@ -96,6 +79,28 @@ def _counts(recording: _Recording) -> NDArray[np.int64]:
         raise recording.bad(f"spikes is empty, got shape {list(spikes.shape)}")
     if spikes.shape[-1] < 2:
         raise recording.bad("spikes has one channel; at least two are needed")
+    other, says = ("lengths", "trial") if spikes.ndim == 2 else ("trial", "lengths")
+    if other in recording.arrays:
+        raise recording.bad(f"spikes {list(spikes.shape)} goes with `{says}`, not with `{other}`: leave it out")
+    for key in (key for key in BESIDE if key in recording.arrays):
+        found = recording.arrays[key].shape
+        if found[:-1] != spikes.shape[:-1] or not found[-1] or (key == "rates" and found != spikes.shape):
+            raise recording.bad(f"{key} has shape {list(found)}, which disagrees with spikes {list(spikes.shape)}")
+
+
+def _without_padding(recording: _Recording, lengths: NDArray[np.int64]) -> _Recording:
+    """The recording with zeros behind the end of every trial, whatever stood there."""
+    arrays = dict(recording.arrays)
+    padding = np.arange(arrays["spikes"].shape[1]) >= lengths[:, None]
+    for key in (key for key in ("spikes", *BESIDE) if key in arrays):
+        arrays[key] = arrays[key].copy()
+        arrays[key][padding] = np.zeros((), arrays[key].dtype)
+    return _Recording(recording.where, arrays)
+
+
+def _counts(recording: _Recording) -> NDArray[np.int64]:
+    """`spikes` as int64."""
+    spikes = recording.arrays["spikes"]
     if spikes.dtype.kind not in "buif":
         raise recording.bad(f"spikes must be numbers, got {spikes.dtype}")
     if spikes.dtype.kind == "f":
@@ -127,6 +132,8 @@ def _trials(recording: _Recording, bins: int) -> list[NDArray[np.int64]]:
     trial = recording.arrays["trial"]
     if trial.shape != (bins,):
         raise recording.bad(f"trial must be [{bins}], one per bin of spikes, got shape {list(trial.shape)}")
+    if trial.dtype.kind not in "buifUS":
+        raise recording.bad(f"trial must be numbers or names, got {trial.dtype}")
     if trial.dtype.kind == "f" and not np.isfinite(trial).all():
         raise recording.bad(f"trial has NaN or infinity at {_first(~np.isfinite(trial))}")
     starts = np.flatnonzero(np.r_[True, trial[1:] != trial[:-1]])
@@ -143,9 +150,9 @@ def _pad(values: NDArray[Any], order: list[NDArray[np.int64]]) -> NDArray[Any]:
     return padded
 
 
-def _lengths(recording: _Recording, spikes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _lengths(recording: _Recording) -> NDArray[np.int64]:
     """Real bins of each padded trial: `lengths` when given, else all of them."""
-    trials, bins = spikes.shape[:2]
+    trials, bins = recording.arrays["spikes"].shape[:2]
     if "lengths" not in recording.arrays:
         return np.full(trials, bins, np.int64)
     lengths = recording.arrays["lengths"]
@@ -158,12 +165,9 @@ def _lengths(recording: _Recording, spikes: NDArray[np.int64]) -> NDArray[np.int
     return lengths.astype(np.int64)
 
 
-def _beside(recording: _Recording, key: str, spikes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`rates` or `vel`: finite reals whose bins agree with those of spikes."""
+def _beside(recording: _Recording, key: str) -> NDArray[np.float64]:
+    """`rates` or `vel`: finite reals."""
     values = recording.arrays[key]
-    same = values.shape == spikes.shape if key == "rates" else values.shape[:-1] == spikes.shape[:-1]
-    if values.ndim != spikes.ndim or not same:
-        raise recording.bad(f"{key} has shape {list(values.shape)}, which disagrees with spikes {list(spikes.shape)}")
     if values.dtype.kind not in "buif":
         raise recording.bad(f"{key} must be real numbers, got {values.dtype}")
     if not np.isfinite(values).all():

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from edgendt.data.dataset import Dataset, Split
 from edgendt.errors import BadInput
 
+LEAST_TRAIN = 3  # trials
+
 
 def split(data: Dataset, seed: int, val: float = 0.15, test: float = 0.2, held_out: float = 0.25) -> Split:
     """Random trials and channels by seed; val, test and held_out are shares. Raises BadInput when there are too few.
@@ -17,9 +19,9 @@ def split(data: Dataset, seed: int, val: float = 0.15, test: float = 0.2, held_o
     _check_shares(val, test, held_out)
     rng = np.random.default_rng([seed, 1])
     trials = rng.permutation(data.trials)
-    n_val, n_test = (max(1, round(share * data.trials)) for share in (val, test))
-    if data.trials - n_val - n_test < 3:
-        raise BadInput(f"{data.name}: {data.trials} trials are too few to split into train, validation and test")
+    n_val, n_test = _sizes(data.trials, val, test)
+    if data.trials - n_val - n_test < LEAST_TRAIN:
+        raise BadInput(f"{data.source or data.name}: {_too_few(data.trials, val, test)}")
     train = np.sort(trials[n_val + n_test :])
     out = _held_out(data.spikes[train], rng, held_out)
     return Split(
@@ -29,6 +31,17 @@ def split(data: Dataset, seed: int, val: float = 0.15, test: float = 0.2, held_o
         held_in=np.setdiff1d(np.arange(data.channels), out),
         held_out=out,
     )
+
+
+def _sizes(trials: int, val: float, test: float) -> tuple[int, int]:
+    return max(1, round(val * trials)), max(1, round(test * trials))
+
+
+def _too_few(trials: int, val: float, test: float) -> str:
+    """What is wrong with so few trials, and how many it takes."""
+    enough = (n for n in range(trials + 1, 10_000) if n - sum(_sizes(n, val, test)) >= LEAST_TRAIN)
+    advice = f"at least {least} are needed" if (least := next(enough, None)) else "lower data.val and data.test"
+    return f"{trials} trials are too few to split into train, validation and test; {advice}"
 
 
 def _held_out(spikes: NDArray[np.int64], rng: np.random.Generator, share: float) -> NDArray[np.int64]:

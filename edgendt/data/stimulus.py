@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
-from edgendt.artifact import Run
+from numpy.typing import NDArray
+
+from edgendt.artifact import Run, read_arrays
+from edgendt.errors import reading
 from edgendt.fixed import Codes
 from edgendt.program import Program
 
 
 def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:
-    """Whole test trials of the run, clipped to the input format, until there are at least `bins`; all for None."""
-    with np.load(run.stage("quantize") / "stimulus.npz", allow_pickle=False) as data:
-        counts, lengths = data["counts"], data["lengths"]
+    """Whole test trials of the run, clipped to the input format, until there are at least `bins`; all for None.
+
+    BadInput when the file is missing, damaged or another network's.
+    """
+    path = run.stage("quantize") / "stimulus.npz"
+    arrays = read_arrays(path)
+    with reading(str(path)):
+        counts, lengths = _checked(arrays, program.channels)
     trials: list[Codes] = []
     for trial, length in zip(counts, lengths, strict=True):
         if bins is not None and sum(map(len, trials)) >= bins:
             break
         trials.append(program.clip(trial[:length])[0])
     return tuple(trials)
+
+
+def _checked(arrays: Mapping[str, NDArray[Any]], channels: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """counts [trials, bins, channels] and lengths [trials]; KeyError or ValueError when they are something else."""
+    counts, lengths = arrays["counts"], arrays["lengths"]
+    if counts.ndim != 3 or not counts.size or counts.shape[2] != channels or counts.dtype.kind not in "iu":
+        raise ValueError(f"counts must be whole [trials, bins, {channels}], got {counts.dtype} {list(counts.shape)}")
+    if lengths.shape != counts.shape[:1] or lengths.dtype.kind not in "iu":
+        raise ValueError(f"lengths must be whole [{len(counts)}], got {lengths.dtype} {list(lengths.shape)}")
+    if counts.min() < 0 or lengths.min() < 1 or lengths.max() > counts.shape[1]:
+        raise ValueError(f"counts must not be negative and lengths be 1..{counts.shape[1]}")
+    return counts, lengths

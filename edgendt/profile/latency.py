@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgendt.artifact import Run, read_json, write_json
+from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
 from edgendt.data.stimulus import stimulus
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.sources import unchanged
-from edgendt.errors import BadInput, CyclesDiffer
+from edgendt.errors import BadInput, CyclesDiffer, reading
 from edgendt.fixed import Codes
 from edgendt.host.attach import attach, bar
 from edgendt.host.infer import stream
@@ -97,8 +97,10 @@ def round_trip(
 
 def width(run: Run) -> float | None:
     """Seconds per bin of the run's stimulus, None when it does not say."""
-    with np.load(run.stage("quantize") / "stimulus.npz", allow_pickle=False) as data:
-        return float(data["bin_s"]) if "bin_s" in data.files else None
+    path = run.stage("quantize") / "stimulus.npz"
+    arrays = read_arrays(path)
+    with reading(str(path)):
+        return float(arrays["bin_s"]) if "bin_s" in arrays else None
 
 
 def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | None]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgendt.artifact import read_arrays
 from edgendt.errors import BadInput
 
 Array = NDArray[Any]
@@ -28,8 +29,8 @@ class Predictions:
     @classmethod
     def load(cls, path: Path, bin_s: float | None) -> Predictions:
         """Read predictions.npz; BadInput when a key is missing or shapes disagree."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in (*REQUIRED, *OPTIONAL) if key in file.files}
+        found = read_arrays(path)
+        arrays = {key: found[key] for key in (*REQUIRED, *OPTIONAL) if key in found}
         missing = [key for key in REQUIRED if key not in arrays]
         if missing:
             raise BadInput(f"{path} lacks {', '.join(missing)}: run `edgendt quantize` again")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgendt.artifact import Run, write_json
 from edgendt.boards import Board
+from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.program import Program
 
@@ -64,9 +63,7 @@ def _hls4ml(run: Run, board: Board, folder: Path, build: bool) -> dict[str, Any]
         raise BadInput(f"board {board.name} has no hls4ml flow: use --flow engine")
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
-    with np.load(quantized / "stimulus.npz") as stimulus:
-        counts = stimulus["counts"][0, : int(stimulus["lengths"][0])]
-    result = write_project(program, board, folder, counts=program.clip(counts)[0], build=build)
+    result = write_project(program, board, folder, counts=stimulus(run, program, 1)[0], build=build)
     write_json(folder / "synth.json", result)
     return result
 
