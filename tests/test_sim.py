@@ -86,6 +86,58 @@ def test_a_missing_tool_is_skipped_with_its_reason_or_fails_when_strict(
     assert strict["status"] == "fail" and "g++ was not found" in strict["reason"]
 
 
+DAMAGE = {
+    "no stimulus": ("stimulus.npz", None, "stimulus.npz does not exist"),
+    "damaged stimulus": ("stimulus.npz", b"PK", "stimulus.npz cannot be read: it is no .npz file, or is cut short"),
+    "no program": ("program.edt", None, "program.edt does not exist"),
+    "damaged program": ("program.edt", b"hello", "program.edt cannot be read: File is not a zip file"),
+}
+
+
+@pytest.mark.parametrize("verb", ["sim", "profile"])
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_run_is_one_sentence_and_exit_2_and_what_was_proven_stays(run: Run, verb: str, case: str) -> None:
+    file, content, said = DAMAGE[case]
+    with run.write("sim") as folder:
+        (folder / "sim.json").write_text("proven before")
+    path = run.stage("quantize") / file
+    path.unlink() if content is None else path.write_bytes(content)
+    done = edgendt(verb, "golden", cwd=run.path.parent.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and done.stderr.endswith(f"{said}\n") and done.stderr.count("\n") == 1
+    assert (run.stage("sim") / "sim.json").read_text() == "proven before"
+
+
+def test_stimulus_of_another_network_is_refused(run: Run) -> None:
+    path = run.stage("quantize") / "stimulus.npz"
+    own = Program.load(run.stage("quantize") / "program.edt").channels
+    for channels, lengths, said in (
+        (own + 1, [9, 9], "counts must be whole"),
+        (own, [9], "lengths must be whole"),
+        (own, [9, 10], r"lengths be 1\.\.9"),
+    ):
+        np.savez(path, counts=np.zeros((2, 9, channels), int), lengths=lengths)
+        with pytest.raises(BadInput, match=said):
+            regress(run, ["stream"], bins=1)
+
+
+def test_an_engine_that_is_none_stops_the_regression_before_it_begins(run: Run) -> None:
+    with pytest.raises(BadInput, match=r"engine must be small, full or a TOML file, got nofile\.toml"):
+        regress(run, ["stream"], bins=1, engine="nofile.toml")
+    assert not run.has("sim")
+
+
+def test_a_link_named_twice_is_refused(run: Run) -> None:
+    with pytest.raises(BadInput, match="link 'stream' is named twice"):
+        regress(run, ["stream", "qonnx", "stream"], bins=1)
+
+
+def test_a_missing_model_is_the_links_failure_in_one_sentence(run: Run) -> None:
+    (run.stage("quantize") / "model.onnx").unlink()
+    (link,) = regress(run, ["qonnx"], bins=1, quiet=True)["links"]
+    assert link["status"] == "fail" and link["reason"].endswith("model.onnx cannot be read: No such file or directory")
+
+
 def test_an_unknown_link_and_one_that_compares_nothing_are_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="link 'rust' is not known: choose from torch, qonnx"):
         regress(run, ["rust"], bins=1)

@@ -49,6 +49,9 @@ def torch(case: Case) -> Tally:
 def qonnx(case: Case) -> Tally:
     """The exported file in the qonnx executor, every op."""
     from edgendt.lower.execute import trace_qonnx
+    from edgendt.lower.read import load
+
+    load(case.model / "model.onnx")  # BadInput where the executor would say less
 
     return over_trials("qonnx", case, lambda counts: trace_qonnx(case.model / "model.onnx", case.program, counts))
 

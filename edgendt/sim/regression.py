@@ -13,7 +13,10 @@ from typing import Any
 
 from edgendt.artifact import Run, read_json, write_json
 from edgendt.compare import LinkResult
+from edgendt.data.stimulus import stimulus
+from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
+from edgendt.program import Program
 from edgendt.sim.links import LINKS, PROVEN
 from edgendt.tools import environment
 
@@ -30,14 +33,13 @@ def regress(
     waves: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Run the links in parallel and keep `sim/sim.json`; returns {"run", "links"}. BadInput for an unknown link.
+    """Run the links in parallel and keep `sim/sim.json`; returns {"run", "links"}.
 
     A link that cannot run is `skipped` with its reason, or fails when `strict`; one not asked for is `skipped`.
-    Where the engine link passed, "sources" (SHA-256 by file) and "engine" (parameters) say what was proven.
+    Where the engine link passed, "sources" (SHA-256 by file) and "engine" (parameters) say what was proven. BadInput,
+    before anything runs, for links, an engine or a run that cannot be used.
     """
-    unknown = [name for name in links if name not in LINKS]
-    if unknown:
-        raise BadInput(f"link {unknown[0]!r} is not known: choose from {', '.join(LINKS)}")
+    check(run, links, bins, engine)
     model = run.stage("quantize")
     options = {"bins": bins, "engine": engine, "waves": waves}
     with run.write("sim", inputs=[model / "program.edt", model / "stimulus.npz"], config=options) as folder:
@@ -57,6 +59,18 @@ def regress(
             data |= read_json(folder / "engine" / PROVEN)
         write_json(folder / "sim.json", data)
     return data
+
+
+def check(run: Run, links: Sequence[str], bins: int, engine: str | None) -> None:
+    """BadInput for a link that is unknown or named twice, and for files that every link reads."""
+    for place, name in enumerate(links):
+        if name not in LINKS:
+            raise BadInput(f"link {name!r} is not known: choose from {', '.join(LINKS)}")
+        if name in links[:place]:
+            raise BadInput(f"link {name!r} is named twice: leave one out")
+    stimulus(run, Program.load(run.stage("quantize") / "program.edt"), bins)
+    if engine is not None:
+        Engine.named(engine)
 
 
 def progress(quiet: bool) -> Any:
