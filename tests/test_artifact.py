@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgendt.artifact import Run, sha256
+from edgendt.artifact import Run, read_json, sha256
 from edgendt.errors import BadInput
 
 
@@ -39,6 +39,37 @@ def test_a_failure_inside_leaves_the_old_stage_and_nothing_else(tmp_path: Path) 
         raise RuntimeError
     assert (run.stage("quantize") / "file").read_text() == "good"
     assert [path.name for path in run.path.iterdir()] == ["quantize"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "a\\b", "", ".", ".hidden", "-b", "two words", "a\nb", "x" * 101])
+def test_a_name_that_is_no_plain_folder_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match=r"name must be at most 100 letters, digits, .*, a letter or digit first"):
+        Run.new(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a", "lorenz-2c287c", "Mäuse_3.1", "7"])
+def test_a_plain_name_is_a_run_that_the_newest_finds(tmp_path: Path, name: str) -> None:
+    make(Run.new(name, tmp_path / "deep" / "runs"), "quantize")
+    assert Run.open(root=tmp_path / "deep" / "runs").name == name
+
+
+def test_a_file_in_the_place_of_a_run_or_of_the_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    for name, root in (("file", tmp_path), ("a", tmp_path / "file"), ("a", tmp_path / "file" / "b")):
+        with pytest.raises(BadInput, match=f"cannot be made: {tmp_path / 'file'} is a file; choose another --name"):
+            Run.new(name, root)
+    with pytest.raises(BadInput, match="there is no run"):
+        Run.open(root=tmp_path / "file")
+
+
+def test_damaged_json_is_one_sentence(tmp_path: Path) -> None:
+    for text in (b"{", b"\xff", b"[" * 100_000):
+        (tmp_path / "a.json").write_bytes(text)
+        with pytest.raises(BadInput, match=r"a\.json cannot be read"):
+            read_json(tmp_path / "a.json")
+    with pytest.raises(BadInput, match="does not exist"):
+        read_json(tmp_path / "b.json")
 
 
 def test_the_newest_run_is_the_default(tmp_path: Path) -> None:
