@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edgendt.artifact import RUNS, Run
 from edgendt.errors import EdgendtError
 from edgendt.tools import missing_package
 
 BOARD = "ulx3s-85f"
+INTERRUPTED = 130  # exit status after Ctrl-C
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -25,8 +26,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Neural Data Transformers from spike counts to an FPGA, bit-exact at every op.",
 )
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+# Nothing that is printed is markup: paths, names and `pip install 'edgendt[train]'` may hold brackets.
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out = Console(highlight=False, markup=False, emoji=False)
 
 RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder or name; the newest by default.")]
 BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
@@ -43,7 +45,12 @@ def show(data: dict[str, Any], json: bool, render: Callable[[dict[str, Any]], ob
     else:
         shown = render(data)
         if shown is not None:
-            out.print(shown)
+            out.print(shown, soft_wrap=isinstance(shown, str))
+
+
+def complain(sentence: str) -> None:
+    """One sentence on stderr."""
+    err.print(Text.assemble(("error:", "bold red"), f" {sentence}"), soft_wrap=True)
 
 
 def grid(title: str, columns: list[str], rows: list[list[object]]) -> Table:
@@ -77,10 +84,9 @@ def quantize(
     from edgendt.config import load_config
     from edgendt.quantize import QuantizeConfig, quantize
 
-    options = list(overrides or [])
-    options += [] if data is None else [f"data.source={jsonlib.dumps(data)}"]
-    options += [] if session is None else [f"data.session={jsonlib.dumps(session)}"]
-    result = quantize(load_config(QuantizeConfig, config, options), runs, name, quiet=json)
+    chosen = {"data.source": data, "data.session": session}
+    values = {key: value for key, value in chosen.items() if value is not None}
+    result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json)
     show(result, json, metrics_table)
 
 
@@ -152,7 +158,7 @@ def sim(
     show(result, json, sim_table)
     for link in result["links"]:
         if link["status"] == "fail":
-            err.print(f"[bold red]error:[/] {escape(str(link['reason']))}", soft_wrap=True)
+            complain(str(link["reason"]))
     if any(link["status"] == "fail" for link in result["links"]):
         raise typer.Exit(1)
 
@@ -311,14 +317,19 @@ def main() -> None:
     try:
         app()
     except EdgendtError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        complain(str(error))
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         missing = missing_package(error)
         if missing is None:
             raise
-        err.print(f"[bold red]error:[/] {escape(missing)}", soft_wrap=True)
+        complain(missing)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on where it stopped")
-        sys.exit(130)
+    except OSError as error:  # a full disk, a folder that is not ours: the system's own words
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(1)
+    except SystemExit as end:  # typer has made one of the KeyboardInterrupt
+        if end.code == INTERRUPTED:
+            said = "interrupted: nothing half-written is kept, and the same command, repeated, goes on from there"
+            err.print(said, soft_wrap=True)
+        raise

@@ -16,8 +16,13 @@ from edgendt.errors import BadInput
 T = TypeVar("T")
 
 
-def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequence[str] = ()) -> T:
-    """A config dataclass from defaults, then a TOML file, then `section.key=value` overrides.
+def load_config(
+    cls: type[T],
+    path: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> T:
+    """A config dataclass from defaults, then a TOML file, then `section.key=value` overrides, then `values` by key.
 
     Values of overrides are TOML (`0.5`, `true`, `[1, 2]`), plain words are strings. BadInput names file and key.
     """
@@ -28,6 +33,8 @@ def load_config(cls: type[T], path: Path | str | None = None, overrides: Sequenc
         if not sign or not key:
             raise BadInput(f"option {override!r} must be key=value")
         _put(data, key.strip().split("."), _value(text))
+    for key, value in (values or {}).items():
+        _put(data, key.split("."), value)
     return make(cls, data, where)
 
 
@@ -49,7 +56,9 @@ def make(cls: type[T], data: Mapping[str, Any], where: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "value"
-        raise BadInput(f"{key} in {where}: {first['msg']}, got {first.get('input')!r}") from error
+        own = first.get("ctx", {}).get("error")  # what __post_init__ raised says itself what it got
+        said = own or f"{first['msg']}, got {first.get('input')!r}"
+        raise BadInput(f"{key} in {where}: {said}") from error
 
 
 def dump_config(config: Any) -> str:

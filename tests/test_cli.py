@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import random_ndt
+
+from edgendt import cli
+from edgendt.artifact import Run
+from edgendt.export import export_program
 
 
 def edgendt(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -32,6 +40,8 @@ def test_without_a_run_a_verb_says_where_to_start(verb: str, tmp_path: Path) -> 
         (["quantize", "no.such.key=1"], "is not an option"),
         (["quantize", "--config", "none.toml"], "does not exist"),
         (["quantize", "--data", "none.npz"], "none.npz"),
+        (["quantize", "--data", "my😀 [a] rec.npz"], "error: my😀 [a] rec.npz does not exist"),
+        (["quantize", "--name", "../evil"], "name must be at most 100 letters, digits"),
         (["sim", "nowhere"], "run nowhere does not exist"),
         (["lower", "none.onnx"], "none.onnx"),
         (
@@ -49,6 +59,68 @@ def test_bad_input_is_one_sentence_and_exit_2(words: list[str], said: str, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    done = edgendt("quantize", "data.conditions=4", "--runs", "file", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("error: run file/lorenz-")
+    assert done.stderr.endswith("cannot be made: file is a file; choose another --name or --runs\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("place", ["nowhere/p.edt", "folder"])
+def test_a_program_that_cannot_be_written_is_one_sentence_and_exit_2(place: str, tmp_path: Path) -> None:
+    export_program(random_ndt(0), tmp_path / "model.onnx")
+    (tmp_path / "folder").mkdir()
+    done = edgendt("lower", "model.onnx", "-o", place, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: program cannot be written to {place}: ") and done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "model.onnx"]
+
+
+def test_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "pip install 'edgendt[train]' [bold]:smile:[/bold]"
+    cli.show({}, False, lambda _: cli.grid(said, ["[dim]"], [[said]]))
+    cli.show({}, False, lambda _: said)
+    cli.complain(said)
+    printed = capsys.readouterr()
+    assert printed.out.count(said) == 3 and "[dim]" in printed.out
+    assert printed.err == f"error: {said}\n"
+
+
+def test_an_error_of_the_system_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/[a]")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code, capsys.readouterr().err) == (1, "error: runs/[a]: No space left on device\n")
+
+
+def test_an_interrupted_training_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
+    options = "data.conditions=4 train.steps=100000 model.d_model=8 model.ffn=16 model.layers=1".split()
+    command = [sys.executable, "-c", "from edgendt.cli import main; main()", "quantize", "--name", "long", *options]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored where pytest runs with &
+    )
+    checkpoint = tmp_path / "runs" / "long" / ".training" / "float.pt"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, ""), err
+    assert err == "interrupted: nothing half-written is kept, and the same command, repeated, goes on from there\n"
+    assert [path.name for path in (tmp_path / "runs" / "long").iterdir()] == [".training"] and checkpoint.exists()
+
+
 def test_boards_prints_one_json_object_and_nothing_else(tmp_path: Path) -> None:
     done = edgendt("boards", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -57,8 +129,6 @@ def test_boards_prints_one_json_object_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_an_unknown_board_names_the_known_ones(tmp_path: Path) -> None:
-    from edgendt.artifact import Run
-
     with Run(tmp_path / "runs" / "r").write("quantize") as folder:
         np.save(folder / "x.npy", np.zeros(1))
     done = edgendt("synth", "--board", "abacus", cwd=tmp_path)

@@ -54,6 +54,28 @@ def test_a_wrong_option_is_named(override: str, said: str) -> None:
         load_config(Outer, None, [override])
 
 
+@dataclass(frozen=True)
+class Checked:
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        if self.bits > 8:
+            raise ValueError(f"bits must be at most 8, got {self.bits}")
+
+
+def test_what_a_config_says_of_itself_is_said_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        load_config(Checked, None, ["bits=9"])
+    assert str(caught.value) == "value in options: bits must be at most 8, got 9"
+
+
+def test_values_are_taken_as_they_are() -> None:
+    config = load_config(Outer, None, ["name=a", "inner.steps=3"], {"name": '😀 "b" = [c]', "inner.steps": 4})
+    assert config == Outer('😀 "b" = [c]', inner=Inner(4))
+    with pytest.raises(BadInput, match=r"inner\.rate in options"):
+        load_config(Outer, None, [], {"inner.rate": "fast"})
+
+
 @pytest.mark.parametrize("text", ["a = ", "\x00"])
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_text(text)

@@ -148,6 +148,9 @@ def test_a_missing_onnxruntime_is_said_not_hidden(run, monkeypatch):
     got = room.profile(run, BOARD)
     assert (got["cpu_us"], got["cpu"]) == (None, None)
     assert "pip install 'edgendt[report]'" in got["cpu_reason"]
+    console = Console(width=200, file=io.StringIO())
+    console.print(room.render(got))
+    assert got["cpu_reason"] in console.file.getvalue()
 
 
 def test_a_board_without_an_engine_needs_one_named(run):

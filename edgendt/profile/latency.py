@@ -200,8 +200,9 @@ def clock_of(synth: Mapping[str, Any] | None, engine: Engine, assumed_mhz: float
 def render(result: Mapping[str, Any]) -> Any:
     """The figures of `profile` as tables for a terminal."""
     from rich.console import Group
+    from rich.text import Text
 
-    return Group(_quantiles(result), "", _ops(result), "", *_sentences(result))
+    return Group(_quantiles(result), "", _ops(result), "", *map(Text, _sentences(result)))
 
 
 def _quantiles(result: Mapping[str, Any]) -> Any:
