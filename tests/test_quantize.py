@@ -13,14 +13,21 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from needs import shared  # noqa: E402
+from networks import random_ndt  # noqa: E402
 
 from edgendt import quantize as room  # noqa: E402
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
-from edgendt.errors import BadInput  # noqa: E402
+from edgendt.engine.config import Engine  # noqa: E402
+from edgendt.engine.formats import check_formats  # noqa: E402
+from edgendt.engine.image import Image, Section  # noqa: E402
+from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.fixed import Int  # noqa: E402
 from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
-from edgendt.program import Program  # noqa: E402
+from edgendt.ops import Attention  # noqa: E402
+from edgendt.program import ACCUMULATOR, Program  # noqa: E402
 from edgendt.qat.job import Job  # noqa: E402
+from edgendt.qat.limits import LIMITS  # noqa: E402
 from edgendt.qat.ndt import QuantNDT  # noqa: E402
 from edgendt.qat.recipe import QuantizeConfig, resolve  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
@@ -73,7 +80,8 @@ def test_the_program_is_the_network_that_was_scored(done: tuple[dict[str, Any], 
     with np.load(stage / "predictions.npz", allow_pickle=False) as shown:
         rates = shown["rates_integer"][0]
     scale = program.node(program.output).op.y.frac
-    assert np.allclose(np.exp(expected * 2.0**-scale), rates, rtol=1e-5)
+    # Codes are exact in float32, as are their rates when they are rounded to it once.
+    assert np.array_equal(np.exp(expected * 2.0**-scale).astype(np.float32), rates)
 
 
 def test_the_float_network_loads_and_the_config_repeats_the_run(done: tuple[dict[str, Any], Path]) -> None:
@@ -173,6 +181,12 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
         ("model.heads=3", "heads must divide d_model"),
         ("model.max_bins=10", "longest trial of lorenz has 50 bins"),
         ("model.window=0", "window must be at least 1"),
+        ("model.window=300", "model: window must be at most 256, got 300"),
+        ("model.heads=16 model.d_model=16", "model: heads must be at most 8, got 16"),
+        ("model.heads=0", "heads must be at least 1"),
+        ("model.d_model=258", "model: d_model must be at most 256, got 258"),
+        ("model.ffn=2000", "model: ffn must be at most 1024, got 2000"),
+        ("model.max_bins=70000", "model: max_bins must be at most 65535, got 70000"),
         ("bits.weight=9", "bits of weight must be 2..8"),
         ("bits.overrides.layer9.q=8", "layer9"),
         ("data.source=nothing", "lorenz, chaotic_rnn or a FILE"),
@@ -190,8 +204,38 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
 )
 def test_options_that_cannot_be_are_refused_before_training(override: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=sentence):
-        quantize(config(override), tmp_path, quiet=True)
+        quantize(config(*override.split()), tmp_path, quiet=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_of_more_channels_than_an_engine_has_is_refused_before_training(tmp_path: Path) -> None:
+    np.savez(tmp_path / "wide.npz", spikes=np.ones((6, 3, 300), int))
+    with pytest.raises(BadInput, match="channels of the data must be at most 256, got 300"):
+        Job.of(config(f"data.source={tmp_path / 'wide.npz'}"))
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_limits_are_those_of_the_engine(name: str) -> None:
+    """What comes after training holds the largest value and refuses the next one."""
+    words = {"d_model": "d", "max_bins": "bins"}
+    fields = {"d": 8, "heads": 1, "ffn": 8, "channels": 2, "outputs": 2, "window": 2, "bins": 2, "layers": 1}
+
+    def refused(value: int) -> bool:
+        wide = {"d": 16 * value} if name == "heads" else {}
+        program = random_ndt(0, **fields | {words.get(name, name): value} | wide)
+        try:
+            check_formats(program, Engine())
+            Image({}, program.channels, program.outputs, program.max_bins or 0, (Section(0, 0, np.ones(1, np.uint64)),))
+        except (UnsupportedOp, ValueError):
+            return True
+        return False
+
+    assert not refused(LIMITS[name]) and refused(LIMITS[name] + 1)
+
+
+def test_within_the_limits_no_attention_leaves_its_accumulator() -> None:
+    form = Int(8, 4)
+    Attention(LIMITS["d_model"], 1, LIMITS["window"], form, form, form, form).check(ACCUMULATOR)
 
 
 def test_the_recipe_follows_the_data_and_yields_to_what_is_asked() -> None:

@@ -16,6 +16,7 @@ from edgendt.metrics import Array
 from edgendt.models import ridge
 from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
+from edgendt.qat.limits import check_limits
 from edgendt.qat.ndt import QuantNDT
 from edgendt.qat.recipe import QuantizeConfig, check, resolve
 from edgendt.qat.train import Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
@@ -162,14 +163,14 @@ class Job:
 
 
 def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
-    """The network's shape; BadInput for one that cannot be, or that is shorter than the longest trial."""
+    """The network's shape; BadInput for one that nothing holds, or that is shorter than the longest trial."""
     model = config.model
     max_bins = model.max_bins or data.bins
     if max_bins < data.bins:
         raise BadInput(f"model.max_bins is {max_bins}, but the longest trial of {data.name} has {data.bins} bins")
     try:
         check_overrides(config.bits, model.layers)
-        return NDTConfig(
+        geometry = NDTConfig(
             channels=len(parts.held_in),
             outputs=data.channels,
             d_model=model.d_model,
@@ -180,5 +181,7 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
             max_bins=max_bins,
             dropout=model.dropout or 0.0,
         )
+        check_limits(geometry)
+        return geometry
     except ValueError as error:
         raise BadInput(f"model: {error}") from error
