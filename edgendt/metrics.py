@@ -42,10 +42,11 @@ def rate_r2(rates: Array, truth: Array | None, mask: NDArray[np.bool_]) -> float
 
 
 def r2(truth: Array, predicted: Array) -> float | None:
-    """Mean over columns of R², [n, columns]; None for fewer than two rows, where it is undefined."""
+    """Mean over columns of R², [n, columns]; a column that never changes has none. None when no column has one."""
     from sklearn.metrics import r2_score
 
-    return float(r2_score(truth, predicted)) if len(truth) > 1 else None
+    varied = (truth != truth[:1]).any(axis=0)
+    return float(r2_score(truth[:, varied], predicted[:, varied])) if varied.any() else None
 
 
 def history(rates: Array, bins: int = HISTORY) -> Array:

@@ -63,6 +63,19 @@ def test_velocity_is_decoded_from_rates_of_earlier_bins_without_padding() -> Non
     assert score is not None and score > 0.999
 
 
+def test_an_axis_that_never_changes_has_no_r2() -> None:
+    vel = RNG.normal(size=(4, 9, 3))
+    vel[..., 1] = 0.1  # whose variance is not quite zero in floats
+    predicted, mask = vel + RNG.normal(size=vel.shape), np.ones((4, 9), bool)
+    moving = [metrics.velocity_r2(predicted[..., [axis]], vel[..., [axis]], mask) for axis in (0, 2)]
+    assert metrics.velocity_r2(predicted, vel, mask) == pytest.approx(sum(moving) / 2)
+    assert metrics.velocity_r2(vel[..., [1]], vel[..., [1]], mask) is None
+    assert metrics.rate_r2(vel[..., [1]], vel[..., [1]], mask) is None
+    one = np.zeros((4, 9), bool)
+    one[0, 0] = True
+    assert metrics.velocity_r2(vel, vel, one) is None
+
+
 def test_ridge_equals_its_closed_form() -> None:
     x, y = RNG.normal(size=(50, 4)), RNG.normal(size=(50, 2))
     gram, cross = x.T @ x, x.T @ y
