@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,14 @@ def quantize(
     job = Job.of(config)
     run = asked or Run.new(default_name(job), root)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
-    with shown as show, unfinished(run, job) as folder, _writer(folder) as writer:
+    with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
         networks = job.train(folder, show, writer)
         scores = score(job, networks)
         for network, values in scores.items():
             for metric, value in values.items():
                 if value is not None:
                     writer.add_scalar(f"test/{metric}/{network}", value, 0)
-        writer.flush()
+        writer.close()
         source = Path(config.data.source)
         inputs = [source] if source.is_file() else []
         with run.write("quantize", inputs=inputs, config=asdict(job.config), seed=config.seed) as stage:
@@ -110,16 +110,28 @@ def unfinished(run: Run, job: Job) -> Iterator[Path]:
     yield folder
 
 
-@contextmanager
-def _writer(folder: Path) -> Iterator[Any]:
-    """TensorBoard's event files, closed whatever happens."""
-    from torch.utils.tensorboard import SummaryWriter
+class Events:
+    """TensorBoard's event files, a folder per phase: the first part of a tag.
 
-    writer = SummaryWriter(str(folder / "tensorboard"))
-    try:
-        yield writer
-    finally:
-        writer.close()
+    A phase that goes on after an interruption begins a file anew, and what an earlier file says of steps that are taken
+    again no longer counts (purge_step); that concerns every tag of a folder, so phases cannot share one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writers: dict[str, Any] = {}
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        phase = tag.partition("/")[0]
+        if phase not in self.writers:
+            self.writers[phase] = SummaryWriter(str(self.folder / phase), purge_step=step)
+        self.writers[phase].add_scalar(tag, value, step)
+
+    def close(self) -> None:
+        for writer in self.writers.values():
+            writer.close()
 
 
 def write(stage: Path, job: Job, networks: Networks, scores: dict[str, Scores]) -> None:

@@ -92,13 +92,22 @@ def test_the_float_network_loads_and_the_config_repeats_the_run(done: tuple[dict
     assert resolve(again, 50) == again == resolve(config(), 50)
 
 
-def test_event_files_hold_losses_and_scores(done: tuple[dict[str, Any], Path]) -> None:
+def steps(folder: Path) -> dict[str, list[int]]:
+    """Steps by tag, as TensorBoard shows them."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(done[1] / "tensorboard"))
-    events.Reload()
-    tags = set(events.Tags()["scalars"])
-    assert {"float/loss", "float/validation", "control/loss", "qat/loss", "test/co_bps/integer"} <= tags
+    found = {}
+    for phase in folder.iterdir():
+        events = EventAccumulator(str(phase)).Reload()
+        found |= {tag: [event.step for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return found
+
+
+def test_event_files_hold_losses_and_scores(done: tuple[dict[str, Any], Path]) -> None:
+    logged = steps(done[1] / "tensorboard")
+    assert logged["float/loss"] == list(range(1, 21)) and logged["float/validation"] == [20]
+    assert logged["control/loss"] == logged["qat/loss"] == list(range(1, 11))
+    assert logged["test/co_bps/integer"] == [0]
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(done: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
@@ -120,6 +129,8 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(done: tuple[dict[str, Any]
     assert result["metrics"] == done[0]["metrics"]
     stage = Run(tmp_path / "quick").stage("quantize")
     assert (stage / "program.edt").read_bytes() == (done[1] / "program.edt").read_bytes()
+    assert len(list((stage / "tensorboard" / "qat").iterdir())) == 2  # a file per start
+    assert steps(stage / "tensorboard") == steps(done[1] / "tensorboard")  # and no step twice
 
 
 def test_checkpoints_of_other_options_are_not_taken_up(tmp_path: Path) -> None:
