@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -24,6 +24,7 @@ from edgendt.qat.job import Job
 from edgendt.qat.recipe import DataConfig, QuantizeConfig
 
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "accuracy.md"
 FIRST_SEED = 20  # the recipe was chosen on the validation trials of other seeds
 COMMIT = commit()  # of the code that was loaded, whatever is committed while the cells are made
 SEEDS = {"lorenz": 5, "chaotic_rnn": 5, "chewie": 10}  # the short recording scatters most and trains fastest
@@ -33,6 +34,7 @@ VARIANTS = {
     "4 bits everywhere": Bits(weight=4, embed=4, readout=4),
     "3 bits everywhere": Bits(weight=3, embed=3, readout=3),
 }
+CELLS = ("baseline", "float", "control", *VARIANTS)
 
 
 def sources(recording: Path) -> dict[str, DataConfig]:
@@ -51,12 +53,12 @@ def main() -> None:
     parser.add_argument("--only", default="lorenz,chaotic_rnn,chewie")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "accuracy")
     parser.add_argument("--recording", type=Path, default=ROOT.parent / "shared/realdata/miller_reach_myow.npz")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "accuracy.md")
+    parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--page-only", action="store_true", help="write the page from the cells that exist")
     options = parser.parse_args()
     torch.set_num_threads(1)
     known = sources(options.recording)
-    names = [name for name in options.only.split(",") if available(known[name])]
+    names = chosen(options, known)
     if not options.page_only:
         for name in names:
             for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS[name])):
@@ -67,18 +69,42 @@ def main() -> None:
     print(f"wrote {options.page}")
 
 
+def chosen(options: argparse.Namespace, known: dict[str, DataConfig]) -> list[str]:
+    """The data sets asked for, those left out that are not here; never from docs/accuracy.md, which would hide it."""
+    asked = options.only.split(",")
+    for name in asked:
+        if name not in known:
+            refuse(f"--only must name some of {','.join(known)}, got {name!r}")
+    names = [name for name in asked if (scored(options.folder, name) if options.page_only else available(known[name]))]
+    for name in [name for name in asked if name not in names]:
+        what = f"no complete seed of it in {options.folder}" if options.page_only else f"no {known[name].source}"
+        if options.page.resolve() == PAGE.resolve():
+            refuse(
+                f"docs/accuracy.md would lose {name} ({what}): name --recording, or --only others, or another --page"
+            )
+        print(f"{name} is left out: {what}", file=sys.stderr)
+    return names
+
+
+def refuse(sentence: str) -> NoReturn:
+    """One sentence, exit 2."""
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
 def available(data: DataConfig) -> bool:
-    """Whether the recording is here; says so when it is not."""
-    if data.source.endswith(".npz") and not Path(data.source).is_file():
-        print(f"{data.source} is not here: left out", file=sys.stderr)
-        return False
-    return True
+    """Whether the data are built in, or their file is here."""
+    return not data.source.endswith(".npz") or Path(data.source).is_file()
+
+
+def scored(folder: Path, name: str) -> bool:
+    """Whether a seed of the data set has all its cells."""
+    return any(all((path / f"{cell}.json").is_file() for cell in CELLS) for path in folder.glob(f"{name}-*"))
 
 
 def fill(data: DataConfig, folder: Path, seed: int) -> None:
     """Every missing cell of one data set and seed; the float network is trained once for all of them."""
-    wanted = ["baseline", "float", "control", *VARIANTS]
-    if all((folder / f"{name}.json").is_file() for name in wanted):
+    if all((folder / f"{name}.json").is_file() for name in CELLS):
         return
     folder.mkdir(parents=True, exist_ok=True)
     job = Job.of(QuantizeConfig(seed=seed, data=data))
