@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 def _absent(reason: str, fatal: bool = True) -> None:
     if fatal and os.environ.get("CI"):
         pytest.fail(f"{reason}; CI must have it", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def needs(tool: str) -> Path:
@@ -25,6 +27,17 @@ def needs(tool: str) -> Path:
         _absent(f"{tool} is not installed")
     assert path is not None
     return path
+
+
+def needs_package(name: str) -> ModuleType:
+    """A Python package that an extra brings; skips the test or the whole file (fails in CI) when it is absent."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:  # it is there, and broken
+            raise
+        _absent(f"the Python package {name} is not installed")
+        raise
 
 
 def shared(name: str) -> Path:

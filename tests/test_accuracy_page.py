@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from needs import ROOT
+from needs import ROOT, needs_package
 
-pytest.importorskip("scipy")
+needs_package("scipy")
 VARIANTS = ("8 bits everywhere", "default", "4 bits everywhere", "3 bits everywhere")
 
 
@@ -56,7 +56,7 @@ def test_a_seed_with_a_missing_cell_does_not_count(tmp_path: Path) -> None:
 
 def ask(monkeypatch: pytest.MonkeyPatch, *words: object) -> list[str]:
     """`make accuracy` with options, nothing trained; the data sets whose cells it would fill."""
-    pytest.importorskip("torch")
+    needs_package("torch")
     filled: list[str] = []
     script = room("accuracy")
     monkeypatch.setattr(script, "fill", lambda data, folder, seed: filled.append(folder.name))

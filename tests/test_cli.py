@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs_package
 from networks import random_ndt
 
 from edgendt import cli
 from edgendt.artifact import Run
-from edgendt.export import export_program
 
 
 def edgendt(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -69,6 +69,9 @@ def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Pa
 
 @pytest.mark.parametrize("place", ["nowhere/p.edt", "folder"])
 def test_a_program_that_cannot_be_written_is_one_sentence_and_exit_2(place: str, tmp_path: Path) -> None:
+    needs_package("onnx")
+    from edgendt.export import export_program
+
     export_program(random_ndt(0), tmp_path / "model.onnx")
     (tmp_path / "folder").mkdir()
     done = edgendt("lower", "model.onnx", "-o", place, cwd=tmp_path)

@@ -7,6 +7,7 @@ import tty
 
 import numpy as np
 import pytest
+from needs import needs_package
 from standin_core import PARAMETERS, StandIn, image
 
 from edgendt.engine import protocol
@@ -113,7 +114,7 @@ def test_a_load_that_dies_leaves_no_network():
 
 def test_a_serial_port_is_driven_by_pyserial():
     """A pty with the Python board on its other end."""
-    pytest.importorskip("serial")
+    needs_package("serial")
     near, far = os.openpty()
     tty.setraw(near)
     board = Board(3)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from needs import needs_package
 
-torch = pytest.importorskip("torch")
+torch = needs_package("torch")
 
 from edgendt.models.ndt import NDT, NDTConfig, causal_window  # noqa: E402
 

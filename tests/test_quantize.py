@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needs import needs_package, shared
 
-torch = pytest.importorskip("torch")
+torch = needs_package("torch")
 
-from needs import shared  # noqa: E402
 from networks import random_ndt  # noqa: E402
 
 from edgendt import quantize as room  # noqa: E402

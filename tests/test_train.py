@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needs import needs_package
 
-torch = pytest.importorskip("torch")
+torch = needs_package("torch")
 
 from edgendt.data import Dataset, Split, split  # noqa: E402
 from edgendt.data.lorenz import lorenz  # noqa: E402
