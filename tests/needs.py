@@ -14,7 +14,8 @@ from edgendt.tools import find_tool
 ROOT = Path(__file__).parent.parent
 
 
-def _absent(reason: str, fatal: bool = True) -> None:
+def absent(reason: str, fatal: bool = True) -> None:
+    """Skip the test or the whole file; in CI it fails, when `fatal`."""
     if fatal and os.environ.get("CI"):
         pytest.fail(f"{reason}; CI must have it", pytrace=False)
     pytest.skip(reason, allow_module_level=True)
@@ -24,7 +25,7 @@ def needs(tool: str) -> Path:
     """Path of an external program; skips (fails in CI) when it is absent."""
     path = find_tool(tool)
     if path is None:
-        _absent(f"{tool} is not installed")
+        absent(f"{tool} is not installed")
     assert path is not None
     return path
 
@@ -36,7 +37,7 @@ def needs_package(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != name:  # it is there, and broken
             raise
-        _absent(f"the Python package {name} is not installed")
+        absent(f"the Python package {name} is not installed")
         raise
 
 
@@ -44,5 +45,5 @@ def shared(name: str) -> Path:
     """A file of the folder `shared` beside the checkout; a user does not have it, so its absence always skips."""
     path = ROOT.parent / "shared" / name
     if not path.exists():
-        _absent(f"shared/{name} is not here", fatal=False)
+        absent(f"shared/{name} is not here", fatal=False)
     return path
