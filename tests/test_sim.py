@@ -134,8 +134,8 @@ def test_a_link_named_twice_is_refused(run: Run) -> None:
 
 def test_a_missing_model_is_the_links_failure_in_one_sentence(run: Run) -> None:
     (run.stage("quantize") / "model.onnx").unlink()
-    (link,) = regress(run, ["qonnx"], bins=1, quiet=True)["links"]
-    assert link["status"] == "fail" and link["reason"].endswith("model.onnx cannot be read: No such file or directory")
+    got = link("qonnx", regress(run, ["qonnx"], bins=1, quiet=True))
+    assert got["status"] == "fail" and got["reason"].endswith("model.onnx cannot be read: No such file or directory")
 
 
 def test_an_unknown_link_and_one_that_compares_nothing_are_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
