@@ -49,7 +49,7 @@ def test_a_toml_file_names_an_engine(tmp_path: Path) -> None:
     assert Engine.named(path) == Engine(segments=8, kv_depth=1024)
 
 
-@pytest.mark.parametrize("text", ["segments = 3", "colour = 1", "segments = 4.0", "segments ="])
+@pytest.mark.parametrize("text", ["engine = 3", "segments = 3", "colour = 1", "segments = 4.0", "segments ="])
 def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)

@@ -83,6 +83,8 @@ class Engine:
         try:
             values = tomllib.loads(path.read_text())
             values = values.get("engine", values)
+            if not isinstance(values, dict):
+                raise ValueError("engine must be a table")
             unknown = set(values) - known
             if unknown:
                 raise ValueError(f"unknown field {sorted(unknown)[0]!r}, known are {', '.join(sorted(known))}")

@@ -78,7 +78,7 @@ def progress(quiet: bool) -> Any:
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(console=Console(stderr=True), disable=quiet, transient=True)
+    return Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True)
 
 
 def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], strict: bool) -> LinkResult:
