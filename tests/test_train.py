@@ -14,7 +14,7 @@ torch = needs_package("torch")
 
 from edgendt.data import Dataset, Split, split  # noqa: E402
 from edgendt.data.lorenz import lorenz  # noqa: E402
-from edgendt.errors import EdgendtError  # noqa: E402
+from edgendt.errors import BadInput, EdgendtError  # noqa: E402
 from edgendt.models.ndt import NDTConfig  # noqa: E402
 from edgendt.qat import train  # noqa: E402
 from edgendt.qat.formats import Bits  # noqa: E402
@@ -72,6 +72,14 @@ def test_an_interrupted_training_goes_on_bit_for_bit(
     assert resumed.step == 10
     assert same(whole, resumed.run(silent))
     assert same(whole, phase(make(), plan, checkpoint).run(silent))  # a finished one trains no more
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04cut", b"\x80\x04K\x01."])
+def test_a_damaged_checkpoint_is_one_sentence(content: bytes, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "float.pt"
+    checkpoint.write_bytes(content)
+    with pytest.raises(BadInput, match=r"float\.pt is damaged: remove it, and its phase trains anew"):
+        phase(network(), PLAN, checkpoint)
 
 
 def test_training_leaves_the_callers_random_numbers_alone() -> None:

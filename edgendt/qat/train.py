@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgendt.data import Dataset, Split
-from edgendt.errors import EdgendtError
+from edgendt.errors import BadInput, EdgendtError
 from edgendt.metrics import Array
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Phase:
         self.step, self.best_loss = 0, math.inf
         self.best: dict[str, Tensor] = {}
         if checkpoint is not None and checkpoint.exists():
-            self._restore(torch.load(checkpoint, weights_only=True))
+            self._restore(checkpoint)
 
     def run(self, progress: Progress, writer: Writer | None = None) -> nn.Module:
         """Train to the end; the network, in eval mode. Raises EdgendtError when the loss is no longer finite."""
@@ -235,7 +235,11 @@ class Phase:
         torch.save(state, beside)
         beside.replace(path)
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.best, self.best_loss = state["step"], state["best"], state["best_loss"]
+    def _restore(self, path: Path) -> None:
+        try:
+            state = torch.load(path, weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best, self.best_loss = state["step"], state["best"], state["best_loss"]
+        except Exception as error:  # whatever unpickling strange bytes raises
+            raise BadInput(f"checkpoint {path} is damaged: remove it, and its phase trains anew") from error
