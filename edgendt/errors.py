@@ -28,7 +28,7 @@ def reading(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except BadInput:
+    except (BadInput, ImportError):
         raise
     except FileNotFoundError as error:
         raise BadInput(f"{what} does not exist") from error

@@ -257,6 +257,20 @@ def test_a_profiled_board_stands_at_the_top(tmp_path):
     assert data["main_board"] == BOARD and f"clock on {BOARD}" in page.text
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "3", '{"links": [3]}'])
+@pytest.mark.parametrize(
+    "file", ["quantize/metrics.json", "quantize/data.json", "quantize/manifest.json", "sim/sim.json"]
+)
+def test_a_stage_that_holds_something_else_is_one_sentence(tmp_path, file, text):
+    run = Run(tmp_path / "r")
+    add_quantize(run)
+    add_sim(run)
+    (run.path / file).write_text(text)
+    with pytest.raises(BadInput, match=f"{Path(file).name} cannot be read: ") as caught:
+        write_report(run)
+    assert "\n" not in str(caught.value) and not run.has("report")
+
+
 def test_names_are_escaped(tmp_path):
     run = Run(tmp_path / "<b>bold")
     add_synth(run)

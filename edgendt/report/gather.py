@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from edgendt.artifact import MANIFEST, Run, read_json, sha256
-from edgendt.errors import BadInput
+from edgendt.errors import BadInput, reading
 from edgendt.ops import Attention, Linear
 from edgendt.profile.latency import width
 from edgendt.program import Program
 from edgendt.report.predictions import Predictions, agreement, choose
 from edgendt.synth.engine import simulated
 
+T = TypeVar("T")
 SCHEMA = 1
 DEFAULT_BOARD = "ulx3s-85f"
+NETWORKS = ("float", "control", "integer", "baseline")
 LINKS = {
     "torch": "quantized network in torch, evaluated",
     "qonnx": "exported QONNX file, in the qonnx executor",
@@ -30,18 +32,23 @@ def gather(run: Run) -> dict[str, Any]:
 
     Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
+
+    def part(read: Callable[[Run], T], files: str) -> T:
+        with reading(f"{run.path}/{files}"):  # BadInput also for a file that holds something else, as an older one may
+            return read(run)
+
     return {
         "schema": SCHEMA,
         "run": run.name,
-        "network": network(run),
-        "data": data(run),
-        "accuracy": accuracy(run),
-        "chain": chain(run),
-        "boards": (found := boards(run)),
+        "network": part(network, "quantize/program.edt"),
+        "data": part(data, "quantize/data.json"),
+        "accuracy": part(accuracy, "quantize/metrics.json"),
+        "chain": part(chain, "sim/sim.json"),
+        "boards": (found := part(boards, "{synth,profile}-*/*.json")),
         "main_board": main_board(found),
-        "neural": neural(run)[0],
-        "provenance": list(provenance(run)),
-        "stale": list(stale(run)),
+        "neural": part(neural, "quantize/predictions.npz")[0],
+        "provenance": part(lambda run: list(provenance(run)), f"*/{MANIFEST}"),
+        "stale": part(lambda run: list(stale(run)), f"*/{MANIFEST}"),
     }
 
 
@@ -105,6 +112,8 @@ def accuracy(run: Run) -> dict[str, Any]:
         return missing(run, "quantize")
     data = read_json(run.stage("quantize") / "metrics.json")
     metrics = data.get("metrics", data)
+    if lacking := [name for name in NETWORKS if name not in metrics]:
+        raise ValueError(f"it lacks the scores of {', '.join(lacking)}")
     change = {key: relative(metrics, key) for key in ("co_bps", "rate_r2", "velocity_r2")}
     return {"status": "done", "metrics": metrics, "change_percent": change}
 
