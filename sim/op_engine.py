@@ -32,6 +32,8 @@ TINY = Engine(
     bias_depth=1024,
     act_depth=2048,
     prog_depth=64,
+    packed=1,
+    splits=2,
 )
 COUNTS = Int(4, 0, signed=False)
 Case = tuple[Program, Codes]

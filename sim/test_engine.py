@@ -47,6 +47,19 @@ ENGINES = {
         score_depth=1024,
         gamma_depth=4096,
         prog_depth=512,
+        packed=1,
+    ),
+    "split": Engine(
+        segments=2,
+        lanes=6,
+        pipes=2,
+        weight_depth=1 << 14,
+        kv_depth=1 << 13,
+        bias_depth=2048,
+        act_depth=2048,
+        score_depth=256,
+        prog_depth=256,
+        splits=2,
     ),
     "wide": Engine(
         segments=8,
@@ -60,6 +73,8 @@ ENGINES = {
         score_depth=256,
         gamma_depth=1024,
         prog_depth=256,
+        packed=1,
+        splits=4,
     ),
 }
 GEOMETRIES = 36  # networks per engine
@@ -89,6 +104,7 @@ def geometry(seed: int) -> Program:
         residual=int(rng.choice([8, 10, 12, 16])),
         counts=int(rng.integers(1, 9)),
         per_channel=bool(rng.integers(2)),
+        mixed=seed % 2 == 1,
     )
 
 

@@ -7,12 +7,14 @@ from needs import needs
 SOURCES = rtl("edt_pkg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")
 
 
-def geometry(lanes, pipes, index, gshift):
+def geometry(lanes, pipes, index, gshift, packed=0, splits=1):
     parameters = {"Index": index, "Lanes": lanes, "Pipes": pipes, "WgtDepth": 64, "KvDepth": 64}
-    return parameters, {"lanes": lanes, "pipes": pipes, "index": index, "gshift": gshift, "depth": 64}
+    parameters |= {"Segments": 4, "Packed": packed, "Splits": splits}
+    case = {"lanes": lanes, "pipes": pipes, "index": index, "gshift": gshift, "depth": 64}
+    return parameters, case | {"segments": 4, "packed": packed, "splits": splits}
 
 
-@pytest.mark.parametrize("shape", [(8, 4, 3, 1), (5, 4, 1, 0)])
+@pytest.mark.parametrize("shape", [(8, 4, 3, 1), (5, 4, 1, 0), (8, 4, 3, 1, 1, 4), (5, 4, 2, 0, 1, 2)])
 def test_equals_the_reference(shape):
     needs("verilator")
     parameters, case = geometry(*shape)
@@ -32,4 +34,24 @@ def test_equals_the_reference(shape):
 def test_the_bench_rejects_a_fault(old, new):
     needs("verilator")
     parameters, case = geometry(8, 4, 3, 1)
+    assert rejects("segment_bench", "edt_segment", mutate(SOURCES, old, new), parameters, case)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("{product[24:12], product[11]}", "{product[24:12], 1'b0}"),
+        ("product[24:12], product[11]", "product[25:13], product[11]"),
+        ("{8{stat_i[3]}}", "8'd0"),
+        ("{first_i ? '0 : high_q, 1'b1}", "{high_q, 1'b1}"),
+        ("paired2_i ? {6{product[11]}} : product[17:12]", "product[17:12]"),
+        ("else if (shift_i) high_o <= high_i", "else if (shift_i) high_o <= low_i"),
+        (".paired2_i(paired_q[5])", ".paired2_i(paired_q[4])"),
+        ("$clog2(Segments) - s", "$clog2(Segments) - s + 1"),
+        ("byte2_q | share |", "byte2_q |"),
+    ],
+)
+def test_the_bench_rejects_a_fault_in_pairs_and_shares(old, new):
+    needs("verilator")
+    parameters, case = geometry(8, 4, 3, 1, 1, 4)
     assert rejects("segment_bench", "edt_segment", mutate(SOURCES, old, new), parameters, case)

@@ -85,13 +85,18 @@ def random_ndt(
     residual: int = 12,
     counts: int = 4,
     per_channel: bool = False,
+    mixed: bool = False,
 ) -> Program:
-    """A network with random weights, scaled so that codes use their range and a share of them saturates."""
+    """A network with random weights, scaled so that codes use their range and a share of them saturates.
+
+    mixed: every Linear draws its weight bits, 2 to 8.
+    """
     rng = np.random.default_rng(seed)
     r, x, act = Int(residual, residual - 5), Int(counts, 0, False), Int(8, 5)
     parts: dict[str, tuple[Any, dict[str, Codes]]] = {}
 
     def linear(name: str, source: Int, n: int, m: int, bits: int, y: Int, biased: bool = True) -> None:
+        bits = int(rng.integers(2, 9)) if mixed else bits
         limit = 2 ** (bits - 1) - 1
         weight_codes = rng.integers(-limit - (rng.random() < 0.5), limit, (m, n), endpoint=True)
         # The accumulator's spread is a third of the output range: ties, limits and the middle occur.

@@ -31,6 +31,12 @@ CORE = (share("hls") / "rtl" / "edt_core.sv").read_text()
         ({"act_depth": 9000}, "act_depth"),
         ({"res_depth": 1}, "res_depth"),
         ({"segments": 64, "lanes": 16, "pipes": 8, "weight_depth": 1 << 20}, "weight_depth"),
+        ({"packed": 2}, "packed"),
+        ({"segments": 64, "lanes": 16, "pipes": 4, "packed": 1}, "packed"),
+        ({"splits": 3}, "splits"),
+        ({"splits": 8}, "splits"),
+        ({"segments": 2, "splits": 4}, "splits"),
+        ({"segments": 2, "lanes": 10, "splits": 2}, "splits"),
     ],
 )
 def test_an_impossible_size_is_refused_by_name(fields: dict[str, int], name: str) -> None:
@@ -100,7 +106,7 @@ def test_a_field_that_overflows_is_refused_by_name() -> None:
 
 
 def test_chunks_hold_the_whole_word() -> None:
-    instr = Instr("x", {"op": 7, "spare": 0x55, "sbase": 0xABCDE})
+    instr = Instr("x", {"op": 7, "spare": 0x5, "sbase": 0xABCDE})
     assert sum(chunk << CHUNK_BITS * at for at, chunk in enumerate(instr.chunks())) == instr.word()
 
 

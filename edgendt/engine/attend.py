@@ -33,7 +33,7 @@ class Attend:
         if first:
             self._value(v_node, v, k, slice(0, first), tiles)
         result = heads.result()
-        a = Tensor(result, -1, len(result) // self.engine.pipes, heads.op.y)
+        a = Tensor(result, -1, len(result) // self.engine.pipes, heads.op.y, rate=self.engine.sfus)
         for head_set in range(heads.sets):
             scores = self._scores(node, q, k, head_set)
             e = self._exponentials(node, scores)
@@ -49,7 +49,7 @@ class Attend:
         emit = self.emit
         tag = emit.tag()
         fields = {"dst": lay.DST_KCOL, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "kv_base": base}
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], emit.tile(order), fields)
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
         emit.taps[index] = Tap(node.name, 0, order)
         return emit.own(Tensor(order, base, 0, node.op.y, tag, "kv"))
 
@@ -58,7 +58,7 @@ class Attend:
         words = -(-len(order) // self.engine.pipes)
         base, tag = emit.place(words, len(emit.instrs), node.name), emit.tag()
         fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], emit.tile(order), fields)
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
         emit.taps[index] = Tap(node.name, base, order)
         return emit.own(Tensor(order, base, words, node.op.y, tag))
 
@@ -66,7 +66,7 @@ class Attend:
         """V's tiles of `part`: rows of the KV memory, each lane the channel it will weight."""
         emit, heads = self.emit, self.heads
         assert v.tag is not None
-        lanes = heads.value_lanes()[part]
+        lanes = heads.value_lanes()[part].ravel()
         fields = {
             "dst": lay.DST_KV,
             "dst_tag": v.tag,
@@ -75,7 +75,7 @@ class Attend:
             "kv_base": v.base + part.start * heads.op.window,
         }
         index = emit.linear(node, emit.tensors[node.inputs[0], "act"], lanes, fields, barrier=k)
-        emit.taps[index] = Tap(node.name, 0, lanes.ravel())
+        emit.taps[index] = Tap(node.name, 0, lanes)
         if part.stop == tiles:
             emit.own(v)
 

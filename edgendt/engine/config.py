@@ -19,7 +19,8 @@ class Engine:
     """Array, pipes and memory depths of one engine build.
 
     segments x lanes multipliers; pipes narrowing pipes; sfus special-function units; depths in the words that the
-    memory map of docs/engine.md gives.
+    memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
+    that may share one reduction.
     """
 
     segments: int = 4
@@ -36,6 +37,8 @@ class Engine:
     score_depth: int = 128
     gamma_depth: int = 512
     prog_depth: int = 128
+    packed: int = 0
+    splits: int = 1
 
     def __post_init__(self) -> None:
         rules = (
@@ -49,6 +52,11 @@ class Engine:
             ("kv_depth", 16 <= self.kv_depth <= 1 << 18, "16..2^18"),
             ("act_depth", 256 // self.pipes <= self.act_depth <= 1 << 13, "256 / pipes..8192"),
             ("prog_depth", 4 <= self.prog_depth <= 1024, "4..1024"),
+            ("packed", self.packed in (0, 1), "0 or 1"),
+            ("packed", not self.packed or self.words <= 128, "0 with more than 128 x pipes lanes"),
+            ("splits", self.splits in (1, 2, 4, 8), "1, 2, 4 or 8"),
+            ("splits", self.splits <= min(self.segments, self.pipes), "at most segments and pipes"),
+            ("splits", self.words % self.splits == 0, "a divisor of lanes / pipes"),
         )
         for name, good, rule in rules:
             if not good:
@@ -112,6 +120,8 @@ PARAMETERS = {
     "score_depth": "ScoreDepth",
     "gamma_depth": "GammaDepth",
     "prog_depth": "ProgDepth",
+    "packed": "Packed",
+    "splits": "Splits",
 }
 
 ENGINES = {

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgendt.engine import layout as lay
 from edgendt.engine.layout import Instr
+from edgendt.engine.tiling import PAIR_BITS
 from edgendt.ops import Attention, Linear
 from edgendt.program import Program
 
@@ -65,6 +66,7 @@ class _Timeline:
         self.engine, self.config, self.keys = compiled.engine, compiled.config, keys
         self.pipes = self.engine.pipes
         self.subs = self.pipes // self.engine.sfus
+        self.stages = max(0, self.engine.splits.bit_length() - 2)  # registers of the adder tree over a split
         lanes = self.config["group_words"] * self.pipes
         self.key_tiles = min(-(-keys // lanes), self.config["key_tiles"])
         self.tags = [_Tag() for _ in range(lay.TAGS)]
@@ -122,7 +124,8 @@ class _Timeline:
     def _drain(self, instr: Instr, tag: _Tag, last: int, final: bool) -> None:
         """Drain of the tile whose last element was issued in cycle `last`."""
         begin = last + DRAIN
-        steps = instr["steps"] if final else self.engine.words
+        full = self.engine.words << instr["paired"] >> instr["split"]
+        steps = instr["steps"] if final else full
         if instr["mode"] == lay.MODE_VALUE:
             end = self._values(instr, tag, begin, steps, final)
             self.drain_free = end + 1
@@ -134,6 +137,7 @@ class _Timeline:
             tag.done = end + SCORE
             self.quiet = max(self.quiet, end + 1)
             return
+        begin, end = begin + self.stages, end + self.stages
         self.quiet = max(self.quiet, end + NARROW_WRITE + 1)
         if instr["dst"] & lay.DST_ACT:
             tag.words += [begin + step + NARROW for step in range(steps)]
@@ -207,7 +211,8 @@ def cycles_of(compiled: Compiled, bin: int) -> Cycles:
     for owner, cycles in timeline.by_op.items():
         name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
         by_op[name if name in names else owner] = by_op.get(name if name in names else owner, 0) + cycles
-    return Cycles(total, by_op, bound_of(compiled.program, keys, compiled.engine.lane_count))
+    engine = compiled.engine
+    return Cycles(total, by_op, bound_of(compiled.program, keys, engine.lane_count, bool(engine.packed)))
 
 
 def cycles_per_bin(compiled: Compiled, bins: int) -> list[int]:
@@ -217,13 +222,16 @@ def cycles_per_bin(compiled: Compiled, bins: int) -> list[int]:
     return known + known[-1:] * (bins - len(known))
 
 
-def bound_of(program: Program, keys: int, lanes: int) -> int:
-    """Lower bound: the larger of products over multipliers and weight bits over the weight memories' width."""
-    products, bits = 0, 0
+def bound_of(program: Program, keys: int, lanes: int, packed: bool = False) -> int:
+    """Lower bound: the larger of products over multipliers and weight bits over the weight memories' width.
+
+    packed: a multiplier takes two products with weights of at most four bits.
+    """
+    half, bits = 0, 0
     for node in program.nodes:
         if isinstance(node.op, Linear):
-            products += node.op.inputs * node.op.outputs
+            half += node.op.inputs * node.op.outputs * (1 if packed and node.op.w.bits <= PAIR_BITS else 2)
             bits += node.op.inputs * node.op.outputs * node.op.w.bits
         elif isinstance(node.op, Attention):
-            products += 2 * keys * node.op.size
-    return max(-(-products // lanes), -(-bits // (9 * lanes)))
+            half += 4 * keys * node.op.size
+    return max(-(-half // (2 * lanes)), -(-bits // (9 * lanes)))

@@ -165,7 +165,7 @@ class Lowering:
             base = self._res(node, words)
         tag = emit.tag()
         fields |= {"dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        index = emit.linear(feed, source, emit.tile(np.arange(size)), fields, barrier, node.name)
+        index = emit.linear(feed, source, np.arange(size), fields, barrier, node.name)
         emit.taps[index] = Tap(node.name, base, np.arange(size))
         emit.tensors[node.name, place] = emit.own(Tensor(np.arange(size), base, words, op.y, tag, place, index))
 
@@ -214,7 +214,8 @@ class Lowering:
         emit.instrs.append(Instr(node.name, fields))
         emit.taps[len(emit.instrs) - 1] = Tap(node.name, base, np.arange(op.size))
         emit.open.append(Open(tag, source, norm=True))
-        emit.tensors[node.name, "act"] = emit.own(Tensor(np.arange(op.size), base, words, op.y, tag))
+        made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus)
+        emit.tensors[node.name, "act"] = emit.own(made)
         self.used(node.inputs[0])
 
     def attention(self, node: Node, op: Attention) -> None:

@@ -45,7 +45,9 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("add_base", 13),
     ("kv_base", 18),
     ("last_mask", 5),
-    ("spare", 7),
+    ("paired", 1),
+    ("split", 2),
+    ("spare", 4),
 )
 OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC = range(5)
 MODE_NARROW, MODE_SCORE, MODE_VALUE = range(3)

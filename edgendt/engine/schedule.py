@@ -16,6 +16,7 @@ from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.heads import Positions
 from edgendt.engine.layout import Instr
+from edgendt.engine.tiling import best
 from edgendt.fixed import Int
 from edgendt.ops import Attention, Linear
 from edgendt.program import INPUT, Node, Program
@@ -32,6 +33,7 @@ class Tensor:
     tag: int | None = None
     where: str = "act"
     stats_by: int = -1  # index of the pass that took the statistics
+    rate: int = 0  # codes that come per cycle while the first reader chains on them; 0: it need not
 
 
 @dataclass
@@ -196,52 +198,51 @@ class Emitter:
         self,
         node: Node,
         source: Tensor,
-        lanes: Positions,
+        outputs: Positions,
         fields: dict[str, int],
         barrier: Tensor | None = None,
         owner: str | None = None,
     ) -> int:
-        """One pass of a Linear. lanes: [tiles, lanes], the output that each lane computes in each tile, -1 for none."""
+        """One pass of a Linear. outputs: the output at each place of the flat order, -1 for none."""
         op = node.op
         assert isinstance(op, Linear)
         pipes = self.engine.pipes
-        used = int(np.flatnonzero(lanes[-1] >= 0)[-1]) + 1
-        steps = -(-used // pipes)
+        words = -(-(int(np.flatnonzero(outputs >= 0)[-1]) + 1) // pipes)
+        flat = np.full(words * pipes, -1)
+        flat[: len(outputs)] = outputs[: len(flat)]
+        inputs = len(source.positions)
+        tiling = best(self.engine, op.w.bits, inputs, len(flat), source.rate or inputs)
+        source.rate = 0
+        tiles, length = tiling.tiles(len(flat)), tiling.elements(inputs)
         weight = np.zeros((op.outputs + 1, op.inputs + 1), np.int64)  # index -1, a hole, is zero
         weight[:-1, :-1] = node.constants["weight"]
-        length = len(source.positions)
-        block = weight[:, source.positions][lanes]  # [tiles, lanes, n_red]
-        base = self.grow("weights", len(lanes) * length)
-        self.words.weights.append(block.transpose(0, 2, 1).reshape(-1, self.engine.lane_count))
-        bias = np.append(node.constants["bias"], 0)
-        shift = np.append(np.clip(op.shifts, *lay.SHIFTS), 0) + lay.SHIFT_BIAS
-        rows = np.stack([shift, bias], axis=1)[lanes.ravel()].reshape(-1, pipes, 2)
-        rows = rows[: (len(lanes) - 1) * self.engine.words + steps]
-        bias_base = self.grow("bias", len(rows))
-        self.words.bias.append(rows)
+        self.words.weights.append(tiling.codes(weight[:, source.positions][flat]))
+        steps = words - (tiles - 1) * tiling.words
         fields = {
             "xsigned": int(source.form.signed),
-            "sbase": base,
+            "sbase": self.grow("weights", tiles * length),
             "sstride": length,
             "n_red": length,
-            "n_tiles": len(lanes),
+            "n_tiles": tiles,
             "xbase": source.base * pipes,
-            "xstride": 1,
+            "xstride": 1 << tiling.split,
+            "paired": int(tiling.paired),
+            "split": tiling.split,
             "steps": steps,
             "words": steps,
-            "bias_base": bias_base,
+            "bias_base": self._bias(node, op, flat),
             "y1": lay.fmt(op.y),
             "y2": lay.fmt(op.y),
         } | fields
         return self.mac(owner or node.name, fields, source, barrier)
 
-    def tile(self, positions: Positions) -> Positions:
-        """Outputs in the order of `positions`, over lanes and tiles. [tiles, lanes]"""
-        lanes = self.engine.lane_count
-        tiles = -(-len(positions) // lanes)
-        padded = np.full(tiles * lanes, -1)
-        padded[: len(positions)] = positions
-        return padded.reshape(tiles, lanes)
+    def _bias(self, node: Node, op: Linear, flat: Positions) -> int:
+        """Base of the bias words, with their shifts, of outputs in flat order."""
+        bias = np.append(node.constants["bias"], 0)
+        shift = np.append(np.clip(op.shifts, *lay.SHIFTS), 0) + lay.SHIFT_BIAS
+        rows = np.stack([shift, bias], axis=1)[flat].reshape(-1, self.engine.pipes, 2)
+        self.words.bias.append(rows)
+        return self.grow("bias", len(rows))
 
 
 def norm_words(gamma: NDArray[np.int64], beta: NDArray[np.int64], sfus: int) -> NDArray[np.int64]:

@@ -17,7 +17,9 @@ module edt_core
   parameter int PosDepth   = 2048,  // words of Pipes codes
   parameter int ScoreDepth = 128,   // words of Pipes scores
   parameter int GammaDepth = 512,   // words of Sfus channels
-  parameter int ProgDepth  = 128
+  parameter int ProgDepth  = 128,
+  parameter int Packed     = 0,     // 1: lanes take two 4-bit weights at once
+  parameter int Splits     = 1      // most groups of segments that share a reduction: 1, 2, 4, 8
 ) (
   input  wire         clk_i,
   input  wire         rst_i,
@@ -52,6 +54,7 @@ module edt_core
 );
   localparam int PipeBits  = $clog2(Pipes);
   localparam int LaneCount = Segments * Lanes;
+  localparam int Stages    = Splits > 2 ? $clog2(Splits) - 1 : 0;  // of the adder tree over a split's groups
   localparam int ActAddr   = $clog2(ActDepth);
   localparam int OutWords  = 256 / Pipes;
   localparam int KrowDepth = 256 / Pipes;
@@ -87,7 +90,8 @@ module edt_core
   );
 
   // ---- issue and array ----
-  logic        go, first, last, from_kv, grouped, xsigned, pend, issue_idle;
+  logic        go, first, last, from_kv, grouped, xsigned, paired, pend, issue_idle;
+  logic [1:0]  split, drain_split;
   logic [14:0] x_index;
   logic [19:0] stat_addr;
   desc_t       desc;
@@ -95,7 +99,7 @@ module edt_core
     .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
     .n_keys_i(n_keys), .key_tiles_i(key_tiles), .count_i(count), .done_i(done), .pend_i(pend), .go_o(go),
     .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
-    .xsigned_o(xsigned), .desc_o(desc)
+    .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .desc_o(desc)
   );
 
   logic [Pipes*8-1:0]           act_word, act_wdata, kv_wdata, col_data, row_data;
@@ -104,8 +108,16 @@ module edt_core
   logic                         shift, row_en, col_en;
   logic [8:0]                   row_flat;
   logic [17:0]                  kv_waddr, row_addr, col_addr;
-  logic [LaneCount*AccBits-1:0] drained, chain;
-  assign chain = {{(Pipes * AccBits) {1'b0}}, drained[LaneCount*AccBits-1:Pipes*AccBits]};
+  logic [LaneCount*AccBits-1:0] low, low_next, high, high_next;
+  nctl_t                        early_q [0:Stages];  // narrowing step until the tree has its sum
+  logic [Pipes*AccBits-1:0]     head, drained;  // summed over a split, and as it lies
+  assign drained = low[Pipes*AccBits-1:0];
+  edt_chain #(
+    .Words(LaneCount / Pipes), .Pipes(Pipes), .AccBits(AccBits), .Packed(Packed), .Splits(Splits)
+  ) i_chain (
+    .clk_i, .chain_split_i(drain_split), .low_i(low), .high_i(high), .low_o(low_next), .high_o(high_next),
+    .head_split_i(early_q[0].split), .head_o(head)
+  );
 
   edt_ram #(.Width(Pipes * 8), .Depth(ActDepth), .Enables(Pipes)) i_act (
     .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata), .raddr_i(x_index[PipeBits+:ActAddr]),
@@ -113,34 +125,38 @@ module edt_core
   );
   for (genvar s = 0; s < Segments; s++) begin : g_segment
     edt_segment #(
-      .Index(s), .Lanes(Lanes), .Pipes(Pipes), .AccBits(AccBits), .WgtDepth(WgtDepth), .KvDepth(KvDepth)
+      .Index(s), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .AccBits(AccBits), .WgtDepth(WgtDepth),
+      .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits)
     ) i_segment (
       .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
-      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .byte_i(x_index[PipeBits-1:0]), .word_i(act_word),
+      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split),
+      .byte_i(x_index[PipeBits-1:0]), .word_i(act_word),
       .load_en_i(load_en_i && load_mem_i == MemWeight), .load_addr_i, .load_data_i(load_data_i[35:0]),
       .row_en_i(row_en), .row_i(row_flat), .col_en_i(col_en), .col_seg_i(slot_seg), .col_lane_i(slot_lane),
       .kvw_addr_i(kv_waddr), .kvw_data_i(kv_wdata), .shift_i(shift),
-      .shift_in_i(chain[s*Lanes*AccBits+:Lanes*AccBits]), .drain_o(drained[s*Lanes*AccBits+:Lanes*AccBits])
+      .low_i(low_next[s*Lanes*AccBits+:Lanes*AccBits]), .high_i(high_next[s*Lanes*AccBits+:Lanes*AccBits]),
+      .low_o(low[s*Lanes*AccBits+:Lanes*AccBits]), .high_o(high[s*Lanes*AccBits+:Lanes*AccBits])
     );
   end
 
   // ---- drain ----
   logic        drain_idle, score_step, score_fin, score_start, value_ok, value_busy;
-  logic [12:0] bias_addr, score_waddr;
+  logic [12:0] score_waddr;
+  logic [12:0] bias_addr [0:Stages];
   logic [2:0]  score_group, drain_tag;
   logic [8:0]  score_word;
   nctl_t       n_q [1:9];
-  nctl_t       narrow_step;
   sctl_t       value_beat, norm_beat;
-  edt_drain #(.Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus)) i_drain (
+  edt_drain #(.Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits)) i_drain (
     .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .end_i(go && last), .desc_i(desc), .pend_o(pend),
-    .idle_o(drain_idle), .shift_o(shift), .bias_addr_o(bias_addr), .narrow_o(narrow_step), .score_o(score_step),
+    .idle_o(drain_idle), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
+    .score_o(score_step),
     .score_addr_o(score_waddr), .score_group_o(score_group), .score_word_o(score_word), .score_fin_o(score_fin),
     .score_start_o(score_start), .tag_o(drain_tag), .value_ok_i(value_ok), .value_busy_o(value_busy),
     .value_o(value_beat)
   );
 
-  // ---- narrowing pipes: step f in cycle 0, write in cycle 9 ----
+  // ---- narrowing pipes: step f in cycle 0, write in cycle 9 + Stages ----
   logic [Pipes*34-1:0]   bias;
   logic [Pipes*16-1:0]   res_word, pos_word, addend, y16;
   logic [Pipes*OutW-1:0] y;
@@ -152,7 +168,14 @@ module edt_core
       if (rst_i) n_q[i].valid <= 1'b0;
     end
   end
-  assign n_q[1] = narrow_step;
+  for (genvar i = 1; i <= Stages; i++) begin : g_early
+    always_ff @(posedge clk_i) begin
+      early_q[i]   <= early_q[i-1];
+      bias_addr[i] <= bias_addr[i-1];
+      if (rst_i) early_q[i].valid <= 1'b0;
+    end
+  end
+  assign n_q[1] = early_q[Stages];
   assign addend = n_q[7].add_res ? res_word : n_q[7].add_pos ? pos_word : '0;
 
   for (genvar p = 0; p < Pipes; p++) begin : g_pipe
@@ -161,7 +184,7 @@ module edt_core
       .we_i   (load_en_i && load_mem_i == MemBias && load_addr_i[PipeBits-1:0] == PipeBits'(p)),
       .waddr_i(load_addr_i[PipeBits+:$clog2(BiasDepth)]),
       .wdata_i(load_data_i[33:0]),
-      .raddr_i(bias_addr[$clog2(BiasDepth)-1:0]),
+      .raddr_i(bias_addr[Stages][$clog2(BiasDepth)-1:0]),
       .rdata_o(bias[p*34+:34])
     );
     edt_ram #(.Width(16), .Depth(PosDepth)) i_pos (
@@ -173,7 +196,7 @@ module edt_core
       .rdata_o(pos_word[p*16+:16])
     );
     edt_narrow #(.AccBits(AccBits)) i_narrow (
-      .clk_i, .acc_i(drained[p*AccBits+:AccBits]), .bias_i(bias[p*34+:34]), .y1_i(n_q[5].y1),
+      .clk_i, .acc_i(head[p*AccBits+:AccBits]), .bias_i(bias[p*34+:34]), .y1_i(n_q[5].y1),
       .addend_i(addend[p*16+:16]), .y2_i(n_q[7].y2), .y_o(y[p*OutW+:OutW])
     );
     assign y16[p*16+:16]    = y[p*OutW+:16];
@@ -237,7 +260,7 @@ module edt_core
   logic signed [AccBits-1:0]  max4, max5_q;
   edt_scores #(.Pipes(Pipes), .AccBits(AccBits), .Depth(ScoreDepth)) i_scores (
     .clk_i, .start_i(score_start), .step_i(score_step), .waddr_i(score_waddr[$clog2(ScoreDepth)-1:0]),
-    .group_i(score_group), .word_i(score_word), .n_keys_i(n_keys), .acc_i(drained[Pipes*AccBits-1:0]),
+    .group_i(score_group), .word_i(score_word), .n_keys_i(n_keys), .acc_i(drained),
     .raddr_i(sfu_raddr[$clog2(ScoreDepth)-1:0]), .rdata_o(score_word_out), .max_group_i(s_q[4].group), .max_o(max4)
   );
 
@@ -268,7 +291,7 @@ module edt_core
   assign table_entry = table_word[14:0];
 
   always_ff @(posedge clk_i) begin
-    value_word_q <= drained[Pipes*AccBits-1:0];
+    value_word_q <= drained;
     max5_q       <= max4;
     factor6_q    <= s_q[5].op == SfuExp ? sfu_ins.sbase[14:0] : recip5;
     unique case (s_q[8].op)
@@ -372,6 +395,7 @@ module edt_core
     if (kcol_done) fin[kcol_tag] = 1'b1;
     busy_pipes = 1'b0;
     for (int i = 1; i <= 9; i++) busy_pipes |= n_q[i].valid;
+    for (int i = 0; i <= Stages; i++) busy_pipes |= early_q[i].valid;
     for (int i = 1; i <= 20; i++) busy_pipes |= s_q[i].valid;
   end
   assign quiet = issue_idle && drain_idle && kcol_idle && sfu_idle && !busy_pipes;
@@ -395,7 +419,7 @@ module edt_core
       assert (!(value_beat.valid && norm_beat.valid)) else $error("two users of the special-function units");
     end
 `endif
-  wire unused = &{1'b0, n_q[9], s_q[20], sfu_ins, table_word, y, load_data_i, x_index, bias_addr,
+  wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],
                    score_waddr, res_raddr, sfu_raddr};
 endmodule
 `default_nettype wire

@@ -8,7 +8,9 @@ module edt_drain
 #(
   parameter int Words = 8,  // accumulator words: lanes / pipes
   parameter int Pipes = 4,
-  parameter int Sfus  = 1
+  parameter int Sfus  = 1,
+  parameter int Packed = 0,
+  parameter int Splits = 1
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -20,6 +22,7 @@ module edt_drain
   output logic         pend_o,
   output wire          idle_o,
   output wire          shift_o,
+  output wire  [1:0]   split_o,      // of the tile being drained
   output wire  [12:0]  bias_addr_o,
   output nctl_t        narrow_o,     // step for the narrowing pipes
   output wire          score_o,      // step for the score memory
@@ -34,6 +37,7 @@ module edt_drain
   output sctl_t        value_o
 );
   localparam int Subs = Pipes / Sfus;
+  localparam bit Folds = Packed != 0 || Splits > 1;  // a tile's words are not the array's
 
   // The tile that ended last, then the one being drained.
   desc_t       next_q, cur_q;
@@ -45,7 +49,8 @@ module edt_drain
   logic [12:0] row_q, bias_q, dst_q, add_q;
   logic [17:0] kv_q;
 
-  logic grouped, kept, last_step, step, beat, wrap;
+  logic grouped, kept, last_step, step, beat, wrap, turn;
+  logic [8:0] full;
   logic [1:0] mode;
   assign mode      = cur_q.ins.mode;
   assign grouped   = cur_q.ins.grouped;
@@ -54,8 +59,16 @@ module edt_drain
   assign beat      = active_q && mode == ModeValue && kept && value_ok_i;
   assign step      = active_q && (mode != ModeValue || !kept || (beat && sub_q == 5'(Subs - 1)));
   assign wrap      = grouped && word_q == cfg_i.group_words - 9'd1;
+  // KV rows: the row of lanes that a word goes to turns around; the next one lies a window further.
+  assign turn      = Folds ? step && flat_q == 9'(Words - 1) : end_q[5] && !next_q.tile_first;
+  always_comb begin
+    full = 9'(Words);
+    if (Packed != 0 && next_q.ins.paired) full = 9'(2 * Words);
+    if (Splits > 1) full = full >> next_q.ins.split;
+  end
 
   assign shift_o      = step;
+  assign split_o      = cur_q.ins.split;
   assign idle_o       = !active_q && !pend_o;
   assign value_busy_o = active_q && mode == ModeValue;
   assign bias_addr_o  = bias_q;
@@ -71,7 +84,6 @@ module edt_drain
 
     if (step) begin
       left_q <= left_q - 9'd1;
-      flat_q <= flat_q + 9'd1;
       word_q <= wrap ? 9'd0 : word_q + 9'd1;
       if (wrap) group_q <= group_q + 4'd1;
       if (kept) begin
@@ -82,14 +94,16 @@ module edt_drain
       end
       if (last_step) active_q <= 1'b0;
     end
+    if (turn) kv_q <= kv_q + 18'(cfg_i.window);
+    if (turn) flat_q <= 9'd0;
+    else if (step) flat_q <= flat_q + 9'd1;
     if (beat) sub_q <= sub_q == 5'(Subs - 1) ? 5'd0 : sub_q + 5'd1;
 
     if (end_q[5]) begin
       cur_q    <= next_q;
       active_q <= 1'b1;
-      left_q   <= next_q.tile_last ? next_q.ins.steps : 9'(Words);
+      left_q   <= next_q.tile_last ? next_q.ins.steps : full;
       word_q   <= 9'd0;
-      flat_q   <= 9'd0;
       group_q  <= 4'd0;
       sub_q    <= 5'd0;
       if (next_q.tile_first) begin
@@ -98,11 +112,9 @@ module edt_drain
         dst_q      <= next_q.ins.dst_base;
         add_q      <= next_q.ins.add_base + (next_q.ins.add_pos ? pos_off_i : 13'd0);
         kv_q       <= next_q.ins.kv_base + 18'(slot_i);
+        flat_q     <= Folds ? next_q.ins.dst_base[8:0] : 9'd0;
         key_word_q <= 9'd0;
-      end else begin
-        kv_q       <= kv_q + 18'(cfg_i.window);
-        key_word_q <= key_word_q + cfg_i.group_words;
-      end
+      end else key_word_q <= key_word_q + cfg_i.group_words;
     end
     if (rst_i) begin
       end_q    <= '0;
@@ -120,8 +132,8 @@ module edt_drain
       valid: step && kept && mode == ModeNarrow && !rst_i,
       dst: cur_q.ins.dst, add_res: cur_q.ins.add_res, add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
       first: row_q == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
-      dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q, row: row_q, tag: cur_q.ins.dst_tag, fin: fin,
-      last_mask: cur_q.ins.last_mask, pc: cur_q.pc
+      dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q, row: row_q,
+      split: cur_q.ins.split, tag: cur_q.ins.dst_tag, fin: fin, last_mask: cur_q.ins.last_mask, pc: cur_q.pc
     };
   end
 

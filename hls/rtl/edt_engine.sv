@@ -16,7 +16,9 @@ module edt_engine #(
   parameter int PosDepth   = 2048,
   parameter int ScoreDepth = 128,
   parameter int GammaDepth = 512,
-  parameter int ProgDepth  = 256
+  parameter int ProgDepth  = 256,
+  parameter int Packed     = 0,
+  parameter int Splits     = 1
 ) (
   input  wire        clk_i,
   input  wire        rst_i,
@@ -62,7 +64,7 @@ module edt_engine #(
   edt_core #(
     .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits), .WgtDepth(WgtDepth),
     .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth), .PosDepth(PosDepth),
-    .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth)
+    .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed), .Splits(Splits)
   ) u_core (
     .clk_i(clk_i), .rst_i(rst_i),
     .load_en_i(load_en), .load_mem_i(load_mem), .load_addr_i(load_addr), .load_data_i(load_data),

@@ -30,6 +30,8 @@ module edt_issue
   output wire             kv_o,
   output wire             grouped_o,
   output wire             xsigned_o,
+  output wire             paired_o,
+  output wire  [1:0]      split_o,
   output desc_t           desc_o
 );
   localparam int PipeBits = $clog2(Pipes);
@@ -109,6 +111,8 @@ module edt_issue
   assign kv_o      = cur_q.kv;
   assign grouped_o = cur_q.grouped;
   assign xsigned_o = cur_q.xsigned;
+  assign paired_o  = cur_q.paired;
+  assign split_o   = cur_q.split;
   assign desc_o    = '{ins: cur_q, pc: pc_q, tile_first: tile_first_q, tile_last: tile_last_q};
 endmodule
 `default_nettype wire

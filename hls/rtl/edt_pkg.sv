@@ -58,7 +58,9 @@ package edt_pkg;
     logic [12:0] add_base;
     logic [17:0] kv_base;
     logic [4:0]  last_mask;   // outputs in the last word, for the statistics
-    logic [6:0]  spare;
+    logic        paired;      // two 4-bit weights per word: a tile has twice the outputs, first all low ones
+    logic [1:0]  split;       // log2 of the groups of segments that share a reduction, each its own inputs
+    logic [3:0]  spare;
   } instr_t;
 
   typedef struct packed {
@@ -103,6 +105,7 @@ package edt_pkg;
     logic [17:0] kv_base;
     logic [8:0]  flat;
     logic [12:0] row;
+    logic [1:0]  split;
     logic [2:0]  tag;
     logic        fin;
     logic [4:0]  last_mask;

@@ -7,11 +7,14 @@ module edt_segment
   import edt_pkg::*;
 #(
   parameter int Index    = 0,
+  parameter int Segments = 8,
   parameter int Lanes    = 8,
   parameter int Pipes    = 4,
   parameter int AccBits  = 24,
   parameter int WgtDepth = 2048,
-  parameter int KvDepth  = 512
+  parameter int KvDepth  = 512,
+  parameter int Packed   = 0,
+  parameter int Splits   = 1
 ) (
   input  wire                              clk_i,
   input  wire                              rst_i,
@@ -25,6 +28,8 @@ module edt_segment
   input  wire  [19:0]                      addr_i,
   input  wire                              grouped_i,
   input  wire                              xsigned_i,
+  input  wire                              paired_i,
+  input  wire  [1:0]                       split_i,
   input  wire  [$clog2(Pipes)-1:0]         byte_i,
   input  wire  [Pipes*8-1:0]               word_i,      // activation word, two cycles after go_i
   // weight load: four lanes per word
@@ -41,8 +46,10 @@ module edt_segment
   input  wire  [Pipes*8-1:0]               kvw_data_i,
   // drain chain
   input  wire                              shift_i,
-  input  wire  [Lanes*AccBits-1:0]         shift_in_i,
-  output logic [Lanes*AccBits-1:0]         drain_o
+  input  wire  [Lanes*AccBits-1:0]         low_i,
+  input  wire  [Lanes*AccBits-1:0]         high_i,
+  output logic [Lanes*AccBits-1:0]         low_o,
+  output logic [Lanes*AccBits-1:0]         high_o
 );
   localparam int PipeBits = $clog2(Pipes);
   localparam int WAddr    = $clog2(WgtDepth);
@@ -59,19 +66,27 @@ module edt_segment
   // Element pipeline: cycle 1 holds the address, cycle 3 the operands.
   logic [19:0]         addr1_q;
   logic [3:1]          kv_q;
-  logic [5:1]          valid_q, first_q;
+  logic [5:1]          valid_q, first_q, paired_q;
   logic [6:1]          last_q;
   logic                grouped1_q, grouped2_q, xsigned1_q, xsigned2_q;
-  logic [PipeBits-1:0] byte1_q, byte2_q, pick;
+  logic [1:0]          split1_q, split2_q;
+  logic [PipeBits-1:0] byte1_q, byte2_q, share, pick;
   logic [7:0]          x2;
   logic signed [8:0]   x3_q;
-  assign pick = byte2_q | (grouped2_q ? group_q[PipeBits-1:0] : '0);
+  always_comb begin
+    share = '0;
+    for (int s = 1; s <= $clog2(Splits); s++)
+      if (split2_q == 2'(s)) share = PipeBits'(Index >> ($clog2(Segments) - s));
+  end
+  assign pick = byte2_q | share | (grouped2_q ? group_q[PipeBits-1:0] : '0);
   assign x2   = word_i[pick*8+:8];
   always_ff @(posedge clk_i) begin
     addr1_q                  <= addr_i;
     kv_q                     <= {kv_q[2:1], kv_i};
     {grouped2_q, grouped1_q} <= {grouped1_q, grouped_i};
     {xsigned2_q, xsigned1_q} <= {xsigned1_q, xsigned_i};
+    {split2_q, split1_q}     <= {split1_q, split_i};
+    paired_q                 <= {paired_q[4:1], paired_i};
     {byte2_q, byte1_q}       <= {byte1_q, byte_i};
     x3_q                     <= {xsigned2_q & x2[7], x2};
     first_q                  <= {first_q[4:1], first_i};
@@ -137,19 +152,23 @@ module edt_segment
       .raddr_i(addr1_q[WAddr-1:0]),
       .rdata_o(weight)
     );
-    edt_lane #(.AccBits(AccBits)) i_lane (
+    edt_lane #(.AccBits(AccBits), .Packed(Packed)) i_lane (
       .clk_i,
-      .stat_i    (kv_q[3] ? {kv_read[l*8+7], kv_read[l*8+:8]} : weight),
-      .x_i       (x3_q),
-      .valid_i   (valid_q[5]),
-      .first_i   (first_q[5]),
-      .copy_i    (last_q[6]),
-      .shift_i   (shift_q),
-      .shift_in_i(shift_in_i[l*AccBits+:AccBits]),
-      .drain_o   (drain_o[l*AccBits+:AccBits])
+      .stat_i   (kv_q[3] ? {kv_read[l*8+7], kv_read[l*8+:8]} : weight),
+      .paired_i (paired_q[3]),
+      .x_i      (x3_q),
+      .valid_i  (valid_q[5]),
+      .first_i  (first_q[5]),
+      .paired2_i(paired_q[5]),
+      .copy_i   (last_q[6]),
+      .shift_i  (shift_q),
+      .low_i    (low_i[l*AccBits+:AccBits]),
+      .high_i   (high_i[l*AccBits+:AccBits]),
+      .low_o    (low_o[l*AccBits+:AccBits]),
+      .high_o   (high_o[l*AccBits+:AccBits])
     );
   end
 
-  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q, load_addr_q};
+  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q, load_addr_q, split2_q, paired_q};
 endmodule
 `default_nettype wire

@@ -20,7 +20,9 @@ module edt_top_ulx3s #(
   parameter int PosDepth   = 2048,
   parameter int ScoreDepth = 128,
   parameter int GammaDepth = 512,
-  parameter int ProgDepth  = 256
+  parameter int ProgDepth  = 256,
+  parameter int Packed     = 0,
+  parameter int Splits     = 1
 ) (
   input  wire       clk_25mhz,
   input  wire       btn_pwr_n,   // reset while pressed
@@ -44,7 +46,8 @@ module edt_top_ulx3s #(
   edt_uart_engine #(
     .ClkHz(ClkHz), .Baud(Baud), .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus),
     .AccBits(AccBits), .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth),
-    .ResDepth(ResDepth), .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth)
+    .ResDepth(ResDepth), .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth),
+    .Packed(Packed), .Splits(Splits)
   ) u_engine (
     .clk_i(clk), .rst_i(rst_q), .rx_i(ftdi_txd), .tx_o(ftdi_rxd), .ready_o(ready), .busy_o(busy));
 
