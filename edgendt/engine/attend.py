@@ -11,7 +11,7 @@ from edgendt.program import Node
 
 
 class Attend:
-    """Emits one attention; `v_first` of V's tiles come before the scores."""
+    """Emits one attention; `v_first` of V's words come before the scores."""
 
     def __init__(self, emit: Emitter, heads: Heads, v_first: int) -> None:
         self.emit, self.heads, self.v_first = emit, heads, v_first
@@ -28,18 +28,18 @@ class Attend:
         v = Tensor(
             order, v_base, 0, heads.op.v, emit.tag(), "kv"
         )  # owned, that is possible to await, once all is emitted
-        tiles = heads.sets * heads.value_tiles
-        first = min(self.v_first, tiles)
+        words = heads.v_words
+        first = min(self.v_first, words)
         if first:
-            self._value(v_node, v, k, slice(0, first), tiles)
+            self._value(v_node, v, k, slice(0, first))
         result = heads.result()
         a = Tensor(result, -1, len(result) // self.engine.pipes, heads.op.y, rate=self.engine.sfus)
         for head_set in range(heads.sets):
             scores = self._scores(node, q, k, head_set)
             e = self._exponentials(node, scores)
-            if first < tiles:
-                self._value(v_node, v, k, slice(first, tiles), tiles)
-                first = tiles
+            if first < words:
+                self._value(v_node, v, k, slice(first, words))
+                first = words
             self._weighted(node, e, v, a, head_set)
         for tensor in (q, k, v):
             emit.drop(tensor)
@@ -62,21 +62,24 @@ class Attend:
         emit.taps[index] = Tap(node.name, base, order)
         return emit.own(Tensor(order, base, words, node.op.y, tag))
 
-    def _value(self, node: Node, v: Tensor, k: Tensor, part: slice, tiles: int) -> None:
-        """V's tiles of `part`: rows of the KV memory, each lane the channel it will weight."""
-        emit, heads = self.emit, self.heads
+    def _value(self, node: Node, v: Tensor, k: Tensor, part: slice) -> None:
+        """V's words of `part`: rows of the KV memory, each lane the channel it will weight."""
+        emit, heads, pipes = self.emit, self.heads, self.engine.pipes
         assert v.tag is not None
-        lanes = heads.value_lanes()[part].ravel()
+        outputs = heads.value_lanes().ravel()[part.start * pipes : part.stop * pipes]
+        tile, word = divmod(part.start, self.engine.words)
         fields = {
             "dst": lay.DST_KV,
             "dst_tag": v.tag,
             "tag_clear": int(part.start == 0),
-            "tag_fin": int(part.stop == tiles),
-            "kv_base": v.base + part.start * heads.op.window,
+            "tag_fin": int(part.stop == heads.v_words),
+            "kv_base": v.base + tile * heads.op.window,
+            "dst_base": word,
+            "bar_late": int(self.engine.folds),  # the column of K and V's rows share a port: rows come after the tile
         }
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], lanes, fields, barrier=k)
-        emit.taps[index] = Tap(node.name, 0, lanes)
-        if part.stop == tiles:
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], outputs, fields, barrier=k)
+        emit.taps[index] = Tap(node.name, 0, outputs)
+        if part.stop == heads.v_words:
             emit.own(v)
 
     def _scores(self, node: Node, q: Tensor, k: Tensor, head_set: int) -> Tensor:

@@ -121,7 +121,9 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
     for groups in possible_groups(engine, attention):
         heads = Heads(engine, attention, groups)
         tiles = heads.sets * heads.value_tiles
-        choices += [Choice(groups, first) for first in sorted({0, 1, tiles // 2, tiles})]
+        firsts = {tile * engine.words for tile in (0, 1, tiles // 2, tiles)}
+        firsts |= {-(-heads.v_words // 2)} if engine.folds else set()
+        choices += [Choice(groups, first) for first in sorted(firsts)]
     return choices
 
 

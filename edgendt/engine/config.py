@@ -77,6 +77,11 @@ class Engine:
         """Accumulator words: drain steps of a full tile."""
         return self.lane_count // self.pipes
 
+    @property
+    def folds(self) -> bool:
+        """Tiles of a Linear need not be the array: KV rows start at any word, barriers may be late (edt_core: Folds)."""
+        return bool(self.packed) or self.splits > 1
+
     def parameters(self) -> dict[str, int]:
         """SystemVerilog parameters of edt_core and edt_engine."""
         return {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}

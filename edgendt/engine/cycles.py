@@ -96,7 +96,12 @@ class _Timeline:
             self.tags[instr["dst_tag"]] = tag = _Tag(instr.owner, False, instr["dst_base"])
         length = self.keys if instr["red_keys"] else instr["n_red"]
         tiles = self.key_tiles if instr["tiles_keys"] else instr["n_tiles"]
-        first = start + 2 if barrier is None else max(start + 2, barrier.done + CHAIN)
+        first = start + 2
+        if barrier is not None:
+            if instr["bar_late"]:
+                self.drain_free = max(self.drain_free, barrier.done + CHAIN)
+            else:
+                first = max(first, barrier.done + CHAIN)
         last = self._chained(instr, first, length, source) - 1
         for tile in range(tiles):
             if tile == 0:

@@ -71,7 +71,7 @@ def _takes(program: Program, node: Node, slot: int, source: str) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the compiler may choose: head groups, and how many V tiles come before the scores."""
+    """What the compiler may choose: head groups, and how many words of V come before the scores."""
 
     groups: int = 1
     v_first: int = 0

@@ -59,6 +59,12 @@ class Heads:
         return -(-rest // self.engine.pipes)
 
     @property
+    def v_words(self) -> int:
+        """Words of V in the flat order of its lanes and tiles, to the last that holds a channel."""
+        flat = self.value_lanes().ravel()
+        return int(np.flatnonzero(flat >= 0)[-1]) // self.engine.pipes + 1
+
+    @property
     def set_rows(self) -> int:
         """Result words of one head set."""
         return (self.value_tiles - 1) * self.engine.words + self.groups * self.value_words

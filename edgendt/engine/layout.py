@@ -47,7 +47,8 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("last_mask", 5),
     ("paired", 1),
     ("split", 2),
-    ("spare", 4),
+    ("bar_late", 1),
+    ("spare", 3),
 )
 OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC = range(5)
 MODE_NARROW, MODE_SCORE, MODE_VALUE = range(3)

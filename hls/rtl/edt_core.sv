@@ -55,6 +55,7 @@ module edt_core
   localparam int PipeBits  = $clog2(Pipes);
   localparam int LaneCount = Segments * Lanes;
   localparam int Stages    = Splits > 2 ? $clog2(Splits) - 1 : 0;  // of the adder tree over a split's groups
+  localparam int Folds     = Packed != 0 || Splits > 1 ? 1 : 0;  // a tile's words need not be the array's
   localparam int ActAddr   = $clog2(ActDepth);
   localparam int OutWords  = 256 / Pipes;
   localparam int KrowDepth = 256 / Pipes;
@@ -95,7 +96,7 @@ module edt_core
   logic [14:0] x_index;
   logic [19:0] stat_addr;
   desc_t       desc;
-  edt_issue #(.Pipes(Pipes)) i_issue (
+  edt_issue #(.Pipes(Pipes), .Late(Folds)) i_issue (
     .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
     .n_keys_i(n_keys), .key_tiles_i(key_tiles), .count_i(count), .done_i(done), .pend_i(pend), .go_o(go),
     .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
@@ -147,7 +148,9 @@ module edt_core
   logic [8:0]  score_word;
   nctl_t       n_q [1:9];
   sctl_t       value_beat, norm_beat;
-  edt_drain #(.Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits)) i_drain (
+  edt_drain #(
+    .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Folds(Folds)
+  ) i_drain (
     .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .end_i(go && last), .desc_i(desc), .pend_o(pend),
     .idle_o(drain_idle), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
     .score_o(score_step),

@@ -10,7 +10,8 @@ module edt_drain
   parameter int Pipes = 4,
   parameter int Sfus  = 1,
   parameter int Packed = 0,
-  parameter int Splits = 1
+  parameter int Splits = 1,
+  parameter int Folds  = 0   // 1: KV rows may start at any row of lanes, and turn around within a tile
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -37,7 +38,6 @@ module edt_drain
   output sctl_t        value_o
 );
   localparam int Subs = Pipes / Sfus;
-  localparam bit Folds = Packed != 0 || Splits > 1;  // a tile's words are not the array's
 
   // The tile that ended last, then the one being drained.
   desc_t       next_q, cur_q;
@@ -60,7 +60,7 @@ module edt_drain
   assign step      = active_q && (mode != ModeValue || !kept || (beat && sub_q == 5'(Subs - 1)));
   assign wrap      = grouped && word_q == cfg_i.group_words - 9'd1;
   // KV rows: the row of lanes that a word goes to turns around; the next one lies a window further.
-  assign turn      = Folds ? step && flat_q == 9'(Words - 1) : end_q[5] && !next_q.tile_first;
+  assign turn      = Folds != 0 ? step && flat_q == 9'(Words - 1) : end_q[5] && !next_q.tile_first;
   always_comb begin
     full = 9'(Words);
     if (Packed != 0 && next_q.ins.paired) full = 9'(2 * Words);
@@ -112,7 +112,7 @@ module edt_drain
         dst_q      <= next_q.ins.dst_base;
         add_q      <= next_q.ins.add_base + (next_q.ins.add_pos ? pos_off_i : 13'd0);
         kv_q       <= next_q.ins.kv_base + 18'(slot_i);
-        flat_q     <= Folds ? next_q.ins.dst_base[8:0] : 9'd0;
+        flat_q     <= Folds != 0 ? next_q.ins.dst_base[8:0] : 9'd0;
         key_word_q <= 9'd0;
       end else key_word_q <= key_word_q + cfg_i.group_words;
     end

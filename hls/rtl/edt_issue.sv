@@ -4,7 +4,8 @@
 module edt_issue
   import edt_pkg::*;
 #(
-  parameter int Pipes = 4
+  parameter int Pipes = 4,
+  parameter int Late  = 0  // 1: with barriers that hold a tile's last element only
 ) (
   input  wire             clk_i,
   input  wire             rst_i,
@@ -45,7 +46,7 @@ module edt_issue
   logic [8:0]  tiles_q, tiles;
 
   logic end_tile, end_pass;
-  assign go_o     = active_q && ok_q && !(last_q && pend_i);
+  assign go_o     = active_q && ok_q && !(last_q && (pend_i || late_q));
   assign end_tile = go_o && last_q;
   assign end_pass = end_tile && tile_last_q;
   assign take_o   = valid_i && (!active_q || end_pass);
@@ -56,7 +57,8 @@ module edt_issue
   // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
   logic [2:0]  src_tag;
   logic [12:0] count_q;
-  logic        done_q, bar_q, readable;
+  logic        done_q, bar_q, late, late_q, readable;
+  assign late     = Late != 0 && cur_q.bar_late;
   assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
   assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
   assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
@@ -65,7 +67,8 @@ module edt_issue
     count_q <= count_i[src_tag*13+:13];
     done_q  <= done_i[src_tag];
     bar_q   <= done_i[take_o ? ins_i.bar_tag : cur_q.bar_tag];
-    ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use);
+    ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use || late);
+    late_q  <= Late != 0 && (take_o || (!bar_q && cur_q.bar_use && late));
     if (take_o) begin
       cur_q        <= ins_i;
       pc_q         <= pc_i;

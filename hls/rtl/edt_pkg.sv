@@ -60,7 +60,8 @@ package edt_pkg;
     logic [4:0]  last_mask;   // outputs in the last word, for the statistics
     logic        paired;      // two 4-bit weights per word: a tile has twice the outputs, first all low ones
     logic [1:0]  split;       // log2 of the groups of segments that share a reduction, each its own inputs
-    logic [3:0]  spare;
+    logic        bar_late;    // the barrier holds the last element of each tile instead of the first
+    logic [2:0]  spare;
   } instr_t;
 
   typedef struct packed {
