@@ -15,6 +15,7 @@ from edgendt.compare import Tally, compare
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
+from edgendt.engine.emit import Choice
 from edgendt.errors import EdgendtError
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
@@ -45,10 +46,10 @@ def engine(sources: tuple[Path, ...] | None = None) -> FastCore:
     return FastCore(TINY, sources)
 
 
-def run(case: Case, core: FastCore) -> Tally:
+def run(case: Case, core: FastCore, choice: Choice | None = None) -> Tally:
     """Every trace point and every bin's cycles of one case."""
     program, counts = case
-    compiled = compile_program(program, core.engine)
+    compiled = compile_program(program, core.engine, choice)
     core.load(compiled)
     output, cycles, got = core.run(counts, taps=True)
     expected = program.trace(counts)
@@ -59,22 +60,22 @@ def run(case: Case, core: FastCore) -> Tally:
     return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 
 
-def check(cases: Iterable[Case]) -> Tally:
+def check(cases: Iterable[Case], choice: Choice | None = None) -> Tally:
     """All cases on the real sources; AssertionError with the first mismatch."""
     total = Tally()
     for program, counts in cases:
-        tally = run((program, counts), engine())
+        tally = run((program, counts), engine(), choice)
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
         total += tally
     return total
 
 
-def rejects(cases: Sequence[Case], old: str, new: str) -> bool:
+def rejects(cases: Sequence[Case], old: str, new: str, choice: Choice | None = None) -> bool:
     """True when the cases expose a core in whose sources `old` was replaced by `new`."""
     core = engine(tuple(mutate(core_sources(), old, new)))
     for case in cases:
         try:
-            if run(case, core).mismatches:
+            if run(case, core, choice).mismatches:
                 return True
         except EdgendtError:  # it hung, or broke one of its own assertions
             return True

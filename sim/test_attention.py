@@ -1,7 +1,10 @@
 """The engine's attention: scores, softmax and weighted values, driven by one-op Programs."""
 
+import pytest
 from needs import needs
 from op_engine import attention_case, cases, check, rejects
+
+from edgendt.engine.emit import Choice
 
 EXAMPLES = 200
 
@@ -14,3 +17,22 @@ def test_the_engine_equals_the_attention_of_the_program() -> None:
 def test_the_bench_rejects_a_mask_one_key_too_wide() -> None:
     needs("verilator")
     assert rejects(cases(attention_case, EXAMPLES), "14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)")
+
+
+def test_v_may_be_interrupted_by_the_scores_at_any_word() -> None:
+    needs("verilator")
+    for words in (1, 2, 3):
+        check(cases(attention_case, EXAMPLES // 2), Choice(1, words))
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("step && flat_q == 9'(Words - 1)", "step && flat_q == 9'(Words)"),
+        ("next_q.ins.dst_base[8:0]", "9'd0"),
+        ("if (turn) kv_q <= kv_q + 18'(cfg_i.window)", "if (turn) kv_q <= kv_q + 18'd1"),
+    ],
+)
+def test_the_bench_rejects_a_fault_in_the_rows_of_v(old: str, new: str) -> None:
+    needs("verilator")
+    assert rejects(cases(attention_case, EXAMPLES), old, new, Choice(1, 1))

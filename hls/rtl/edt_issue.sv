@@ -39,7 +39,7 @@ module edt_issue
 
   instr_t      cur_q;
   logic [9:0]  pc_q;
-  logic        active_q, ok_q, first_q, last_q, tile_first_q, tile_last_q;
+  logic        active_q, ok_q, late, late_q, first_q, last_q, tile_first_q, tile_last_q;
   logic [14:0] x_q, x_d;
   logic [19:0] stat_q, tile_q;
   logic [10:0] left_q, length_q, length;
@@ -57,7 +57,7 @@ module edt_issue
   // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
   logic [2:0]  src_tag;
   logic [12:0] count_q;
-  logic        done_q, bar_q, late, late_q, readable;
+  logic        done_q, bar_q, readable;
   assign late     = Late != 0 && cur_q.bar_late;
   assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
   assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
