@@ -143,7 +143,9 @@ ENGINES = {
         res_depth=32,
         pos_depth=2048,
         score_depth=32,
-        gamma_depth=512,
+        gamma_depth=1024,
         prog_depth=256,
+        packed=1,
+        splits=4,
     ),
 }

@@ -1,0 +1,66 @@
+"""The cycles table of docs/engine.md: `python tests/reference.py` prints it, `test_engine_compile.py` holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from networks import random_ndt
+
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_of
+
+DEMO = {"channels": 30, "outputs": 30, "d": 64, "layers": 2, "heads": 2, "ffn": 128, "window": 32}
+S = {"channels": 137, "outputs": 182, "d": 128, "layers": 4, "heads": 2, "ffn": 128, "window": 64, "bins": 100}
+S4 = S | {"embed": 4, "readout": 4}
+M = {"channels": 182, "outputs": 182, "d": 182, "layers": 4, "heads": 2, "ffn": 128, "window": 180, "bins": 200}
+NAMES = {"demo": DEMO, "S": S, "S, 4 bits throughout": S4, "M": M}
+
+FULL = Engine.named("full")
+SMALL = Engine.named("small")
+KV260 = Engine(segments=32, lanes=24, pipes=16, sfus=8)
+
+
+def roomy(engine: Engine, **fields: int) -> Engine:
+    """The engine with memories that hold every network of the table."""
+    depths = {"weight_depth": 1 << 14, "kv_depth": 1 << 12, "bias_depth": 1024, "act_depth": 1024, "res_depth": 128}
+    depths |= {"pos_depth": 8192, "score_depth": 128, "gamma_depth": 2048}
+    return replace(engine, **depths, **fields)
+
+
+def plain(packed: int, splits: int) -> tuple[str, Engine]:
+    """128 lanes of full's shape with memories to fit."""
+    return f"16 × 8, P 8, N 2, {shape(packed, splits)}", roomy(FULL, packed=packed, splits=splits)
+
+
+def shape(packed: int, splits: int) -> str:
+    return ", ".join(["packed"] * packed + [f"splits {splits}"] * (splits > 1)) or "plain"
+
+
+ENGINES = [
+    ("demo", "`small`", SMALL),
+    ("demo", "`full`", FULL),
+    ("S", "`small`, larger memories", roomy(SMALL)),
+    *(("S", *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2))),
+    ("S", "`full` (packed, splits 4)", FULL),
+    ("S, 4 bits throughout", *plain(1, 2)),
+    ("S, 4 bits throughout", "`full` (packed, splits 4)", FULL),
+    ("S, 4 bits throughout", "`full` with N 4", replace(FULL, sfus=4)),
+    *(
+        ("M", f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
+        for packed, splits in ((0, 1), (0, 8), (1, 8))
+    ),
+]
+
+
+def rows() -> Iterator[str]:
+    """Table rows: window full."""
+    for network, title, engine in ENGINES:
+        sizes = NAMES[network]
+        cycles = cycles_of(compile_program(random_ndt(1, **sizes), engine), sizes["window"] - 1)
+        yield f"| {network} | {title} | {cycles.total:,} | {cycles.bound:,} | {cycles.efficiency:.3f} |"
+
+
+if __name__ == "__main__":
+    print(*rows(), sep="\n")
