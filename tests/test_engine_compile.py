@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import golden_ndt, random_ndt
+from reference import S, rows
 
 from edgendt.engine import layout as lay
 from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program
@@ -21,6 +23,7 @@ from edgendt.ops import Add, Attention, LayerNorm, Linear
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
+ROOT = Path(__file__).parents[1]
 SMALL = Engine.named("small")
 ROOMY = replace(
     SMALL,
@@ -186,3 +189,14 @@ def test_words_of_the_longest_pass_fit_their_fields() -> None:
     compiled: Compiled = compile_program(random_ndt(1, **smaller, bins=8), engine)
     assert max(instr["n_tiles"] for instr in compiled.instrs) == 256
     assert all(instr.word() < 1 << lay.INSTR_BITS for instr in compiled.instrs)
+
+
+def test_the_documented_cycles_are_those_of_the_compiler() -> None:
+    page = (ROOT / "docs" / "engine.md").read_text()
+    assert [row for row in rows() if row not in page] == []
+
+
+def test_the_reference_network_fits_the_full_engine() -> None:
+    compiled = compile_program(random_ndt(1, **S), Engine.named("full"))
+    cycles = cycles_of(compiled, S["window"] - 1)
+    assert cycles.total <= 3300 and compiled.sizes["weights"] <= 2048

@@ -5,7 +5,7 @@ import pytest
 from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.size import Memory, blocks
-from edgendt.synth.size import cells, deviation, part
+from edgendt.synth.size import PACKED, cells, deviation, part
 
 TINY = {
     "lanes": 4,
@@ -37,6 +37,23 @@ def test_blocks_and_multipliers_are_exact_and_logic_within_fifteen_percent(engin
     off = deviation(used, cells(engine))
     assert off["DP16KD"] == off["MULT18X18D"] == 0
     assert all(abs(value) <= 0.15 for value in off.values()), off
+
+
+# Packed and split ones after synthesis alone, LUT4 + 2 x CCU2C in the third place.
+SYNTHESISED = [
+    (Engine(segments=2, packed=1, **TINY), (30, 15, 8973, 6861)),
+    (Engine(segments=2, splits=2, **TINY), (30, 15, 8520, 6523)),
+    (Engine(packed=1, splits=2), (106, 41, 15703, 10963)),
+    (Engine(segments=4, lanes=8, pipes=8, sfus=2, packed=1, splits=4), (124, 49, 21676, 14031)),
+]
+
+
+@pytest.mark.parametrize("engine, counts", SYNTHESISED)
+def test_pairs_and_splits_are_counted(engine, counts):
+    expected = cells(engine)
+    assert (expected["DP16KD"], expected["MULT18X18D"]) == counts[:2]
+    assert counts[2] == pytest.approx(expected["TRELLIS_COMB"] / PACKED, rel=0.15)
+    assert counts[3] == pytest.approx(expected["TRELLIS_FF"], rel=0.15)
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -122,7 +122,7 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
         heads = Heads(engine, attention, groups)
         tiles = heads.sets * heads.value_tiles
         firsts = {tile * engine.words for tile in (0, 1, tiles // 2, tiles)}
-        firsts |= {-(-heads.v_words // 2)} if engine.folds else set()
+        firsts |= {-(-heads.v_words * part // 4) for part in (1, 2, 3)} if engine.folds else set()
         choices += [Choice(groups, first) for first in sorted(firsts)]
     return choices
 

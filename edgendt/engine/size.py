@@ -63,15 +63,24 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
     return {
         ram: sum(blocks(memory, target) for memory in memories(engine)),
         multiplier: lanes + pipes + 1 + 4 * sfus,
-        LOGIC[target][0]: LUT_BASE + lanes * (LUT_LANE + LUT_ACC * acc) + pipes * LUT_PIPE + sfus * LUT_SFU,
+        LOGIC[target][0]: LUT_BASE
+        + lanes * (LUT_LANE + LUT_ACC * acc)
+        + pipes * LUT_PIPE
+        + sfus * LUT_SFU
+        + engine.packed * (lanes * LUT_PAIR + engine.splits * pipes * acc)  # the high halves, ends of groups
+        + 2 * (engine.splits - 1) * pipes * acc,  # adders over the groups
         LOGIC[target][1]: FF_BASE
         + lanes * (FF_LANE + FF_ACC * acc)
         + engine.segments * FF_SEGMENT
         + pipes * FF_PIPE
-        + sfus * FF_SFU,
+        + sfus * FF_SFU
+        + engine.packed * lanes * 2 * acc
+        + max(0, engine.splits - 2) * pipes * acc
+        + engine.folds * FF_FOLDS,
     }
 
 
-# Fitted to post-synthesis counts of four engines within 4 % (docs/synth.md, Size).
+# Fitted to post-synthesis counts of engines within 4 % (docs/synth.md, Size).
 LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
 FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551
+LUT_PAIR, FF_FOLDS = 91, 100
