@@ -79,7 +79,7 @@ class Engine:
 
     @property
     def folds(self) -> bool:
-        """Tiles of a Linear need not be the array: KV rows start at any word, barriers may be late (edt_core: Folds)."""
+        """A tile of a Linear need not be the array: KV rows start at any word, barriers may be late (Folds)."""
         return bool(self.packed) or self.splits > 1
 
     def parameters(self) -> dict[str, int]:
