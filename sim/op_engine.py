@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 from bench import mutate
 from numpy.random import Generator
+from op_examples import OPS, example
+from strategies import Example
 
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.emit import Choice
-from edgendt.errors import EdgendtError
+from edgendt.errors import EdgendtError, UnsupportedOp
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
 from edgendt.ops.layernorm import eps_code
-from edgendt.program import INPUT, Node, Program
+from edgendt.program import INPUT, Node, Program, wants
 from edgendt.sim.fast import FastCore, core_sources
 
 TINY = Engine(
@@ -28,7 +30,7 @@ TINY = Engine(
     lanes=2,
     pipes=2,
     sfus=1,
-    weight_depth=4096,
+    weight_depth=1 << 15,  # all golden cases of one op fit, their inputs among the weights
     kv_depth=4096,
     bias_depth=1024,
     act_depth=2048,
@@ -37,6 +39,7 @@ TINY = Engine(
     splits=2,
 )
 COUNTS = Int(4, 0, signed=False)
+BYTES = Int(8, 0, signed=False)
 Case = tuple[Program, Codes]
 
 
@@ -165,6 +168,48 @@ def attention_case(seed: int) -> Case:
     nodes.append(Node("y", Attention(size, heads, window, q, k, v, y), ("q", "k", "v")))
     program = Program(f"attention{seed}", inputs, COUNTS, tuple(nodes))
     return program, stimulus(rng, program, min(2 * window + 1, 14))
+
+
+def carried(name: str, given: Example, tied: bool = False) -> Case:
+    """The example as a Program: each bin's counts pick its codes out of the weights of a Linear per input.
+
+    An accumulator is 2 * code, or with `tied` 2 * code + 1, so that the input itself is a tie that the op's own Linear
+    rounds. UnsupportedOp where the engine's compiler or the Program holds no such op.
+    """
+    op, bins = given.op, len(given.inputs[0])
+    wide = any(form.limit > 128 for _, form in wants(op))  # 8-bit weights hold no such code: code = 127 * high + low
+    nodes, names = [], []
+    for index, (codes, (size, form)) in enumerate(zip(given.inputs, wants(op), strict=True)):
+        high = np.round(codes / 127).astype(np.int64) if wide else 0 * codes
+        parts = [high // 3, (high + 1) // 3, (high + 2) // 3] if wide else []
+        weight = np.concatenate([*parts, codes - 127 * high]).T
+        feed = Linear(len(weight[0]), size, BYTES, Int(8, form.frac + 1), form)
+        names.append(f"x{index}")
+        nodes.append(Node(names[-1], feed, (INPUT,), {"weight": weight, "bias": np.full(size, int(tied))}))
+    counts = np.concatenate([254 * np.eye(bins, dtype=np.int64)] * (3 * wide) + [2 * np.eye(bins, dtype=np.int64)], 1)
+    program = Program(name, counts.shape[1], BYTES, (*nodes, Node("y", op, tuple(names), given.constants)))
+    assert tied or np.array_equal(program.run(counts), given.run())
+    return program, counts
+
+
+def examples(kind: str, count: int, tied: bool = False) -> list[Case]:
+    """The first `count` of the examples that the C++ ops are held to and the engine carries.
+
+    It carries no unsigned input of a LayerNorm or an attention, no negative last shift of a LayerNorm, and no more bins
+    than a Program of 256 channels can tell apart.
+    """
+    found: list[Case] = []
+    seed = 0
+    while len(found) < count:
+        op = OPS[kind][seed % len(OPS[kind])]
+        try:
+            case = carried(f"{kind}{seed}", example(op, np.random.default_rng(seed)), tied)
+            compile_program(case[0], TINY)
+            found.append(case)
+        except UnsupportedOp:
+            pass
+        seed += 1
+    return found
 
 
 def cases(make: Callable[[int], Case], count: int) -> list[Case]:

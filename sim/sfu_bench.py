@@ -17,6 +17,7 @@ ACC, DEPTH = 24, 21
 # Exponent addresses whose entry lies half-way between two exponentials.
 TIES = [i + 256 * k for i in range(256) for k in range(16) if EXP[i] % (1 << 8 + k) == 1 << 7 + k]
 SIZE, SUM, NORM_SHIFT = 37, -12345, 14  # of the LayerNorm in progress: the same for all its beats
+T_SHIFT, T_LIMIT = 16, 1 << 17
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,60 @@ class Beat:
 
 def beat(rng):
     """A random beat whose intermediate values lie on ties and limits now and then."""
-    op, factor, y = rng.randrange(3), rng.randrange(1, 1 << 15), Int(8, 0, rng.random() < 0.9)
+    return (norm, exponent, value)[rng.randrange(3)](rng)
+
+
+def norm(rng):
+    """A LayerNorm beat: anything, a tie of t whose side decides the result, or a tie of t * gamma + beta."""
+    x, factor, y = rng.choice([-2048, 2047, rng.randrange(-2048, 2048)]), rng.randrange(1, 1 << 15), y8(rng)
     gamma, beta = rng.choice([-128, 127, rng.randrange(-128, 128)]), rng.randrange(-(1 << 23), 1 << 23)
-    if op == NORM:
-        return Beat(op, rng.choice([-2048, 2047, rng.randrange(-2048, 2048)]), 0, factor, 16, gamma, beta, y)
-    if op == EXPONENTIAL:
-        top = rng.randrange(-(1 << 20), 1 << 20)
-        if rng.random() < 0.3:
-            return Beat(op, top - rng.choice(TIES), top, 1, 0, gamma, beta, y)
-        below = rng.choice([0, 1, rng.randrange(1 << rng.randrange(1, 21))])
-        return Beat(op, top - below, top, factor, rng.randrange(0, 30), gamma, beta, y)
+    kind = rng.randrange(3)
+    if kind == 1:  # SIZE * x - SUM is an odd multiple of what the factor leaves of half a step
+        twos = rng.randrange(5, 15)
+        factor = rng.randrange(1, 1 << 15 - twos, 2) << twos
+        modulus = 1 << T_SHIFT - twos
+        x = (modulus // 2 + SUM) * pow(SIZE, -1, modulus) % modulus + rng.randrange(
+            -2048 // modulus, 2048 // modulus
+        ) * modulus
+        gamma = rng.choice([-2, 2])
+    if kind:
+        t = centred(x, factor)
+        code = rng.randrange(y.lo, y.hi)
+        beta = (2 * code + 1 << NORM_SHIFT - 1) - t * gamma
+        if kind == 1:  # between the tie and what a t rounded the other way would give
+            exact = (SIZE * x - SUM) * factor
+            beta += gamma // 2 if (t << T_SHIFT) > exact else -gamma // 2
+        if not -(1 << 23) <= beta < 1 << 23:
+            return norm(rng)
+    return Beat(NORM, x, 0, factor, T_SHIFT, gamma, beta, y)
+
+
+def exponent(rng):
+    """An exponential beat: anything, or a tie between two exponentials."""
+    top = rng.randrange(-(1 << 20), 1 << 20)
+    if rng.random() < 0.3:
+        return Beat(EXPONENTIAL, top - rng.choice(TIES), top, 1, 0, 0, 0, y8(rng))
+    below = rng.choice([0, 1, rng.randrange(1 << rng.randrange(1, 21))])
+    return Beat(EXPONENTIAL, top - below, top, rng.randrange(1, 1 << 15), rng.randrange(0, 30), 0, 0, y8(rng))
+
+
+def value(rng):
+    """A division beat: anything, or a tie."""
     x = rng.choice([-(1 << 23), (1 << 23) - 1, rng.randrange(-(1 << 15), 1 << 15), 1 << rng.randrange(23)])
-    return Beat(op, x, 0, rng.choice([factor, 1 << 14]), rng.randrange(12, 44), gamma, beta, y)
+    if rng.random() < 0.5:
+        return Beat(VALUE, x, 0, rng.randrange(1, 1 << 15), rng.randrange(12, 44), 0, 0, y8(rng))
+    twos, odd = rng.randrange(16), 2 * rng.randrange(-100, 100) + 1
+    return Beat(VALUE, odd << twos, 0, 1 << 14, twos + 15, 0, 0, y8(rng))
+
+
+def y8(rng):
+    """A format of results."""
+    return Int(8, 0, rng.random() < 0.9)
+
+
+def centred(x, factor):
+    """t of a LayerNorm beat."""
+    return max(-T_LIMIT, min(T_LIMIT - 1, int(rne((SIZE * x - SUM) * factor, T_SHIFT))))
 
 
 def exponential(one):
@@ -59,9 +102,7 @@ def reference(one):
         return exponential(one)
     if one.op == VALUE:
         return int(narrow(one.x * one.factor, one.shift, one.y))
-    t = int(rne((SIZE * one.x - SUM) * one.factor, one.shift))
-    t = max(-(1 << 17), min((1 << 17) - 1, t))
-    return int(narrow(t * one.gamma + one.beta, NORM_SHIFT, one.y))
+    return int(narrow(centred(one.x, one.factor) * one.gamma + one.beta, NORM_SHIFT, one.y))
 
 
 async def load_table(dut):
@@ -77,7 +118,7 @@ def drive(dut, at):
     dut.op5_i.value, dut.max5_i.value = at[5].op, at[5].max & (1 << ACC) - 1
     dut.factor6_i.value = at[6].factor
     dut.shift9_i.value, dut.floor9_i.value = at[9].shift, at[9].op == EXPONENTIAL
-    limits = {NORM: ((1 << 17) - 1, -(1 << 17)), EXPONENTIAL: (4096, 0)}.get(at[11].op, (at[11].y.hi, at[11].y.lo))
+    limits = {NORM: (T_LIMIT - 1, -T_LIMIT), EXPONENTIAL: (4096, 0)}.get(at[11].op, (at[11].y.hi, at[11].y.lo))
     dut.hi11_i.value, dut.lo11_i.value = (limit & (1 << 18) - 1 for limit in limits)
     dut.gb13_i.value = (at[13].gamma & 0xFF) << 24 | at[13].beta & 0xFFFFFF
     dut.y18_i.value = fmt(at[18].y)

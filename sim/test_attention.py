@@ -2,11 +2,19 @@
 
 import pytest
 from needs import needs
-from op_engine import attention_case, cases, check, rejects
+from op_engine import Case, attention_case, carried, cases, check, examples, rejects
+from rounding import FIRST
+from ties import attention_ties
 
 from edgendt.engine.emit import Choice
 
 EXAMPLES = 200
+FAULTS = {"the mask is one key too wide": ("14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)"), **FIRST}
+
+
+def ties() -> list[Case]:
+    """Attentions whose last narrowing meets ties."""
+    return [carried(f"attention tie {index}", one) for index, one in enumerate(attention_ties())]
 
 
 def test_the_engine_equals_the_attention_of_the_program() -> None:
@@ -14,9 +22,15 @@ def test_the_engine_equals_the_attention_of_the_program() -> None:
     assert check(cases(attention_case, EXAMPLES)).codes > EXAMPLES
 
 
-def test_the_bench_rejects_a_mask_one_key_too_wide() -> None:
+def test_ties_and_limits_are_exact() -> None:
     needs("verilator")
-    assert rejects(cases(attention_case, EXAMPLES), "14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)")
+    assert check([*ties(), *examples("attention", 60)]).codes > EXAMPLES
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects([*ties(), *cases(attention_case, EXAMPLES)], *FAULTS[fault])
 
 
 def test_v_may_be_interrupted_by_the_scores_at_any_word() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 from needs import needs
-from op_engine import cases, check, linear_case, rejects
+from op_engine import cases, check, examples, linear_case, rejects
+from rounding import ROUND
 
-EXAMPLES = 200
+EXAMPLES, TIES = 200, 60
 
 
 def test_the_engine_equals_the_linear_of_the_program() -> None:
@@ -12,9 +13,15 @@ def test_the_engine_equals_the_linear_of_the_program() -> None:
     assert check(cases(linear_case, EXAMPLES)).codes > EXAMPLES
 
 
-def test_the_bench_rejects_half_up_rounding() -> None:
+def test_ties_and_limits_are_exact() -> None:
     needs("verilator")
-    assert rejects(cases(linear_case, EXAMPLES), "(rest || fine_d[2])", "(rest || 1'b1)")
+    assert check(examples("linear", TIES)).codes > TIES
+
+
+@pytest.mark.parametrize("fault", ROUND)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects(examples("linear", TIES), *ROUND[fault])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 from bench import build, mutate, rejects, rtl, simulate
+from golden_cases import FILE
 from needs import needs
 
 SOURCES = rtl("edt_pkg", "edt_round", "edt_narrow")
@@ -10,7 +11,8 @@ SOURCES = rtl("edt_pkg", "edt_round", "edt_narrow")
 @pytest.mark.parametrize("acc_bits", [24, 28])
 def test_equals_the_reference(acc_bits):
     needs("verilator")
-    simulate("narrow_bench", "edt_narrow", build("edt_narrow", SOURCES, {"AccBits": acc_bits}), {"acc_bits": acc_bits})
+    folder = build("edt_narrow", SOURCES, {"AccBits": acc_bits})
+    simulate("narrow_bench", "edt_narrow", folder, {"acc_bits": acc_bits, "golden": str(FILE)})
 
 
 @pytest.mark.parametrize(

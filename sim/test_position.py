@@ -1,9 +1,15 @@
 """The engine's position: the position rows, driven by one-op Programs."""
 
+import pytest
 from needs import needs
-from op_engine import cases, check, position_case, rejects
+from op_engine import cases, check, examples, position_case, rejects
+from rounding import ROUND
 
-EXAMPLES = 200
+EXAMPLES, TIES = 200, 60
+FAULTS = {
+    "the row never moves": ("pos_off_o <= pos_off_o + cfg_q.pos_stride;", "pos_off_o <= pos_off_o;"),
+    **ROUND,  # of the Linear that the engine fuses with it
+}
 
 
 def test_the_engine_equals_the_position_of_the_program() -> None:
@@ -11,8 +17,12 @@ def test_the_engine_equals_the_position_of_the_program() -> None:
     assert check(cases(position_case, EXAMPLES)).codes > EXAMPLES
 
 
-def test_the_bench_rejects_a_row_that_never_moves() -> None:
+def test_ties_and_limits_are_exact() -> None:
     needs("verilator")
-    assert rejects(
-        cases(position_case, EXAMPLES), "pos_off_o <= pos_off_o + cfg_q.pos_stride;", "pos_off_o <= pos_off_o;"
-    )
+    assert check([*examples("position", TIES), *examples("position", TIES, tied=True)]).codes > TIES
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects([*examples("position", TIES, tied=True), *cases(position_case, EXAMPLES)], *FAULTS[fault])

@@ -3,6 +3,7 @@
 import pytest
 from bench import build, mutate, rejects, rtl, simulate
 from needs import needs
+from rounding import FIRST, ROUND, SECOND
 
 SOURCES = rtl("edt_pkg", "edt_ram", "edt_mul", "edt_round", "edt_sfu")
 
@@ -19,6 +20,7 @@ def test_equals_the_reference():
         ("a6_q[27:17]", "{a6_q[27], a6_q[26:17]} + 11'd1"),
         ("- ABits'(x5_q)", "+ ABits'(x5_q)"),
         ("27'(scaled15) + 27'(beta15_q)", "27'(scaled15) + 27'(beta14_q)"),
+        *(ROUND | FIRST | SECOND).values(),
     ],
 )
 def test_the_bench_rejects_a_fault(old, new):

@@ -11,60 +11,20 @@ from golden_cases import Case, all_cases, group, scalar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from needs import needs
+from op_examples import OPS, example
 from op_harness import Harness, compile_ops, include_flags
-from strategies import Example, biased, generators, tied
-from ties import attention_ties
+from strategies import generators
+from ties import attention_ties, layernorm_ties
 
 from edgendt.compare import compare
 from edgendt.errors import ToolFailed
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
-from edgendt.ops.layernorm import eps_code
+from edgendt.ops import Op
 from edgendt.tools import cache_folder, run_tool, share
 
 GOLDEN = all_cases()
 NARROW = {
     name: (scalar(a["shift"]), Int(scalar(a["bits"]), 0, bool(scalar(a["signed"])))) for name, a in group("narrow")
-}
-R12, R16, R9 = Int(12, 7), Int(16, 9), Int(9, 3)
-COUNTS, ACT, HIDDEN = Int(8, 0, False), Int(8, 5), Int(8, 5, False)
-
-# Formats and shapes compiled into the harness: shifts of either sign, signed and unsigned, 1 element and primes.
-OPS: dict[str, list[Op]] = {
-    "linear": [
-        Linear(1, 1, ACT, Int(8, 6), Int(8, 3)),
-        Linear(13, 16, COUNTS, Int(8, 6), R12),  # negative shift: the embedder
-        Linear(16, 7, ACT, Int(4, 4), ACT),
-        Linear(24, 5, ACT, Int(4, 3), HIDDEN),  # ReLU
-        Linear(23, 16, HIDDEN, Int(2, 1), R12),
-        Linear(17, 11, ACT, Int(8, 6), Int(16, 10)),
-        Linear(8, 12, HIDDEN, Int(3, -1), R16),  # weights of negative fraction
-        Linear(11, 6, ACT, Int(8, 12), Int(8, -2)),  # a shift of 19
-        Linear(9, 9, ACT, Int(4, 4), ACT, tuple(range(1, 10))),  # a fraction per output
-        Linear(5, 4, Int(4, 0, False), Int(8, 0), Int(8)),  # shift 0
-    ],
-    "add": [Add(1, R12), Add(16, R12), Add(23, R16), Add(8, R9), Add(7, COUNTS)],
-    "position": [Position(1, 1, R12), Position(16, 9, R12), Position(23, 4, R16), Position(8, 140, R9)],
-    "layernorm": [
-        LayerNorm(1, R12, Int(8, 6), ACT, eps_code(1, R12)),
-        LayerNorm(2, R9, Int(8, 7), Int(8, 6), 1),
-        LayerNorm(16, R12, Int(8, 6), ACT, eps_code(16, R12)),
-        LayerNorm(23, Int(8, 0), Int(8, 4), Int(8, 2), eps_code(23, Int(8, 0))),
-        LayerNorm(64, R16, Int(8, 6), Int(8, 7), eps_code(64, R16)),
-        LayerNorm(182, R12, Int(8, 5), Int(8, 3), eps_code(182, R12)),
-        LayerNorm(256, Int(16, 0), Int(8, 6), ACT, eps_code(256, Int(16, 0))),
-        LayerNorm(12, COUNTS, Int(8, 6), ACT, eps_code(12, COUNTS)),  # unsigned input, as in a one-op Program
-        LayerNorm(9, R12, Int(8, 6), Int(8, 19), eps_code(9, R12)),  # negative final shift
-    ],
-    "attention": [
-        Attention(1, 1, 1, ACT, ACT, ACT, ACT),
-        Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT),
-        Attention(12, 3, 5, Int(8, 7), Int(8, 6), ACT, Int(8, 7)),
-        Attention(24, 8, 12, Int(8, 3), Int(8, 4), Int(8, 2), Int(8, 0)),
-        Attention(13, 1, 16, Int(8, 2), Int(8, 2), Int(8, 7), Int(8, 9)),
-        Attention(32, 4, 2, ACT, Int(8, 3), ACT, Int(8, 3)),
-        Attention(6, 2, 4, COUNTS, COUNTS, COUNTS, Int(8, -1)),  # unsigned input, as in a one-op Program
-    ],
 }
 MUTANTS = {  # header, right, wrong; what goes wrong
     "linear": ("edt_linear.h", "AP_RND_CONV, AP_SAT> type", "AP_RND, AP_SAT> type"),  # ties go up
@@ -82,36 +42,6 @@ ASSERTED = {  # header, right, wrong; the assertion that must stop it
 }
 
 
-def linear_example(op: Linear, rng: np.random.Generator) -> Example:
-    """Biased codes; on the first bin every other output's accumulator is a tie between neighbouring codes."""
-    codes, weight = biased(rng, op.x, (3, op.inputs)), biased(rng, op.w, (op.outputs, op.inputs))
-    bias = biased(rng, Int(16), (op.outputs,))
-    for row in range(0, op.outputs, 2):
-        shift = int(op.shifts[row])
-        if shift > 0:
-            most = min(1 << (op.y.bits - 1), (1 << 20) >> shift) + 1
-            bias[row] = (2 * int(rng.integers(-most, most)) + 1) * (1 << (shift - 1)) - int(codes[0] @ weight[row])
-    return Example(op, (codes,), {"weight": weight, "bias": bias})
-
-
-def example(op: Op, rng: np.random.Generator) -> Example:
-    """Inputs and constants of one op, biased to ties and limits."""
-    if isinstance(op, Linear):
-        return linear_example(op, rng)
-    if isinstance(op, Add):
-        return Example(op, (biased(rng, op.y, (4, op.size)), biased(rng, op.y, (4, op.size))), {})
-    if isinstance(op, Position):
-        bins = int(rng.integers(1, op.bins, endpoint=True))
-        return Example(op, (biased(rng, op.y, (bins, op.size)),), {"table": biased(rng, op.y, (op.bins, op.size))})
-    if isinstance(op, LayerNorm):
-        codes = biased(rng, op.x, (5, op.size)) >> rng.integers(0, op.x.bits, (5, 1))
-        gamma, beta = biased(rng, op.gamma, (op.size,)), biased(rng, Int(int(rng.integers(4, 25))), (op.size,))
-        return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
-    bins, small = int(rng.integers(1, 20)), int(rng.integers(0, 6))
-    queries, keys = (biased(rng, form, (bins, op.size)) >> small for form in (op.q, op.k))
-    return Example(op, (queries, keys, biased(rng, op.v, (bins, op.size))), {})
-
-
 def equal(case: str, expected: Codes, got: Codes) -> None:
     """Raise the first Mismatch."""
     tally = compare("c++", {case: expected}, {case: got})
@@ -123,7 +53,7 @@ def equal(case: str, expected: Codes, got: Codes) -> None:
 def harness() -> Harness:
     needs("g++")
     ops = [*(case.op for case in GOLDEN), *(op for ops in OPS.values() for op in ops)]
-    ops += [example.op for example in attention_ties()]
+    ops += [example.op for example in (*attention_ties(), *layernorm_ties())]
     return compile_ops(list(dict.fromkeys(ops)), cache_folder("firmware-ops"), narrows=list(NARROW.values()))
 
 
@@ -149,9 +79,9 @@ def test_cpp_op_equals_the_reference_for_any_codes(harness: Harness, kind: str) 
     holds()
 
 
-def test_cpp_attention_gives_the_even_code_at_ties(harness: Harness) -> None:
-    for case in attention_ties():
-        equal("attention", case.run(), harness.run(case.op, case.inputs, case.constants))
+def test_cpp_attention_and_layernorm_give_the_even_code_at_ties(harness: Harness) -> None:
+    for case in (*attention_ties(), *layernorm_ties()):
+        equal(case.op.kind, case.run(), harness.run(case.op, case.inputs, case.constants))
 
 
 def mutated(folder: Path, file: str, right: str, wrong: str) -> Path:

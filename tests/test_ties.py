@@ -1,4 +1,4 @@
-"""Attention's last narrowing at exact ties: the op, its formula and its torch sibling agree on the even code."""
+"""Attention's and LayerNorm's roundings at exact ties: op, formula and torch sibling agree on the even code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import obvious
 import pytest
 import torch_siblings as siblings
 from strategies import Example
-from ties import attention_ties
+from ties import attention_ties, layernorm_ties
 
-from edgendt.ops import Attention
+from edgendt import fixed
+from edgendt.ops import Attention, LayerNorm, layernorm
 from edgendt.ops.attention import RECIP
 
 
@@ -46,3 +47,25 @@ def test_ties_go_to_the_even_code(example: Example) -> None:
     assert want[2][0] % 2 == 0
     assert example.run().tolist() == want
     assert siblings.run(op, example.inputs, {}).tolist() == want
+
+
+def test_each_of_layernorms_roundings_shows_when_its_ties_go_up_or_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    rne = fixed.rne
+    right = [example.run() for example in layernorm_ties()]
+    for module, name in ((layernorm, "rne"), (fixed, "rne")):  # t; t·γ + β, which narrow rounds
+        for toward in (1, -1):
+            with monkeypatch.context() as patch:
+                # Bits below the last one, set or taken away: a tie is none, and no other value is rounded otherwise.
+                patch.setattr(module, name, lambda a, shift, toward=toward: rne(4 * a + toward, shift + 2))
+                wrong = [example.run() for example in layernorm_ties()]
+            assert sum(not np.array_equal(a, b) for a, b in zip(right, wrong, strict=True)) > 10, (module, toward)
+
+
+@pytest.mark.parametrize("example", layernorm_ties(), ids=range(len(layernorm_ties())))
+def test_layernorms_ties_go_to_the_even_code(example: Example) -> None:
+    op, x, w = example.op, example.inputs, example.constants
+    assert isinstance(op, LayerNorm)
+    constants = (w["gamma"].tolist(), w["beta"].tolist(), op.eps_code, op.gamma.frac, op.y.frac, op.y.bits)
+    want = [obvious.layernorm(row, *constants) for row in x[0].tolist()]
+    assert example.run().tolist() == want
+    assert siblings.run(op, x, w).tolist() == want

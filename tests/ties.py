@@ -1,7 +1,9 @@
-"""Attention whose last narrowing meets exact ties: random codes all but never reach one, so they are constructed.
+"""Attention and LayerNorm whose roundings meet exact ties: random codes all but never do, so they are constructed.
 
-a·g / 2**s is halfway only where RECIP's g has an odd part below 256 and a = Σ e·v is the right multiple of a power of
-two. One channel per head makes a score q·k = k, so keys choose the exponentials and values solve for a.
+Attention's a·g / 2**s is halfway only where RECIP's g has an odd part below 256 and a = Σ e·v is the right multiple of
+a power of two. One channel per head makes a score q·k = k, so keys choose the exponentials and values solve for a.
+LayerNorm rounds twice: t, tied where the spread is small, and shown by a result as fine as t; then t·γ + β, which β
+puts there.
 """
 
 from __future__ import annotations
@@ -10,13 +12,17 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-from strategies import Example
+from strategies import Example, biased, tied
 
-from edgendt.fixed import Int
-from edgendt.ops import Attention
+from edgendt.fixed import Codes, Int, bit_length
+from edgendt.ops import Attention, LayerNorm
 from edgendt.ops.attention import RECIP
+from edgendt.ops.layernorm import NORM_FRAC, RSQRT, eps_code, table_index
 
 PER_SHIFT = 12
+PER_SIZE = 8
+SIZES = (2, 3, 4, 8, 16, 23)
+R = Int(12, 7)
 
 
 def tie_sums(total: int, shift: int) -> Iterator[int]:
@@ -73,3 +79,39 @@ def attention_ties() -> tuple[Example, ...]:
         for _, case in zip(range(PER_SHIFT), found(op), strict=False):
             examples.append(case)
     return tuple(examples)
+
+
+def halves(op: LayerNorm, x: Codes) -> Codes:
+    """Where t, before its rounding, lies halfway between two codes. x: [bins, size] -> bool [bins, size]"""
+    s1 = x.sum(axis=1, keepdims=True)
+    v = op.size * (x * x).sum(axis=1, keepdims=True) - s1 * s1 + op.eps_code
+    length = bit_length(v)
+    length += length & 1
+    shift = 3 + (length - 2) // 2
+    a = (op.size * x - s1) * RSQRT[table_index(v, length)]
+    return (a & (1 << shift) - 1) == 1 << shift - 1
+
+
+def inner(size: int, rng: np.random.Generator) -> Example:
+    """A LayerNorm whose t holds ties; β takes the right t away, so its first bin is 0, and ±1 where t is one off."""
+    op = LayerNorm(size, R, Int(8, 0), Int(8, NORM_FRAC), eps_code(size, R))
+    while True:
+        reach = int(rng.integers(1, 40))
+        x = rng.integers(-reach, reach + 1, (2, size))
+        if halves(op, x[:1]).any():
+            gamma = rng.choice([-1, 1], size)
+            return Example(op, (x,), {"gamma": gamma, "beta": -op.normalise(x[:1])[0] * gamma})
+
+
+def outer(size: int, rng: np.random.Generator) -> Example:
+    """A LayerNorm whose every other sum t·γ + β of the first bin is a tie."""
+    op = LayerNorm(size, R, Int(8, 6), Int(8, 5), eps_code(size, R))
+    x, gamma = biased(rng, R, (2, size)), biased(rng, op.gamma, (size,))
+    return Example(op, (x,), {"gamma": gamma, "beta": tied(op, x, gamma, np.zeros(size, np.int64), rng)})
+
+
+@cache
+def layernorm_ties() -> tuple[Example, ...]:
+    """Examples whose first bin holds ties of both roundings; half up and half down would give other codes."""
+    rng = np.random.default_rng(0)
+    return tuple(make(size, rng) for make in (inner, outer) for size in SIZES for _ in range(PER_SIZE))

@@ -1,0 +1,85 @@
+"""Ops of every kind over formats and shapes, and examples of them biased to ties and limits, from a random generator.
+
+Who compiles a shape in (the C++ ops) or compiles Programs (the engine) takes a fixed list of ops; properties over free
+shapes are in strategies.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from strategies import Example, biased, tied
+
+from edgendt.fixed import Int
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops.layernorm import eps_code
+
+R12, R16, R9 = Int(12, 7), Int(16, 9), Int(9, 3)
+COUNTS, ACT, HIDDEN = Int(8, 0, False), Int(8, 5), Int(8, 5, False)
+
+# Formats and shapes: shifts of either sign, signed and unsigned, 1 element and primes.
+OPS: dict[str, list[Op]] = {
+    "linear": [
+        Linear(1, 1, ACT, Int(8, 6), Int(8, 3)),
+        Linear(13, 16, COUNTS, Int(8, 6), R12),  # negative shift: the embedder
+        Linear(16, 7, ACT, Int(4, 4), ACT),
+        Linear(24, 5, ACT, Int(4, 3), HIDDEN),  # ReLU
+        Linear(23, 16, HIDDEN, Int(2, 1), R12),
+        Linear(17, 11, ACT, Int(8, 6), Int(16, 10)),
+        Linear(8, 12, HIDDEN, Int(3, -1), R16),  # weights of negative fraction
+        Linear(11, 6, ACT, Int(8, 12), Int(8, -2)),  # a shift of 19
+        Linear(9, 9, ACT, Int(4, 4), ACT, tuple(range(1, 10))),  # a fraction per output
+        Linear(5, 4, Int(4, 0, False), Int(8, 0), Int(8)),  # shift 0
+    ],
+    "add": [Add(1, R12), Add(16, R12), Add(23, R16), Add(8, R9), Add(7, COUNTS)],
+    "position": [Position(1, 1, R12), Position(16, 9, R12), Position(23, 4, R16), Position(8, 140, R9)],
+    "layernorm": [
+        LayerNorm(1, R12, Int(8, 6), ACT, eps_code(1, R12)),
+        LayerNorm(2, R9, Int(8, 7), Int(8, 6), 1),
+        LayerNorm(16, R12, Int(8, 6), ACT, eps_code(16, R12)),
+        LayerNorm(23, Int(8, 0), Int(8, 4), Int(8, 2), eps_code(23, Int(8, 0))),
+        LayerNorm(64, R16, Int(8, 6), Int(8, 7), eps_code(64, R16)),
+        LayerNorm(182, R12, Int(8, 5), Int(8, 3), eps_code(182, R12)),
+        LayerNorm(256, Int(16, 0), Int(8, 6), ACT, eps_code(256, Int(16, 0))),
+        LayerNorm(12, COUNTS, Int(8, 6), ACT, eps_code(12, COUNTS)),  # unsigned input, as in a one-op Program
+        LayerNorm(9, R12, Int(8, 6), Int(8, 19), eps_code(9, R12)),  # negative final shift
+    ],
+    "attention": [
+        Attention(1, 1, 1, ACT, ACT, ACT, ACT),
+        Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT),
+        Attention(12, 3, 5, Int(8, 7), Int(8, 6), ACT, Int(8, 7)),
+        Attention(24, 8, 12, Int(8, 3), Int(8, 4), Int(8, 2), Int(8, 0)),
+        Attention(13, 1, 16, Int(8, 2), Int(8, 2), Int(8, 7), Int(8, 9)),
+        Attention(32, 4, 2, ACT, Int(8, 3), ACT, Int(8, 3)),
+        Attention(6, 2, 4, COUNTS, COUNTS, COUNTS, Int(8, -1)),  # unsigned input, as in a one-op Program
+    ],
+}
+
+
+def linear_example(op: Linear, rng: np.random.Generator) -> Example:
+    """Biased codes; on the first bin every other output's accumulator is a tie between neighbouring codes."""
+    codes, weight = biased(rng, op.x, (3, op.inputs)), biased(rng, op.w, (op.outputs, op.inputs))
+    bias = biased(rng, Int(16), (op.outputs,))
+    for row in range(0, op.outputs, 2):
+        shift = int(op.shifts[row])
+        if shift > 0:
+            most = min(1 << (op.y.bits - 1), (1 << 20) >> shift) + 1
+            bias[row] = (2 * int(rng.integers(-most, most)) + 1) * (1 << (shift - 1)) - int(codes[0] @ weight[row])
+    return Example(op, (codes,), {"weight": weight, "bias": bias})
+
+
+def example(op: Op, rng: np.random.Generator) -> Example:
+    """Inputs and constants of one op, biased to ties and limits."""
+    if isinstance(op, Linear):
+        return linear_example(op, rng)
+    if isinstance(op, Add):
+        return Example(op, (biased(rng, op.y, (4, op.size)), biased(rng, op.y, (4, op.size))), {})
+    if isinstance(op, Position):
+        bins = int(rng.integers(1, op.bins, endpoint=True))
+        return Example(op, (biased(rng, op.y, (bins, op.size)),), {"table": biased(rng, op.y, (op.bins, op.size))})
+    if isinstance(op, LayerNorm):
+        codes = biased(rng, op.x, (5, op.size)) >> rng.integers(0, op.x.bits, (5, 1))
+        gamma, beta = biased(rng, op.gamma, (op.size,)), biased(rng, Int(int(rng.integers(4, 25))), (op.size,))
+        return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
+    bins, small = int(rng.integers(1, 20)), int(rng.integers(0, 6))
+    queries, keys = (biased(rng, form, (bins, op.size)) >> small for form in (op.q, op.k))
+    return Example(op, (queries, keys, biased(rng, op.v, (bins, op.size))), {})
