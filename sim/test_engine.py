@@ -86,20 +86,24 @@ def core(request: pytest.FixtureRequest) -> FastCore:
     return FastCore(ENGINES[request.param])
 
 
-def geometry(seed: int) -> Program:
-    """A random NDT whose every size is drawn, odd ones included."""
+def geometry(seed: int, engine: Engine) -> Program:
+    """A random NDT whose every size is drawn, odd ones included; one in three is wide, deep, or its window wraps."""
     rng = np.random.default_rng(seed)
+    wide, deep, long = (seed % 9 == kind for kind in (0, 3, 6))
     heads = int(rng.integers(1, 9))
+    widest = min(128, int((engine.lane_count * engine.weight_depth / 6) ** 0.5))  # four matrices of d x d, and the rest
+    least, most = (64, widest) if wide else (1, 36 if deep else 48)
+    window = int(rng.integers(1, 24))
     return random_ndt(
         seed,
         channels=int(rng.integers(1, 40)),
-        d=heads * int(rng.integers(1, max(2, 49 // heads))),
-        layers=int(rng.integers(1, 4)),
+        d=heads * int(rng.integers(-(-least // heads), max(2, most // heads + 1))),
+        layers=1 if wide else int(rng.integers(4, 7)) if deep else int(rng.integers(1, 4)),
         heads=heads,
-        ffn=int(rng.integers(1, 80)),
-        window=int(rng.integers(1, 24)),
+        ffn=int(rng.integers(1, 30 if wide else 80)),
+        window=window,
         outputs=int(rng.integers(1, 50)),
-        bins=12,
+        bins=2 * window + 2 if deep or long else 12,
         weight=int(rng.integers(2, 9)),
         residual=int(rng.choice([8, 10, 12, 16])),
         counts=int(rng.integers(1, 9)),
@@ -120,11 +124,27 @@ def on_engine(core: FastCore, program: Program, counts: Codes, choice: object = 
     return tally + compare("engine", {"cycles": model[:, None]}, {"cycles": cycles[:, None]})
 
 
+def seeds(engine: Engine) -> range:
+    """Every build has its own."""
+    first = GEOMETRIES * list(ENGINES.values()).index(engine)
+    return range(first, first + GEOMETRIES)
+
+
 def test_random_geometries_are_exact_at_every_op_in_the_predicted_cycles_on_one_build(core: FastCore) -> None:
-    for seed in range(GEOMETRIES):
-        program = geometry(seed)
-        tally = on_engine(core, program, random_counts(program, seed, 3 + seed % 10))
+    for seed in seeds(core.engine):
+        program = geometry(seed, core.engine)
+        rows = program.max_bins or 12
+        tally = on_engine(core, program, random_counts(program, seed, rows if rows != 12 else 3 + seed % 10))
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_the_random_geometries_are_a_hundred_different_ones_and_reach_far() -> None:
+    drawn = [geometry(seed, engine) for engine in ENGINES.values() for seed in seeds(engine)]
+    ops = [[node.op for node in program.nodes] for program in drawn]
+    attentions = [[op for op in one if isinstance(op, Attention)] for one in ops]
+    assert len({repr(one) for one in ops}) == len(drawn) >= 100
+    assert max(one[0].size for one in attentions) > 120 and max(map(len, attentions)) == 6
+    assert sum((p.max_bins or 0) > 2 * one[0].window for p, one in zip(drawn, attentions, strict=True)) > 20
 
 
 def test_the_golden_network_is_exact_under_every_schedule(core: FastCore) -> None:
@@ -153,7 +173,7 @@ def test_the_largest_geometry_is_exact() -> None:
 
 
 def test_a_trial_starts_afresh_after_a_reset_in_its_middle(core: FastCore) -> None:
-    program = geometry(1)
+    program = geometry(1, core.engine)
     counts = random_counts(program, 1, 9)
     core.load(compile_program(program, core.engine))
     core.run(counts)
@@ -162,7 +182,7 @@ def test_a_trial_starts_afresh_after_a_reset_in_its_middle(core: FastCore) -> No
 
 
 def test_a_bin_past_the_last_position_row_is_refused_until_reset(core: FastCore) -> None:
-    program = geometry(2)
+    program = geometry(2, core.engine)
     counts = random_counts(program, 2, 12)
     core.load(compile_program(program, core.engine))
     core.run(counts)
