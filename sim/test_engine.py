@@ -276,3 +276,23 @@ def test_two_thousand_bins_of_a_recording_are_exact_at_the_output_in_the_predict
         assert cycles.tolist() == model[: len(stretch)]
         seen += len(stretch)
     assert seen >= 2000
+
+
+def test_long_recorded_trials_that_turn_the_window_around_are_exact_in_the_predicted_cycles() -> None:
+    """Two trials of 182 neurons in 5 ms bins, each as one trial of the engine: twenty windows and more."""
+    needs("verilator")
+    with np.load(shared("realdata/mc_maze_2trials_1ms.npz")) as data:
+        spikes = [data[f"{name}/spikes"].astype(np.int64) for name in ("trial_748", "trial_1356")]
+    trials = [one[: len(one) // 5 * 5].reshape(-1, 5, one.shape[1]).sum(axis=1) for one in spikes]
+    assert [len(trial) for trial in trials] == [647, 713]
+    program = random_ndt(1, channels=182, d=32, ffn=64, window=32, outputs=182, bins=713)
+    core = FastCore(ENGINES["odd"])
+    compiled = compile_program(program, core.engine)
+    core.load(compiled)
+    model = cycles_per_bin(compiled, 713)
+    for trial in trials:
+        counts = program.clip(trial)[0]
+        output, cycles, _ = core.run(counts)
+        tally = compare("engine", {program.output: program.run(counts)}, {program.output: output})
+        assert tally.mismatches == 0, str(tally.first)
+        assert cycles.tolist() == model[: len(counts)]
