@@ -244,7 +244,22 @@ class Link:
         """Start of a trial."""
         assert (await self.ask(protocol.reset(1))).status == protocol.Status.OK
 
-    async def counts(self, bin: int, row: Sequence[int]) -> protocol.Answer:
-        """The answer to one bin."""
+    async def counts(self, bin: int, row: Sequence[int], long: bool = False) -> protocol.Answer:
+        """The answer to one bin; `long`: request and answer each stop for longer than they are."""
         self.tag = (self.tag + 1) % 256
-        return await self.ask(protocol.counts(self.tag, bin, [int(c) for c in row]))
+        packet = protocol.counts(self.tag, bin, [int(c) for c in row])
+        return await (self._interrupted(packet) if long else self.ask(packet))
+
+    async def _interrupted(self, packet: bytes, limit: int = 100_000) -> protocol.Answer:
+        """The answer to a packet that pauses in its middle; no beat of the answer is taken for a long time."""
+        dut, half = self.source.dut, len(packet) // 2
+        await self.source.send(packet[:half], last=False)
+        await cycles(dut, 3 * len(packet) + 50)
+        self.sink.hold = True
+        await self.source.send(packet[half:])
+        for _ in range(limit):
+            if int(self.sink.valid.value):
+                break
+            await cycles(dut, 1)
+        await long_stall(dut, self.sink, protocol.MAX_PACKET)
+        return protocol.answer(bytes(await self.sink.receive()))

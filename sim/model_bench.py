@@ -1,6 +1,7 @@
 """The engine, or the firmware's shell, at its stream ports: a loaded network, recorded trials, every op by its taps.
 
-case: image, trials, trace (paths), pipes; optional idle, stall; for the shell program and library (paths) instead of
+case: image, trials, trace (paths), pipes; optional idle, stall, and long: every so many bins the streams stop for
+longer than a whole request and a whole answer; for the shell program and library (paths) instead of
 pipes. Leaves in `trace`, per trial: events/<bin> [n, 3] of the taps, answers [bins, outputs], cycles [bins].
 edgendt/sim/rtl.py and edgendt/sim/shell.py start it and compare.
 """
@@ -52,7 +53,7 @@ class Tap:
 async def recorded_trials_are_traced(dut):
     firmware = FirmwareTap(case()["program"], case()["library"]) if "library" in case() else None
     await start(dut)
-    link = Link(dut, case().get("idle", 0.0), case().get("stall", 0.0))
+    link, long = Link(dut, case().get("idle", 0.0), case().get("stall", 0.0)), case().get("long", 0)
     await link.load(Image.load(case()["image"]))
     tap = firmware or Tap(dut, case()["pipes"])
     found = {}
@@ -62,7 +63,7 @@ async def recorded_trials_are_traced(dut):
         await link.reset()
         answers = []
         for bin, row in enumerate(counts):
-            answers.append(await link.counts(bin, row))
+            answers.append(await link.counts(bin, row, long and bin % long == 0))
             assert (answers[-1].status, answers[-1].bin) == (Status.OK, bin)
             found[f"{name}/events/{bin}"] = tap.take()
         found[f"{name}/answers"] = np.array([answer.outputs for answer in answers])

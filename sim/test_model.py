@@ -15,6 +15,9 @@ from edgendt.engine import layout
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, Section
+from edgendt.errors import Mismatch
+from edgendt.ops import LayerNorm
+from edgendt.ops.layernorm import table_index
 from edgendt.sim import rtl
 
 SMALL = Engine.named("small")
@@ -37,45 +40,74 @@ def test_a_trained_network_equals_the_program_at_every_op_in_the_predicted_cycle
     rtl.check_cycles(compiled, [trial.cycles for trial in traced])
 
 
-def test_idle_and_stalling_streams_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("long", [0, 3])
+def test_idle_and_stalling_streams_change_nothing(long: int, tmp_path: Path) -> None:
     program = random_ndt(7, channels=20, d=16, window=4, bins=9)
     compiled, trials = compile_program(program, SMALL), [random_counts(program, seed, 9) for seed in range(2)]
-    traced = rtl.trace(compiled, trials, tmp_path, idle=0.4, stall=0.4)
+    traced = rtl.trace(compiled, trials, tmp_path, idle=0.4, stall=0.4, long=long)
     assert rtl.check(program, trials, traced).first is None
     rtl.check_cycles(compiled, [trial.cycles for trial in traced])
 
 
-def corrupted(compiled: Compiled, memory: int, word: int, bit: int) -> Image:
-    """The image with one bit of one word of a memory's first section flipped; its CRCs are made anew."""
-    sections, done = [], False
+def corrupted(compiled: Compiled, memory: int, address: int, bit: int) -> Image:
+    """The image with one bit of one word flipped; its CRCs are made anew."""
+    sections, done = [], 0
     for section in compiled.image.sections:
-        words = section.words.copy()
-        if section.mem == memory and not done:
-            words[word] ^= np.uint64(1 << bit)
-            done = True
+        words, at = section.words.copy(), address - section.start
+        if section.mem == memory and 0 <= at < len(words):
+            words[at] ^= np.uint64(1 << bit)
+            done += 1
         sections.append(Section(section.mem, section.start, words))
-    assert done
+    assert done == 1
     return dataclasses.replace(compiled.image, sections=tuple(sections))
 
 
+def reported(memory: int, address: int, bit: int, folder: Path) -> Mismatch:
+    """What the check says first of a golden network with one flipped bit."""
+    program, counts, _ = golden_ndt()
+    compiled, trials = compile_program(program, SMALL), [counts[:4]]
+    traced = rtl.trace(compiled, trials, folder, image=corrupted(compiled, memory, address, bit))
+    tally = rtl.check(program, trials, traced)
+    assert tally.first is not None and tally.mismatches > 0 and tally.first.link == "engine"
+    assert tally.first.bin in range(len(trials[0])) and tally.first.expected != tally.first.got
+    return tally.first
+
+
+def root_entry() -> int:
+    """Entry of the reciprocal root that the golden network's first LayerNorm reads in bin 0."""
+    program, counts, _ = golden_ndt()
+    op, x = program.node("layer0.ln1").op, program.trace(counts[:1])["embed"][0]
+    assert isinstance(op, LayerNorm)
+    v = int(op.size * (x * x).sum() - x.sum() ** 2 + op.eps_code)
+    length = np.int64(v.bit_length() + v.bit_length() % 2)
+    return int(table_index(np.int64(v), length))
+
+
 @pytest.mark.parametrize(
-    "memory,word,bit,op",
+    "memory,address,bit,op",
     [
         (layout.MEM_WEIGHT, 0, 6, "embed"),
         (layout.MEM_BIAS, 0, 20, "embed"),
         (layout.MEM_POS, 0, 3, "embed"),
         (layout.MEM_GAMMA, 0, 29, "layer0.ln1"),
+        (layout.MEM_TABLE, root_entry(), 13, "layer0.ln1"),
+        (layout.MEM_TABLE, 1024 + (255 << 2), 13, "layer0.attention"),  # in bin 0 there is one key: the sum is 255
         (layout.MEM_EXP, 0, 12, "layer0.attention"),
     ],
-    ids=["weight", "bias", "position", "gamma", "exponential"],
+    ids=["weight", "bias", "position", "gamma", "root", "reciprocal", "exponential"],
 )
 def test_one_flipped_bit_of_the_image_is_reported_with_op_and_bin(
-    memory: int, word: int, bit: int, op: str, tmp_path: Path
+    memory: int, address: int, bit: int, op: str, tmp_path: Path
 ) -> None:
-    program, counts, _ = golden_ndt()
-    compiled, trials = compile_program(program, SMALL), [counts[:4]]
-    traced = rtl.trace(compiled, trials, tmp_path, image=corrupted(compiled, memory, word, bit))
-    tally = rtl.check(program, trials, traced)
-    assert tally.first is not None and tally.mismatches > 0
-    assert (tally.first.link, tally.first.op) == ("engine", op)
-    assert tally.first.bin in range(len(trials[0])) and tally.first.expected != tally.first.got
+    assert reported(memory, address, bit, tmp_path).op == op
+
+
+@pytest.mark.parametrize(
+    "op,field", [("layer0.ln1", "xstride"), ("layer0.q", "sbase"), ("layer0.res1", "add_res"), ("readout", "bias_base")]
+)
+def test_one_flipped_bit_of_the_microprogram_is_reported_with_op_and_bin(op: str, field: str, tmp_path: Path) -> None:
+    names = [name for name, _ in layout.INSTR]
+    at = sum(bits for _, bits in layout.INSTR[names.index(field) + 1 :])  # the field's lowest bit
+    index = [instr.owner for instr in compile_program(golden_ndt()[0], SMALL).instrs].index(op)
+    chunk, bit = divmod(at, layout.CHUNK_BITS)
+    assert reported(layout.MEM_PROG, 8 * index + chunk, bit, tmp_path).op == op

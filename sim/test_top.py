@@ -1,13 +1,19 @@
 """Starts the benches of the board tops; every board's top elaborates with the real core."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from bench import build, lint, mutate, rejects, rtl, simulate
 from needs import needs
+from networks import random_counts, random_ndt
 from standin_core import PARAMETERS
 
 from edgendt.boards import Board, known
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources
 from edgendt.tools import share
@@ -33,6 +39,51 @@ def test_a_board_loads_answers_and_resets():
 def test_the_bench_rejects(fault):
     needs("verilator")
     assert rejects("top_bench", "edt_top_ulx3s", mutate(SOURCES, *FAULTS[fault]), VALUES)
+
+
+TINY = Engine(
+    segments=1,
+    lanes=4,
+    pipes=2,
+    weight_depth=256,
+    kv_depth=64,
+    bias_depth=64,
+    act_depth=128,
+    res_depth=16,
+    pos_depth=64,
+    score_depth=16,
+    gamma_depth=32,
+    prog_depth=64,
+)
+REAL = board_sources("edt_top_ulx3s")
+WITH_CORE = TINY.parameters() | {"EngineId": f"32'd{engine_id(TINY.parameters())}", "ClkHz": 24_000_000}
+
+
+def tiny_network(folder: Path) -> dict[str, Any]:
+    """The case of a tiny network: its image, two trials in which the window wraps, what must be answered."""
+    program = random_ndt(3, channels=5, d=6, layers=1, heads=2, ffn=7, window=3, outputs=4, bins=8)
+    compiled = compile_program(program, TINY)
+    compiled.image.save(folder / "image.edi")
+    arrays: dict[str, Any] = {}
+    for trial, bins in enumerate((8, 5)):
+        counts = random_counts(program, trial, bins)
+        found = {"counts": counts, "outputs": program.run(counts), "cycles": cycles_per_bin(compiled, bins)}
+        arrays |= {f"{trial}/{name}": np.asarray(value) for name, value in found.items()}
+    np.savez(folder / "trials.npz", **arrays)
+    return {"image": str(folder / "image.edi"), "trials": str(folder / "trials.npz")}
+
+
+def test_a_board_with_the_real_core_answers_as_the_program_does(tmp_path):
+    needs("verilator")
+    folder = build("edt_top_ulx3s", [*REAL, *MODELS], WITH_CORE)
+    simulate("top_core_bench", "edt_top_ulx3s", folder, tiny_network(tmp_path))
+
+
+def test_the_bench_rejects_an_array_of_another_size_than_the_board_was_told(tmp_path):
+    needs("verilator")
+    told = ".EngineId(EngineId), .Segments(Segments), .Lanes("  # in the top, on its way to edt_uart_engine
+    sources = mutate([*REAL, *MODELS], f".Baud(Baud), {told}Lanes)", f".Baud(Baud), {told}8)")
+    assert rejects("top_core_bench", "edt_top_ulx3s", sources, WITH_CORE, tiny_network(tmp_path))
 
 
 @pytest.mark.parametrize("name", [name for name in known() if Board.named(name).ecp5])
