@@ -1,0 +1,146 @@
+"""edt_sfu_seq: every beat of LayerNorm and exponential instructions, in its cycle, with its addresses.
+
+Instructions come at random and wait for statistics, scores and the units at random, once for longer than any of them
+lasts; another one stands at the door all the while.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+from bench import case, cycles
+from cocotb.clock import Clock
+from cocotb.triggers import Timer
+from control import BEAT_BITS, EXPONENTIAL, NORM, configuration, instruction, unpacked
+
+OP_NORM, OP_EXP = 2, 3
+CALC, FLUSH = 9, 20  # cycles between a LayerNorm's start and its beats, and between the last beat and idle
+
+
+@dataclass(frozen=True)
+class Work:
+    """One instruction with the configuration and the keys that it meets."""
+
+    fields: dict[str, int]
+    pc: int
+    groups: int
+    key_words: int
+    keys: int
+
+    @property
+    def norm(self) -> bool:
+        return self.fields["op"] == OP_NORM
+
+    def beats(self, pipes: int, sfus: int) -> Iterator[tuple[int, dict[str, int]]]:
+        """(word that is read, record) of every beat."""
+        size, groups = (self.fields["n_red"], 1) if self.norm else (self.keys, self.groups)
+        for element in range(0, size, sfus):
+            word, sub = divmod(element // sfus, pipes // sfus)
+            for group in range(groups):
+                tile, inner = (0, word) if self.norm else divmod(word, self.key_words)
+                end, last = group == groups - 1, element + sfus >= size and group == groups - 1
+                yield (
+                    self.fields["add_base"] + (tile * groups + group) * self.key_words + inner,
+                    {
+                        "valid": 1,
+                        "op": NORM if self.norm else EXPONENTIAL,
+                        "group": group,
+                        "sub": sub,
+                        "count": min(sfus, size - element),
+                        "dst_addr": self.fields["dst_base"] + (word if self.norm else element // sfus),
+                        "gb_addr": self.fields["bias_base"] + element // sfus,
+                        "tag": self.fields["dst_tag"],
+                        "word_end": int(end and (not self.norm or last or sub == pipes // sfus - 1)),
+                        "fin": int(last and self.fields["tag_fin"]),
+                        "y": self.fields["y1"],
+                        "pc": self.pc,
+                    },
+                )
+
+
+def work(rng: random.Random) -> Work:
+    """A random instruction of either kind."""
+    fields = {
+        "op": rng.choice([OP_NORM, OP_EXP]),
+        "n_red": rng.choice([1, 2, rng.randrange(1, 60)]),
+        "src_tag": rng.randrange(8),
+        "dst_tag": rng.randrange(8),
+        "tag_fin": rng.randrange(2),
+        "y1": rng.randrange(32),
+    }
+    fields |= {name: rng.randrange(1 << 10) for name in ("add_base", "dst_base", "bias_base")}
+    return Work(fields, rng.randrange(1024), rng.choice([1, 2, 4, 8]), rng.randrange(1, 5), rng.randrange(1, 40))
+
+
+async def settled(dut: Any) -> dict[str, int]:
+    """The outputs of this cycle."""
+    await Timer(1, "ns")
+    names = ("take_o", "idle_o", "stats_start_o", "exp_clear_o", "running_o", "read_addr_o")
+    return {name: int(getattr(dut, name).value) for name in names}
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.6], stall=[0.0, 0.8])
+async def every_beat_has_its_cycle_and_addresses(dut: Any, idle: float, stall: float) -> None:
+    rng, pipes, sfus = random.Random(case().get("seed", 1)), case()["pipes"], case()["sfus"]
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    dut.valid_i.value = dut.done_i.value = dut.stats_ok_i.value = dut.value_busy_i.value = 0
+    dut.rst_i.value = 1
+    await cycles(dut, 2)
+    dut.rst_i.value = 0
+    for turn in range(60):
+        one = work(rng)
+        dut.cfg_i.value = configuration(groups=one.groups, key_words=one.key_words)
+        dut.n_keys_i.value = one.keys
+        while rng.random() < idle:
+            assert (await settled(dut))["idle_o"] == 1
+            await cycles(dut, 1)
+        dut.valid_i.value, dut.ins_i.value, dut.pc_i.value = 1, instruction(**one.fields), one.pc
+        out = await settled(dut)
+        assert out["take_o"] == out["idle_o"] == 1, "an idle unit takes at once"
+        await cycles(dut, 1)
+        await wait_for_the_source(dut, rng, one, 300 if turn == 7 else 0, stall)
+        expected = [None] * (CALC if one.norm else 0) + list(one.beats(pipes, sfus)) + [None] * FLUSH
+        for number, step in enumerate(expected):
+            junk(dut, rng)
+            out, record = await settled(dut), unpacked(int(dut.beat_o.value), BEAT_BITS)
+            assert not out["stats_start_o"] and not out["exp_clear_o"] and not out["take_o"] and not out["idle_o"]
+            assert out["running_o"] == (number < len(expected) - FLUSH)
+            assert int(dut.ins_o.value) == instruction(**one.fields), "the units still look at the instruction"
+            if step is None:
+                assert not record["valid"], (one, number)
+            else:
+                assert (out["read_addr_o"], record) == step, (one, number)
+            await cycles(dut, 1)
+        dut.valid_i.value = 0
+
+
+async def wait_for_the_source(dut: Any, rng: random.Random, one: Work, freeze: int, stall: float) -> None:
+    """No start before source and units are free, and then at once."""
+    for waited in range(10_000):
+        ready, busy = waited >= freeze and rng.random() >= stall, rng.random() < stall
+        junk(dut, rng)
+        dut.value_busy_i.value = busy
+        dut.stats_ok_i.value = ready if one.norm else rng.randrange(2)
+        others = rng.randrange(256) & ~(1 << one.fields["src_tag"])
+        dut.done_i.value = others | ready << one.fields["src_tag"] if not one.norm else others
+        out = await settled(dut)
+        go = ready and not busy
+        assert (out["stats_start_o"], out["exp_clear_o"]) == (int(go and one.norm), int(go and not one.norm))
+        assert not out["take_o"] and not unpacked(int(dut.beat_o.value), BEAT_BITS)["valid"]
+        await cycles(dut, 1)
+        if go:
+            return
+    raise AssertionError("it never became ready")
+
+
+def junk(dut: Any, rng: random.Random) -> None:
+    """Another instruction stands at the door; what the unit has already looked at changes."""
+    dut.valid_i.value, dut.ins_i.value, dut.pc_i.value = 1, rng.getrandbits(200), rng.randrange(1024)
+    dut.stats_ok_i.value, dut.done_i.value, dut.value_busy_i.value = (
+        rng.randrange(2),
+        rng.randrange(256),
+        rng.randrange(2),
+    )

@@ -1,0 +1,34 @@
+"""Starts the bench of edt_sfu_seq."""
+
+import pytest
+from bench import build, mutate, rejects, rtl, simulate
+from needs import needs
+
+SOURCES = rtl("edt_pkg", "edt_sfu_seq")
+FAULTS = {
+    "LayerNorm does not wait for the units": ("!value_busy_i && (is_exp", "(!value_busy_i || !is_exp) && (is_exp"),
+    "exponentials wait for another tag": ("done_i[ins_q.src_tag]", "done_i[ins_q.dst_tag]"),
+    "the statistics get a cycle less": ("calc_q  <= 5'd8;", "calc_q  <= 5'd7;"),
+    "groups are not read apart": ("read_q  <= read_q + 13'(cfg_i.key_words);", "read_q  <= read_q + 13'd1;"),
+    "the next tile's words are missed": ("read_q  <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
+    "a part of the last beat counts as whole": ("left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0]", "5'(Sfus)"),
+    "the last word is not announced": ("(is_exp || last_sub || last)", "(is_exp || last_sub)"),
+    "the next instruction is taken too early": ("calc_q  <= 5'(Stages - 1);", "calc_q  <= 5'd0;"),
+}
+
+
+def build_case(pipes: int, sfus: int) -> tuple[dict[str, int], dict[str, int]]:
+    return {"Pipes": pipes, "Sfus": sfus}, {"pipes": pipes, "sfus": sfus}
+
+
+@pytest.mark.parametrize("pipes,sfus", [(4, 1), (8, 2), (2, 2)])
+def test_equals_the_reference(pipes: int, sfus: int) -> None:
+    needs("verilator")
+    parameters, case = build_case(pipes, sfus)
+    simulate("sfu_seq_bench", "edt_sfu_seq", build("edt_sfu_seq", SOURCES, parameters), case)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects("sfu_seq_bench", "edt_sfu_seq", mutate(SOURCES, *FAULTS[fault]), *build_case(8, 2))
