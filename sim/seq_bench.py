@@ -1,0 +1,155 @@
+"""edt_seq: loaded programs are handed out in order, each instruction in its cycle; the registers of every bin.
+
+Units take, tags finish and the engine falls quiet at random, once later than any bin lasts; starts while busy and past
+the last bin change nothing.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+from bench import case, cycles
+from cocotb.clock import Clock
+from cocotb.triggers import Timer
+from control import configuration, instruction
+
+from edgendt.engine.layout import CFG, MEM_CFG, MEM_PROG, Instr
+
+END, MAC, NORM, EXP, SYNC = range(5)
+FETCH = 3  # cycles from a start or an instruction to the next one
+
+
+@dataclass(frozen=True)
+class Network:
+    """A random configuration and program."""
+
+    cfg: dict[str, int]
+    program: list[dict[str, int]]
+
+    def registers(self, bin: int, lanes: int) -> dict[str, int]:
+        """What a bin's registers hold."""
+        window, segs = self.cfg["window"], self.cfg["group_segs"]
+        slot = bin % window
+        return {
+            "bin_o": bin,
+            "slot_o": slot,
+            "slot_lane_o": slot % lanes,
+            "slot_seg_o": slot // lanes % segs,
+            "slot_off_o": slot // (lanes * segs) * self.cfg["head_dim"],
+            "n_keys_o": min(bin + 1, window),
+            "key_tiles_o": (min(bin + 1, window) - 1) // (lanes * segs) + 1,
+            "pos_off_o": bin * self.cfg["pos_stride"] % (1 << 13),
+            "refuse_o": int(bin >= self.cfg["max_bins"]),
+        }
+
+
+def network(rng: random.Random, lanes: int, depth: int) -> Network:
+    """Every field of the configuration differs; the program ends with END."""
+    window, segs = rng.choice([1, rng.randrange(1, 40)]), rng.choice([1, 2, 4])
+    cfg = {name: rng.randrange(1, 16) for name in CFG}
+    cfg |= {"window": window, "group_segs": segs, "key_tiles": -(-window // (lanes * segs))}
+    cfg |= {"max_bins": rng.randrange(1, 3 * window + 2), "pos_stride": rng.randrange(1 << 12)}
+    ops = [rng.choice([MAC, NORM, EXP, SYNC]) for _ in range(rng.randrange(depth))]
+    fields = (
+        {"bar_use": rng.randrange(2), "bar_tag": rng.randrange(8), "sbase": rng.getrandbits(20)} for _ in range(99)
+    )
+    return Network(cfg, [{"op": op} | one for op, one in zip([*ops, END], fields, strict=False)])
+
+
+async def load(dut: Any, rng: random.Random, one: Network) -> None:
+    """Write program and configuration, and words for other memories between them."""
+    words = [(MEM_CFG, address, one.cfg[name]) for address, name in enumerate(CFG)]
+    for index, fields in enumerate(one.program):
+        chunks = Instr("bench", fields).chunks()
+        words += [(MEM_PROG, index << 3 | chunk, word) for chunk, word in enumerate(chunks)]
+    words += [(rng.randrange(6), rng.getrandbits(10), rng.getrandbits(40)) for _ in range(20)]
+    rng.shuffle(words)
+    for memory, address, word in words:
+        dut.load_en_i.value, dut.load_mem_i.value = 1, memory
+        dut.load_addr_i.value, dut.load_data_i.value = address, word
+        await cycles(dut, 1)
+    dut.load_en_i.value = 0
+    await cycles(dut, 1)
+    assert int(dut.cfg_o.value) == configuration(**one.cfg)
+
+
+def check_registers(dut: Any, one: Network, bin: int) -> None:
+    registers = one.registers(bin, case()["lanes"])
+    assert {name: int(getattr(dut, name).value) for name in registers} == registers
+
+
+async def run_bin(dut: Any, rng: random.Random, one: Network, bin: int, stall: float, freeze: int) -> None:
+    """One bin: start in cycle 0; every instruction as soon as it may, the end when everything is quiet."""
+    dut.start_i.value = 1
+    await cycles(dut, 1)
+    todo, ready, quiet = list(enumerate(one.program)), FETCH, False
+    for cycle in range(1, 10_000):
+        pc, fields = todo[0]
+        willing = cycle > freeze and rng.random() >= stall
+        done = rng.getrandbits(8) if rng.random() >= stall else 0
+        dut.start_i.value = rng.randrange(2)  # a start while busy means nothing
+        dut.done_i.value, dut.mac_take_i.value, dut.sfu_take_i.value = done, 0, 0
+        before, quiet = quiet, willing
+        dut.quiet_i.value = quiet
+        await Timer(1, "ns")
+        valid, bar = cycle >= ready, bool(done >> fields["bar_tag"] & 1)
+        mac, sfu = valid and fields["op"] == MAC, valid and fields["op"] in (NORM, EXP)
+        assert (int(dut.mac_valid_o.value), int(dut.sfu_valid_o.value)) == (int(mac), int(sfu)), (cycle, fields)
+        assert int(dut.busy_o.value) == 1 and int(dut.done_o.value) == 0
+        check_registers(dut, one, bin)
+        if valid:
+            assert (int(dut.ins_o.value), int(dut.pc_o.value)) == (instruction(**fields), pc)
+        dut.mac_take_i.value, dut.sfu_take_i.value = mac and willing, sfu and willing
+        if ((mac or sfu) and willing) or (valid and fields["op"] == SYNC and bar):
+            todo.pop(0)
+            ready = cycle + FETCH
+        last = valid and fields["op"] == END and before and (not fields["bar_use"] or bar)
+        await cycles(dut, 1)
+        if last:
+            dut.start_i.value = 0
+            await Timer(1, "ns")
+            assert (int(dut.busy_o.value), int(dut.done_o.value), int(dut.cycles_o.value)) == (0, 1, cycle + 1)
+            await cycles(dut, 1)
+            assert int(dut.done_o.value) == 0
+            return
+    raise AssertionError("the bin does not end")
+
+
+async def refused(dut: Any) -> None:
+    """A start past the last bin."""
+    dut.start_i.value = 1
+    await cycles(dut, 1)
+    dut.start_i.value = 0
+    await cycles(dut, 1)
+    assert (int(dut.busy_o.value), int(dut.done_o.value)) == (0, 0)
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.7])
+async def programs_run_in_order_and_bins_have_their_registers(dut: Any, idle: float, stall: float) -> None:
+    rng, freeze = random.Random(case().get("seed", 1)), 300
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    for name in ("load_en_i", "trial_reset_i", "start_i", "mac_take_i", "sfu_take_i", "done_i", "quiet_i"):
+        getattr(dut, name).value = 0
+    dut.rst_i.value = 1
+    await cycles(dut, 3)
+    dut.rst_i.value = 0
+    await cycles(dut, 1)
+    for _ in range(6):
+        one = network(rng, case()["lanes"], case()["depth"])
+        await load(dut, rng, one)
+        for bins in (rng.randrange(1, one.cfg["max_bins"] + 1), one.cfg["max_bins"]):
+            dut.trial_reset_i.value = 1
+            await cycles(dut, 1)
+            dut.trial_reset_i.value = 0
+            await Timer(1, "ns")
+            for bin in range(bins):
+                check_registers(dut, one, bin)
+                await run_bin(dut, rng, one, bin, stall, freeze)
+                freeze = 0
+                while rng.random() < idle:
+                    await cycles(dut, 1)
+        check_registers(dut, one, one.cfg["max_bins"])
+        await refused(dut)
+        check_registers(dut, one, one.cfg["max_bins"])
