@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from test_firmware_ops import MUTANTS
 
 from edgendt.ops import OPS
 
@@ -44,6 +45,24 @@ KEPT_IN = {
     "jinja2": {"report"},
     "serial": {"host"},
     "typer": {"cli"},
+}
+# Modules without a bench of their own, and the bench that drives them.
+DRIVEN_BY = {
+    "core": "model",  # wiring of the units
+    "engine": "model",  # wiring of link and core
+    "lane": "segment",  # three lines of a segment
+    "ram": "segment",  # a memory and its registers
+    "round": "narrow",  # the narrowing pipe's second half; sfu_bench drives it too
+    "mul18_ecp5": "mul",  # a part's own block in the place of edt_mul's lines
+    "pll_ecp5": "top",  # a part's own block
+    "top_ulx3s": "top",  # wiring of pins
+    "uart_engine": "top",  # wiring of bridge and engine
+    "bridge_uart": "uart",  # wiring of the five below
+    "uart_rx": "uart",
+    "uart_tx": "uart",
+    "slip_rx": "uart",
+    "slip_tx": "uart",
+    "fifo": "uart",
 }
 ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "program"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
@@ -112,3 +131,31 @@ def test_no_header_or_page_belongs_to_an_op_that_is_not_there() -> None:
     assert {path.stem for path in (ROOT / "docs" / "ops").glob("*.md")} == kinds
     headers = {path.stem.removeprefix("edt_") for path in (ROOT / "hls" / "cpp").glob("edt_*.h")}
     assert kinds <= headers
+
+
+def units() -> list[str]:
+    """Modules of hls/rtl by their names without edt_."""
+    return [
+        path.stem.removeprefix("edt_") for path in sorted((ROOT / "hls" / "rtl").glob("*.sv")) if path.stem != "edt_pkg"
+    ]
+
+
+@pytest.mark.parametrize("unit", units())
+def test_a_module_has_a_bench_a_test_that_starts_it_and_seeded_faults(unit: str) -> None:
+    bench = f"{DRIVEN_BY.get(unit, unit)}_bench"
+    assert (ROOT / "sim" / f"{bench}.py").is_file()
+    starters = [*(ROOT / "sim").glob("test_*.py"), ROOT / "edgendt" / "sim" / "rtl.py"]
+    started = [text for text in (path.read_text() for path in starters) if f'"{bench}"' in text]
+    assert started, f"nothing starts sim/{bench}.py"
+    if unit not in DRIVEN_BY:
+        assert any("mutate(" in text for text in started), f"no fault is seeded into edt_{unit}"
+
+
+def test_only_modules_are_listed_as_driven_by_others() -> None:
+    assert set(DRIVEN_BY) <= set(units())
+
+
+@pytest.mark.parametrize("kind", [op.kind for op in OPS])
+def test_faults_are_seeded_into_an_op_in_cpp_and_in_rtl(kind: str) -> None:
+    assert kind in MUTANTS
+    assert "assert rejects(" in (ROOT / "sim" / f"test_{kind}.py").read_text()
