@@ -40,7 +40,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class LinkResult:
-    """One link of the chain of equality, as `edgendt sim` reports it."""
+    """One link of the chain of equality, as `edgendt sim` reports it. waves: the waveform, where one was asked for."""
 
     name: str
     status: str
@@ -51,6 +51,7 @@ class LinkResult:
     seconds: float = 0.0
     bins: int = 0
     output_bins: int = 0
+    waves: str | None = None
 
     def json(self) -> dict[str, Any]:
         """The keys other programs rely on."""

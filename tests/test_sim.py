@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import golden_ndt
+from needs import needs
+from networks import golden_ndt, random_counts, random_ndt
 from test_cli import edgendt
 
 from edgendt.artifact import Run
+from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
 from edgendt.export import export_program
 from edgendt.program import Program
@@ -144,3 +146,30 @@ def test_an_unknown_link_and_one_that_compares_nothing_are_errors(run: Run, monk
     monkeypatch.setitem(links.LINKS, "stream", lambda case: links.Tally())
     request = {"link": "stream", "run": str(run.path), "folder": "", "bins": 1, "engine": None, "waves": False}
     assert links.execute(request).reason == "stream: nothing was compared"
+
+
+ENGINE = Engine(
+    segments=1, lanes=4, pipes=2, weight_depth=256, kv_depth=64, bias_depth=64, act_depth=128, prog_depth=64
+)
+
+
+@pytest.mark.parametrize("bins, status", [(4, "pass"), (9, "fail")], ids=["passing bench", "failing bench"])
+def test_a_waveform_is_kept_in_the_stage_and_named_in_its_answer(bins: int, status: str, tmp_path: Path) -> None:
+    """Eight position rows: the engine refuses the ninth bin, and the bench fails there."""
+    needs("verilator"), needs("g++")
+    program = random_ndt(3, channels=5, d=6, layers=1, heads=2, ffn=7, window=3, outputs=4, bins=8)
+    (tmp_path / "tiny.toml").write_text("".join(f"{k} = {v}\n" for k, v in dataclasses.asdict(ENGINE).items()))
+    made = Run(tmp_path / "runs" / "tiny")
+    with made.write("quantize") as folder:
+        program.save(folder / "program.edt")
+        np.savez(folder / "stimulus.npz", counts=random_counts(program, 1, bins)[None], lengths=np.array([bins]))
+    result = regress(made, ["engine"], bins=bins, engine=str(tmp_path / "tiny.toml"), waves=True, quiet=True)
+    kept = link("engine", json.loads((made.stage("sim") / "sim.json").read_text()))
+    assert kept == link("engine", result) and kept["status"] == status
+    assert Path(kept["waves"]).parent == made.stage("sim") / "engine"
+    assert Path(kept["waves"]).stat().st_size > 100_000
+    assert ("the engine's bench failed" in (kept["reason"] or "")) == (status == "fail")
+
+
+def test_no_waveform_is_made_or_named_unasked(run: Run) -> None:
+    assert all(link["waves"] is None for link in regress(run, ["stream"], bins=1, quiet=True)["links"])

@@ -92,15 +92,15 @@ def in_process(name: str, run: Run, folder: Path, options: dict[str, Any], stric
     start = time.monotonic()
     with log.open("w") as out:
         code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=env, check=False).returncode
-    seconds = round(time.monotonic() - start, 2)
+    home = run.path / "sim"  # where this folder will be when the stage is complete
+    waves = next(here.glob("*.vcd"), None)
+    timed: dict[str, Any] = {"seconds": round(time.monotonic() - start, 2)}
+    timed["waves"] = str(home / name / waves.name) if waves else None
     answer = here / "result.json"
     if code or not answer.exists():
         last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        return LinkResult(
-            name, "fail", f"{name}: the link's process ended with status {code}: {last[0]}", seconds=seconds
-        )
-    home = run.path / "sim"  # where this folder will be when the stage is complete
+        return LinkResult(name, "fail", f"{name}: the link's process ended with status {code}: {last[0]}", **timed)
     result = json.loads(answer.read_text().replace(str(folder.resolve()), str(home)))
     if strict and result["status"] == "skipped":
         result |= {"status": "fail", "reason": f"{name} could not run: {result['reason']}"}
-    return LinkResult(**result | {"seconds": seconds})
+    return LinkResult(**result | timed)

@@ -22,6 +22,7 @@ from edgendt.sim.simulator import build, last_error, simulate
 
 TOP = "edt_engine"
 BENCH = "model_bench"
+WAVES = "engine.vcd"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def trace(
 ) -> list[Traced]:
     """Run trials (counts [bins, channels] each) through the engine; `folder` gets stimulus, traces and waveform.
 
-    image: loaded instead of the compiled one. ToolMissing without Verilator; ToolFailed when the bench itself fails.
+    image: loaded instead of the compiled one; waves: kept also when the bench fails. ToolMissing without Verilator;
+    ToolFailed when the bench itself fails.
     """
     names = ("image.edi", "trials.npz", "trace.npz")
     paths = {name.partition(".")[0]: str(folder / name) for name in names}
@@ -61,12 +63,11 @@ def trace(
     np.savez(paths["trials"], **arrays)
     case = {**paths, "pipes": compiled.engine.pipes, **bench}
     try:
-        where = simulate(BENCH, TOP, build_engine(compiled.engine, sources, waves), case, waves=waves)
+        built = build_engine(compiled.engine, sources, waves)
+        simulate(BENCH, TOP, built, case, waves=folder / WAVES if waves else None)
     except (AssertionError, RuntimeError) as error:
         (folder / "bench.log").write_text(str(error))
         raise ToolFailed("the engine's bench", folder / "bench.log", last_error(str(error))) from None
-    for wave in where.glob("dump.*"):
-        wave.rename(folder / f"engine{wave.suffix}")
     with np.load(paths["trace"]) as found:
         return [_traced(compiled, found, index, len(counts)) for index, counts in enumerate(trials)]
 

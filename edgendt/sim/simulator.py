@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 
 from edgendt.tools import cache_folder, environment, share, tool_path
 
+DUMP = "dump.vcd"  # what a simulation calls its waveform
 CFLAGS = "-O1"  # compiling dominates short benches
 # A bench sees the signals of the top only: with all of them public a large design takes minutes to compile.
 VISIBLE = '`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
@@ -93,11 +95,12 @@ def simulate(
     case: Mapping[str, Any] | None = None,
     tests: str | None = None,
     seed: int = 1,
-    waves: bool = False,
-) -> Path:
-    """Run sim/<module>.py on a build; returns the folder it ran in. AssertionError, with the log's end, on any failure.
+    waves: Path | None = None,
+) -> None:
+    """Run sim/<module>.py on a build. AssertionError, with the log's end, on any failure.
 
-    case: JSON-able values that the bench reads by `case()`; tests: names of the cocotb tests to run, comma-separated.
+    case: JSON-able values that the bench reads by `case()`; tests: names of the cocotb tests to run, comma-separated;
+    waves: the waveform's file, kept whether the bench passes or fails; the build must have been made for it.
     """
     from cocotb_tools.runner import get_runner
 
@@ -116,14 +119,16 @@ def simulate(
                 results_xml=str(results),
                 extra_env={"EDT_CASE": json.dumps(dict(case or {}))},
                 log_file=log,
-                waves=waves,
+                waves=waves is not None,
             )
         except SystemExit:
             raise AssertionError(f"{module} on {top} failed:\n{_tail(log)}") from None
+        finally:
+            if waves is not None and (where / DUMP).exists():
+                shutil.move(where / DUMP, waves)
     text = results.read_text() if results.exists() else ""
     assert "<testcase" in text, f"{module} on {top} ran no test:\n{_tail(log)}"
     assert "<failure" not in text and "<error" not in text, f"{module} on {top} failed:\n{_tail(log)}"
-    return where
 
 
 def lint(top: str, sources: Sequence[Path], parameters: Mapping[str, object] | None = None) -> str:
