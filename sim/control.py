@@ -1,48 +1,26 @@
 """Packed records of the control units as integers: what the benches of the control units drive and read."""
 
+import re
 from collections.abc import Mapping
 
-from edgendt.engine.layout import CFG, INSTR_BITS, Instr
+from edgendt.engine.layout import INSTR_BITS, Instr
+from edgendt.sim.simulator import rtl
 
-# Widths of cfg_t, most significant field first; the order is that of the configuration addresses.
-CFG_BITS = dict(zip(CFG, (8, 16, 9, 4, 4, 9, 9, 9, 4, 4, 9, 18, 13, 11), strict=True))
 
-# One accumulator word on its way through the narrowing pipes (nctl_t), one beat of the special-function units (sctl_t).
-NARROW_BITS = {
-    "valid": 1,
-    "dst": 5,
-    "add_res": 1,
-    "add_pos": 1,
-    "stats": 1,
-    "first": 1,
-    "last": 1,
-    "y1": 5,
-    "y2": 5,
-    "dst_addr": 13,
-    "add_addr": 13,
-    "kv_addr": 18,
-    "kv_base": 18,
-    "flat": 9,
-    "row": 13,
-    "tag": 3,
-    "fin": 1,
-    "last_mask": 5,
-    "pc": 10,
-}
-BEAT_BITS = {
-    "valid": 1,
-    "op": 2,
-    "group": 3,
-    "sub": 5,
-    "count": 5,
-    "dst_addr": 13,
-    "gb_addr": 13,
-    "tag": 3,
-    "word_end": 1,
-    "fin": 1,
-    "y": 5,
-    "pc": 10,
-}
+def record(name: str) -> dict[str, int]:
+    """Fields of a packed record of edt_pkg.sv with their widths, most significant first."""
+    text = re.sub(r"//.*", "", rtl("edt_pkg")[0].read_text())
+    found = re.search(r"struct packed \{([^}]*)\}\s*" + name + ";", text)
+    assert found, f"edt_pkg has no record {name}"
+    fields = {}
+    for kind, high, field in re.findall(r"(\w+)\s*(?:\[(\d+):0\])?\s+(\w+);", found[1]):
+        fields[field] = int(high or 0) + 1 if kind == "logic" else sum(record(kind).values())
+    return fields
+
+
+CFG_BITS = record("cfg_t")
+NARROW_BITS = record("nctl_t")  # one accumulator word on its way through the narrowing pipes
+BEAT_BITS = record("sctl_t")  # one beat of the special-function units
 NORM, EXPONENTIAL, VALUE = range(3)  # op of a beat
 
 

@@ -12,7 +12,7 @@ FAULTS = {
     "words of all groups count as one's": ("if (wrap) group_q <= group_q + 4'd1;", ""),
     "the next tile may end a step too early": ("left_q <= 9'd7", "left_q <= 9'd8"),
     "a tile is released by the one before": ("else if (end_q != '0) pend_o <= pend_o;", ""),
-    "keys of the next tile overwrite this one's": ("kv_q       <= kv_q + 18'(cfg_i.window);", ""),
+    "keys of the next tile overwrite this one's": ("kv_q + 18'(cfg_i.window)", "kv_q"),
     "every pass adds the bin's position": ("(next_q.ins.add_pos ? pos_off_i : 13'd0)", "pos_off_i"),
     "a value word moves on after its first beat": ("(beat && sub_q == 5'(Subs - 1))", "beat"),
     "value beats do not wait": ("kept && value_ok_i", "kept"),
