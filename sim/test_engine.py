@@ -6,6 +6,7 @@ from needs import needs, shared
 from networks import golden_ndt, random_counts, random_ndt
 from op_engine import COUNTS, engine, linear, run, stimulus
 from random_programs import random_case
+from reference import S
 from trained import trained
 
 from edgendt.compare import Tally, compare
@@ -169,6 +170,14 @@ def test_the_largest_geometry_is_exact() -> None:
     sizes = {"channels": 256, "d": 256, "layers": 8, "heads": 8, "ffn": 1024, "window": 256, "outputs": 256}
     program = random_ndt(3, **sizes, bins=16, counts=8)
     tally = on_engine(core, program, random_counts(program, 3, 2))
+    assert tally.mismatches == 0, str(tally.first)
+
+
+def test_the_reference_network_is_exact_on_the_full_engine() -> None:
+    """137 channels, d 128, four layers, window 64: past the window's first turn."""
+    needs("verilator")
+    program = random_ndt(1, **S)
+    tally = on_engine(FastCore(Engine.named("full")), program, random_counts(program, 1, 67))
     assert tally.mismatches == 0, str(tally.first)
 
 

@@ -44,6 +44,7 @@ ENGINES = [
     ("S", "`small`, larger memories", roomy(SMALL)),
     *(("S", *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2))),
     ("S", "`full` (packed, splits 4)", FULL),
+    ("S", "`full` with N 4", replace(FULL, sfus=4)),
     ("S, 4 bits throughout", *plain(1, 2)),
     ("S, 4 bits throughout", "`full` (packed, splits 4)", FULL),
     ("S, 4 bits throughout", "`full` with N 4", replace(FULL, sfus=4)),
