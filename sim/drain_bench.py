@@ -1,7 +1,8 @@
 """edt_drain: every step of every tile of random passes, in its cycle, with all its addresses, for the three modes.
 
 Tiles end at random as soon as the unit allows it (pend_o), so that one drains while the next is announced; value beats
-are let through at random, and once held up for longer than any pass lasts.
+are let through at random, and once held up for longer than any pass lasts. Packed and split units have tiles of other
+lengths, and rows that turn around within a tile.
 """
 
 import random
@@ -32,10 +33,16 @@ class Bin:
     pos_off: int
     groups: int
     words: int  # of all lanes
+    packed: int
+    splits: int
 
     @property
     def group_words(self) -> int:
         return self.words // self.groups
+
+    @property
+    def folds(self) -> bool:
+        return bool(self.packed) or self.splits > 1
 
 
 @dataclass(frozen=True)
@@ -63,15 +70,28 @@ class Pass:
     def description(self, tile: int) -> int:
         return description(instruction(**self.fields), self.pc, tile == 0, tile == self.tiles - 1)
 
+    @property
+    def full(self) -> int:
+        """Steps of every tile but the last."""
+        return self.now.words * (1 + self.fields["paired"]) >> self.fields["split"]
+
+    def row(self, tile: int, word: int) -> tuple[int, int]:
+        """(row of lanes, cache rows passed) of a tile's word."""
+        if not self.now.folds:
+            return word, tile
+        passed, row = divmod(self.fields["dst_base"] % 512 + tile * self.full + word, self.now.words)
+        return row, passed
+
     def steps(self, tile: int, done: int, sfus: int) -> Iterator[Step]:
         """Steps of a tile; `done` words of the pass were kept before it."""
         f, now, last_tile = self.fields, self.now, tile == self.tiles - 1
-        count = f["steps"] if last_tile else now.words
+        count = f["steps"] if last_tile else self.full
         for flat in range(count):
             group, word = divmod(flat, now.group_words) if f["grouped"] else (0, flat)
             kept, last = not last_tile or word < f["words"], flat == count - 1
             add = f["add_base"] + (now.pos_off if f["add_pos"] else 0) + done
             fin = int(last_tile and last and f["tag_fin"])
+            row, passed = self.row(tile, flat)
             common = {"dst_addr": (f["dst_base"] + done) % (1 << 13), "tag": f["dst_tag"], "fin": fin, "pc": self.pc}
             narrow = common | {
                 "valid": int(kept and f["mode"] == NARROW),
@@ -80,9 +100,10 @@ class Pass:
                 "first": int(done == 0),
                 "last": int(last_tile and last),
                 "add_addr": add % (1 << 13),
-                "kv_addr": (f["kv_base"] + now.slot + tile * now.window) % (1 << 18),
-                "flat": flat,
+                "kv_addr": (f["kv_base"] + now.slot + passed * now.window) % (1 << 18),
+                "flat": row,
                 "row": done,
+                "split": f["split"],
             }
             beat = common | {"valid": 1, "op": VALUE, "group": group, "count": sfus, "gb_addr": f["add_base"]}
             bias, key_word = (f["bias_base"] + done) % (1 << 13), tile * now.group_words + word
@@ -92,12 +113,17 @@ class Pass:
 
 def random_pass(rng: random.Random, now: Bin) -> Pass:
     """Any mode, grouped or not; the last tile ends with a word that is kept."""
-    grouped, words = rng.random() < 0.5, rng.randrange(1, now.words + 1)
+    grouped = rng.random() < 0.5
+    paired, split = (0, 0) if grouped else (rng.randrange(now.packed + 1), rng.randrange(now.splits.bit_length()))
+    words = rng.randrange(1, (now.words * (1 + paired) >> split) + 1)
     fields = {"mode": rng.randrange(3), "grouped": int(grouped), "words": words, "steps": words, "add_pos": 0}
+    fields |= {"paired": paired, "split": split}
     if grouped:
         fields["words"] = rng.randrange(1, now.group_words + 1)
         fields["steps"] = (now.groups - 1) * now.group_words + fields["words"]
     fields |= {name: rng.randrange(1 << bits) for name, bits in (BASES | PASSED_ON).items()}
+    if now.folds:
+        fields["dst_base"] = rng.randrange(16) * 512 + rng.randrange(now.words)
     fields["add_pos"] = rng.randrange(2) if fields["mode"] == NARROW else 0
     return Pass(fields, rng.randrange(1024), rng.choice([1, 1, 2, 3]), now)
 
@@ -130,7 +156,7 @@ class Model:
             return out, None, None
         mode, steps = self.tiles[0][1].fields["mode"], self.tiles[0][2]
         step, beat, goes = steps[0], None, True
-        out["value_busy_o"] = int(mode == VALUES)
+        out |= {"value_busy_o": int(mode == VALUES), "split_o": self.tiles[0][1].fields["split"]}
         if mode == VALUES and step.kept:
             word_end = self.sub == self.subs - 1
             beat = step.beat | {"sub": self.sub, "word_end": int(word_end), "fin": int(step.beat["fin"] and word_end)}
@@ -165,9 +191,8 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
     narrow: dict[str, int] | None = None
     cycle, freeze, passes = 0, 300, 0
     for _ in range(12):
-        now = Bin(
-            rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), case()["words"]
-        )
+        sizes = (case()[name] for name in ("words", "packed", "splits"))
+        now = Bin(rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), *sizes)
         stand_still(dut, now)
         todo = [(one, tile) for one in (random_pass(rng, now) for _ in range(8)) for tile in range(one.tiles)]
         while todo or model.tiles or cycle < model.released:

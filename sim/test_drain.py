@@ -12,7 +12,7 @@ FAULTS = {
     "words of all groups count as one's": ("if (wrap) group_q <= group_q + 4'd1;", ""),
     "the next tile may end a step too early": ("left_q <= 9'd7", "left_q <= 9'd8"),
     "a tile is released by the one before": ("else if (end_q != '0) pend_o <= pend_o;", ""),
-    "keys of the next tile overwrite this one's": ("kv_q + 18'(cfg_i.window)", "kv_q"),
+    "keys of the next tile overwrite this one's": ("if (turn) kv_q <= kv_q + 18'(cfg_i.window);", ""),
     "every pass adds the bin's position": ("(next_q.ins.add_pos ? pos_off_i : 13'd0)", "pos_off_i"),
     "a value word moves on after its first beat": ("(beat && sub_q == 5'(Subs - 1))", "beat"),
     "value beats do not wait": ("kept && value_ok_i", "kept"),
@@ -21,12 +21,21 @@ FAULTS = {
 }
 
 
-def build_case(words: int, pipes: int, sfus: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"Words": words, "Pipes": pipes, "Sfus": sfus}, {"words": words, "pipes": pipes, "sfus": sfus}
+FOLDED = {
+    "a tile of pairs is as short as another": ("full = 9'(2 * Words)", "full = 9'(Words)"),
+    "a split tile is as long as another": ("full = full >> next_q.ins.split", "full = full"),
+    "rows turn around a word late": ("step && flat_q == 9'(Words - 1)", "step && flat_q == 9'(Words)"),
+    "every pass starts at the first row": ("next_q.ins.dst_base[8:0]", "9'd0"),
+}
 
 
-@pytest.mark.parametrize("shape", [(8, 4, 1), (16, 4, 4), (4, 8, 2)])
-def test_equals_the_reference(shape: tuple[int, int, int]) -> None:
+def build_case(words: int, pipes: int, sfus: int, packed: int = 0, splits: int = 1) -> tuple[dict[str, Any], ...]:
+    sizes = {"words": words, "pipes": pipes, "sfus": sfus, "packed": packed, "splits": splits}
+    return {name.capitalize(): size for name, size in sizes.items()} | {"Folds": int(packed or splits > 1)}, sizes
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 1), (16, 4, 4), (4, 8, 2), (8, 4, 1, 1, 4), (6, 8, 2, 0, 2), (5, 4, 1, 1, 1)])
+def test_equals_the_reference(shape: tuple[int, ...]) -> None:
     needs("verilator")
     parameters, case = build_case(*shape)
     simulate("drain_bench", "edt_drain", build("edt_drain", SOURCES, parameters), case)
@@ -36,3 +45,9 @@ def test_equals_the_reference(shape: tuple[int, int, int]) -> None:
 def test_the_bench_rejects(fault: str) -> None:
     needs("verilator")
     assert rejects("drain_bench", "edt_drain", mutate(SOURCES, *FAULTS[fault]), *build_case(16, 4, 1))
+
+
+@pytest.mark.parametrize("fault", FOLDED)
+def test_the_bench_of_a_packed_and_split_unit_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects("drain_bench", "edt_drain", mutate(SOURCES, *FOLDED[fault]), *build_case(8, 4, 1, 1, 4))
