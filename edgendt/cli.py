@@ -272,8 +272,8 @@ def estimate(
 
 @app.command()
 def boards(json: JsonOpt = False) -> None:
-    """The targets, their flows, and the tools found on this machine."""
-    from edgendt.boards import describe
+    """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network."""
+    from edgendt.synth.capacity import describe
 
     show(describe(), json, boards_table)
 
@@ -281,10 +281,23 @@ def boards(json: JsonOpt = False) -> None:
 def boards_table(result: dict[str, Any]) -> Table:
     """One row per board."""
     rows: list[list[object]] = [
-        [b["name"], b["part"], b["flow"], b.get("engine"), "all found" if not b["missing"] else ", ".join(b["missing"])]
+        [b["name"], b["part"], b["flow"], b.get("engine"), b["lanes"], expected(b["latency"]), tools(b)]
         for b in result["boards"]
     ]
-    return grid("boards", ["board", "part", "flow", "engine", "tools missing"], rows)
+    columns = ["board", "part", "flow", "engine", "lanes that fit", "µs per bin (analytic, clock assumed)", "tools missing"]
+    return grid("boards", columns, rows)
+
+
+def expected(latency: dict[str, Any] | None) -> str | None:
+    """Which network takes how long, and on what."""
+    if latency is None:
+        return None
+    return f"{latency['network']} {latency['us']:.0f}: {latency['lanes']} lanes, {latency['clock_mhz']:g} MHz"
+
+
+def tools(board: dict[str, Any]) -> str:
+    """What the board's flow misses on this machine."""
+    return ", ".join(board["missing"]) or "all found"
 
 
 @app.command()

@@ -1,0 +1,116 @@
+"""What each board could hold, before any build: the most lanes that fit its part, and a reference network's latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from edgendt import boards
+from edgendt.boards import Board
+from edgendt.engine.compile import DEPTHS, compile_program
+from edgendt.engine.config import ENGINES, Engine
+from edgendt.engine.cycles import cycles_of
+from edgendt.engine.reference import DEFAULT, Network, S
+from edgendt.errors import DoesNotFit
+from edgendt.synth.size import part
+
+ARRAYS = ((8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
+LEAST = 2048  # weights of a lane: one block memory
+ROOM = {  # more of everything than a reference network takes
+    "weight_depth": 1 << 17,
+    "kv_depth": 1 << 14,
+    **dict.fromkeys(("bias_depth", "act_depth", "res_depth", "pos_depth", "score_depth", "gamma_depth"), 1 << 13),
+    "prog_depth": 1024,
+}
+
+
+def describe() -> dict[str, Any]:
+    """`edgendt.boards.describe`, with the lanes and the latency of each board."""
+    entries = boards.describe()["boards"]
+    return {"boards": [entry | _capacity(Board.named(entry["name"])) for entry in entries]}
+
+
+def _capacity(board: Board) -> dict[str, Any]:
+    return {"lanes": lanes(board), "latency": latency(board)}
+
+
+def lanes(board: Board) -> int:
+    """The widest named engine or power of two of lanes, one weight block each, that fits the part; 0 for none."""
+    small = replace(ENGINES["small"], weight_depth=LEAST)
+    arrays = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in _arrays()]
+    fitting = [engine.lane_count for engine in [*ENGINES.values(), *arrays] if _fits(board, engine)]
+    return max(fitting, default=0)
+
+
+def latency(board: Board) -> dict[str, Any] | None:
+    """Cycles per bin, window full, of S or else of the default network on the fastest engine that the part holds.
+
+    The engine has no more memory than the network needs; the clock is the board's, assumed. None when neither fits.
+    """
+    for network in (S, DEFAULT):
+        found = list(_sized(board, network))
+        if found:
+            engine, cycles = min(found, key=lambda one: one[1])
+            return {
+                "network": network.name,
+                "cycles": cycles,
+                "us": cycles / board.clock_mhz,
+                "stage": "analytic",
+                "clock_mhz": board.clock_mhz,
+                "clock_stage": "assumed",
+                "lanes": engine.lane_count,
+                "engine": engine.parameters(),
+            }
+    return None
+
+
+def _arrays() -> Iterator[Engine]:
+    """Arrays of 1024 to 4 lanes, the widest first, with room for any reference network."""
+    for power in range(10, 1, -1):
+        each = min(8, 1 << power)
+        for pipes, sfus in ARRAYS:
+            if (1 << power) % pipes == 0 and (1 << power) // pipes <= 256:
+                room = ROOM | {"weight_depth": min(ROOM["weight_depth"], (1 << 26) >> power)}
+                yield Engine(segments=(1 << power) // each, lanes=each, pipes=pipes, sfus=sfus, **room)
+
+
+def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
+    """(engine, cycles) of the widest arrays that hold the network in the part's memory."""
+    widest = 0
+    for array in _arrays():
+        if array.lane_count < widest:
+            return
+        large = {"weights": network.weights, "kv": network.cached}
+        if not _fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
+            continue  # weights, keys and values alone are too many: nothing to compile
+        engine, cycles = _compiled(network, array)
+        if _fits(board, engine):
+            widest = engine.lane_count
+            yield engine, cycles
+
+
+@cache
+def _compiled(network: Network, array: Engine) -> tuple[Engine, int]:
+    """`array` with the memory that the network takes, and the cycles of a bin once the window is full."""
+    compiled = compile_program(_program(network), array)
+    return _shrunk(array, compiled.sizes), cycles_of(compiled, network.window - 1).total
+
+
+_program = cache(Network.program)
+
+
+def _shrunk(array: Engine, sizes: Mapping[str, int]) -> Engine:
+    """`array` with memories of these sizes, no smaller than an engine may have."""
+    least = {"act_depth": 256 // array.pipes}
+    depths = {depth: max(sizes.get(name, 0), least.get(depth, 16)) for name, (depth, *_) in DEPTHS.items()}
+    return replace(array, **depths)
+
+
+def _fits(board: Board, engine: Engine) -> bool:
+    try:
+        part(board, engine)
+    except DoesNotFit:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""What `edgendt boards` says of each board: lanes that fit, and the latency of a reference network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from networks import random_ndt
+
+from edgendt.boards import Board, known
+from edgendt.cli import boards_table
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import PARAMETERS, Engine
+from edgendt.engine.cycles import cycles_of
+from edgendt.engine.reference import DEFAULT, S
+from edgendt.synth.capacity import describe, lanes, latency
+from edgendt.synth.size import part
+
+FULL = Engine.named("full")
+LARGER = {"weight_depth": 4096, "pos_depth": 4096, "gamma_depth": 1024}
+ENTRIES = {entry["name"]: entry for entry in describe()["boards"]}
+
+
+def engine_of(entry):
+    """The engine that a latency names."""
+    return Engine(**{field: entry["engine"][name] for field, name in PARAMETERS.items()})
+
+
+@pytest.mark.parametrize("network, engine, cycles", [(DEFAULT, FULL, 1622), (S, replace(FULL, **LARGER), 4990)])
+def test_a_reference_network_costs_what_docs_engine_says(network, engine, cycles):
+    compiled = compile_program(network.program(), engine)
+    assert cycles_of(compiled, network.window - 1).total == cycles
+
+
+@pytest.mark.parametrize("network", [DEFAULT, S], ids=lambda network: network.name)
+def test_zeros_cost_what_trained_weights_cost(network):
+    n, engine = network, replace(FULL, **LARGER)
+    weighty = random_ndt(5, n.channels, n.d, n.layers, n.heads, n.ffn, n.window, n.outputs, bins=n.window)
+    zeros, random = (compile_program(program, engine) for program in (network.program(), weighty))
+    assert zeros.sizes == random.sizes
+    assert cycles_of(zeros, n.window - 1) == cycles_of(random, n.window - 1)
+    weights = [node.constants["weight"].size for node in zeros.program.nodes if "weight" in node.constants]
+    assert network.weights == sum(weights)
+
+
+@pytest.mark.parametrize("name", known())
+def test_the_quoted_engine_fits_the_part_and_takes_the_quoted_cycles(name):
+    board, said = Board.named(name), ENTRIES[name]["latency"]
+    network, engine = {"S": S, "default": DEFAULT}[said["network"]], engine_of(said)
+    part(board, engine)
+    assert engine.lane_count == said["lanes"]
+    assert cycles_of(compile_program(network.program(), engine), network.window - 1).total == said["cycles"]
+    assert said["us"] == said["cycles"] / board.clock_mhz
+    assert (said["stage"], said["clock_stage"]) == ("analytic", "assumed")
+
+
+@pytest.mark.parametrize("name", known())
+def test_no_board_holds_twice_the_lanes(name):
+    board, most = Board.named(name), ENTRIES[name]["lanes"]
+    assert most >= 4 and most & (most - 1) == 0
+    blocks = 2 * most + 2 * most // 4  # weights of a lane, keys and values of four
+    assert 2 * most >= board.multipliers or blocks > board.rams
+
+
+def test_a_part_with_nothing_holds_nothing():
+    bare = replace(Board.named("ulx3s-85f"), multipliers=1)
+    assert lanes(bare) == 0 and latency(bare) is None
+
+
+def test_the_table_shows_lanes_network_and_clock():
+    rows = boards_table({"boards": [ENTRIES["ulx3s-85f"], ENTRIES["ulx3s-85f"] | {"latency": None}]})
+    cells = [list(column.cells) for column in rows.columns]
+    assert "128" in cells[4] and cells[5] == ["default 19: 128 lanes, 87.5 MHz", "–"]
