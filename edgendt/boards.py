@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from edgendt.config import make, read_toml
 from edgendt.errors import BoardUnknown
@@ -19,7 +21,10 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class Ecp5:
-    """What the open ECP5 flow needs. device: nextpnr's `--85k`; oscillator_mhz: the PLL's input; baud: of the UART."""
+    """What the open ECP5 flow needs. device: nextpnr's `--85k`; oscillator_mhz: the PLL's input; baud: of the UART.
+
+    leds: how many of the top's status pins there are (hls/rtl/edt_top_uart.sv); leds_low: a low pin lights them.
+    """
 
     device: Literal["25k", "45k", "85k"]
     package: str
@@ -28,6 +33,8 @@ class Ecp5:
     constraints: str
     oscillator_mhz: float
     baud: int
+    leds: Annotated[int, Field(ge=1, le=9)]
+    leds_low: bool = False
 
 
 @dataclass(frozen=True)

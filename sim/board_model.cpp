@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <deque>
 
-#include "Vedt_top_ulx3s.h"
+#include "Vedt_top_uart.h"
 #include "verilated.h"
 
 namespace {
@@ -21,7 +21,7 @@ constexpr int64_t Failed = -3;      // an assertion of the RTL failed
 
 struct Board {
   VerilatedContext context;
-  Vedt_top_ulx3s top{&context};
+  Vedt_top_uart top{&context};
   std::deque<uint8_t> in, out;    // not yet on the pin; seen on the pin, not yet taken
   uint32_t send = 0, seen = 0;    // bits of the byte under way
   int send_bits = 0, send_left = 0, seen_bits = 0, seen_left = 0;
@@ -34,25 +34,25 @@ struct Board {
       send_bits = 10;
     }
     if (send_left == 0 && send_bits) {
-      top.ftdi_txd = send & 1;
+      top.rx_i = send & 1;
       send >>= 1;
       --send_bits;
       send_left = EDT_BIT;
     }
     if (send_left) --send_left;
-    top.clk_25mhz = 1;
+    top.osc_i = 1;
     top.eval();
-    top.clk_25mhz = 0;
+    top.osc_i = 0;
     top.eval();
     ++cycles;
     listen();
-    quiet = (send_left || send_bits || !in.empty() || seen_bits || (top.led & 2)) ? 0 : quiet + 1;
+    quiet = (send_left || send_bits || !in.empty() || seen_bits || (top.led_o & 2)) ? 0 : quiet + 1;
   }
 
   // The host's receiver: a start bit's edge, then the middle of each of nine bits.
   void listen() {
     if (seen_bits == 0) {
-      if (top.ftdi_rxd) return;
+      if (top.tx_o) return;
       seen_bits = 9;
       seen_left = EDT_BIT + EDT_BIT / 2;
       seen = 0;
@@ -60,7 +60,7 @@ struct Board {
     }
     if (--seen_left) return;
     seen_left = EDT_BIT;
-    seen |= uint32_t{top.ftdi_rxd} << (9 - seen_bits);
+    seen |= uint32_t{top.tx_o} << (9 - seen_bits);
     if (--seen_bits) return;
     if (!(seen & 0x100)) ++framing;
     else if (out.size() < Untaken) out.push_back(static_cast<uint8_t>(seen));
@@ -81,9 +81,9 @@ struct Board {
 
 extern "C" {
 
-void edt_board_button(Board* board, int pressed) { board->top.btn_pwr_n = !pressed; }
+void edt_board_button(Board* board, int pressed) { board->top.button_n_i = !pressed; }
 
-int edt_board_leds(Board* board) { return board->top.led; }
+int edt_board_leds(Board* board) { return board->top.led_o & 0xFF; }
 
 int64_t edt_board_cycles(Board* board) { return board->cycles; }
 
@@ -112,7 +112,7 @@ int64_t edt_board_run(Board* board, int64_t cycles, int listen) {
 Board* edt_board_new() {
   auto* board = new Board;
   board->context.fatalOnError(false);  // a failed assertion is a result, not the end of the process
-  board->top.ftdi_txd = 1;
+  board->top.rx_i = 1;
   edt_board_button(board, 1);
   edt_board_run(board, 16, 0);
   edt_board_button(board, 0);

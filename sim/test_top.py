@@ -16,29 +16,33 @@ from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources
+from edgendt.synth.pll import dividers
+from edgendt.synth.project import parameters
 from edgendt.tools import share
 
 BRIDGE = rtl("edt_bridge_uart", "edt_uart_rx", "edt_uart_tx", "edt_slip_rx", "edt_slip_tx", "edt_fifo")
-TOP = rtl("edt_top_ulx3s", "edt_pll_ecp5", "edt_uart_engine", "edt_engine", "edt_link", "edt_crc32")
+TOP = rtl("edt_top_uart", "edt_pll_ecp5", "edt_uart_engine", "edt_engine", "edt_link", "edt_crc32")
 MODELS = sorted((share("sim") / "models").glob("*.sv"))
 SOURCES = [*TOP, *BRIDGE, *MODELS, Path(__file__).parent / "standin" / "edt_core.sv"]
 VALUES = {"EngineId": f"32'd{engine_id(PARAMETERS)}", "ClkHz": 24_000_000}
 FAULTS = {
-    "the pins are swapped": (".rx_i(ftdi_txd)", ".rx_i(ftdi_rxd)"),
-    "the button does nothing": ("locked && btn_pwr_n", "locked"),
+    "the pins are swapped": (".rx_i(rx_i), .tx_o(tx_o), .ready_o", ".rx_i(tx_o), .tx_o(tx_o), .ready_o"),
+    "the button does nothing": ("locked && button_n_i", "locked"),
     "the engine's name is not passed on": ("edt_link #(.EngineId(EngineId)", "edt_link #(.EngineId(32'h0)"),
 }
 
 
-def test_a_board_loads_answers_and_resets():
+@pytest.mark.parametrize("low", [0, 1])
+def test_a_board_loads_answers_and_resets(low):
     needs("verilator")
-    simulate("top_bench", "edt_top_ulx3s", build("edt_top_ulx3s", SOURCES, VALUES))
+    folder = build("edt_top_uart", SOURCES, VALUES | {"LedLow": low})
+    simulate("top_bench", "edt_top_uart", folder, case={"low": low})
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_bench_rejects(fault):
     needs("verilator")
-    assert rejects("top_bench", "edt_top_ulx3s", mutate(SOURCES, *FAULTS[fault]), VALUES)
+    assert rejects("top_bench", "edt_top_uart", mutate(SOURCES, *FAULTS[fault]), VALUES)
 
 
 TINY = Engine(
@@ -55,7 +59,7 @@ TINY = Engine(
     gamma_depth=32,
     prog_depth=64,
 )
-REAL = board_sources("edt_top_ulx3s")
+REAL = board_sources("edt_top_uart")
 WITH_CORE = TINY.parameters() | {"EngineId": f"32'd{engine_id(TINY.parameters())}", "ClkHz": 24_000_000}
 
 
@@ -75,19 +79,21 @@ def tiny_network(folder: Path) -> dict[str, Any]:
 
 def test_a_board_with_the_real_core_answers_as_the_program_does(tmp_path):
     needs("verilator")
-    folder = build("edt_top_ulx3s", [*REAL, *MODELS], WITH_CORE)
-    simulate("top_core_bench", "edt_top_ulx3s", folder, tiny_network(tmp_path))
+    folder = build("edt_top_uart", [*REAL, *MODELS], WITH_CORE)
+    simulate("top_core_bench", "edt_top_uart", folder, tiny_network(tmp_path))
 
 
 def test_the_bench_rejects_an_array_of_another_size_than_the_board_was_told(tmp_path):
     needs("verilator")
     told = ".EngineId(EngineId), .Segments(Segments), .Lanes("  # in the top, on its way to edt_uart_engine
     sources = mutate([*REAL, *MODELS], f".Baud(Baud), {told}Lanes)", f".Baud(Baud), {told}8)")
-    assert rejects("top_core_bench", "edt_top_ulx3s", sources, WITH_CORE, tiny_network(tmp_path))
+    assert rejects("top_core_bench", "edt_top_uart", sources, WITH_CORE, tiny_network(tmp_path))
 
 
 @pytest.mark.parametrize("name", [name for name in known() if Board.named(name).ecp5])
 def test_every_boards_top_is_lint_clean_with_the_real_core(name):
     needs("verilator")
-    top = Board.named(name).ecp5.top
-    assert lint(top, [*board_sources(top), *MODELS]) == ""
+    board = Board.named(name)
+    target, engine = board.ecp5, Engine.named(board.engine)
+    values = parameters(target, dividers(target.oscillator_mhz, board.clock_mhz), engine)
+    assert lint(target.top, [*board_sources(target.top), *MODELS], values) == ""

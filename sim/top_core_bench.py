@@ -32,9 +32,9 @@ async def ask(uart: Uart, packet: bytes) -> protocol.Answer:
 
 @cocotb.test()
 async def a_board_answers_as_the_program_does(dut: Any) -> None:
-    cocotb.start_soon(Clock(dut.clk_25mhz, CLOCK_NS, "ns").start())
-    dut.btn_pwr_n.value = 1
-    uart = Uart(dut, BIT_NS, rx="ftdi_txd", tx="ftdi_rxd")
+    cocotb.start_soon(Clock(dut.osc_i, CLOCK_NS, "ns").start())
+    dut.button_n_i.value = 1
+    uart = Uart(dut, BIT_NS, rx="rx_i", tx="tx_o")
     await Timer(10 * CLOCK_NS, "ns")
     for packet in protocol.load(Image.load(case()["image"])):
         assert (await ask(uart, packet)).status is Status.OK

@@ -59,7 +59,7 @@ SYNTH = {
         "0.63 ns routing to u_engine.u_crc.crc_q_TRELLIS_FF_Q_25_DI_LUT4_Z_D_LUT4_Z.D over u_engine.u_crc.n",
     ],
     "bitstream": "edt_top.bit",
-    "sources": SOURCES | {"edt_top_ulx3s.sv": "0c3d"},
+    "sources": SOURCES | {"edt_top_uart.sv": "0c3d"},
     "engine": ENGINE,
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from edgendt.boards import Board, describe, known
 from edgendt.errors import BadInput, BoardUnknown
+from edgendt.synth.pll import dividers
 from edgendt.tools import share
 
 
@@ -23,15 +24,26 @@ def test_every_port_of_a_top_has_a_pin_and_every_pin_a_port(name):
     text = (share("hls") / "rtl" / f"{board.ecp5.top}.sv").read_text()
     head = text[text.index(") (") : text.index(");")]
     ports = set()
-    for width, port in re.findall(r"(?:input|output)\s+wire\s*(?:\[(\d+):0\])?\s*(\w+)", head):
-        ports |= {f"{port}[{n}]" for n in range(int(width) + 1)} if width else {port}
+    for width, port in re.findall(r"(?:input|output)\s+wire\s*(?:\[(\w+)-1:0\])?\s*(\w+)", head):
+        count = {"": 1, "Leds": board.ecp5.leds}[width]
+        ports |= {f"{port}[{n}]" for n in range(count)} if count > 1 else {port}  # as nextpnr names them
     pins = re.findall(r'LOCATE COMP "([^"]+)" SITE "([A-Z]\d+)";', board.constraints.read_text())
     assert {port for port, _ in pins} == ports
     assert len({site for _, site in pins}) == len(pins) == len(ports)
+    assert set(re.findall(r'IOBUF PORT "([^"]+)"', board.constraints.read_text())) == ports
+
+
+@pytest.mark.parametrize("name", [name for name in known() if Board.named(name).ecp5])
+def test_the_clock_asked_is_one_that_the_pll_makes_of_the_oscillator(name):
+    board = Board.named(name)
+    assert dividers(board.ecp5.oscillator_mhz, board.clock_mhz).mhz == board.clock_mhz
+    said = re.findall(r'FREQUENCY PORT "osc_i" (\S+) MHZ;', board.constraints.read_text())
+    assert [float(mhz) for mhz in said] == [board.ecp5.oscillator_mhz]
+    assert board.clock_mhz * 1e6 >= 8 * board.ecp5.baud  # edt_uart_rx
 
 
 def test_an_unknown_board_names_the_known_ones():
-    with pytest.raises(BoardUnknown, match="'abacus' is not known: choose one of kv260, pynq-z2, ulx3s-45f, ulx3s-85f"):
+    with pytest.raises(BoardUnknown, match="'abacus' is not known: choose one of colorlight-i9, kv260, orangecrab-85f,"):
         Board.named("abacus")
 
 

@@ -53,7 +53,7 @@ def test_efficiency_is_the_bound_of_the_median_bin_over_its_cycles():
 def test_without_a_routed_design_the_clock_is_called_assumed():
     small, full = Engine.named("small"), Engine.named("full")
     routed = {"fmax_mhz": 88.5, "stage": "post-route", "engine": small.parameters(), "clock_mhz": 60.0}
-    routed["sources"] = hashes(board_sources("edt_top_ulx3s"))
+    routed["sources"] = hashes(board_sources("edt_top_uart"))
     assert room.clock_of(None, small, 25.0) == Clock(25.0, ASSUMED)
     assert room.clock_of(routed | {"fmax_mhz": None, "stage": "project"}, small, 25.0) == Clock(25.0, ASSUMED)
     assert room.clock_of(routed, full, 25.0) == Clock(25.0, ASSUMED)
@@ -91,7 +91,7 @@ KEYS = "board cycles by_op bound_cycles efficiency latency_us cycles_stage clock
 def test_a_profile_counts_every_bin_in_simulation(run, quick_cpu):
     for tool in room.SIMULATOR:
         needs(tool)
-    built = hashes(board_sources("edt_top_ulx3s"))
+    built = hashes(board_sources("edt_top_uart"))
     add_synth(run, engine=Engine.named("small").parameters(), clock_mhz=60.0, sources=built)
     got = room.profile(run, BOARD, bins=100)
     assert set(KEYS) <= set(got) and got["board"] == BOARD

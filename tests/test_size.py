@@ -20,7 +20,7 @@ TINY = {
     "res_depth": 64,
     "score_depth": 32,
 }
-# edt_top_ulx3s after synthesis and packing (nextpnr --pack-only): DP16KD, MULT18X18D, TRELLIS_COMB, TRELLIS_FF.
+# edt_top_uart after synthesis and packing (nextpnr --pack-only): DP16KD, MULT18X18D, TRELLIS_COMB, TRELLIS_FF.
 SEEN = [
     (Engine(segments=1, **TINY), (25, 11, 8992, 6153)),
     (Engine(segments=2, **TINY), (30, 15, 9113, 6455)),

@@ -32,8 +32,8 @@ def top_sources(top: str) -> list[Path]:
 
 def build_board(board: Board, engine: Engine, sources: Sequence[Path] | None = None) -> Path:
     """Shared library of the board's verilated top; BadInput for a board whose top this cannot drive."""
-    if board.ecp5 is None or board.ecp5.top != "edt_top_ulx3s":
-        those = [name for name in known() if (ecp5 := Board.named(name).ecp5) and ecp5.top == "edt_top_ulx3s"]
+    if board.ecp5 is None or board.ecp5.top != "edt_top_uart":
+        those = [name for name in known() if (ecp5 := Board.named(name).ecp5) and ecp5.top == "edt_top_uart"]
         raise BadInput(f"board {board.name} cannot be emulated: choose one of {', '.join(those)}")
     baud, parameters = board.ecp5.baud, engine.parameters()
     values = {"ClkHz": BIT * baud, "Baud": baud, "EngineId": f"32'd{engine_id(parameters)}", **parameters}

@@ -6,11 +6,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgendt.boards import Board
+from edgendt.boards import Board, Ecp5
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources, hashes
-from edgendt.synth.pll import dividers
+from edgendt.synth.pll import Pll, dividers
 from edgendt.tools import share
 
 YOSYS = """\
@@ -44,15 +44,7 @@ def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> 
     for path in [*sources, *models]:
         shutil.copyfile(path, folder / "rtl" / path.name)
     shutil.copyfile(board.constraints, folder / board.constraints.name)
-    values = {
-        "ClkHz": round(pll.mhz * 1e6),
-        "RefDiv": pll.ref,
-        "FbDiv": pll.fb,
-        "OutDiv": pll.out,
-        "Baud": target.baud,
-        "EngineId": f"32'd{engine_id(engine.parameters())}",
-        **engine.parameters(),
-    }
+    values = parameters(target, pll, engine)
     script = YOSYS.format(
         top=target.top,
         board=board.name,
@@ -65,6 +57,21 @@ def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> 
     lines = [" ".join(words) for words in (project.yosys, project.nextpnr, project.ecppack)]
     (folder / "build.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
     return project
+
+
+def parameters(target: Ecp5, pll: Pll, engine: Engine) -> dict[str, object]:
+    """SystemVerilog parameters of the board's top."""
+    return {
+        "ClkHz": round(pll.mhz * 1e6),
+        "RefDiv": pll.ref,
+        "FbDiv": pll.fb,
+        "OutDiv": pll.out,
+        "Baud": target.baud,
+        "Leds": target.leds,
+        "LedLow": int(target.leds_low),
+        "EngineId": f"32'd{engine_id(engine.parameters())}",
+        **engine.parameters(),
+    }
 
 
 def _commands(board: Board, seed: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -84,5 +91,5 @@ def _commands(board: Board, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]
         *("--seed", str(seed)),
         "--timing-allow-fail",  # judged here, with an explanation, from the report
     )
-    ecppack = ("yowasp-ecppack", "--compress", "--input", "routed.config", "--bit", f"{target.top}.bit")
+    ecppack = ("yowasp-ecppack", "--compress", "--input", "routed.config", "--bit", f"{board.name}.bit")
     return yosys, nextpnr, ecppack

@@ -1,11 +1,14 @@
-// ULX3S: 25 MHz oscillator, PLL, reset button, FTDI UART, LEDs around the engine. Pins: boards/ulx3s.lpf.
+// An ECP5 board with a UART: oscillator, PLL, reset button, UART pins, LEDs around the engine. Boards differ in parameters
+// and pins alone: boards/*.toml, boards/*.lpf.
 `default_nettype none
-module edt_top_ulx3s #(
-  parameter int ClkHz  = 60_000_000,  // 25 MHz * FbDiv / RefDiv
+module edt_top_uart #(
+  parameter int ClkHz  = 60_000_000,  // oscillator * FbDiv / RefDiv
   parameter int RefDiv = 5,
   parameter int FbDiv  = 12,
   parameter int OutDiv = 10,
   parameter int Baud   = 3_000_000,
+  parameter int Leds   = 9,           // the first of: loaded, busy, sends, receives, three dark, runs, always on
+  parameter bit LedLow = 1'b0,        // a low pin lights the LED
   parameter logic [31:0] EngineId = 32'h0,
   parameter int Segments   = 4,
   parameter int Lanes      = 8,
@@ -24,21 +27,20 @@ module edt_top_ulx3s #(
   parameter int Packed     = 0,
   parameter int Splits     = 1
 ) (
-  input  wire       clk_25mhz,
-  input  wire       btn_pwr_n,   // reset while pressed
-  input  wire       ftdi_txd,    // from the host
-  output wire       ftdi_rxd,    // to the host
-  output wire [7:0] led,
-  output wire       wifi_gpio0   // high keeps the board's ESP32 from rebooting it
+  input  wire            osc_i,
+  input  wire            button_n_i,  // reset while pressed
+  input  wire            rx_i,        // from the host
+  output wire            tx_o,        // to the host
+  output wire [Leds-1:0] led_o
 );
   wire clk, locked;
   edt_pll_ecp5 #(.RefDiv(RefDiv), .FbDiv(FbDiv), .OutDiv(OutDiv)) u_pll (
-    .clk_i(clk_25mhz), .clk_o(clk), .locked_o(locked));
+    .clk_i(osc_i), .clk_o(clk), .locked_o(locked));
 
   logic [1:0] go_q;
   logic       rst_q;
   always_ff @(posedge clk) begin
-    go_q  <= {go_q[0], locked && btn_pwr_n};
+    go_q  <= {go_q[0], locked && button_n_i};
     rst_q <= !go_q[1];
   end
 
@@ -49,9 +51,9 @@ module edt_top_ulx3s #(
     .ResDepth(ResDepth), .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth),
     .Packed(Packed), .Splits(Splits)
   ) u_engine (
-    .clk_i(clk), .rst_i(rst_q), .rx_i(ftdi_txd), .tx_o(ftdi_rxd), .ready_o(ready), .busy_o(busy));
+    .clk_i(clk), .rst_i(rst_q), .rx_i(rx_i), .tx_o(tx_o), .ready_o(ready), .busy_o(busy));
 
-  assign led        = {!rst_q, 3'b000, !ftdi_txd, !ftdi_rxd, busy, ready};
-  assign wifi_gpio0 = 1'b1;
+  wire [8:0] status = {1'b1, !rst_q, 3'b000, !rx_i, !tx_o, busy, ready};
+  assign led_o = Leds'(LedLow ? ~status : status);
 endmodule
 `default_nettype wire
