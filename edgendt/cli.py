@@ -284,7 +284,8 @@ def boards_table(result: dict[str, Any]) -> Table:
         [b["name"], b["part"], b["flow"], b.get("engine"), b["lanes"], expected(b["latency"]), tools(b)]
         for b in result["boards"]
     ]
-    columns = ["board", "part", "flow", "engine", "lanes that fit", "µs per bin (analytic, clock assumed)", "tools missing"]
+    latency = "µs per bin (analytic, clock assumed)"
+    columns = ["board", "part", "flow", "engine", "lanes that fit", latency, "tools missing"]
     return grid("boards", columns, rows)
 
 

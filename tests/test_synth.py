@@ -70,9 +70,7 @@ def test_the_result_says_what_was_reached_and_from_which_sources(tmp_path, fakes
     assert result["fmax_mhz"] == min(clock["achieved"] for clock in report["fmax"].values())
     assert (result["board"], result["flow"], result["stage"]) == ("ulx3s-85f", "engine", "post-route")
     assert result["resources"]["DP16KD"] == report["utilization"]["DP16KD"]
-    assert (
-        result["bitstream"] == "ulx3s-85f.bit" and (tmp_path / result["bitstream"]).read_text() == "bits of routed"
-    )
+    assert result["bitstream"] == "ulx3s-85f.bit" and (tmp_path / result["bitstream"]).read_text() == "bits of routed"
     assert result["sources"] == hashes(board_sources("edt_top_uart"))
     assert hashes(engine_sources()).items() <= result["sources"].items()
     assert result["critical_path"][0].split()[2] == "clk-to-q" and result["critical_path"][-1].split()[2] == "setup"
