@@ -50,7 +50,6 @@ KEPT_IN = {
 DRIVEN_BY = {
     "core": "model",  # wiring of the units
     "engine": "model",  # wiring of link and core
-    "lane": "segment",  # three lines of a segment
     "ram": "segment",  # a memory and its registers
     "round": "narrow",  # the narrowing pipe's second half; sfu_bench drives it too
     "mul18_ecp5": "mul",  # a part's own block in the place of edt_mul's lines
