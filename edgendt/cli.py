@@ -281,11 +281,9 @@ def boards(json: JsonOpt = False) -> None:
 def boards_table(result: dict[str, Any]) -> Table:
     """One row per board."""
     rows: list[list[object]] = [
-        [b["name"], b["part"], b["flow"], b.get("engine"), b["lanes"], expected(b["latency"]), tools(b)]
-        for b in result["boards"]
+        [b["name"], b["flow"], b.get("engine"), b["lanes"], expected(b["latency"]), tools(b)] for b in result["boards"]
     ]
-    latency = "µs per bin (analytic, clock assumed)"
-    columns = ["board", "part", "flow", "engine", "lanes that fit", latency, "tools missing"]
+    columns = ["board", "flow", "engine", "lanes", "µs per bin (analytic, assumed clock)", "tools missing"]
     return grid("boards", columns, rows)
 
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from needs import needs, shared
-from networks import golden_ndt, random_counts, random_ndt
+from networks import golden_ndt, random_counts, random_ndt, random_of
 from op_engine import COUNTS, engine, linear, run, stimulus
 from random_programs import random_case
-from reference import S
 from trained import trained
 
 from edgendt.compare import Tally, compare
@@ -14,6 +13,7 @@ from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.formats import same_heads
+from edgendt.engine.reference import S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm
@@ -176,7 +176,7 @@ def test_the_largest_geometry_is_exact() -> None:
 def test_the_reference_network_is_exact_on_the_full_engine() -> None:
     """137 channels, d 128, four layers, window 64: past the window's first turn."""
     needs("verilator")
-    program = random_ndt(1, **S)
+    program = random_of(S, 1, 100)
     tally = on_engine(FastCore(Engine.named("full")), program, random_counts(program, 1, 67))
     assert tally.mismatches == 0, str(tally.first)
 

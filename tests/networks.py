@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from golden_cases import arrays, scalar
 
+from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
 from edgendt.ops.layernorm import eps_code
@@ -135,3 +136,10 @@ def random_counts(program: Program, seed: int, bins: int) -> Codes:
     counts = rng.poisson(1.5, (bins, program.channels))
     counts[rng.random(counts.shape) < 0.02] = program.input.hi
     return np.minimum(counts, program.input.hi).astype(np.int64)
+
+
+def random_of(network: Network, seed: int, bins: int) -> Program:
+    """A reference network with random weights and `bins` position rows."""
+    n = network
+    sizes = (n.channels, n.d, n.layers, n.heads, n.ffn, n.window, n.outputs, bins)
+    return random_ndt(seed, *sizes, embed=n.ends, readout=n.ends)

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from networks import random_ndt
-
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
-
-DEMO = {"channels": 30, "outputs": 30, "d": 64, "layers": 2, "heads": 2, "ffn": 128, "window": 32}
-S = {"channels": 137, "outputs": 182, "d": 128, "layers": 4, "heads": 2, "ffn": 128, "window": 64, "bins": 100}
-S4 = S | {"embed": 4, "readout": 4}
-M = {"channels": 182, "outputs": 182, "d": 182, "layers": 4, "heads": 2, "ffn": 128, "window": 180, "bins": 200}
-NAMES = {"demo": DEMO, "S": S, "S, 4 bits throughout": S4, "M": M}
+from edgendt.engine.reference import DEFAULT, S4, M, S
 
 FULL = Engine.named("full")
 SMALL = Engine.named("small")
@@ -39,17 +32,17 @@ def shape(packed: int, splits: int) -> str:
 
 
 ENGINES = [
-    ("demo", "`small`", SMALL),
-    ("demo", "`full`", FULL),
-    ("S", "`small`, larger memories", roomy(SMALL)),
-    *(("S", *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2))),
-    ("S", "`full` (packed, splits 4)", FULL),
-    ("S", "`full` with N 4", replace(FULL, sfus=4)),
-    ("S, 4 bits throughout", *plain(1, 2)),
-    ("S, 4 bits throughout", "`full` (packed, splits 4)", FULL),
-    ("S, 4 bits throughout", "`full` with N 4", replace(FULL, sfus=4)),
+    (DEFAULT, "`small`", SMALL),
+    (DEFAULT, "`full`", FULL),
+    (S, "`small`, larger memories", roomy(SMALL)),
+    *((S, *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2))),
+    (S, "`full` (packed, splits 4)", FULL),
+    (S, "`full` with N 4", replace(FULL, sfus=4)),
+    (S4, *plain(1, 2)),
+    (S4, "`full` (packed, splits 4)", FULL),
+    (S4, "`full` with N 4", replace(FULL, sfus=4)),
     *(
-        ("M", f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
+        (M, f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
         for packed, splits in ((0, 1), (0, 8), (1, 8))
     ),
 ]
@@ -58,9 +51,8 @@ ENGINES = [
 def rows() -> Iterator[str]:
     """Table rows: window full."""
     for network, title, engine in ENGINES:
-        sizes = NAMES[network]
-        cycles = cycles_of(compile_program(random_ndt(1, **sizes), engine), sizes["window"] - 1)
-        yield f"| {network} | {title} | {cycles.total:,} | {cycles.bound:,} | {cycles.efficiency:.3f} |"
+        cycles = cycles_of(compile_program(network.program(), engine), network.window - 1)
+        yield f"| {network.name} | {title} | {cycles.total:,} | {cycles.bound:,} | {cycles.efficiency:.3f} |"
 
 
 if __name__ == "__main__":

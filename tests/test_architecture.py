@@ -54,7 +54,7 @@ DRIVEN_BY = {
     "round": "narrow",  # the narrowing pipe's second half; sfu_bench drives it too
     "mul18_ecp5": "mul",  # a part's own block in the place of edt_mul's lines
     "pll_ecp5": "top",  # a part's own block
-    "top_ulx3s": "top",  # wiring of pins
+    "top_uart": "top",  # wiring of pins
     "uart_engine": "top",  # wiring of bridge and engine
     "bridge_uart": "uart",  # wiring of the five below
     "uart_rx": "uart",

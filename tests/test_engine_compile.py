@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import golden_ndt, random_ndt
-from reference import S, rows
+from reference import rows
 
 from edgendt.engine import layout as lay
 from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import bound_of, cycles_of, cycles_per_bin
 from edgendt.engine.formats import same_heads
+from edgendt.engine.reference import S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear
@@ -197,6 +198,6 @@ def test_the_documented_cycles_are_those_of_the_compiler() -> None:
 
 
 def test_the_reference_network_fits_the_full_engine() -> None:
-    compiled = compile_program(random_ndt(1, **S), Engine.named("full"))
-    cycles = cycles_of(compiled, S["window"] - 1)
+    compiled = compile_program(S.program(), Engine.named("full"))
+    cycles = cycles_of(compiled, S.window - 1)
     assert cycles.total <= 3300 and compiled.sizes["weights"] <= 2048

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import Any
 
 from edgendt import boards
@@ -17,6 +18,7 @@ from edgendt.errors import DoesNotFit
 from edgendt.synth.size import part
 
 ARRAYS = ((8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
+SHARED = ((1, 4), (0, 1))  # packed, splits
 LEAST = 2048  # weights of a lane: one block memory
 ROOM = {  # more of everything than a reference network takes
     "weight_depth": 1 << 17,
@@ -70,10 +72,11 @@ def _arrays() -> Iterator[Engine]:
     """Arrays of 1024 to 4 lanes, the widest first, with room for any reference network."""
     for power in range(10, 1, -1):
         each = min(8, 1 << power)
-        for pipes, sfus in ARRAYS:
-            if (1 << power) % pipes == 0 and (1 << power) // pipes <= 256:
-                room = ROOM | {"weight_depth": min(ROOM["weight_depth"], (1 << 26) >> power)}
-                yield Engine(segments=(1 << power) // each, lanes=each, pipes=pipes, sfus=sfus, **room)
+        segments, room = (1 << power) // each, ROOM | {"weight_depth": min(ROOM["weight_depth"], (1 << 26) >> power)}
+        for (pipes, sfus), (packed, splits) in product(ARRAYS, SHARED):
+            words = (1 << power) // pipes
+            if words <= (128 if packed else 256) and splits <= min(segments, pipes, words):
+                yield Engine(segments, each, pipes, sfus, packed=packed, splits=splits, **room)
 
 
 def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
@@ -82,7 +85,7 @@ def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
     for array in _arrays():
         if array.lane_count < widest:
             return
-        large = {"weights": network.weights, "kv": network.cached}
+        large = {"weights": network.weights >> array.packed, "kv": network.cached}
         if not _fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
             continue  # weights, keys and values alone are too many: nothing to compile
         engine, cycles = _compiled(network, array)
