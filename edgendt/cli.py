@@ -279,24 +279,15 @@ def boards(json: JsonOpt = False) -> None:
 
 
 def boards_table(result: dict[str, Any]) -> Table:
-    """One row per board."""
+    """One row per board; the last columns say which network takes how long, on how many lanes."""
+    quoted = ("network", "lanes", "clock_mhz", "us")
     rows: list[list[object]] = [
-        [b["name"], b["flow"], b.get("engine"), b["lanes"], expected(b["latency"]), tools(b)] for b in result["boards"]
+        [b["name"], b["flow"], b.get("engine"), ", ".join(b["missing"]) or "all found", b["lanes"]]
+        + [(b["latency"] or dict.fromkeys(quoted))[name] for name in quoted]
+        for b in result["boards"]
     ]
-    columns = ["board", "flow", "engine", "lanes", "µs per bin (analytic, assumed clock)", "tools missing"]
-    return grid("boards", columns, rows)
-
-
-def expected(latency: dict[str, Any] | None) -> str | None:
-    """Which network takes how long, and on what."""
-    if latency is None:
-        return None
-    return f"{latency['network']} {latency['us']:.0f}: {latency['lanes']} lanes, {latency['clock_mhz']:g} MHz"
-
-
-def tools(board: dict[str, Any]) -> str:
-    """What the board's flow misses on this machine."""
-    return ", ".join(board["missing"]) or "all found"
+    title = "boards: lanes that fit the part, and a reference network's bin (analytic cycles, assumed clock)"
+    return grid(title, ["board", "flow", "engine", "missing", "lanes", "network", "on lanes", "MHz", "µs"], rows)
 
 
 @app.command()
