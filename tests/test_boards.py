@@ -43,7 +43,7 @@ def test_the_clock_asked_is_one_that_the_pll_makes_of_the_oscillator(name):
 
 
 def test_an_unknown_board_names_the_known_ones():
-    with pytest.raises(BoardUnknown, match="'abacus' is not known: choose one of colorlight-i9, kv260, orange"):
+    with pytest.raises(BoardUnknown, match="'abacus' is not known: choose one of colorlight-i9, kv260, orangecrab"):
         Board.named("abacus")
 
 

@@ -1,4 +1,4 @@
-"""The real tools on a tiny engine: every board's top elaborates, is synthesised and packed with its pins, as large as estimated."""
+"""The real tools: every board's top elaborates, and a tiny engine is synthesised and packed with the board's pins."""
 
 from __future__ import annotations
 
