@@ -228,11 +228,20 @@ def test_the_command_serves_until_interrupted(tmp_path):
     engine.write_text("".join(f"{name} = {value}\n" for name, value in vars(TINY).items()))
     code = "from edgendt.cli import main; main()"
     command = [sys.executable, "-c", code, "emulate", "--engine", str(engine), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored where pytest runs with &
+    )
+    try:
         said = json.loads(process.stdout.readline())
         assert (said["stage"], said["engine_id"]) == ("emulated", f"{COMPILED[0].image.engine_id:08x}")
         loads_one_network_after_another(said["port"])
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 0 and rest == "", errors
     assert "clock cycles, 0 bytes lost" in errors and "Traceback" not in errors
