@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgendt.config import make, read_toml
-from edgendt.errors import BoardUnknown
+from edgendt.errors import BadInput, BoardUnknown
 from edgendt.tools import find_tool, share
 
 DEFAULT = "ulx3s-85f"
@@ -63,6 +63,13 @@ class Board:
             raise BoardUnknown(name, known())
         path = share("boards") / f"{name}.toml"
         return make(cls, {**read_toml(path), "name": name}, path.name)
+
+    def engine_or(self, name: str | None) -> str:
+        """`name`, or the board's own engine; BadInput when it has none."""
+        chosen = name or self.engine
+        if chosen is None:
+            raise BadInput(f"board {self.name} has no engine of its own: name one, e.g. `--engine small`")
+        return chosen
 
     @property
     def constraints(self) -> Path:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_bin
-from edgendt.errors import BadInput
+from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
 
@@ -34,16 +32,13 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     DoesNotFit says what to change; BadInput for a board without an engine.
     """
     target = Board.named(board)
-    name = engine or target.engine
-    if name is None:
-        raise BadInput(f"board {board} has no engine of its own: name one, e.g. `--engine small`")
+    name = target.engine_or(engine)
     built = Engine.named(name)
     compiled = compile_program(program, built)
     needs = part(target, built)
     cycles = cycles_per_bin(compiled, program.max_bins or TRIAL)
-    p50, p99 = (int(value) for value in np.percentile(cycles, [50, 99], method="higher"))  # cycles that a bin takes
-    quantiles = {"p50": p50, "p99": p99, "max": max(cycles)}
-    median = cycles_of(compiled, cycles.index(p50))
+    quantiles = summary(cycles)
+    median = cycles_of(compiled, cycles.index(int(quantiles["p50"])))
     return {
         "program": program.name,
         "board": board,

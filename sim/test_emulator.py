@@ -14,7 +14,7 @@ import pytest
 from bench import mutate
 from faults import KNOWN_SHAPE as SHAPE
 from faults import campaign
-from needs import needs
+from needs import needs, needs_package
 from networks import random_counts, random_ndt
 from op_engine import TINY
 
@@ -26,12 +26,11 @@ from edgendt.errors import EdgendtError
 from edgendt.host import Kept, Link, LinkError, open_port
 from edgendt.sim.emulator import EmulatedBoard, on_a_pty, top_sources
 
-pytest.importorskip("serial")
+needs_package("serial")
 pytestmark = pytest.mark.xdist_group("emulator")  # one build, run by one worker
 BOARD = Board.named("ulx3s-85f")
 NETWORKS = [random_ndt(seed, **SHAPE) for seed in range(2)]
 COMPILED = [compile_program(program, TINY) for program in NETWORKS]
-FRAMES = [len(list(one.image.frames())) for one in COMPILED]
 SERVED = {}  # the board behind each pty
 SECONDS = 3.0  # of silence before the driver repeats
 

@@ -10,7 +10,7 @@ PLAIN = (rtl("edt_mul"), {})
 ECP5 = ([*rtl("edt_mul", "edt_mul18_ecp5"), share("sim") / "models" / "MULT18X18D.sv"], {"EDT_ECP5": 1})
 
 
-@pytest.mark.parametrize("a_bits, b_bits", [(9, 9), (18, 16), (16, 10)])
+@pytest.mark.parametrize("a_bits, b_bits", [(9, 9), (17, 9), (18, 16), (16, 10), (18, 18)])
 @pytest.mark.parametrize("sources, defines", [PLAIN, ECP5], ids=["plain", "ecp5"])
 def test_equals_the_product(sources, defines, a_bits, b_bits):
     needs("verilator")

@@ -1,4 +1,4 @@
-"""The ULX3S top with the real core: a network loaded over its pins answers as the Program does, trial after trial.
+"""A UART board's top with the real core: a network loaded over its pins answers as the Program does, trial after trial.
 
 case: image, trials (paths; counts [bins, channels] and expected outputs [bins, outputs] by `<trial>/counts, outputs`,
 expected cycles [bins] by `<trial>/cycles`).

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cycles_table import rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import golden_ndt, random_ndt
-from reference import rows
 
 from edgendt.engine import layout as lay
 from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs_package
 from networks import random_counts, random_ndt
 from reference_board import Networks, ReferenceBoard, on_a_pty
 from rich.console import Console
@@ -25,7 +26,7 @@ from edgendt.host.load import load
 from edgendt.profile import latency
 from edgendt.program import Program
 
-pytest.importorskip("serial")
+needs_package("serial")
 BOARD = "ulx3s-85f"
 SMALL, FULL = Engine.named("small"), Engine.named("full")
 NETWORKS = {name: random_ndt(seed, channels=5, d=8, outputs=4, window=4, bins=12) for seed, name in enumerate("ab")}

@@ -56,7 +56,7 @@ class Attend:
     def _query(self, node: Node, order: Positions) -> Tensor:
         emit = self.emit
         words = -(-len(order) // self.engine.pipes)
-        base, tag = emit.place(words, len(emit.instrs), node.name), emit.tag()
+        base, tag = emit.place(words, len(emit.instrs)), emit.tag()
         fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
         index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
         emit.taps[index] = Tap(node.name, base, order)
@@ -109,7 +109,7 @@ class Attend:
     def _exponentials(self, node: Node, scores: Tensor) -> Tensor:
         emit, heads = self.emit, self.heads
         assert scores.tag is not None
-        base, tag = emit.place(heads.exp_words, scores.stats_by, node.name), emit.tag()
+        base, tag = emit.place(heads.exp_words, scores.stats_by), emit.tag()
         fields = {
             "op": lay.OP_EXP,
             "src_use": 1,
@@ -129,7 +129,7 @@ class Attend:
         """The weighted values of one head set, divided on their way to the activation memory."""
         emit, heads = self.emit, self.heads
         if a.base < 0:
-            a.base, a.tag = emit.place(a.words, len(emit.instrs), node.name), emit.tag()
+            a.base, a.tag = emit.place(a.words, len(emit.instrs)), emit.tag()
         assert a.tag is not None
         rows = heads.set_rows
         fields = {

@@ -160,7 +160,7 @@ class Lowering:
             fields |= {"add_pos": 1, "add_base": self.positions(node, op)}
         if place == "res" and any(isinstance(reader.op, LayerNorm) for reader, _ in self.readers(node.name)):
             fields["stats"] = 1
-        base = emit.place(words, len(emit.instrs), node.name) if place == "act" else 0
+        base = emit.place(words, len(emit.instrs)) if place == "act" else 0
         if place == "res":
             base = self._res(node, words)
         tag = emit.tag()
@@ -196,7 +196,7 @@ class Lowering:
         words = -(-op.size // self.engine.pipes)
         rows = norm_words(node.constants["gamma"], node.constants["beta"], self.engine.sfus)
         emit.words.gamma.append(rows)
-        base, tag = emit.place(words, source.stats_by, node.name), emit.tag()
+        base, tag = emit.place(words, source.stats_by), emit.tag()
         fields = {
             "op": lay.OP_NORM,
             "dst_tag": tag,

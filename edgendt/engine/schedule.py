@@ -136,7 +136,7 @@ class Emitter:
 
     # ---- memory ----
 
-    def place(self, words: int, safe: int, name: str) -> int:
+    def place(self, words: int, safe: int) -> int:
         """Base of `words` activation words that no instruction after index `safe` still reads."""
         for region in self.free:
             if region.words >= words and region.reader <= safe:

@@ -80,7 +80,7 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
     }
 
 
-# Fitted to post-synthesis counts of engines within 4 % (docs/synth.md, Size).
+# Fitted to post-synthesis counts of engines within 8 % (docs/synth.md, Size).
 LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
 FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551
 LUT_PAIR, FF_FOLDS = 91, 100

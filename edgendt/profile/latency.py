@@ -15,7 +15,7 @@ from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.sources import unchanged
-from edgendt.errors import BadInput, CyclesDiffer, reading
+from edgendt.errors import CyclesDiffer, reading
 from edgendt.fixed import Codes
 from edgendt.host.attach import attach, bar
 from edgendt.host.infer import stream
@@ -59,9 +59,7 @@ def profile(
     CyclesDiffer when RTL and cycle model disagree.
     """
     model, target = run.stage("quantize"), Board.named(board)
-    name = engine or target.engine
-    if name is None:
-        raise BadInput(f"board {board} has no engine of its own: name one, e.g. `--engine small`")
+    name = target.engine_or(engine)
     program = Program.load(model / "program.edt")
     trials = stimulus(run, program, bins)
     compiled = compile_program(program, Engine.named(name))

@@ -20,7 +20,7 @@ from edgendt.sim.fast import SimulationStuck
 from edgendt.synth.size import part
 from edgendt.tools import share
 
-BIT = 8  # clock cycles per UART bit: the fewest that edt_uart_rx takes; a board has 20 or more
+BIT = 8  # clock cycles per UART bit: the fewest that edt_uart_rx takes; a board with 3 Mbaud has 29 or more
 PATIENCE = 20_000_000  # cycles without a byte before a driver in this process hears nothing
 PRESS = 16  # cycles that the button is held
 

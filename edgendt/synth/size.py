@@ -13,7 +13,7 @@ LINK = {
     "TRELLIS_COMB": 1420,
     "TRELLIS_FF": 760,
 }  # packet buffer and FIFO; logic as synthesised with the small engine
-PACKED = 1.06  # cells after packing per LUT before: carry chains take cells of their own
+PACKING = 1.06  # cells after nextpnr's packing per LUT before: carry chains take cells of their own
 
 
 def cells(engine: Engine) -> dict[str, int]:
@@ -22,7 +22,7 @@ def cells(engine: Engine) -> dict[str, int]:
     return {
         "DP16KD": core["DP16KD"] + LINK["DP16KD"],
         "MULT18X18D": core["MULT18X18D"],
-        "TRELLIS_COMB": round(PACKED * (core["TRELLIS_COMB"] + LINK["TRELLIS_COMB"])),
+        "TRELLIS_COMB": round(PACKING * (core["TRELLIS_COMB"] + LINK["TRELLIS_COMB"])),
         "TRELLIS_FF": core["TRELLIS_FF"] + LINK["TRELLIS_FF"],
     }
 

@@ -1,4 +1,4 @@
-"""The cycles table of docs/engine.md: `python tests/reference.py` prints it, `test_engine_compile.py` holds it."""
+"""The cycles table of docs/engine.md: `python tests/cycles_table.py` prints it, `test_engine_compile.py` holds it."""
 
 from __future__ import annotations
 
