@@ -1,5 +1,7 @@
 """Whole networks on the engine's RTL, compiled: every op, every bin's cycles, one build for many networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from needs import needs, shared
@@ -21,18 +23,19 @@ from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 from edgendt.sim.fast import FastCore, SimulationStuck
 
+NARROW = Engine(
+    segments=1,
+    lanes=4,
+    pipes=2,
+    weight_depth=1 << 14,
+    kv_depth=1 << 13,
+    bias_depth=2048,
+    act_depth=2048,
+    score_depth=256,
+    prog_depth=256,
+)
 ENGINES = {
-    "narrow": Engine(
-        segments=1,
-        lanes=4,
-        pipes=2,
-        weight_depth=1 << 14,
-        kv_depth=1 << 13,
-        bias_depth=2048,
-        act_depth=2048,
-        score_depth=256,
-        prog_depth=256,
-    ),
+    "narrow": NARROW,
     "odd": Engine(
         segments=4,
         lanes=11,
@@ -50,33 +53,8 @@ ENGINES = {
         prog_depth=512,
         packed=1,
     ),
-    "split": Engine(
-        segments=2,
-        lanes=6,
-        pipes=2,
-        weight_depth=1 << 14,
-        kv_depth=1 << 13,
-        bias_depth=2048,
-        act_depth=2048,
-        score_depth=256,
-        prog_depth=256,
-        splits=2,
-    ),
-    "wide": Engine(
-        segments=8,
-        lanes=8,
-        pipes=8,
-        sfus=2,
-        weight_depth=1 << 14,
-        kv_depth=1 << 13,
-        bias_depth=2048,
-        act_depth=2048,
-        score_depth=256,
-        gamma_depth=1024,
-        prog_depth=256,
-        packed=1,
-        splits=4,
-    ),
+    "split": replace(NARROW, segments=2, lanes=6, splits=2),
+    "wide": replace(NARROW, segments=8, lanes=8, pipes=8, sfus=2, gamma_depth=1024, packed=1, splits=4),
 }
 GEOMETRIES = 36  # networks per engine
 
