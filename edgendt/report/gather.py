@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from edgendt.artifact import MANIFEST, Run, read_json, sha256
+from edgendt.boards import DEFAULT
 from edgendt.errors import BadInput, reading
 from edgendt.ops import Attention, Linear
 from edgendt.profile.latency import width
@@ -16,7 +17,6 @@ from edgendt.synth.engine import simulated
 
 T = TypeVar("T")
 SCHEMA = 1
-DEFAULT_BOARD = "ulx3s-85f"
 NETWORKS = ("float", "control", "integer", "baseline")
 LINKS = {
     "torch": "quantized network in torch, evaluated",
@@ -151,7 +151,7 @@ def boards(run: Run) -> dict[str, Any]:
         for verb in ("synth", "profile")
         for path in run.path.glob(f"{verb}-*/{MANIFEST}")
     }
-    return {board: _board(run, board) for board in sorted(found or {DEFAULT_BOARD})}
+    return {board: _board(run, board) for board in sorted(found or {DEFAULT})}
 
 
 def main_board(boards: dict[str, Any]) -> str:
