@@ -98,7 +98,7 @@ module edt_segment
     end
   end
 
-  // Write side of the memories, one register stage.
+  // Write side of the memories: one register stage, two for the weights, whose write enables are decoded between them.
   logic        load_q, shift_q, row_en_q, col_en_q;
   logic [23:0] load_addr_q;
   logic [35:0] load_data_q;
@@ -117,6 +117,17 @@ module edt_segment
     col_lane_q  <= col_lane_i;
     kvw_addr_q  <= kvw_addr_i;
     kvw_data_q  <= col_en_i ? {Pipes{kvw_data_i[group_q[PipeBits-1:0]*8+:8]}} : kvw_data_i;
+  end
+
+  localparam int First = Index * Lanes / 4;
+  localparam int Loads = ((Index + 1) * Lanes - 1) / 4 - First + 1;  // load words that hold lanes of this segment
+  logic [Loads-1:0] weight_we_q;
+  logic [WAddr-1:0] weight_addr_q;
+  logic [35:0]      weight_data_q;
+  always_ff @(posedge clk_i) begin
+    for (int w = 0; w < Loads; w++) weight_we_q[w] <= load_q && (load_addr_q >> WAddr) == 24'(First + w);
+    weight_addr_q <= load_addr_q[WAddr-1:0];
+    weight_data_q <= load_data_q;
   end
 
   logic [Quads*4*8-1:0] kv_read;
@@ -146,9 +157,9 @@ module edt_segment
     logic [8:0] weight;
     edt_ram #(.Width(9), .Depth(WgtDepth)) i_weight (
       .clk_i,
-      .we_i   (load_q && (load_addr_q >> WAddr) == 24'(Lane / 4)),
-      .waddr_i(load_addr_q[WAddr-1:0]),
-      .wdata_i(load_data_q[(Lane % 4)*9+:9]),
+      .we_i   (weight_we_q[Lane/4-First]),
+      .waddr_i(weight_addr_q),
+      .wdata_i(weight_data_q[(Lane%4)*9+:9]),
       .raddr_i(addr1_q[WAddr-1:0]),
       .rdata_o(weight)
     );
