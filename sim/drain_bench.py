@@ -28,13 +28,19 @@ PASSED_ON = {"dst": 5, "add_res": 1, "stats": 1, "y1": 5, "y2": 5, "last_mask": 
 class Bin:
     """What stands still while passes run."""
 
-    window: int
+    value_rows: int
     slot: int
     pos_off: int
     groups: int
     words: int  # of all lanes
     packed: int
     splits: int
+    value_split: int  # log2 of the groups that share the keys of weighted values
+
+    @property
+    def row_words(self) -> int:
+        """Words of each group that shares the keys."""
+        return self.words >> self.value_split
 
     @property
     def group_words(self) -> int:
@@ -79,15 +85,15 @@ class Pass:
         """(row of lanes, cache rows passed) of a tile's word."""
         if not self.now.folds:
             return word, tile
-        passed, row = divmod(self.fields["dst_base"] % 512 + tile * self.full + word, self.now.words)
-        return row, passed
+        passed, row = divmod(self.fields["dst_base"] % 512 + tile * self.full + word, self.now.row_words)
+        return row + self.now.slot % (1 << self.now.value_split) * self.now.row_words, passed
 
     def steps(self, tile: int, done: int, sfus: int) -> Iterator[Step]:
         """Steps of a tile; `done` words of the pass were kept before it."""
         f, now, last_tile = self.fields, self.now, tile == self.tiles - 1
-        count = f["steps"] if last_tile else self.full
+        count, group_words = f["steps"] if last_tile else self.full, now.group_words >> f["split"]
         for flat in range(count):
-            group, word = divmod(flat, now.group_words) if f["grouped"] else (0, flat)
+            group, word = divmod(flat, group_words) if f["grouped"] else (0, flat)
             kept, last = not last_tile or word < f["words"], flat == count - 1
             add = f["add_base"] + (now.pos_off if f["add_pos"] else 0) + done
             fin = int(last_tile and last and f["tag_fin"])
@@ -100,7 +106,7 @@ class Pass:
                 "first": int(done == 0),
                 "last": int(last_tile and last),
                 "add_addr": add % (1 << 13),
-                "kv_addr": (f["kv_base"] + now.slot + passed * now.window) % (1 << 18),
+                "kv_addr": (f["kv_base"] + (now.slot >> now.value_split) + passed * now.value_rows) % (1 << 18),
                 "flat": row,
                 "row": done,
                 "split": f["split"],
@@ -114,16 +120,19 @@ class Pass:
 def random_pass(rng: random.Random, now: Bin) -> Pass:
     """Any mode, grouped or not; the last tile ends with a word that is kept."""
     grouped = rng.random() < 0.5
-    paired, split = (0, 0) if grouped else (rng.randrange(now.packed + 1), rng.randrange(now.splits.bit_length()))
+    mode = rng.randrange(3)
+    paired, split = 0 if grouped else rng.randrange(now.packed + 1), rng.randrange(now.splits.bit_length())
+    if grouped and (mode != VALUES or now.group_words % (1 << split)):
+        split = 0
     words = rng.randrange(1, (now.words * (1 + paired) >> split) + 1)
-    fields = {"mode": rng.randrange(3), "grouped": int(grouped), "words": words, "steps": words, "add_pos": 0}
+    fields = {"mode": mode, "grouped": int(grouped), "words": words, "steps": words, "add_pos": 0}
     fields |= {"paired": paired, "split": split}
     if grouped:
-        fields["words"] = rng.randrange(1, now.group_words + 1)
-        fields["steps"] = (now.groups - 1) * now.group_words + fields["words"]
+        fields["words"] = rng.randrange(1, (now.group_words >> split) + 1)
+        fields["steps"] = (now.groups - 1) * (now.group_words >> split) + fields["words"]
     fields |= {name: rng.randrange(1 << bits) for name, bits in (BASES | PASSED_ON).items()}
     if now.folds:
-        fields["dst_base"] = rng.randrange(16) * 512 + rng.randrange(now.words)
+        fields["dst_base"] = rng.randrange(16) * 512 + rng.randrange(now.row_words)
     fields["add_pos"] = rng.randrange(2) if fields["mode"] == NARROW else 0
     return Pass(fields, rng.randrange(1024), rng.choice([1, 1, 2, 3]), now)
 
@@ -192,7 +201,8 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
     cycle, freeze, passes = 0, 300, 0
     for _ in range(12):
         sizes = (case()[name] for name in ("words", "packed", "splits"))
-        now = Bin(rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), *sizes)
+        share = rng.randrange(case()["splits"].bit_length())
+        now = Bin(rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), *sizes, share)
         stand_still(dut, now)
         todo = [(one, tile) for one in (random_pass(rng, now) for _ in range(8)) for tile in range(one.tiles)]
         while todo or model.tiles or cycle < model.released:
@@ -222,5 +232,7 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
 
 def stand_still(dut: Any, now: Bin) -> None:
     """Configuration and registers of a bin."""
-    dut.cfg_i.value = configuration(window=now.window, group_words=now.group_words)
+    dut.cfg_i.value = configuration(
+        group_words=now.group_words, value_rows=now.value_rows, value_split=now.value_split
+    )
     dut.slot_i.value, dut.pos_off_i.value = now.slot, now.pos_off

@@ -14,7 +14,7 @@ ADDRESS = 1 << 13
 
 
 class Reference:
-    """Elements of one pass: (x, stat, first, last)."""
+    """One pass."""
 
     def __init__(self, rng):
         self.length, self.tiles = rng.choice([1, 2, rng.randrange(1, 20)]), rng.choice([1, 1, rng.randrange(1, 5)])
@@ -28,22 +28,32 @@ class Reference:
             "bar_use": rng.randrange(2),
             "bar_tag": 5,
             "bar_late": rng.randrange(2),
+            "bar_begun": rng.randrange(2),
             "sbase": rng.randrange(1 << 10),
             "sstride": rng.randrange(64),
             "n_red": self.length,
             "n_tiles": self.tiles,
             "xbase": rng.randrange(1 << 8),
             "xstride": rng.randrange(1, 9),
+            "aged": rng.randrange(2),
+            "split": rng.randrange(2),
         }
+        pipes, sfus = case()["pipes"], case()["sfus"]
+        self.oldest = rng.randrange(-(-self.keys // sfus)) * sfus
+        if self.fields["aged"]:
+            self.fields |= {"red_keys": 1, "xstride": pipes // sfus << self.fields["split"]}
 
     def elements(self):
-        length = self.keys if self.fields["red_keys"] else self.length
+        """(x, x as if in order, stat, first, last, elements from the tile's end)."""
+        split = self.fields["split"]
+        length = -(-self.keys >> split) if self.fields["red_keys"] else self.length
         tiles = self.key_tiles if self.fields["tiles_keys"] else self.tiles
         for tile in range(tiles):
             for k in range(length):
-                x = self.fields["xbase"] + k * self.fields["xstride"]
-                stat = self.fields["sbase"] + tile * self.fields["sstride"] + k
-                yield x, stat, k == 0, k == length - 1, tile == tiles - 1 and k == length - 1
+                key = (k + (self.oldest >> split)) % length if self.fields["aged"] else k
+                x, order = (self.fields["xbase"] + at * self.fields["xstride"] for at in (key, k))
+                stat = self.fields["sbase"] + tile * self.fields["sstride"] + key
+                yield x, order, stat, k == 0, k == length - 1, length - k
 
 
 @cocotb.test()
@@ -51,7 +61,8 @@ class Reference:
 async def issues_what_may_be_issued(dut, stall):
     rng, pipes = random.Random(case().get("seed", 1)), case()["pipes"]
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.valid_i.value = dut.pend_i.value = dut.count_i.value = dut.done_i.value = dut.pc_i.value = 0
+    for name in ("valid_i", "pend_i", "count_i", "begun_i", "done_i", "pc_i"):
+        getattr(dut, name).value = 0
     dut.rst_i.value = 1
     await cycles(dut, 2)
     dut.rst_i.value = 0
@@ -60,11 +71,11 @@ async def issues_what_may_be_issued(dut, stall):
         one = Reference(rng)
         todo = list(one.elements())
         words = 0  # words of the source that are readable; raised two cycles before they may be used
-        barrier, waited, pend = False, 0, False
+        begun, done, waited, pend = False, False, 0, False
         freeze = 200 if turn == 7 else 0  # longer than any pass
         dut.ins_i.value, dut.valid_i.value = instruction(**one.fields), 1
-        dut.n_keys_i.value, dut.key_tiles_i.value = one.keys, one.key_tiles
-        dut.count_i.value = dut.done_i.value = 0
+        dut.n_keys_i.value, dut.key_tiles_i.value, dut.oldest_i.value = one.keys, one.key_tiles, one.oldest
+        dut.count_i.value = dut.begun_i.value = dut.done_i.value = 0
         await cocotb.triggers.Timer(1, "ns")
         assert int(dut.take_o.value) == 1, "an idle unit takes at once"
         await cycles(dut, 1)
@@ -74,18 +85,21 @@ async def issues_what_may_be_issued(dut, stall):
             freeze -= freeze > 0
             if not freeze and rng.random() >= stall:
                 words = min(words + rng.randrange(1, 9), ADDRESS - 1)
-            barrier = barrier or (not freeze and rng.random() < 0.2)
+            begun = begun or (not freeze and rng.random() < 0.2)
+            done = done or (begun and rng.random() < 0.1)
+            barrier = done or (one.fields["bar_begun"] and begun)
             pend = rng.random() < stall
             dut.count_i.value, dut.pend_i.value = words << 13 * 3, pend
-            dut.done_i.value = barrier << 5
+            dut.begun_i.value, dut.done_i.value = begun << 5, done << 5
             await cocotb.triggers.Timer(1, "ns")
             if int(dut.go_o.value):
-                x, stat, first, last, _ = todo.pop(0)
+                x, order, stat, first, last, left = todo.pop(0)
                 got = tuple(int(port.value) for port in (dut.x_o, dut.stat_o, dut.first_o, dut.last_o))
                 assert got == (x, stat, first, last)
                 assert not (last and pend), "the drain is not free"
-                assert not one.fields["src_use"] or x // pipes < history[-2][0], "the source is not written"
-                held = one.fields["bar_use"] and (last or not one.fields["bar_late"])
+                assert not one.fields["src_use"] or order // pipes < history[-2][0], "the source is not written"
+                end = left <= (case()["sfus"] >> one.fields["split"] if one.fields["aged"] else 1)
+                held = one.fields["bar_use"] and (end or not one.fields["bar_late"])
                 assert not held or history[-2][1], "the barrier is up"
                 early += one.fields["bar_use"] and not history[-2][1]
                 waited = 0

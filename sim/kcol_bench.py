@@ -34,12 +34,14 @@ async def rows_become_columns(dut, idle):
             dut.wdata_i.value = sum(code << 8 * p for p, code in enumerate(part))
             await cycles(dut, 1)
         dut.we_i.value = dut.start_i.value = 0
-        columns, done = [], 0
+        columns, begun, done = [], [], 0
         for wait in range(sets * width + 5):
             assert int(dut.idle_o.value) == (wait >= sets * width + 3)
             if int(dut.en_o.value):
                 data = int(dut.data_o.value)
                 columns.append((int(dut.addr_o.value), [data >> 8 * g & 0xFF for g in range(groups)]))
+            if int(dut.begun_o.value):
+                begun.append(wait)
             if int(dut.done_o.value):
                 done += 1
                 assert wait == sets * width + 1 and int(dut.tag_o.value) == turn % 8
@@ -49,4 +51,4 @@ async def rows_become_columns(dut, idle):
             for head_set in range(sets)
             for i in range(width)
         ]
-        assert columns == expected and done == 1
+        assert columns == expected and done == 1 and begun == [1]

@@ -89,7 +89,9 @@ class Segment:
         """Issue a tile; returns what every lane must hold: (low, high), high as None when it means nothing."""
         dut, words = self.dut, []
         low, high = [0] * self.lanes, [0] * self.lanes if paired else None
-        group = self.index >> case()["gshift"] if grouped else self.index * (1 << split) // case()["segments"]
+        each, key_bytes = case()["segments"] >> split, self.pipes // case()["sfus"]
+        share = self.index // each * (key_bytes if from_kv else 1)
+        group = share | (self.index % each >> case()["gshift"] - split if grouped else 0)
         dut.kv_i.value, dut.grouped_i.value, dut.xsigned_i.value = from_kv, grouped, signed
         dut.split_i.value = split
         sent = 0
@@ -99,7 +101,7 @@ class Segment:
             dut.paired_i.value = paired if going else not paired  # it belongs to the element alone
             codes = [rng.randrange(256) for _ in range(self.pipes)]
             if going:
-                pick = 0 if grouped else rng.randrange(self.pipes) >> split << split
+                pick = 0 if grouped or from_kv else rng.randrange(self.pipes) >> split << split
                 dut.addr_i.value, dut.byte_i.value = sent, pick
                 x = codes[pick | group]
                 x -= 256 if signed and x > 127 else 0
@@ -146,7 +148,8 @@ async def tiles_of_weights_and_keys_equal_the_reference(dut, idle):
     for _ in range(60):
         from_kv, grouped, signed = (rng.random() < 0.5 for _ in range(3))
         paired = bool(case()["packed"]) and not from_kv and rng.random() < 0.7
-        split = 0 if grouped else rng.randrange(case()["splits"].bit_length())
+        most = 1 if grouped and not from_kv else case()["splits"].bit_length()
+        split = rng.randrange(min(most, case()["gshift"] + 1) if grouped else most)
         low, high = await segment.tile(rng, rng.randrange(1, 24), idle, from_kv, grouped, signed, paired, split)
         got = await segment.drained()
         assert got[0] == low and (high is None or got[1] == high)

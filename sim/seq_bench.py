@@ -27,6 +27,12 @@ class Network:
     cfg: dict[str, int]
     program: list[dict[str, int]]
 
+    def oldest(self, bin: int) -> int:
+        """The key behind those of the newest one's beat, with a full window."""
+        window, sfus = self.cfg["window"], case()["sfus"]
+        behind = (bin % window // sfus + 1) * sfus
+        return behind if bin >= window - 1 and behind < window else 0
+
     def registers(self, bin: int, lanes: int) -> dict[str, int]:
         """What a bin's registers hold."""
         window, segs = self.cfg["window"], self.cfg["group_segs"]
@@ -98,6 +104,7 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, bin: int, stall: f
         assert (int(dut.mac_valid_o.value), int(dut.sfu_valid_o.value)) == (int(mac), int(sfu)), (cycle, fields)
         assert int(dut.busy_o.value) == 1 and int(dut.done_o.value) == 0
         check_registers(dut, one, bin)
+        assert int(dut.oldest_o.value) == one.oldest(bin)
         if valid:
             assert (int(dut.ins_o.value), int(dut.pc_o.value)) == (instruction(**fields), pc)
         dut.mac_take_i.value, dut.sfu_take_i.value = mac and willing, sfu and willing

@@ -28,6 +28,11 @@ class Work:
     groups: int
     key_words: int
     keys: int
+    oldest: int  # a beat's first key
+
+    @property
+    def aged(self) -> bool:
+        return not self.norm and bool(self.fields["aged"])
 
     @property
     def norm(self) -> bool:
@@ -36,11 +41,12 @@ class Work:
     def beats(self, pipes: int, sfus: int) -> Iterator[tuple[int, dict[str, int]]]:
         """(word that is read, record) of every beat."""
         size, groups = (self.fields["n_red"], 1) if self.norm else (self.keys, self.groups)
-        for element in range(0, size, sfus):
+        for done in range(0, size, sfus):
+            element = (done + self.oldest) % size if self.aged else done
             word, sub = divmod(element // sfus, pipes // sfus)
             for group in range(groups):
                 tile, inner = (0, word) if self.norm else divmod(word, self.key_words)
-                end, last = group == groups - 1, element + sfus >= size and group == groups - 1
+                end, last = group == groups - 1, done + sfus >= size and group == groups - 1
                 yield (
                     self.fields["add_base"] + (tile * groups + group) * self.key_words + inner,
                     {
@@ -48,7 +54,7 @@ class Work:
                         "op": NORM if self.norm else EXPONENTIAL,
                         "group": group,
                         "sub": sub,
-                        "count": min(sfus, size - element),
+                        "count": min(sfus, size - done),
                         "dst_addr": self.fields["dst_base"] + (word if self.norm else element // sfus),
                         "gb_addr": self.fields["bias_base"] + element // sfus,
                         "tag": self.fields["dst_tag"],
@@ -68,10 +74,15 @@ def work(rng: random.Random) -> Work:
         "src_tag": rng.randrange(8),
         "dst_tag": rng.randrange(8),
         "tag_fin": rng.randrange(2),
+        "aged": rng.randrange(2),
         "y1": rng.randrange(32),
     }
     fields |= {name: rng.randrange(1 << 10) for name in ("add_base", "dst_base", "bias_base")}
-    return Work(fields, rng.randrange(1024), rng.choice([1, 2, 4, 8]), rng.randrange(1, 5), rng.randrange(1, 40))
+    keys, key_words, oldest, sfus = rng.randrange(1, 40), rng.randrange(1, 5), 0, case()["sfus"]
+    if fields["op"] == OP_EXP and fields["aged"]:  # whole beats and one tile, but while the window fills
+        keys = rng.randrange(1, key_words * case()["pipes"] + 1)
+        oldest = rng.randrange(keys // sfus) * sfus if keys % sfus == 0 else 0
+    return Work(fields, rng.randrange(1024), rng.choice([1, 2, 4, 8]), key_words, keys, oldest)
 
 
 async def settled(dut: Any) -> dict[str, int]:
@@ -93,7 +104,7 @@ async def every_beat_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
     for turn in range(60):
         one = work(rng)
         dut.cfg_i.value = configuration(groups=one.groups, key_words=one.key_words)
-        dut.n_keys_i.value = one.keys
+        dut.n_keys_i.value, dut.oldest_i.value = one.keys, one.oldest
         while rng.random() < idle:
             assert (await settled(dut))["idle_o"] == 1
             await cycles(dut, 1)

@@ -12,7 +12,7 @@ FAULTS = {
     "words of all groups count as one's": ("if (wrap) group_q <= group_q + 4'd1;", ""),
     "the next tile may end a step too early": ("left_q <= 9'd7", "left_q <= 9'd8"),
     "a tile is released by the one before": ("else if (end_q != '0) pend_o <= pend_o;", ""),
-    "keys of the next tile overwrite this one's": ("if (turn) kv_q <= kv_q + 18'(cfg_i.window);", ""),
+    "keys of the next tile overwrite this one's": ("if (turn) kv_q <= kv_q + 18'(cfg_i.value_rows);", ""),
     "every pass adds the bin's position": ("(next_q.ins.add_pos ? pos_off_i : 13'd0)", "pos_off_i"),
     "a value word moves on after its first beat": ("(beat && sub_q == 5'(Subs - 1))", "beat"),
     "value beats do not wait": ("kept && value_ok_i", "kept"),
@@ -24,7 +24,10 @@ FAULTS = {
 FOLDED = {
     "a tile of pairs is as short as another": ("full = 9'(2 * Words)", "full = 9'(Words)"),
     "a split tile is as long as another": ("full = full >> next_q.ins.split", "full = full"),
-    "rows turn around a word late": ("step && flat_q == 9'(Words - 1)", "step && flat_q == 9'(Words)"),
+    "rows turn around a word late": ("step && flat_q == row_words - 9'd1", "step && flat_q == row_words"),
+    "all keys go to the first group": ("flat_q + row_off_q", "flat_q"),
+    "a key shares its row with nobody": ("cfg_i.value_split : 2'd0)", "2'd0 : 2'd0)"),
+    "a group of a split is as wide as another": ("cfg_i.group_words >> cur_q.ins.split", "cfg_i.group_words"),
     "every pass starts at the first row": ("next_q.ins.dst_base[8:0]", "9'd0"),
 }
 

@@ -54,7 +54,7 @@ ENGINES = {
         packed=1,
     ),
     "split": replace(NARROW, segments=2, lanes=6, splits=2),
-    "wide": replace(NARROW, segments=8, lanes=8, pipes=8, sfus=2, gamma_depth=1024, packed=1, splits=4),
+    "wide": replace(NARROW, segments=8, lanes=8, pipes=8, sfus=4, gamma_depth=1024, packed=1, splits=4),
 }
 GEOMETRIES = 36  # networks per engine
 

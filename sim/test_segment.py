@@ -9,12 +9,12 @@ SOURCES = rtl("edt_pkg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")
 
 def geometry(lanes, pipes, index, gshift, packed=0, splits=1):
     parameters = {"Index": index, "Lanes": lanes, "Pipes": pipes, "WgtDepth": 64, "KvDepth": 64}
-    parameters |= {"Segments": 4, "Packed": packed, "Splits": splits}
+    parameters |= {"Segments": 4, "Packed": packed, "Splits": splits, "Sfus": pipes // 2}
     case = {"lanes": lanes, "pipes": pipes, "index": index, "gshift": gshift, "depth": 64}
-    return parameters, case | {"segments": 4, "packed": packed, "splits": splits}
+    return parameters, case | {"segments": 4, "packed": packed, "splits": splits, "sfus": pipes // 2}
 
 
-@pytest.mark.parametrize("shape", [(8, 4, 3, 1), (5, 4, 1, 0), (8, 4, 3, 1, 1, 4), (5, 4, 2, 0, 1, 2)])
+@pytest.mark.parametrize("shape", [(8, 4, 3, 1), (5, 4, 1, 0), (8, 8, 2, 1, 1, 4), (5, 4, 2, 0, 1, 2)])
 def test_equals_the_reference(shape):
     needs("verilator")
     parameters, case = geometry(*shape)
@@ -25,7 +25,7 @@ def test_equals_the_reference(shape):
     "old, new",
     [
         ("xsigned2_q & x2[7]", "x2[7]"),
-        ("(grouped2_q ? group_q", "(1'b1 ? group_q"),
+        ("(grouped2_q ? group", "(1'b1 ? group"),
         ("(first_i ? '0 : acc_q)", "acc_q"),
         ("&& (place_q == col_seg_i)", ""),
         ("(Lane / Pipes)", "(Lane / Pipes + 1)"),
@@ -49,9 +49,11 @@ def test_the_bench_rejects_a_fault(old, new):
         (".paired2_i(paired_q[5])", ".paired2_i(paired_q[4])"),
         ("$clog2(Segments) - s", "$clog2(Segments) - s + 1"),
         ("byte2_q | share |", "byte2_q |"),
+        ("if (kv_q[2]) share", "if (1'b0) share"),
+        ("group = group_q[s][PipeBits-1:0];", "group = group_q[0][PipeBits-1:0];"),
     ],
 )
 def test_the_bench_rejects_a_fault_in_pairs_and_shares(old, new):
     needs("verilator")
-    parameters, case = geometry(8, 4, 3, 1, 1, 4)
+    parameters, case = geometry(8, 8, 2, 1, 1, 4)
     assert rejects("segment_bench", "edt_segment", mutate(SOURCES, old, new), parameters, case)

@@ -11,6 +11,7 @@ FAULTS = {
     "a bin ends while units are busy": ("ins_o.op == OpEnd && quiet_q &&", "ins_o.op == OpEnd &&"),
     "the window is one bin longer": ("cfg_q.window - 9'd1;", "cfg_q.window;"),
     "keys beyond the window count": ("if (n_keys_o != cfg_q.window) ", ""),
+    "aged passes begin with the newest key": ("9'(Sfus - 1)) + 9'd1", "9'(Sfus - 1)) - 9'(Sfus - 1)"),
     "a key tile more": ("if (key_tiles_o != cfg_q.key_tiles) ", ""),
     "a group is one segment": ("slot_seg_o == cfg_q.group_segs - 11'd1", "1'b1"),
     "the cycle of the end is not counted": ("count_q + 32'd1;\n    end", "count_q;\n    end"),
@@ -22,7 +23,7 @@ FAULTS = {
 
 
 def build_case(lanes: int) -> tuple[dict[str, int], dict[str, int]]:
-    return {"SegLanes": lanes, "ProgDepth": 16}, {"lanes": lanes, "depth": 16}
+    return {"SegLanes": lanes, "ProgDepth": 16, "Sfus": 4}, {"lanes": lanes, "depth": 16, "sfus": 4}
 
 
 @pytest.mark.parametrize("lanes", [1, 4, 11])

@@ -13,12 +13,17 @@ FAULTS = {
     "the next tile's words are missed": ("read_q  <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
     "a part of the last beat counts as whole": ("left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0]", "5'(Sfus)"),
     "the last word is not announced": ("(is_exp || last_sub || last)", "(is_exp || last_sub)"),
+    "the oldest key is passed over": (
+        "dst_q   <= ins_i.dst_base + 13'(oldest >> BeatBits)",
+        "dst_q   <= ins_i.dst_base",
+    ),
+    "keys by age do not turn around": ("ins_q.aged && key_q", "1'b0 && key_q"),
     "the next instruction is taken too early": ("calc_q  <= 5'(Stages - 1);", "calc_q  <= 5'd0;"),
 }
 
 
 def build_case(pipes: int, sfus: int) -> tuple[dict[str, int], dict[str, int]]:
-    return {"Pipes": pipes, "Sfus": sfus}, {"pipes": pipes, "sfus": sfus}
+    return {"Pipes": pipes, "Sfus": sfus, "Folds": 1}, {"pipes": pipes, "sfus": sfus}
 
 
 @pytest.mark.parametrize("pipes,sfus", [(4, 1), (8, 2), (2, 2)])

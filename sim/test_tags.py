@@ -14,7 +14,11 @@ def test_equals_the_reference():
 
 @pytest.mark.parametrize(
     "old, new",
-    [("count_o[t*13+:13] <= clear_sfu_base_i", "count_o[t*13+:13] <= '0"), ("done_o[t] <= 1'b1", "done_o[t] <= 1'b0")],
+    [
+        ("count_o[t*13+:13] <= clear_sfu_base_i", "count_o[t*13+:13] <= '0"),
+        ("done_o[t] <= 1'b1", "done_o[t] <= 1'b0"),
+        ("begun_o[t] <= 1'b1", "begun_o[t] <= 1'b0"),
+    ],
 )
 def test_the_bench_rejects_a_fault(old, new):
     needs("verilator")

@@ -24,7 +24,7 @@ def roomy(engine: Engine, **fields: int) -> Engine:
 
 def plain(packed: int, splits: int) -> tuple[str, Engine]:
     """128 lanes of full's shape with memories to fit."""
-    return f"16 × 8, P 8, N 2, {shape(packed, splits)}", roomy(FULL, packed=packed, splits=splits)
+    return f"16 × 8, P 8, N 4, {shape(packed, splits)}", roomy(FULL, packed=packed, splits=splits)
 
 
 def shape(packed: int, splits: int) -> str:
@@ -37,14 +37,14 @@ ENGINES = [
     (S, "`small`, larger memories", roomy(SMALL)),
     *((S, *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2))),
     (S, "`full` (packed, splits 4)", FULL),
-    (S, "`full` with N 4", replace(FULL, sfus=4)),
+    (S, "`full` with N 2", roomy(replace(FULL, sfus=2))),
     (S4, *plain(1, 2)),
     (S4, "`full` (packed, splits 4)", FULL),
-    (S4, "`full` with N 4", replace(FULL, sfus=4)),
     *(
         (M, f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
         for packed, splits in ((0, 1), (0, 8), (1, 8))
     ),
+    (M, "32 × 16, P 16, N 8, packed, splits 8", roomy(replace(KV260, lanes=16), packed=1, splits=8)),
 ]
 
 

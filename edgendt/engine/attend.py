@@ -67,13 +67,13 @@ class Attend:
         emit, heads, pipes = self.emit, self.heads, self.engine.pipes
         assert v.tag is not None
         outputs = heads.value_lanes().ravel()[part.start * pipes : part.stop * pipes]
-        tile, word = divmod(part.start, self.engine.words)
+        tile, word = divmod(part.start, self.engine.words >> heads.split)
         fields = {
             "dst": lay.DST_KV,
             "dst_tag": v.tag,
             "tag_clear": int(part.start == 0),
             "tag_fin": int(part.stop == heads.v_words),
-            "kv_base": v.base + tile * heads.op.window,
+            "kv_base": v.base + tile * heads.value_rows,
             "dst_base": word,
             "bar_late": int(self.engine.folds),  # the column of K and V's rows share a port: rows come after the tile
         }
@@ -101,6 +101,7 @@ class Attend:
             "xstride": heads.op.heads,
             "steps": (heads.groups - 1) * heads.group_words + heads.key_words,
             "words": heads.key_words,
+            "bar_begun": 1,
         }
         index = emit.mac(f"{node.name}.scores", fields, q, k)
         emit.sizes["score"] = max(emit.sizes["score"], heads.key_tiles * heads.groups * heads.key_words)
@@ -120,6 +121,7 @@ class Attend:
             "sbase": heads.op.c,
             "xstride": heads.op.shift,
             "dst_base": base,
+            "aged": int(heads.aged),
         }
         emit.instrs.append(Instr(f"{node.name}.exp", fields))
         emit.open.append(Open(tag, scores))
@@ -142,14 +144,17 @@ class Attend:
             "mode": lay.MODE_VALUE,
             "dst": lay.DST_ACT,
             "y1": lay.fmt(heads.op.y),
-            "sbase": v.base + head_set * heads.value_tiles * heads.op.window,
-            "sstride": heads.op.window,
+            "sbase": v.base + head_set * heads.value_tiles * heads.value_rows,
+            "sstride": heads.value_rows,
+            "split": heads.split,
             "n_tiles": heads.value_tiles,
             "xbase": e.base * self.engine.pipes,
-            "xstride": heads.exp_stride,
-            "steps": (heads.groups - 1) * heads.group_words + heads.value_words,
+            "xstride": heads.exp_stride << heads.split,
+            "steps": (heads.groups - 1) * (heads.group_words >> heads.split) + heads.value_words,
             "words": heads.value_words,
             "dst_base": a.base + head_set * rows,
+            "aged": int(heads.aged),
+            "bar_late": int(heads.aged),  # only the newest key's value may still be on its way
             "add_base": (14 + heads.op.v.frac - heads.op.y.frac) % 64,
         }
         index = emit.mac(f"{node.name}.values", fields, e, v)

@@ -13,7 +13,7 @@ from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.emit import Choice, Lowering
 from edgendt.engine.formats import check_formats, same_heads
-from edgendt.engine.heads import Heads, possible_groups
+from edgendt.engine.heads import Heads, layouts
 from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Tap
@@ -118,21 +118,27 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
     if attention is None:
         return [Choice()]
     choices = []
-    for groups in possible_groups(engine, attention):
-        heads = Heads(engine, attention, groups)
+    for heads in layouts(engine, attention):
         tiles = heads.sets * heads.value_tiles
-        firsts = {tile * engine.words for tile in (0, 1, tiles // 2, tiles)}
+        firsts = {tile * (engine.words >> heads.split) for tile in (0, 1, tiles // 2, tiles)}
         firsts |= {-(-heads.v_words * part // 4) for part in (1, 2, 3)} if engine.folds else set()
-        choices += [Choice(groups, first) for first in sorted(firsts)]
+        choices += [Choice(heads.groups, first, heads.split) for first in sorted(firsts)]
     return choices
 
 
 def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> Compiled:
     emitter = Lowering(program, engine, choice).run()
     config = dict.fromkeys(lay.CFG, 0) | {"window": 1, "groups": 1, "group_words": engine.words, "key_words": 1}
-    config |= {"key_tiles": 1, "group_segs": engine.segments, "heads": 1, "head_sets": 1, "head_dim": 1}
+    config |= {
+        "key_tiles": 1,
+        "group_segs": engine.segments,
+        "heads": 1,
+        "head_sets": 1,
+        "head_dim": 1,
+        "value_rows": 1,
+    }
     if attention is not None:
-        config |= Heads(engine, attention, choice.groups).configuration()
+        config |= Heads(engine, attention, choice.groups, choice.split).configuration()
     config["count_max"] = program.input.hi
     config["max_bins"] = program.max_bins or MAX_BINS
     config["pos_stride"] = emitter.sizes["pos"]

@@ -27,6 +27,7 @@ EARLY = 7  # drain steps left when the next tile may end
 NARROW = 7  # drain step -> announcement
 NARROW_WRITE = 9
 SCORE = 3
+COLUMN = 11  # K's last drain step -> its column begun
 SFU = 18  # beat -> announcement
 SFU_WRITE = 20
 RECIP = 18  # last exponential beat -> first group's reciprocal usable
@@ -57,6 +58,7 @@ class _Tag:
     base: int = 0
     words: list[int] = field(default_factory=list)
     done: int = 0
+    begun: int = 0  # a key's column
 
 
 class _Timeline:
@@ -94,14 +96,15 @@ class _Timeline:
         tag = self.tags[instr["dst_tag"]]
         if instr["tag_clear"]:
             self.tags[instr["dst_tag"]] = tag = _Tag(instr.owner, False, instr["dst_base"])
-        length = self.keys if instr["red_keys"] else instr["n_red"]
+        length = -(-self.keys >> instr["split"]) if instr["red_keys"] else instr["n_red"]
         tiles = self.key_tiles if instr["tiles_keys"] else instr["n_tiles"]
         first = start + 2
         if barrier is not None:
-            if instr["bar_late"]:
-                self.drain_free = max(self.drain_free, barrier.done + CHAIN)
+            if instr["bar_late"]:  # by age, all keys of the newest one's beat wait for it
+                behind = min(self.engine.sfus >> instr["split"], length) - 1 if instr["aged"] else 0
+                self.drain_free = max(self.drain_free, barrier.done + CHAIN + behind)
             else:
-                first = max(first, barrier.done + CHAIN)
+                first = max(first, (barrier.begun if instr["bar_begun"] else barrier.done) + CHAIN)
         last = self._chained(instr, first, length, source) - 1
         for tile in range(tiles):
             if tile == 0:
@@ -134,7 +137,7 @@ class _Timeline:
         if instr["mode"] == lay.MODE_VALUE:
             end = self._values(instr, tag, begin, steps, final)
             self.drain_free = end + 1
-            self.quiet = max(self.quiet, end + SFU_WRITE + 1)
+            self.quiet = max(self.quiet, end + SFU_WRITE + 1 + self.stages * bool(instr["split"]))
             return
         end = begin + steps - 1
         self.drain_free = begin + max(0, steps - EARLY) + 1
@@ -149,22 +152,25 @@ class _Timeline:
         tag.done = end + NARROW
         if final and instr["dst"] & lay.DST_KCOL:
             columns = self.config["head_sets"] * self.config["head_dim"]
-            tag.done = end + columns + 11
-            self.quiet = max(self.quiet, end + columns + 13)
+            tag.begun = end + COLUMN
+            tag.done = end + columns + COLUMN
+            self.quiet = max(self.quiet, end + columns + COLUMN + 2)
         if final and instr["stats"]:
             self.stats_ok = end + NARROW_WRITE + STATS + (self.pipes - 1).bit_length()
 
     def _values(self, instr: Instr, tag: _Tag, begin: int, steps: int, final: bool) -> int:
         """Weighted values go through the special-function units: last cycle of the drain."""
         at = max(begin, self.recip_ok, self.sfu_run_end)
-        words = instr["words"] if final else self.config["group_words"]
+        group = self.config["group_words"] >> instr["split"]
+        words = instr["words"] if final else group
+        late = self.stages if instr["split"] else 0
         for step in range(steps):
-            if step % self.config["group_words"] < words:
+            if step % group < words:
                 at += self.subs
-                tag.words.append(at - 1 + SFU)
+                tag.words.append(at - 1 + SFU + late)
             else:
                 at += 1
-        tag.done = at - 1 + SFU
+        tag.done = at - 1 + SFU + late
         return at - 1
 
     def sfu(self, instr: Instr) -> None:

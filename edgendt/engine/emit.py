@@ -71,10 +71,11 @@ def _takes(program: Program, node: Node, slot: int, source: str) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the compiler may choose: head groups, and how many words of V come before the scores."""
+    """What the compiler may choose: head groups, words of V before the scores, groups that share the keys of values."""
 
     groups: int = 1
     v_first: int = 0
+    split: int = 0  # log2
 
 
 class Lowering:
@@ -221,7 +222,7 @@ class Lowering:
     def attention(self, node: Node, op: Attention) -> None:
         """An attention, whose formats are its own, with the three Linears that feed it."""
         q, k, v = (self.by_name[name] for name in node.inputs)
-        passes = Attend(self.emit, Heads(self.engine, op, self.choice.groups), self.choice.v_first)
+        passes = Attend(self.emit, Heads(self.engine, op, self.choice.groups, self.choice.split), self.choice.v_first)
         self.emit.tensors[node.name, "act"] = passes.run(node, q, k, v)
         for feed in (k, q, v):
             self.used(feed.inputs[0])

@@ -24,6 +24,9 @@ class Heads:
     engine: Engine
     op: Attention
     groups: int
+    split: int = (
+        0  # log2 of the groups of segments that share the keys of the weighted values: key k is group k mod 2^split's
+    )
 
     @property
     def group_lanes(self) -> int:
@@ -48,14 +51,24 @@ class Heads:
         return min(self.group_words, -(-self.op.window // self.engine.pipes))
 
     @property
+    def value_lanes_of_head(self) -> int:
+        """Lanes that hold different channels of one head's values."""
+        return self.group_lanes >> self.split
+
+    @property
+    def value_rows(self) -> int:
+        """Keys of each group that shares them."""
+        return -(-self.op.window >> self.split)
+
+    @property
     def value_tiles(self) -> int:
         """Tiles of a head's channels."""
-        return -(-self.op.head_size // self.group_lanes)
+        return -(-self.op.head_size // self.value_lanes_of_head)
 
     @property
     def value_words(self) -> int:
         """Words of a group that hold channels in the last value tile."""
-        rest = self.op.head_size - (self.value_tiles - 1) * self.group_lanes
+        rest = self.op.head_size - (self.value_tiles - 1) * self.value_lanes_of_head
         return -(-rest // self.engine.pipes)
 
     @property
@@ -67,7 +80,7 @@ class Heads:
     @property
     def set_rows(self) -> int:
         """Result words of one head set."""
-        return (self.value_tiles - 1) * self.engine.words + self.groups * self.value_words
+        return (self.value_tiles - 1) * (self.engine.words >> self.split) + self.groups * self.value_words
 
     @property
     def exp_stride(self) -> int:
@@ -79,10 +92,15 @@ class Heads:
         return -(-self.op.window // self.engine.sfus)
 
     @property
+    def aged(self) -> bool:
+        """Exponentials and weighted values go from the oldest key to the newest: whole beats, one tile of keys."""
+        return self.engine.folds and self.key_tiles == 1 and self.op.window % self.engine.sfus == 0
+
+    @property
     def kv_words(self) -> tuple[int, int]:
         """KV bytes per lane for the keys and for the values."""
         tiles = self.sets * self.value_tiles
-        return self.sets * self.key_tiles * self.op.head_size, tiles * self.op.window
+        return self.sets * self.key_tiles * self.op.head_size, tiles * self.value_rows
 
     def interleaved(self) -> Positions:
         """Channel at each position of q and k: heads side by side. [size]"""
@@ -90,20 +108,20 @@ class Heads:
         return position % self.op.heads * self.op.head_size + position // self.op.heads
 
     def value_lanes(self) -> Positions:
-        """Channel that each lane computes in each tile of V. [sets * value_tiles, lanes]"""
-        lane = np.arange(self.engine.lane_count)
-        group, within = lane // self.group_lanes, lane % self.group_lanes
+        """Channel of each lane of a group of segments in each tile of V. [sets * value_tiles, lanes >> split]"""
+        each = self.value_lanes_of_head
+        group, within = np.divmod(np.arange(self.groups * each), each)
         rows = []
         for head_set in range(self.sets):
             for tile in range(self.value_tiles):
-                channel = tile * self.group_lanes + within
+                channel = tile * each + within
                 code = (head_set * self.groups + group) * self.op.head_size + channel
                 rows.append(np.where(channel < self.op.head_size, code, -1))
         return np.array(rows)
 
     def result(self) -> Positions:
         """Channel at each position of the attention's result. [sets * set_rows * pipes]"""
-        lanes = self.value_lanes().reshape(self.sets, self.value_tiles, self.groups, self.group_words, -1)
+        lanes = self.value_lanes().reshape(self.sets, self.value_tiles, self.groups, self.group_words >> self.split, -1)
         parts = []
         for head_set in range(self.sets):
             parts += [lanes[head_set, tile].ravel() for tile in range(self.value_tiles - 1)]
@@ -125,7 +143,24 @@ class Heads:
             "key_tiles": self.key_tiles,
             "set_stride": self.key_tiles * self.op.head_size,
             "group_segs": group_segs,
+            "value_split": self.split,
+            "value_rows": self.value_rows,
         }
+
+
+def layouts(engine: Engine, op: Attention) -> list[Heads]:
+    """What the array can work with: powers of two of head groups, and shares of the keys that shorten the values."""
+    found = []
+    for groups in possible_groups(engine, op):
+        whole = Heads(engine, op, groups)
+        found.append(whole)
+        for split in range(1, engine.splits.bit_length()):
+            share = 1 << split
+            fits = groups * share <= engine.segments and whole.group_words % share == 0 and share <= engine.sfus
+            shared = Heads(engine, op, groups, split)
+            if fits and shared.value_tiles * shared.value_rows < found[-1].value_tiles * found[-1].value_rows:
+                found.append(shared)
+    return found
 
 
 def possible_groups(engine: Engine, op: Attention) -> list[int]:

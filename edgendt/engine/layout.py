@@ -48,7 +48,9 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("paired", 1),
     ("split", 2),
     ("bar_late", 1),
-    ("spare", 3),
+    ("aged", 1),
+    ("bar_begun", 1),
+    ("spare", 1),
 )
 OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC = range(5)
 MODE_NARROW, MODE_SCORE, MODE_VALUE = range(3)
@@ -73,6 +75,8 @@ CFG = (
     "set_stride",
     "pos_stride",
     "group_segs",
+    "value_split",
+    "value_rows",
 )
 
 

@@ -64,18 +64,18 @@ module edt_core
   cfg_t        cfg;
   instr_t      ins, sfu_ins;
   logic [9:0]  pc;
-  logic [8:0]  slot, n_keys, key_tiles;
+  logic [8:0]  slot, n_keys, key_tiles, oldest;
   logic [10:0] slot_lane, slot_seg;
   logic [17:0] slot_off;
   logic [12:0] pos_off;
   logic        mac_valid, mac_take, sfu_valid, sfu_take, quiet;
-  logic [7:0]  done, fin;
+  logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
 
-  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth)) i_seq (
+  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus)) i_seq (
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
-    .slot_off_o(slot_off), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .ins_o(ins), .pc_o(pc),
+    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .ins_o(ins), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -87,7 +87,7 @@ module edt_core
     .clear_mac_i(mac_take && ins.tag_clear), .clear_mac_tag_i(ins.dst_tag), .clear_mac_base_i(ins.dst_base),
     .clear_sfu_i(sfu_take && ins.tag_clear), .clear_sfu_tag_i(ins.dst_tag), .clear_sfu_base_i(ins.dst_base),
     .word_mac_i(word_mac), .word_mac_tag_i(word_mac_tag), .word_sfu_i(word_sfu), .word_sfu_tag_i(word_sfu_tag),
-    .fin_i(fin), .count_o(count), .done_o(done)
+    .begin_i(begins), .fin_i(fin), .count_o(count), .begun_o(begun), .done_o(done)
   );
 
   // ---- issue and array ----
@@ -96,9 +96,9 @@ module edt_core
   logic [14:0] x_index;
   logic [19:0] stat_addr;
   desc_t       desc;
-  edt_issue #(.Pipes(Pipes), .Late(Folds)) i_issue (
+  edt_issue #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds)) i_issue (
     .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
-    .n_keys_i(n_keys), .key_tiles_i(key_tiles), .count_i(count), .done_i(done), .pend_i(pend), .go_o(go),
+    .n_keys_i(n_keys), .key_tiles_i(key_tiles), .oldest_i(oldest), .count_i(count), .begun_i(begun), .done_i(done), .pend_i(pend), .go_o(go),
     .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
     .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .desc_o(desc)
   );
@@ -126,8 +126,8 @@ module edt_core
   );
   for (genvar s = 0; s < Segments; s++) begin : g_segment
     edt_segment #(
-      .Index(s), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .AccBits(AccBits), .WgtDepth(WgtDepth),
-      .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits)
+      .Index(s), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
+      .WgtDepth(WgtDepth), .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits)
     ) i_segment (
       .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
       .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split),
@@ -148,6 +148,7 @@ module edt_core
   logic [8:0]  score_word;
   nctl_t       n_q [1:9];
   sctl_t       value_beat, norm_beat;
+  sctl_t       late_q [0:Stages];  // value beats of a split until the tree has its sum
   edt_drain #(
     .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Folds(Folds)
   ) i_drain (
@@ -223,13 +224,13 @@ module edt_core
   assign out_data_o = out_word_q[out_pick_q*16+:16];
 
   // ---- keys and values ----
-  logic       kcol_done, kcol_idle;
+  logic       kcol_begun, kcol_done, kcol_idle;
   logic [2:0] kcol_tag;
   edt_kcol #(.Pipes(Pipes), .Depth(KrowDepth)) i_kcol (
     .clk_i, .rst_i, .cfg_i(cfg), .tile_off_i(slot_off), .we_i(n_q[9].valid && n_q[9].dst.kcol),
     .waddr_i(n_q[9].row[7-PipeBits:0]), .wdata_i(row_data),
     .start_i(n_q[9].valid && n_q[9].dst.kcol && n_q[9].last), .base_i(n_q[9].kv_base), .tag_i(n_q[9].tag),
-    .en_o(col_en), .addr_o(col_addr), .data_o(col_data), .done_o(kcol_done), .tag_o(kcol_tag), .idle_o(kcol_idle)
+    .en_o(col_en), .addr_o(col_addr), .data_o(col_data), .begun_o(kcol_begun), .done_o(kcol_done), .tag_o(kcol_tag), .idle_o(kcol_idle)
   );
   assign row_en   = n_q[9].valid && n_q[9].dst.kv;
   assign row_flat = n_q[9].flat;
@@ -242,13 +243,28 @@ module edt_core
   sctl_t       s_q [1:20];
   logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok;
   logic [12:0] sfu_raddr;
-  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus)) i_sfu_seq (
+  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds)) i_sfu_seq (
     .clk_i, .rst_i, .cfg_i(cfg), .valid_i(sfu_valid), .ins_i(ins), .pc_i(pc), .take_o(sfu_take), .idle_o(sfu_idle),
-    .n_keys_i(n_keys), .done_i(done), .stats_ok_i(stats_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
+    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
     .exp_clear_o(exp_clear), .ins_o(sfu_ins), .running_o(sfu_running), .read_addr_o(sfu_raddr), .beat_o(norm_beat)
   );
   assign value_ok   = recip_ok && !sfu_running;
-  assign s0         = value_beat.valid ? value_beat : norm_beat;
+  assign late_q[0] = '0;
+  if (Stages > 0) begin : g_summed
+    for (genvar i = 1; i <= Stages; i++) begin : g_late
+      always_ff @(posedge clk_i) begin
+        late_q[i] <= i == 1 ? value_beat : late_q[i-1];
+        if (i == 1) late_q[i].valid <= value_beat.valid && drain_split != 2'd0;
+        if (rst_i) late_q[i].valid <= 1'b0;
+      end
+    end
+    always_comb
+      if (late_q[Stages].valid) s0 = late_q[Stages];
+      else if (value_beat.valid && drain_split == 2'd0) s0 = value_beat;
+      else s0 = norm_beat;
+  end else begin : g_direct
+    assign s0 = value_beat.valid ? value_beat : norm_beat;
+  end
   assign norm_reads = sfu_running && sfu_ins.op == OpNorm;
   assign res_raddr  = norm_reads ? sfu_raddr : n_q[5].add_addr;
   for (genvar i = 1; i <= 20; i++) begin : g_beat
@@ -260,6 +276,7 @@ module edt_core
   end
 
   logic [Pipes*AccBits-1:0]   score_word_out, value_word_q;
+  logic                       late1_q;
   logic signed [AccBits-1:0]  max4, max5_q;
   edt_scores #(.Pipes(Pipes), .AccBits(AccBits), .Depth(ScoreDepth)) i_scores (
     .clk_i, .start_i(score_start), .step_i(score_step), .waddr_i(score_waddr[$clog2(ScoreDepth)-1:0]),
@@ -294,7 +311,8 @@ module edt_core
   assign table_entry = table_word[14:0];
 
   always_ff @(posedge clk_i) begin
-    value_word_q <= drained;
+    late1_q      <= late_q[Stages].valid;
+    value_word_q <= Stages == 0 || late1_q ? head : drained;
     max5_q       <= max4;
     factor6_q    <= s_q[5].op == SfuExp ? sfu_ins.sbase[14:0] : recip5;
     unique case (s_q[8].op)
@@ -354,7 +372,7 @@ module edt_core
     for (int b = 0; b < Pipes; b++) begin
       if (s_q[20].op == SfuExp) begin
         sfu_we[b]         = s_q[20].valid && b % (Pipes / Sfus) == int'(s_q[20].group);
-        sfu_data[b*8+:8]  = y20[(b/(Pipes/Sfus))*8+:8];
+        sfu_data[b*8+:8]  = 5'(b / (Pipes / Sfus)) < s_q[20].count ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
       end else begin
         sfu_we[b]         = s_q[20].valid && b / Sfus == int'(s_q[20].sub);
         sfu_data[b*8+:8]  = y20[(b%Sfus)*8+:8];
@@ -391,6 +409,8 @@ module edt_core
   assign word_sfu     = s_q[18].valid && s_q[18].word_end;
   assign word_sfu_tag = s_q[18].tag;
   always_comb begin
+    begins = '0;
+    begins[kcol_tag] = kcol_begun;
     fin = '0;
     if (n_q[7].valid && n_q[7].fin && !n_q[7].dst.kcol) fin[n_q[7].tag] = 1'b1;
     if (s_q[18].valid && s_q[18].fin) fin[s_q[18].tag] = 1'b1;
@@ -398,7 +418,7 @@ module edt_core
     if (kcol_done) fin[kcol_tag] = 1'b1;
     busy_pipes = 1'b0;
     for (int i = 1; i <= 9; i++) busy_pipes |= n_q[i].valid;
-    for (int i = 0; i <= Stages; i++) busy_pipes |= early_q[i].valid;
+    for (int i = 0; i <= Stages; i++) busy_pipes |= early_q[i].valid | (i > 0 && late_q[i].valid);
     for (int i = 1; i <= 20; i++) busy_pipes |= s_q[i].valid;
   end
   assign quiet = issue_idle && drain_idle && kcol_idle && sfu_idle && !busy_pipes;
@@ -419,7 +439,7 @@ module edt_core
       assert (!(s_q[20].valid && n_q[9].valid && n_q[9].dst.act)) else $error("two writers of the activation memory");
       assert (!(norm_reads && n_q[5].valid && n_q[5].add_res)) else $error("two readers of the residual memory");
       assert (!(row_en && col_en)) else $error("two writers of the KV memory");
-      assert (!(value_beat.valid && norm_beat.valid)) else $error("two users of the special-function units");
+      assert (!((value_beat.valid || (Stages > 0 && late_q[Stages].valid)) && norm_beat.valid)) else $error("two users of the special-function units");
     end
 `endif
   wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],

@@ -50,7 +50,8 @@ module edt_drain
   logic [17:0] kv_q;
 
   logic grouped, kept, last_step, step, beat, wrap, turn;
-  logic [8:0] full;
+  logic [8:0] full, group_words, row_words, row_off_q;
+  logic [3:0] share;
   logic [1:0] mode;
   assign mode      = cur_q.ins.mode;
   assign grouped   = cur_q.ins.grouped;
@@ -58,9 +59,13 @@ module edt_drain
   assign last_step = left_q == 9'd1;
   assign beat      = active_q && mode == ModeValue && kept && value_ok_i;
   assign step      = active_q && (mode != ModeValue || !kept || (beat && sub_q == 5'(Subs - 1)));
-  assign wrap      = grouped && word_q == cfg_i.group_words - 9'd1;
-  // KV rows: the row of lanes that a word goes to turns around; the next one lies a window further.
-  assign turn      = Folds != 0 ? step && flat_q == 9'(Words - 1) : end_q[5] && !next_q.tile_first;
+  assign group_words = Splits > 1 ? cfg_i.group_words >> cur_q.ins.split : cfg_i.group_words;
+  assign wrap      = grouped && word_q == group_words - 9'd1;
+  // KV rows: the row of lanes that a word goes to turns around; the next one lies a group's keys further. Keys go to the
+  // groups that share them in turn.
+  assign row_words = Splits > 1 ? 9'(Words) >> cfg_i.value_split : 9'(Words);
+  assign turn      = Folds != 0 ? step && flat_q == row_words - 9'd1 : end_q[5] && !next_q.tile_first;
+  assign share = 4'(slot_i[2:0]) & ~(4'hf << cfg_i.value_split);
   always_comb begin
     full = 9'(Words);
     if (Packed != 0 && next_q.ins.paired) full = 9'(2 * Words);
@@ -94,7 +99,8 @@ module edt_drain
       end
       if (last_step) active_q <= 1'b0;
     end
-    if (turn) kv_q <= kv_q + 18'(cfg_i.window);
+    row_off_q <= Splits > 1 ? 9'(share * row_words) : 9'd0;
+    if (turn) kv_q <= kv_q + 18'(cfg_i.value_rows);
     if (turn) flat_q <= 9'd0;
     else if (step) flat_q <= flat_q + 9'd1;
     if (beat) sub_q <= sub_q == 5'(Subs - 1) ? 5'd0 : sub_q + 5'd1;
@@ -111,7 +117,7 @@ module edt_drain
         bias_q     <= next_q.ins.bias_base;
         dst_q      <= next_q.ins.dst_base;
         add_q      <= next_q.ins.add_base + (next_q.ins.add_pos ? pos_off_i : 13'd0);
-        kv_q       <= next_q.ins.kv_base + 18'(slot_i);
+        kv_q       <= next_q.ins.kv_base + 18'(slot_i >> (Splits > 1 ? cfg_i.value_split : 2'd0));
         flat_q     <= Folds != 0 ? next_q.ins.dst_base[8:0] : 9'd0;
         key_word_q <= 9'd0;
       end else key_word_q <= key_word_q + cfg_i.group_words;
@@ -132,7 +138,7 @@ module edt_drain
       valid: step && kept && mode == ModeNarrow && !rst_i,
       dst: cur_q.ins.dst, add_res: cur_q.ins.add_res, add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
       first: row_q == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
-      dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q, row: row_q,
+      dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q + row_off_q, row: row_q,
       split: cur_q.ins.split, tag: cur_q.ins.dst_tag, fin: fin, last_mask: cur_q.ins.last_mask, pc: cur_q.pc
     };
   end

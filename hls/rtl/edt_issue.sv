@@ -5,7 +5,8 @@ module edt_issue
   import edt_pkg::*;
 #(
   parameter int Pipes = 4,
-  parameter int Late  = 0  // 1: with barriers that hold a tile's last element only
+  parameter int Sfus  = 1,
+  parameter int Folds = 0  // 1: with barriers that hold the end of each tile only, and with keys by age
 ) (
   input  wire             clk_i,
   input  wire             rst_i,
@@ -18,8 +19,10 @@ module edt_issue
   // this bin
   input  wire  [8:0]      n_keys_i,
   input  wire  [8:0]      key_tiles_i,
+  input  wire  [8:0]      oldest_i,
   // scoreboard
   input  wire  [8*13-1:0] count_i,
+  input  wire  [7:0]      begun_i,
   input  wire  [7:0]      done_i,
   input  wire             pend_i,     // an earlier tile still owns the drain
   // element
@@ -36,29 +39,43 @@ module edt_issue
   output desc_t           desc_o
 );
   localparam int PipeBits = $clog2(Pipes);
+  localparam int KeyBits  = $clog2(Pipes / Sfus);  // bytes from one key's exponentials to the next one's
 
   instr_t      cur_q;
   logic [9:0]  pc_q;
-  logic        active_q, ok_q, late, late_q, first_q, last_q, tile_first_q, tile_last_q;
-  logic [14:0] x_q, x_d;
+  logic        active_q, ok_q, late, late_q, first_q, last_q, near_q, tile_first_q, tile_last_q;
+  logic [14:0] x_q, x_d;  // as if in order: what chaining compares
   logic [19:0] stat_q, tile_q;
-  logic [10:0] left_q, length_q, length;
+  // By age: a tile begins with the oldest key, turns around behind the last slot and ends with the newest one, so only its
+  // end waits for the newest value. Exponentials are written in the same order.
+  logic [14:0] at_q, begin_q, from;      // the byte really read, and a tile's first one
+  logic [19:0] base_q;                   // a tile's slot 0
+  logic [8:0]  key_q, oldest_q, oldest;  // in elements, of 2^split keys each
+  logic        aged, turn;
+  logic [10:0] left_q, length_q, length, share, beat;
   logic [8:0]  tiles_q, tiles;
 
   logic end_tile, end_pass;
-  assign go_o     = active_q && ok_q && !(last_q && (pend_i || late_q));
+  assign go_o     = active_q && ok_q && !(last_q && pend_i) && !(near_q && late_q);
   assign end_tile = go_o && last_q;
   assign end_pass = end_tile && tile_last_q;
   assign take_o   = valid_i && (!active_q || end_pass);
   assign idle_o   = !active_q;
-  assign length   = ins_i.red_keys ? 11'(n_keys_i) : ins_i.n_red;
+  assign share    = (11'd1 << ins_i.split) - 11'd1;
+  assign length   = ins_i.red_keys ? (11'(n_keys_i) + share) >> ins_i.split : ins_i.n_red;
+  assign oldest   = ins_i.aged ? oldest_i >> ins_i.split : 9'd0;
+  assign from     = ins_i.aged ? 15'(oldest_i) << KeyBits : 15'd0;
+  assign beat     = 11'(Sfus) >> cur_q.split;
+  assign aged     = Folds != 0 && cur_q.aged;
+  assign turn     = aged && 11'(key_q) == length_q - 11'd1;
   assign tiles    = ins_i.tiles_keys ? key_tiles_i : ins_i.n_tiles;
 
   // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
-  logic [2:0]  src_tag;
+  logic [2:0]  src_tag, bar_tag;
   logic [12:0] count_q;
   logic        done_q, bar_q, readable;
-  assign late     = Late != 0 && cur_q.bar_late;
+  assign late     = Folds != 0 && cur_q.bar_late;
+  assign bar_tag  = take_o ? ins_i.bar_tag : cur_q.bar_tag;
   assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
   assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
   assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
@@ -66,16 +83,22 @@ module edt_issue
   always_ff @(posedge clk_i) begin
     count_q <= count_i[src_tag*13+:13];
     done_q  <= done_i[src_tag];
-    bar_q   <= done_i[take_o ? ins_i.bar_tag : cur_q.bar_tag];
+    bar_q   <= done_i[bar_tag] || ((take_o ? ins_i.bar_begun : cur_q.bar_begun) && begun_i[bar_tag]);
     ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use || late);
-    late_q  <= Late != 0 && (take_o || (!bar_q && cur_q.bar_use && late));
+    late_q  <= Folds != 0 && (take_o || (!bar_q && cur_q.bar_use && late));
     if (take_o) begin
       cur_q        <= ins_i;
       pc_q         <= pc_i;
       active_q     <= 1'b1;
       x_q          <= ins_i.xbase;
-      stat_q       <= ins_i.sbase;
-      tile_q       <= ins_i.sbase;
+      stat_q       <= ins_i.sbase + (Folds != 0 ? 20'(oldest) : 20'd0);
+      tile_q       <= ins_i.sbase + (Folds != 0 ? 20'(oldest) : 20'd0);
+      base_q       <= ins_i.sbase;
+      at_q         <= ins_i.xbase + from;
+      begin_q      <= ins_i.xbase + from;
+      key_q        <= oldest;
+      oldest_q     <= oldest;
+      near_q       <= ins_i.aged ? length <= 11'(Sfus) >> ins_i.split : length == 11'd1;
       length_q     <= length;
       left_q       <= length;
       tiles_q      <= tiles;
@@ -89,6 +112,10 @@ module edt_issue
       if (last_q) begin
         stat_q       <= tile_q + 20'(cur_q.sstride);
         tile_q       <= tile_q + 20'(cur_q.sstride);
+        base_q       <= base_q + 20'(cur_q.sstride);
+        at_q         <= begin_q;
+        key_q        <= oldest_q;
+        near_q       <= aged ? length_q <= beat : length_q == 11'd1;
         left_q       <= length_q;
         last_q       <= length_q == 11'd1;
         tiles_q      <= tiles_q - 9'd1;
@@ -96,7 +123,10 @@ module edt_issue
         tile_last_q  <= tiles_q == 9'd2;
         active_q     <= !tile_last_q;
       end else begin
-        stat_q <= stat_q + 20'd1;
+        stat_q <= turn ? base_q : stat_q + 20'd1;
+        at_q   <= turn ? cur_q.xbase : at_q + 15'(cur_q.xstride);
+        key_q  <= turn ? 9'd0 : key_q + 9'd1;
+        near_q <= aged ? left_q <= beat + 11'd1 : left_q == 11'd2;
         left_q <= left_q - 11'd1;
         last_q <= left_q == 11'd2;
       end
@@ -109,7 +139,7 @@ module edt_issue
 
   assign first_o   = first_q;
   assign last_o    = last_q;
-  assign x_o       = x_q;
+  assign x_o       = Folds != 0 ? at_q : x_q;
   assign stat_o    = stat_q;
   assign kv_o      = cur_q.kv;
   assign grouped_o = cur_q.grouped;

@@ -1,5 +1,6 @@
 // Moves the new key from its row memory into one lane column of the KV memory: per cycle one channel, one byte per group.
-// Starts when the row's last word is written; done_o comes when a pass issued now reads the new key.
+// Starts when the row's last word is written; done_o comes when a pass issued now reads the new key, begun_o when one that
+// reads it channel by channel stays behind.
 `default_nettype none
 module edt_kcol
   import edt_pkg::*;
@@ -20,6 +21,7 @@ module edt_kcol
   output logic                     en_o,
   output logic [17:0]              addr_o,
   output logic [Pipes*8-1:0]       data_o,      // byte g belongs to group g
+  output wire                      begun_o,
   output wire                      done_o,
   output logic [2:0]               tag_o,
   output wire                      idle_o
@@ -93,8 +95,9 @@ module edt_kcol
       last2_q <= 1'b0;
     end
   end
-  assign done_o = last2_q;
-  assign idle_o = !busy_q && !en1_q && !en2_q && !en_o;
+  assign begun_o = en1_q && !en2_q;
+  assign done_o  = last2_q;
+  assign idle_o  = !busy_q && !en1_q && !en2_q && !en_o;
   wire unused = &{1'b0, cfg_i, index_q};
 endmodule
 `default_nettype wire

@@ -59,9 +59,11 @@ package edt_pkg;
     logic [17:0] kv_base;
     logic [4:0]  last_mask;   // outputs in the last word, for the statistics
     logic        paired;      // two 4-bit weights per word: a tile has twice the outputs, first all low ones
-    logic [1:0]  split;       // log2 of the groups of segments that share a reduction, each its own inputs
+    logic [1:0]  split;       // log2 of the groups of segments that share a reduction, each its own inputs or keys
     logic        bar_late;    // the barrier holds the last element of each tile instead of the first
-    logic [2:0]  spare;
+    logic        aged;        // keys from the oldest to the newest: exponentials, weighted values
+    logic        bar_begun;   // the barrier falls when the key's column is begun: scores read it as it is written
+    logic        spare;
   } instr_t;
 
   typedef struct packed {
@@ -79,6 +81,8 @@ package edt_pkg;
     logic [17:0] set_stride;   // KV words between head sets
     logic [12:0] pos_stride;
     logic [10:0] group_segs;   // segments per head group
+    logic [1:0]  value_split;  // log2 of the groups of segments that share the keys of the weighted values
+    logic [8:0]  value_rows;   // keys of such a group
   } cfg_t;
 
   // What the drain needs to know of a pass, taken when its last element is issued.

@@ -10,6 +10,7 @@ module edt_segment
   parameter int Segments = 8,
   parameter int Lanes    = 8,
   parameter int Pipes    = 4,
+  parameter int Sfus     = 1,
   parameter int AccBits  = 24,
   parameter int WgtDepth = 2048,
   parameter int KvDepth  = 512,
@@ -56,10 +57,12 @@ module edt_segment
   localparam int KAddr    = $clog2(KvDepth);
   localparam int Quads    = (Lanes + 3) / 4;
 
-  // Group of this segment, and its place in the group; settled long before a bin starts.
-  logic [10:0] group_q, place_q;
+  // Head group of this segment, for every log2 of the groups that share a reduction, and its place in the unshared group;
+  // settled long before a bin starts.
+  localparam int Levels = $clog2(Splits);
+  logic [10:0] group_q [Levels+1], place_q;
   always_ff @(posedge clk_i) begin
-    group_q <= 11'(Index) >> gshift_i;
+    for (int s = 0; s <= Levels; s++) group_q[s] <= 11'(Index % (Segments >> s)) >> (gshift_i - 4'(s));
     place_q <= 11'(Index) & ~(11'h7ff << gshift_i);
   end
 
@@ -70,15 +73,20 @@ module edt_segment
   logic [6:1]          last_q;
   logic                grouped1_q, grouped2_q, xsigned1_q, xsigned2_q;
   logic [1:0]          split1_q, split2_q;
-  logic [PipeBits-1:0] byte1_q, byte2_q, share, pick;
+  logic [PipeBits-1:0] byte1_q, byte2_q, share, group, pick;
   logic [7:0]          x2;
   logic signed [8:0]   x3_q;
   always_comb begin
     share = '0;
-    for (int s = 1; s <= $clog2(Splits); s++)
-      if (split2_q == 2'(s)) share = PipeBits'(Index >> ($clog2(Segments) - s));
+    group = group_q[0][PipeBits-1:0];
+    for (int s = 1; s <= Levels; s++)
+      if (split2_q == 2'(s)) begin
+        share = PipeBits'(Index >> ($clog2(Segments) - s));
+        if (kv_q[2]) share = share << $clog2(Pipes / Sfus);
+        group = group_q[s][PipeBits-1:0];
+      end
   end
-  assign pick = byte2_q | share | (grouped2_q ? group_q[PipeBits-1:0] : '0);
+  assign pick = byte2_q | share | (grouped2_q ? group : '0);
   assign x2   = word_i[pick*8+:8];
   always_ff @(posedge clk_i) begin
     addr1_q                  <= addr_i;
@@ -116,7 +124,7 @@ module edt_segment
     col_en_q    <= col_en_i && (place_q == col_seg_i);
     col_lane_q  <= col_lane_i;
     kvw_addr_q  <= kvw_addr_i;
-    kvw_data_q  <= col_en_i ? {Pipes{kvw_data_i[group_q[PipeBits-1:0]*8+:8]}} : kvw_data_i;
+    kvw_data_q  <= col_en_i ? {Pipes{kvw_data_i[group_q[0][PipeBits-1:0]*8+:8]}} : kvw_data_i;
   end
 
   localparam int First = Index * Lanes / 4;
@@ -180,6 +188,6 @@ module edt_segment
     );
   end
 
-  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q, load_addr_q, split2_q, paired_q};
+  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split2_q, paired_q};
 endmodule
 `default_nettype wire

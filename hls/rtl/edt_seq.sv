@@ -6,7 +6,8 @@ module edt_seq
   import edt_pkg::*;
 #(
   parameter int SegLanes  = 8,
-  parameter int ProgDepth = 256
+  parameter int ProgDepth = 256,
+  parameter int Sfus      = 1
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -27,6 +28,7 @@ module edt_seq
   output logic [10:0]  slot_lane_o,
   output logic [10:0]  slot_seg_o,
   output logic [17:0]  slot_off_o,   // key tile of the slot * head_dim
+  output logic [8:0]   oldest_o,     // key with which aged passes begin: those of the newest key's beat come last
   output logic [8:0]   n_keys_o,
   output logic [8:0]   key_tiles_o,
   output logic [12:0]  pos_off_o,
@@ -64,7 +66,8 @@ module edt_seq
         4'd11: cfg_q.set_stride  <= load_data_i[17:0];
         4'd12: cfg_q.pos_stride  <= load_data_i[12:0];
         4'd13: cfg_q.group_segs  <= load_data_i[10:0];
-        default: cfg_q.count_max <= cfg_q.count_max;
+        4'd14: cfg_q.value_split <= load_data_i[1:0];
+        4'd15: cfg_q.value_rows  <= load_data_i[8:0];
       endcase
     end
     if (rst_i) cfg_q <= '0;
@@ -101,11 +104,14 @@ module edt_seq
 
   logic [31:0] count_q;
   logic        wraps;
+  logic [8:0]  behind;
+  assign behind = (slot_o | 9'(Sfus - 1)) + 9'd1;
   assign wraps = slot_o == cfg_q.window - 9'd1;
   always_ff @(posedge clk_i) begin
     done_o  <= finish;
     count_q <= count_q + 32'd1;
     quiet_q <= quiet_i;
+    oldest_o <= n_keys_o == cfg_q.window && behind < cfg_q.window ? behind : 9'd0;
     if (start_i && !busy_q && !refuse_o) begin
       busy_q  <= 1'b1;
       wait_q  <= 2'd2;

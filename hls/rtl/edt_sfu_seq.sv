@@ -5,7 +5,8 @@ module edt_sfu_seq
   import edt_pkg::*;
 #(
   parameter int Pipes = 4,
-  parameter int Sfus  = 1
+  parameter int Sfus  = 1,
+  parameter int Folds = 0  // 1: with keys by age
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -16,6 +17,7 @@ module edt_sfu_seq
   output wire          take_o,
   output wire          idle_o,
   input  wire  [8:0]   n_keys_i,
+  input  wire  [8:0]   oldest_i,
   input  wire  [7:0]   done_i,
   input  wire          stats_ok_i,
   input  wire          value_busy_i,
@@ -26,7 +28,9 @@ module edt_sfu_seq
   output wire  [12:0]  read_addr_o,   // residual or score word of this beat
   output sctl_t        beat_o
 );
-  localparam int Subs = Pipes / Sfus;
+  localparam int Subs     = Pipes / Sfus;
+  localparam int SubBits  = $clog2(Subs);
+  localparam int BeatBits = $clog2(Sfus);
   typedef enum logic [2:0] {Idle, Wait, Calc, Run, Flush} state_t;
   localparam int Stages = 20;  // the units look at the instruction until its last beat is through
 
@@ -39,12 +43,15 @@ module edt_sfu_seq
   logic [8:0]  word_q;               // key word within the tile
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
-  logic        is_exp, ready, last_sub, last_group, last;
+  logic        is_exp, ready, last_sub, last_group, last, turn;
+  logic [8:0]  key_q, oldest;        // first key of the beat; by age it turns around behind the last slot
 
   assign is_exp     = ins_q.op == OpExp;
   assign ready      = !value_busy_i && (is_exp ? done_i[ins_q.src_tag] : stats_ok_i);
   assign last_sub   = sub_q == 5'(Subs - 1);
   assign last_group = !is_exp || 4'(group_q) == cfg_i.groups - 4'd1;
+  assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
+  assign turn       = Folds != 0 && ins_q.aged && key_q + 9'(Sfus) >= n_keys_i;
   assign last       = left_q <= 14'(Sfus) && last_group;
 
   assign take_o        = valid_i && state_q == Idle;
@@ -61,12 +68,13 @@ module edt_sfu_seq
         state_q <= Wait;
         ins_q   <= ins_i;
         pc_q    <= pc_i;
-        sub_q   <= '0;
+        sub_q   <= 5'((oldest >> BeatBits) & 9'(Subs - 1));
         group_q <= '0;
-        word_q  <= '0;
-        read_q  <= ins_i.add_base;
-        first_q <= ins_i.add_base;
-        dst_q   <= ins_i.dst_base;
+        key_q   <= oldest;
+        word_q  <= oldest >> (BeatBits + SubBits);
+        read_q  <= ins_i.add_base + 13'(oldest >> (BeatBits + SubBits));
+        first_q <= ins_i.add_base + 13'(oldest >> (BeatBits + SubBits));
+        dst_q   <= ins_i.dst_base + 13'(oldest >> BeatBits);
         gb_q    <= ins_i.bias_base;
         left_q  <= ins_i.op == OpExp ? 14'(n_keys_i) : 14'(ins_i.n_red);
         calc_q  <= 5'd8;
@@ -84,7 +92,15 @@ module edt_sfu_seq
           sub_q   <= last_sub ? 5'd0 : sub_q + 5'd1;
           if (is_exp || last_sub) dst_q <= dst_q + 13'd1;
           // The next word: the following one, or behind the last group's words when the tile is through.
-          if (!last_sub) read_q <= first_q;
+          key_q <= key_q + 9'(Sfus);
+          if (turn) begin
+            key_q   <= '0;
+            sub_q   <= '0;
+            word_q  <= '0;
+            read_q  <= ins_q.add_base;
+            first_q <= ins_q.add_base;
+            dst_q   <= ins_q.dst_base;
+          end else if (!last_sub) read_q <= first_q;
           else if (is_exp && word_q == cfg_i.key_words - 9'd1) begin
             read_q  <= read_q + 13'd1;
             first_q <= read_q + 13'd1;
