@@ -15,6 +15,7 @@ from edgendt.tools import run_tool, share
 FOLDER = share("sim") / "formal"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.sby"))
 FAULTS = {
+    "axi_regs": ("at_full_q && data_full_q && !s_axi_bvalid", "at_full_q && data_full_q"),
     "fifo": ("fetched_q && (!valid_o || ready_i)", "fetched_q"),
     "link": ("assign advance = !m_axis_tvalid || m_axis_tready;", "assign advance = 1'b1;"),
     "round": ("(rest || fine_d[2])", "1'b1"),

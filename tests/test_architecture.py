@@ -48,6 +48,7 @@ KEPT_IN = {
 }
 # Modules without a bench of their own, and the bench that drives them.
 DRIVEN_BY = {
+    "axi_regs": "axi_engine",  # beside the engine's streams
     "core": "model",  # wiring of the units
     "engine": "model",  # wiring of link and core
     "ram": "segment",  # a memory and its registers

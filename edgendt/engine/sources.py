@@ -9,18 +9,24 @@ from pathlib import Path
 from edgendt.tools import share
 
 PACKAGE = "edt_pkg"
-BOARD = ("edt_top_", "edt_uart", "edt_slip", "edt_bridge", "edt_fifo")  # what a board puts around it
+UART = ("edt_top_", "edt_uart", "edt_slip", "edt_bridge", "edt_fifo")  # what a board with a UART puts around it
+AXI = "edt_axi"  # what a part with a processor puts around it
 PART = "_ecp5"  # cells of one part; edt_mul chooses its own with EDT_ECP5
 
 
 def engine_sources() -> list[Path]:
     """All modules that edt_engine is made of, the package first."""
-    return [path for path in _all() if not path.stem.startswith(BOARD) and not path.stem.endswith(PART)]
+    return [path for path in _all() if not path.stem.startswith((*UART, AXI)) and not path.stem.endswith(PART)]
 
 
 def board_sources(top: str) -> list[Path]:
     """Engine, UART bridge and the named board top."""
-    return [path for path in _all() if not path.stem.startswith("edt_top_") or path.stem == top]
+    return [path for path in _all() if not path.stem.startswith(("edt_top_", AXI)) or path.stem == top]
+
+
+def axi_sources() -> list[Path]:
+    """Engine and edt_axi_engine."""
+    return [path for path in _all() if path in engine_sources() or path.stem.startswith(AXI)]
 
 
 def hashes(sources: Iterable[Path]) -> dict[str, str]:
