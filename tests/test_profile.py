@@ -153,11 +153,6 @@ def test_a_missing_onnxruntime_is_said_not_hidden(run, monkeypatch):
     assert got["cpu_reason"] in console.file.getvalue()
 
 
-def test_a_board_without_an_engine_needs_one_named(run):
-    with pytest.raises(BadInput, match="--engine small"):
-        room.profile(run, "kv260")
-
-
 def test_an_engine_larger_than_the_part_is_not_profiled(run):
     with pytest.raises(DoesNotFit, match="MULT18X18D"):
         room.profile(run, "ulx3s-45f", engine="full")

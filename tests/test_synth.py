@@ -173,7 +173,6 @@ def test_a_design_without_a_clock_is_no_result():
 @pytest.mark.parametrize(
     "board, flow, said",
     [
-        ("kv260", "engine", "kv260 has no engine flow"),
         ("ulx3s-85f", "hls4ml", "ulx3s-85f has no hls4ml flow"),
         ("ulx3s-85f", "magic", "flow must be one of engine, hls4ml, got 'magic'"),
     ],

@@ -14,7 +14,8 @@ BLOCKS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
 }
 MULTIPLIER = {"ecp5": "MULT18X18D", "xilinx": "DSP48"}
 LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "xilinx": ("LUT", "FF")}
-BLOCK_COST, CELL_COST, CELL = 128, 4, (16, 4)  # yosys weighs a block against distributed cells of 16 x 4 bits
+# yosys weighs a block against distributed cells: (cost of a block, cost of a cell, its words, its bits)
+WEIGHED = {"ecp5": (128, 4, 16, 4), "xilinx": (129, 8, 64, 3)}
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def blocks(memory: Memory, target: str = "ecp5") -> int:
     """Block RAMs of one kind of memory; 0 where synthesis finds distributed memory cheaper (shallow and wide ones)."""
     shapes = BLOCKS[target][1]
     each = min(-(-memory.words // words) * -(-memory.bits // bits) for words, bits in shapes)
-    cells = -(-memory.words // CELL[0]) * -(-memory.bits // CELL[1])
-    return 0 if CELL_COST * cells < BLOCK_COST * each else memory.count * each
+    block, cell, words, bits = WEIGHED[target]
+    cells = -(-memory.words // words) * -(-memory.bits // bits)
+    return 0 if cell * cells < block * each else memory.count * each
 
 
 def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:

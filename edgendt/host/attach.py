@@ -72,7 +72,7 @@ def attach(run: Run, port: str, board: str, engine: str | None) -> Iterator[Atta
     BadInput: no such run, board or port, or the board has another engine. LinkError when nobody answers.
     """
     target = Board.named(board)
-    name = target.engine_or(engine)
+    name = engine or target.engine
     program = Program.load(run.stage("quantize") / "program.edt")
     compiled = compile_program(program, Engine.named(name))
     stage = stage_of(port)

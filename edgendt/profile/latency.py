@@ -59,7 +59,7 @@ def profile(
     CyclesDiffer when RTL and cycle model disagree.
     """
     model, target = run.stage("quantize"), Board.named(board)
-    name = target.engine_or(engine)
+    name = engine or target.engine
     program = Program.load(model / "program.edt")
     trials = stimulus(run, program, bins)
     compiled = compile_program(program, Engine.named(name))

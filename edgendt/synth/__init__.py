@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgendt.artifact import Run, write_json
-from edgendt.boards import Board
+from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.program import Program
-
-FLOWS = ("engine", "hls4ml")
 
 
 def synthesise(
@@ -29,38 +27,44 @@ def synthesise(
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, the board's default unless given; seed: of place and
-    route; build: hls4ml runs the vendor tool. BadInput for a flow the board has not; a failed tool's log is kept.
+    route where the tool has one; build: run the vendor's tool, on a board that needs it. BadInput for a flow the board
+    has not; a failed tool's log is kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
     if chosen not in FLOWS:
         raise BadInput(f"flow must be one of {', '.join(FLOWS)}, got {chosen!r}")
+    if chosen not in target.flows:
+        raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
     stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt"]
     with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or target.engine)}, seed) as folder:
         try:
             if chosen == "engine":
-                return _engine(run, target, engine, folder, seed, progress)
+                return _engine(run, target, engine, folder, seed, build, progress)
             return _hls4ml(run, target, folder, build)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
 
 def _engine(
-    run: Run, board: Board, name: str | Path | None, folder: Path, seed: int, progress: Callable[[str], None] | None
+    run: Run,
+    board: Board,
+    name: str | Path | None,
+    folder: Path,
+    seed: int,
+    build: bool,
+    progress: Callable[[str], None] | None,
 ) -> dict[str, Any]:
     from edgendt.engine.config import Engine
     from edgendt.synth.engine import synthesise
 
-    if board.ecp5 is None or board.engine is None:
-        raise BadInput(f"board {board.name} has no engine flow yet: use --flow hls4ml")
-    return synthesise(run, board, Engine.named(name or board.engine), folder, seed=seed, progress=progress)
+    chosen = Engine.named(name or board.engine)
+    return synthesise(run, board, chosen, folder, seed=seed, build=build, progress=progress)
 
 
 def _hls4ml(run: Run, board: Board, folder: Path, build: bool) -> dict[str, Any]:
     from edgendt.firmware.project import write_project
 
-    if board.flow != "hls4ml":
-        raise BadInput(f"board {board.name} has no hls4ml flow: use --flow engine")
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     result = write_project(program, board, folder, counts=stimulus(run, program, 1)[0], build=build)

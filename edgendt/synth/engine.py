@@ -19,7 +19,7 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.errors import DoesNotFit, ToolFailed
 from edgendt.program import Program
-from edgendt.synth import parse
+from edgendt.synth import parse, vivado
 from edgendt.synth.project import Project, write_project
 from edgendt.synth.size import cells, deviation, part
 from edgendt.tools import run_tool, tool_path
@@ -36,16 +36,22 @@ def synthesise(
     folder: Path,
     *,
     seed: int = 1,
+    build: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Image, project, bitstream and synth.json of `run` on `engine` in `folder`; returns synth.json's content.
+
+    On a board with a Zynq the bitstream only with `build`: it needs the vendor's tool.
 
     DoesNotFit: the network does not fit the engine, or the engine the part. ToolMissing; ToolFailed: a tool ended with
     an error, or the routed design misses the clock that the board's PLL makes (the critical path is explained).
     """
     compiled = compile_program(Program.load(run.stage("quantize") / "program.edt"), engine)
     compiled.image.save(folder / "image.edi")
-    result = route(board, engine, folder, seed=seed, progress=progress)
+    if board.zynq:
+        result = vivado.build(board, engine, folder, run=build, progress=progress)
+    else:
+        result = route(board, engine, folder, seed=seed, progress=progress)
     result["simulated"] = simulated(run, result)
     write_json(folder / "synth.json", result)
     return result

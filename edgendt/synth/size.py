@@ -1,4 +1,4 @@
-"""What an engine takes of a part, before any tool runs: the core, and on an ECP5 link, UART bridge and packing too."""
+"""What an engine takes of a part, before any tool runs: core, link and what joins it to the host."""
 
 from __future__ import annotations
 
@@ -9,35 +9,42 @@ from edgendt.errors import DoesNotFit
 from edgendt.synth.parse import ADVICE
 
 LINK = {
-    "DP16KD": 2,
-    "TRELLIS_COMB": 1420,
-    "TRELLIS_FF": 760,
-}  # packet buffer and FIFO; logic as synthesised with the small engine
-PACKING = 1.06  # cells after nextpnr's packing per LUT before: carry chains take cells of their own
+    "ecp5": (2, 1420, 760),
+    "xilinx": (1, 1420, 760),
+}  # blocks: packet buffer and, at a UART, FIFO; logic; registers
+# A part's cells per LUT and register of the formula, which ECP5s were fitted to. nextpnr's packing gives carry chains
+# cells of their own; on AMD's parts LUTs have six inputs and delays become shift registers (yosys, docs/synth.md).
+SCALE = {"ecp5": (1.06, 1.0), "xilinx": (0.62, 0.76)}
 
 
-def cells(engine: Engine) -> dict[str, int]:
-    """Cells by nextpnr's kinds, which the routed ECP5 top meets within 15 % (exactly, in blocks and multipliers)."""
-    core = resources(engine, "ecp5")
+def family(board: Board) -> str:
+    """Of its part, as edgendt.engine.size knows it."""
+    return "xilinx" if board.zynq else "ecp5"
+
+
+def cells(engine: Engine, target: str = "ecp5") -> dict[str, int]:
+    """Cells by kinds of a part's tool, link and what joins it to the host included: on an ECP5 the UART top's, as
+    nextpnr packs it, on AMD's parts those of edt_axi_engine, without DMA and interconnect. Within 15 %, blocks and
+    multipliers exactly.
+    """
+    core, link, scale = resources(engine, target), LINK[target], SCALE[target]
+    ram, multiplier, (logic, registers) = BLOCKS[target][0], MULTIPLIER[target], LOGIC[target]
     return {
-        "DP16KD": core["DP16KD"] + LINK["DP16KD"],
-        "MULT18X18D": core["MULT18X18D"],
-        "TRELLIS_COMB": round(PACKING * (core["TRELLIS_COMB"] + LINK["TRELLIS_COMB"])),
-        "TRELLIS_FF": core["TRELLIS_FF"] + LINK["TRELLIS_FF"],
+        ram: core[ram] + link[0],
+        multiplier: core[multiplier],
+        logic: round(scale[0] * (core[logic] + link[1])),
+        registers: round(scale[1] * (core[registers] + link[2])),
     }
 
 
 def part(board: Board, engine: Engine) -> dict[str, dict[str, int]]:
-    """{"used", "available"} of a board's part by kind; of the core alone where the board has no top of its own.
-
-    DoesNotFit when the part has too little of anything.
-    """
-    family = "xilinx" if board.ecp5 is None else "ecp5"
-    needed = resources(engine, family) if board.ecp5 is None else cells(engine)
-    logic, registers = LOGIC[family]
+    """{"used", "available"} of a board's part by kind; DoesNotFit when the part has too little of anything."""
+    target = family(board)
+    needed = cells(engine, target)
+    logic, registers = LOGIC[target]
     there = {
-        MULTIPLIER[family]: board.multipliers,
-        BLOCKS[family][0]: board.rams,
+        MULTIPLIER[target]: board.multipliers,
+        BLOCKS[target][0]: board.rams,
         logic: board.luts,
         registers: board.registers,
     }

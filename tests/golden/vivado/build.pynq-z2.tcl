@@ -1,0 +1,65 @@
+# The engine on pynq-z2: processor, AXI DMA, edt_axi_engine; bitstream, hardware description and reports in this folder.
+# Start with `sh build.sh`. Vivado must know the board files of tul.com.tw:pynq-z2:part0:1.0.
+cd [file dirname [file normalize [info script]]]
+create_project -force -part xc7z020clg400-1 edgendt vivado
+set_property board_part tul.com.tw:pynq-z2:part0:1.0 [current_project]
+add_files [concat [lsort [glob rtl/*.sv]] engine.v]
+update_compile_order -fileset sources_1
+
+create_bd_design system
+set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:processing_system7 ps]
+apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 -config {make_external "FIXED_IO, DDR" apply_board_preset "1"} $ps
+set_property -dict {
+  CONFIG.PCW_USE_M_AXI_GP0 1 CONFIG.PCW_USE_S_AXI_HP0 1 CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 100
+} $ps
+create_bd_cell -type module -reference edt_axi engine
+set dma [create_bd_cell -type ip -vlnv xilinx.com:ip:axi_dma dma]
+set_property -dict {
+  CONFIG.c_include_sg 0 CONFIG.c_sg_include_stscntrl_strm 0 CONFIG.c_sg_length_width 14
+  CONFIG.c_addr_width 32 CONFIG.c_m_axi_mm2s_data_width 32 CONFIG.c_m_axis_mm2s_tdata_width 8
+  CONFIG.c_m_axi_s2mm_data_width 32
+} $dma
+set_property -dict {CONFIG.NUM_SI 1 CONFIG.NUM_MI 2} [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect control]
+set_property -dict {CONFIG.NUM_SI 2 CONFIG.NUM_MI 1} [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect memory]
+create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset
+
+foreach {from to} {
+  ps/M_AXI_GP0 control/S00_AXI
+  control/M00_AXI dma/S_AXI_LITE
+  control/M01_AXI engine/s_axi
+  dma/M_AXI_MM2S memory/S00_AXI
+  dma/M_AXI_S2MM memory/S01_AXI
+  memory/M00_AXI ps/S_AXI_HP0
+  dma/M_AXIS_MM2S engine/s_axis
+  engine/m_axis dma/S_AXIS_S2MM
+} {
+  connect_bd_intf_net [get_bd_intf_pins $from] [get_bd_intf_pins $to]
+}
+foreach pin {
+  ps/M_AXI_GP0_ACLK ps/S_AXI_HP0_ACLK reset/slowest_sync_clk control/aclk memory/aclk engine/aclk
+  dma/s_axi_lite_aclk dma/m_axi_mm2s_aclk dma/m_axi_s2mm_aclk
+} {
+  connect_bd_net [get_bd_pins ps/FCLK_CLK0] [get_bd_pins $pin]
+}
+connect_bd_net [get_bd_pins ps/FCLK_RESET0_N] [get_bd_pins reset/ext_reset_in]
+foreach pin {control/aresetn memory/aresetn engine/aresetn dma/axi_resetn} {
+  connect_bd_net [get_bd_pins reset/peripheral_aresetn] [get_bd_pins $pin]
+}
+assign_bd_address -offset 0x40000000 -range 64K [get_bd_addr_segs dma/S_AXI_LITE/Reg]
+assign_bd_address -offset 0x40010000 -range 4K [get_bd_addr_segs engine/s_axi/reg0]
+assign_bd_address
+validate_bd_design
+save_bd_design
+
+add_files [make_wrapper -files [get_files system.bd] -top]
+set_property top system_wrapper [current_fileset]
+launch_runs impl_1 -to_step write_bitstream -jobs 4
+wait_on_run impl_1
+if {[get_property PROGRESS [get_runs impl_1]] ne "100%"} {
+  error "implementation stopped at [get_property STATUS [get_runs impl_1]]: see vivado/edgendt.runs/*/runme.log"
+}
+open_run impl_1
+report_utilization -file utilization.rpt
+report_timing_summary -file timing.rpt
+file copy -force vivado/edgendt.runs/impl_1/system_wrapper.bit pynq-z2.bit
+file copy -force [lindex [glob vivado/edgendt.{gen,srcs}/sources_1/bd/system/hw_handoff/system.hwh] 0] pynq-z2.hwh
