@@ -43,6 +43,7 @@ KEPT_IN = {
     "sklearn": {"metrics", "models"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
+    "pynq": {"host"},
     "serial": {"host"},
     "typer": {"cli"},
 }

@@ -15,6 +15,7 @@ from edgendt.engine import protocol
 from edgendt.engine.image import Image
 from edgendt.engine.protocol import Answer, Info, Kind, Status, Unslip
 from edgendt.errors import BadInput, EdgendtError
+from edgendt.host import pynq
 from edgendt.host.kept import Kept
 
 RETRIES = 3
@@ -54,13 +55,19 @@ class Result:
 
 
 def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Port:
-    """A serial port (or pty); NoPort when it cannot be opened."""
+    """A serial port, a pty, or `pynq:BITSTREAM` on a PYNQ board; NoPort when it cannot be opened."""
+    try:
+        if port.startswith(pynq.PREFIX):
+            return pynq.open_overlay(port.removeprefix(pynq.PREFIX), timeout)
+        return _serial(port, baud, timeout)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise NoPort(f"port {port} cannot be opened: {error}") from error
+
+
+def _serial(port: str, baud: int, timeout: float) -> Port:
     import serial  # type: ignore[import-untyped]
 
-    try:
-        stream: Port = serial.Serial(port, baud, timeout=timeout)
-    except (serial.SerialException, OSError, ValueError) as error:
-        raise NoPort(f"port {port} cannot be opened: {error}") from error
+    stream: Port = serial.Serial(port, baud, timeout=timeout)  # its SerialException is an OSError
     return stream
 
 
