@@ -56,6 +56,23 @@ def test_pairs_and_splits_are_counted(engine, counts):
     assert counts[3] == pytest.approx(expected["TRELLIS_FF"], rel=0.15)
 
 
+# edt_axi_engine after yosys' synth_xilinx for series 7: RAMB18 (a RAMB36 is two), DSP48, LUT (also as memory), FF.
+AMD = [
+    (Engine(segments=1, **TINY), (15, 11, 5470, 4680)),
+    (Engine(segments=2, packed=1, **TINY), (20, 15, 6548, 5475)),
+    (Engine.named("small"), (102, 41, 7325, 6846)),
+    (Engine(segments=4, lanes=8, pipes=8, sfus=2, packed=1, splits=4), (123, 49, 14846, 11957)),
+]
+
+
+@pytest.mark.parametrize("engine, counts", AMD)
+def test_parts_with_other_cells_are_counted(engine, counts):
+    expected = cells(engine, "xilinx")
+    assert (expected["RAMB18"], expected["DSP48"]) == counts[:2]
+    assert counts[2] == pytest.approx(expected["LUT"], rel=0.15)
+    assert counts[3] == pytest.approx(expected["FF"], rel=0.15)
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_named_engine_fits_the_default_board(name):
     part(Board.named(DEFAULT), Engine.named(name))
