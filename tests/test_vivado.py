@@ -108,6 +108,12 @@ def test_a_missed_clock_is_explained(run, fake, monkeypatch):
         synthesise(run, "kv260", build=True)
 
 
+def test_a_missed_hold_time_is_no_result(run, fake, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_HOLD", "1")
+    with pytest.raises(ToolFailed, match=r"a hold time or pulse width is missed: .*timing\.rpt shows where"):
+        synthesise(run, "kv260", build=True)
+
+
 @pytest.mark.parametrize(
     "old, new, said",
     [

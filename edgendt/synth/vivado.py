@@ -275,8 +275,9 @@ def _run(board: Board, folder: Path) -> dict[str, Any]:
     for path in reports:
         if not path.is_file():
             raise ToolFailed(COMMAND[0], log, f"it left no {path.name}")
+    timing = reports[1].read_text()
     try:
-        asked, reached = clock(reports[1].read_text())
+        asked, reached = clock(timing)
     except ValueError as error:
         raise ToolFailed(COMMAND[0], log, str(error)) from error
     if reached < asked:
@@ -285,13 +286,15 @@ def _run(board: Board, folder: Path) -> dict[str, Any]:
             f"boards/{board.name}.toml, or a smaller engine"
         )
         raise ToolFailed("timing", log, reason)
+    if "Timing constraints are not met" in timing:
+        raise ToolFailed("timing", log, f"a hold time or pulse width is missed: {folder / TIMING} shows where")
     return {
         "stage": "post-route",
         "fmax_mhz": round(reached, 2),
         "clock_mhz": asked,
         "resources": utilisation(reports[0].read_text()),
         "bitstream": reports[2].name,
-        "tool_versions": {COMMAND[0]: version(reports[1].read_text())},
+        "tool_versions": {COMMAND[0]: version(timing)},
     }
 
 
