@@ -32,7 +32,7 @@ out = Console(highlight=False, markup=False, emoji=False)
 
 RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder or name; the newest by default.")]
 BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
-EngineOpt = Annotated[str | None, typer.Option(help="small, full or FILE.toml; the board's default otherwise.")]
+EngineOpt = Annotated[str | None, typer.Option(help="small, full, large or FILE.toml; the board's default otherwise.")]
 PortOpt = Annotated[str, typer.Option("--port", "-p", help="Serial port, pty of an emulated board, or pynq:FILE.bit.")]
 RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]

@@ -15,7 +15,7 @@ from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.formats import same_heads
-from edgendt.engine.reference import S
+from edgendt.engine.reference import M, Network, S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm
@@ -151,11 +151,13 @@ def test_the_largest_geometry_is_exact() -> None:
     assert tally.mismatches == 0, str(tally.first)
 
 
-def test_the_reference_network_is_exact_on_the_full_engine() -> None:
-    """137 channels, d 128, four layers, window 64: past the window's first turn."""
+@pytest.mark.parametrize("network, engine", [(S, "full"), (M, "large")])
+def test_a_reference_network_is_exact_on_the_engine_that_is_made_for_it(network: Network, engine: str) -> None:
+    """Past the window's first turn."""
     needs("verilator")
-    program = random_of(S, 1, 100)
-    tally = on_engine(FastCore(Engine.named("full")), program, random_counts(program, 1, 67))
+    bins = network.window + 3
+    program = random_of(network, 1, bins)
+    tally = on_engine(FastCore(Engine.named(engine)), program, random_counts(program, 1, bins))
     assert tally.mismatches == 0, str(tally.first)
 
 

@@ -11,6 +11,7 @@ from edgendt.engine.cycles import cycles_of
 from edgendt.engine.reference import DEFAULT, S4, M, S
 
 FULL = Engine.named("full")
+LARGE = Engine.named("large")
 SMALL = Engine.named("small")
 KV260 = Engine(segments=32, lanes=24, pipes=16, sfus=8)
 
@@ -40,6 +41,8 @@ ENGINES = [
     (S, "`full` with N 2", roomy(replace(FULL, sfus=2))),
     (S4, *plain(1, 2)),
     (S4, "`full` (packed, splits 4)", FULL),
+    (S, "`large`", LARGE),
+    (M, "`large` (32 × 8, P 16, N 8, packed, splits 8)", LARGE),
     *(
         (M, f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
         for packed, splits in ((0, 1), (0, 8), (1, 8))

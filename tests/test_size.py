@@ -73,9 +73,10 @@ def test_parts_with_other_cells_are_counted(engine, counts):
     assert counts[3] == pytest.approx(expected["FF"], rel=0.15)
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_every_named_engine_fits_the_default_board(name):
-    part(Board.named(DEFAULT), Engine.named(name))
+@pytest.mark.parametrize("name, board", [("small", DEFAULT), ("full", DEFAULT), ("large", "zcu104")])
+def test_every_named_engine_fits_its_board(name, board):
+    assert name in ENGINES
+    part(Board.named(board), Engine.named(name))
 
 
 @pytest.mark.parametrize("name", known())

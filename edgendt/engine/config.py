@@ -88,7 +88,7 @@ class Engine:
 
     @classmethod
     def named(cls, name: str | Path) -> Engine:
-        """`small`, `full` or the path of a TOML file with these fields; BadInput otherwise."""
+        """`small`, `full`, `large` or the path of a TOML file with these fields; BadInput otherwise."""
         if str(name) in ENGINES:
             return ENGINES[str(name)]
         path = Path(name)
@@ -147,5 +147,22 @@ ENGINES = {
         prog_depth=256,
         packed=1,
         splits=4,
+    ),
+    "large": Engine(  # ZCU104; holds reference network M
+        segments=32,
+        lanes=8,
+        pipes=16,
+        sfus=8,
+        weight_depth=2048,
+        kv_depth=1536,
+        bias_depth=512,
+        act_depth=256,
+        res_depth=32,
+        pos_depth=2560,
+        score_depth=32,
+        gamma_depth=256,
+        prog_depth=128,
+        packed=1,
+        splits=8,
     ),
 }
