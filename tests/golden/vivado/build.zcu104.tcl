@@ -46,8 +46,10 @@ connect_bd_net [get_bd_pins ps/pl_resetn0] [get_bd_pins reset/ext_reset_in]
 foreach pin {control/aresetn memory/aresetn engine/aresetn dma/axi_resetn} {
   connect_bd_net [get_bd_pins reset/peripheral_aresetn] [get_bd_pins $pin]
 }
-assign_bd_address -offset 0xa0000000 -range 64K [get_bd_addr_segs dma/S_AXI_LITE/Reg]
-assign_bd_address -offset 0xa0010000 -range 4K [get_bd_addr_segs engine/s_axi/reg0]
+foreach {segment at range} {dma/S_AXI_LITE/Reg 0xa0000000 64K engine/s_axi/reg0 0xa0010000 4K} {
+  assign_bd_address -target_address_space [get_bd_addr_spaces ps/Data] -offset $at -range $range \
+    [get_bd_addr_segs $segment]
+}
 assign_bd_address
 validate_bd_design
 save_bd_design
