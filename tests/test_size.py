@@ -56,12 +56,18 @@ def test_pairs_and_splits_are_counted(engine, counts):
     assert counts[3] == pytest.approx(expected["TRELLIS_FF"], rel=0.15)
 
 
+WIDE = Engine(
+    *(16, 8, 8, 2),
+    **{"weight_depth": 2048, "act_depth": 512, "res_depth": 32, "score_depth": 32, "gamma_depth": 1024},
+    **{"prog_depth": 256, "packed": 1, "splits": 4},
+)
 # edt_axi_engine after yosys' synth_xilinx for series 7: RAMB18 (a RAMB36 is two), DSP48, LUT (also as memory), FF.
 AMD = [
     (Engine(segments=1, **TINY), (15, 11, 5470, 4680)),
     (Engine(segments=2, packed=1, **TINY), (20, 15, 6548, 5475)),
     (Engine.named("small"), (102, 41, 7325, 6846)),
     (Engine(segments=4, lanes=8, pipes=8, sfus=2, packed=1, splits=4), (123, 49, 14846, 11957)),
+    (WIDE, (201, 145, 30216, 23951)),
 ]
 
 

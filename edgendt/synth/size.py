@@ -14,7 +14,7 @@ LINK = {
 }  # blocks: packet buffer and, at a UART, FIFO; logic; registers
 # A part's cells per LUT and register of the formula, which ECP5s were fitted to. nextpnr's packing gives carry chains
 # cells of their own; on AMD's parts LUTs have six inputs and delays become shift registers (yosys, docs/synth.md).
-SCALE = {"ecp5": (1.06, 1.0), "xilinx": (0.62, 0.8)}
+SCALE = {"ecp5": (1.06, 1.0), "xilinx": (0.63, 0.82)}
 
 
 def family(board: Board) -> str:
