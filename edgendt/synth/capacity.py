@@ -17,7 +17,7 @@ from edgendt.engine.reference import DEFAULT, Network, S
 from edgendt.errors import DoesNotFit
 from edgendt.synth.size import part
 
-ARRAYS = ((16, 8), (16, 4), (8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
+ARRAYS = ((16, 8), (16, 4), (8, 4), (8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
 SHARED = ((1, 4), (0, 1))  # packed, splits
 LEAST = 2048  # weights of a lane: one block memory
 ROOM = {  # more of everything than a reference network takes
