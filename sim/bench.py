@@ -245,9 +245,10 @@ class Link:
         assert (await self.ask(protocol.reset(1))).status == protocol.Status.OK
 
     async def counts(self, bin: int, row: Sequence[int], long: bool = False) -> protocol.Answer:
-        """The answer to one bin; `long`: request and answer each stop for longer than they are."""
+        """The answer to one bin in the fewest bits; `long`: request and answer each stop for longer than they are."""
         self.tag = (self.tag + 1) % 256
-        packet = protocol.counts(self.tag, bin, [int(c) for c in row])
+        values = [int(c) for c in row]
+        packet = protocol.counts(self.tag, bin, values, protocol.count_bits(max(values)), brief=True)
         return await (self._interrupted(packet) if long else self.ask(packet))
 
     async def _interrupted(self, packet: bytes, limit: int = 100_000) -> protocol.Answer:

@@ -129,7 +129,8 @@ class Campaign:
     # ---- what a host does ----
 
     def _link(self) -> Link:
-        return Link(self.line, retries=self.rng.choice([1, 3, 8]), kept=self.kept)
+        limit = min(one.program.input.hi for one in self.known)
+        return Link(self.line, retries=self.rng.choice([1, 3, 8]), limit=limit, kept=self.kept)
 
     def _use(self, load: float = 0.5) -> None:
         """A load with this chance, a trial, or both, by one driver."""

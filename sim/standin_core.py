@@ -53,18 +53,24 @@ def image(seed: int, channels: int, outputs: int, rows: int) -> Image:
     return Image(PARAMETERS, channels, outputs, rows, tuple(sections))
 
 
-def session(rng: random.Random, length: int = 40) -> tuple[int, list[bytes]]:
-    """(outputs, packets): a load and then a random walk over right and wrong requests of every kind."""
-    channels, outputs, rows = rng.choice([1, 2, 7, 256]), rng.choice([1, 3, 256]), rng.choice([3, 20])
+def session(rng: random.Random, sizes: tuple[int, int] | None = None, length: int = 40) -> tuple[int, list[bytes]]:
+    """(outputs, packets): a load and then a random walk over right and wrong requests of every kind.
+
+    sizes: channels, outputs; random by default.
+    """
+    channels, outputs = sizes or (rng.choice([1, 2, 7, 256]), rng.choice([1, 3, 256]))
+    rows = 20 if sizes else rng.choice([3, 20])
     one = image(rng.randrange(2**31), channels, outputs, rows)
     good = list(protocol.load(one))
     packets = [protocol.status(1), *good]
     index = 0
     for tag in range(length):
-        counts = [rng.choice([0, 1, 255, rng.randrange(256)]) for _ in range(channels)]
-        fresh = protocol.counts(tag, index, counts)
+        bits, brief = rng.choice(protocol.WIDTHS), rng.random() < 0.5
+        most = (1 << bits) - 1
+        counts = [rng.choice([0, 1, most, rng.randint(0, most)]) for _ in range(channels)]
+        fresh = protocol.counts(tag, index, counts, bits, brief)
         packets.append(fresh)
-        what = rng.randrange(14)
+        what = rng.randrange(16)
         index += 1
         if what == 0:
             packets.append(fresh)  # repeated: answered again, not computed again
@@ -72,9 +78,9 @@ def session(rng: random.Random, length: int = 40) -> tuple[int, list[bytes]]:
             packets.append(protocol.reset(tag))
             index = 0
         elif what == 2:
-            packets.append(damaged(rng, protocol.counts(tag, index, counts)))
+            packets.append(damaged(rng, protocol.counts(tag, index, counts, bits)))
         elif what == 3:
-            packets.append(protocol.counts(tag, (index + rng.choice([-2, -1, 1, 7])) % 65536, counts))
+            packets.append(protocol.counts(tag, (index + rng.choice([-2, -1, 1, 7])) % 65536, counts, bits, brief))
         elif what == 4:
             packets.append(protocol.counts(tag, index, counts[:-1] if rng.random() < 0.5 else [*counts, 1]))
         elif what == 5:
@@ -86,7 +92,14 @@ def session(rng: random.Random, length: int = 40) -> tuple[int, list[bytes]]:
         elif what == 8:
             packets.append(rng.choice(good[1:]))  # DATA or COMMIT outside of a load
         elif what == 9:
-            packets.append(protocol.packet(3, tag, bytes([1]) + index.to_bytes(2, "little") + bytes(counts)))
+            form = rng.choice([0x04, 0x08, 0x20, 0x40, 0x80, 0x14])
+            packets.append(protocol.packet(3, tag, bytes([form]) + index.to_bytes(2, "little") + fresh[5:-4]))
+        elif what == 10:  # the bin just computed, in another format: another packet
+            packets.append(protocol.counts(tag, index - 1, counts, bits, not brief))
+            if bits < 8:
+                packets.append(protocol.counts(tag, index - 1, counts, 8, brief))
+        elif what == 11:  # a byte too few or too many, whatever the format
+            packets.append(protocol.packet(3, tag, fresh[2:5] + rng.choice([fresh[5:-5], fresh[5:-4] + b"\0"])))
     return outputs, packets
 
 

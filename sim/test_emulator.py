@@ -31,6 +31,7 @@ pytestmark = pytest.mark.xdist_group("emulator")  # one build, run by one worker
 BOARD = Board.named("ulx3s-85f")
 NETWORKS = [random_ndt(seed, **SHAPE) for seed in range(2)]
 COMPILED = [compile_program(program, TINY) for program in NETWORKS]
+LIMIT = NETWORKS[0].input.hi  # the largest count: two of them share a byte on the line
 SERVED = {}  # the board behind each pty
 SECONDS = 3.0  # of silence before the driver repeats
 
@@ -89,7 +90,7 @@ def answers(link, which, seed):
 
 def loads_one_network_after_another(path):
     with opened(path) as port:
-        link = Link(port)
+        link = Link(port, limit=LIMIT)
         for which, seed in ((0, 1), (1, 2), (0, 3)):
             link.load(COMPILED[which].image)
             answers(link, which, seed)
@@ -99,7 +100,7 @@ def loads_one_network_after_another(path):
 
 def survives_noise_and_a_truncated_frame(path):
     with opened(path) as port:
-        link, rng = Link(port), random.Random(5)
+        link, rng = Link(port, limit=LIMIT), random.Random(5)
         link.load(COMPILED[0].image)
         before = link.status()[1].bad_frames
         for seed in range(4):
@@ -120,7 +121,7 @@ def survives_lost_bytes_and_flipped_bits(path):
         return {0: data[:at] + data[at + 1 :], 1: flipped, 2: flipped}.get(what, data)
 
     with opened(path, 1.0) as port:
-        link = Link(Wire(port, spoil), retries=20)
+        link = Link(Wire(port, spoil), retries=20, limit=LIMIT)
         for which in (1, 0):
             link.load(COMPILED[which].image)
             for seed in range(3):

@@ -46,6 +46,15 @@ FAULTS = {  # name: the test that must fail, and the fault
     "a stalled input is lost": (WALK, "assign s_axis_tready = !full_q;", "assign s_axis_tready = 1'b1;"),
     "words start at the wrong byte": (WALK, "40'(byte_q) << {part_q, 3'b000}", "40'(byte_q) << {part_q, 2'b00}"),
     "an output is sent twice": (WALK, "word_q     <= out_data_i;\n            out_addr_o", "out_addr_o"),
+    "two counts change places": (WALK, "{count_q[0], 2'b00} +: 4", "{!count_q[0], 2'b00} +: 4"),
+    "four counts change places": (WALK, "{count_q[1:0], 1'b0} +: 2", "{count_q[0], count_q[1], 1'b0} +: 2"),
+    "eight counts change places": (WALK, "byte_q[count_q[2:0]]", "byte_q[~count_q[2:0]]"),
+    "a byte of counts is left early": (WALK, "|| count_part_q == count_last) read_q", "|| |count_part_q) read_q"),
+    "a last byte that is not full is not expected": (WALK, "channels_q[9:0] + 10'(count_last)", "channels_q[9:0]"),
+    "a format that is not known is taken": (WALK, "else if (!known_format) verdict", "else if (1'b0) verdict"),
+    "a brief answer has a state": (WALK, "if (status_q[7] && place_q == 10'd2) place_q <= 10'd4;", ""),
+    "a brief answer has a load frame": (WALK, "if (status_q[7] && place_q == 10'd5) place_q <= 10'd8;", ""),
+    "every answer is brief": (WALK, "kind == KindCounts && brief,", "kind == KindCounts,"),
     "refused requests are not counted": (ODD, "else if (verdict != Ok) refused_q <= count_up(refused_q);", ""),
 }
 

@@ -42,7 +42,7 @@ async def answers_as_the_reference_does(dut, drift):
     """Also when the host's clock is 2 % off."""
     uart = await fresh(dut, drift)
     rng = random.Random(case().get("seed", 1))
-    outputs, packets = session(rng, 10)
+    outputs, packets = session(rng, length=10)
     packets = [p for p in packets if len(p) < 600]
     await converse(dut, uart, [slip(p) for p in packets], outputs, wait=True)
 

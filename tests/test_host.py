@@ -157,12 +157,13 @@ def test_silence_and_wrong_use_are_one_sentence():
         open_port("/dev/none")
 
 
-def test_large_counts_are_clipped_and_counted():
+@pytest.mark.parametrize("limit", [1, 3, 15, 16])
+def test_large_counts_are_clipped_and_counted(limit):
     one = image(1, 2, 2, 3)
-    link = Link(Board(2), limit=15)
+    link = Link(Board(2), limit=limit)
     link.load(one)
-    counts = np.array([[300, 2], [16, 15]])
-    assert np.array_equal(link.infer(counts).codes, expected(one, np.minimum(counts, 15))[0]) and link.clipped == 2
+    counts = np.array([[300, 1], [limit + 1, limit]])
+    assert np.array_equal(link.infer(counts).codes, expected(one, np.minimum(counts, limit))[0]) and link.clipped == 2
 
 
 def test_a_second_program_on_the_board_is_noticed():

@@ -1,6 +1,7 @@
 """The link's packets and their framing."""
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,11 +47,29 @@ def test_an_answer_survives_its_bytes_and_no_damaged_one_does(data):
         integer(32),
         outputs,
     )
+    if data.draw(st.booleans()):
+        sent = replace(sent, status=Status.OK, state=1, load_index=0, brief=True)
     raw = sent.to_bytes()
     assert protocol.answer(raw) == sent
     at = data.draw(st.integers(0, len(raw) - 1))
     with pytest.raises(ValueError, match="wrong CRC"):
         protocol.answer(raw[:at] + bytes([raw[at] ^ data.draw(st.integers(1, 255))]) + raw[at + 1 :])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(protocol.WIDTHS), st.data())
+def test_packed_counts_come_out_as_they_went_in(bits, data):
+    counts = data.draw(st.lists(st.integers(0, (1 << bits) - 1), min_size=1, max_size=256))
+    packed = protocol.pack(counts, bits)
+    assert len(packed) == -(-len(counts) * bits // 8) and protocol.unpack(packed, bits, len(counts)) == counts
+
+
+def test_counts_lie_the_first_in_the_lowest_bits_and_must_fit():
+    assert protocol.pack([1, 2, 15], 4) == bytes([0x21, 0x0F])
+    assert protocol.counts(7, 3, [1, 0, 1], 1, brief=True)[:6] == bytes([3, 7, 0x13, 3, 0, 0b101])
+    assert [protocol.count_bits(limit) for limit in (0, 1, 2, 3, 4, 15, 16, 255)] == [1, 1, 2, 2, 4, 4, 8, 8]
+    with pytest.raises(ValueError, match=r"counts must be 0\.\.15 in 4 bits, got 0\.\.16"):
+        protocol.pack([0, 16], 4)
 
 
 def test_a_status_answer_carries_the_engines_state():

@@ -39,6 +39,7 @@ class Device:
         self.channels = self.outputs = self.max_bins = self.bad_frames = self.refused = 0
         self.last: bytes | None = None
         self.codes: tuple[int, ...] = ()
+        self.brief = False  # the answer to the last bin
 
     def packet(self, data: bytes) -> bytes:
         """The answer to one packet, both with their CRCs."""
@@ -70,7 +71,8 @@ class Device:
         state = int(self.ready) | 2 * int(self.loading)
         index = self.bin - 1 if counted else self.bin
         codes = self.codes if counted else ()
-        return Answer(kind, tag, status, state, index, self.load_index, self.cycles, codes, info).to_bytes()
+        brief = counted and self.brief
+        return Answer(kind, tag, status, state, index, self.load_index, self.cycles, codes, info, brief).to_bytes()
 
     def _do(self, kind: int, data: bytes) -> Status:
         if kind not in _SIZES:
@@ -99,9 +101,10 @@ class Device:
         index = int.from_bytes(body[1:3], "little")
         if not self.ready:
             return Status.NOT_READY
-        if body[0] != protocol.FORMAT:
+        if body[0] & ~(protocol.BRIEF | 3):
             return Status.UNKNOWN
-        if len(body) != 3 + self.channels:
+        bits = protocol.WIDTHS[body[0] & 3]
+        if len(body) != 3 + -(-self.channels * bits // 8):
             return Status.MALFORMED
         if self.last is not None and data == self.last:
             return Status.OK
@@ -109,8 +112,9 @@ class Device:
             return Status.WRONG_BIN
         if self.core.refuse():
             return Status.NO_BINS
-        codes, self.cycles = self.core.step(body[3:])
+        codes, self.cycles = self.core.step(protocol.unpack(body[3:], bits, self.channels))
         self.codes, self.last, self.bin = tuple(codes), data, self.bin + 1
+        self.brief = bool(body[0] & protocol.BRIEF)
         return Status.OK
 
     def _begin(self, body: bytes) -> Status:

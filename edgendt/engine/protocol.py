@@ -12,12 +12,14 @@ from enum import IntEnum
 
 from edgendt.engine.image import Image
 
-VERSION = 1
+VERSION = 2
 MAX_PACKET = 2048  # bytes with CRC: the link's packet buffer
 MIN_PACKET = 6
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+BRIEF_ANSWER = 0x80  # of an answer's status: its head is a brief one
 ANSWER = 0x80  # an answer's type is its request's type with this bit
-FORMAT = 0  # one byte per channel in, 16-bit outputs back
+WIDTHS = (8, 4, 2, 1)  # bits of a count, by the low two bits of a COUNTS format
+BRIEF = 0x10  # of a COUNTS format: the answer leaves out state and load frame
 
 
 class Kind(IntEnum):
@@ -49,6 +51,7 @@ class Status(IntEnum):
 
 
 _HEAD = struct.Struct("<BBBBHHI")  # type, tag, status, state, bin, load_index, cycles
+_BRIEF = struct.Struct("<BBBHI")  # type, tag, status | BRIEF_ANSWER, bin, cycles
 _INFO = struct.Struct("<BBHIIHHHH")
 _BEGIN = struct.Struct("<BBIHHH")
 _COUNTS = struct.Struct("<BH")
@@ -72,9 +75,32 @@ def reset(tag: int) -> bytes:
     return packet(Kind.RESET, tag)
 
 
-def counts(tag: int, index: int, values: Sequence[int]) -> bytes:
-    """One bin: `values` [channels] 0..255. Sent again byte for byte, it is answered again but not computed again."""
-    return packet(Kind.COUNTS, tag, _COUNTS.pack(FORMAT, index) + bytes(values))
+def counts(tag: int, index: int, values: Sequence[int], bits: int = 8, brief: bool = False) -> bytes:
+    """One bin: `values` [channels], each below 2**bits. Sent again byte for byte, it is only answered again."""
+    form = WIDTHS.index(bits) | BRIEF * brief
+    return packet(Kind.COUNTS, tag, _COUNTS.pack(form, index) + pack(values, bits))
+
+
+def count_bits(limit: int) -> int:
+    """Bits per channel on the wire for a network whose counts are at most `limit` (0..255): 1, 2, 4 or 8."""
+    return min(bits for bits in WIDTHS if limit < 1 << bits)
+
+
+def pack(values: Sequence[int], bits: int) -> bytes:
+    """Counts [channels] side by side, the first in the lowest bits of the first byte; bits left over are 0."""
+    if bits == 8:
+        return bytes(values)
+    if values and not 0 <= min(values) <= max(values) < 1 << bits:
+        raise ValueError(f"counts must be 0..{(1 << bits) - 1} in {bits} bits, got {min(values)}..{max(values)}")
+    return sum(value << bits * place for place, value in enumerate(values)).to_bytes(
+        -(-len(values) * bits // 8), "little"
+    )
+
+
+def unpack(data: bytes, bits: int, channels: int) -> list[int]:
+    """The counts that `pack` packed; bits left over are not looked at."""
+    word = int.from_bytes(data, "little")
+    return [word >> bits * place & (1 << bits) - 1 for place in range(channels)]
 
 
 def begin(tag: int, image: Image) -> bytes:
@@ -124,7 +150,8 @@ class Answer:
 
     kind, tag: of the request (NAK, 0 when it was unreadable); state: bit 0 ready, bit 1 loading;
     bin: the bin answered (COUNTS, OK) or else the one expected next; load_index: load frame expected next;
-    cycles: of the last bin, start to done; outputs [outputs] signed 16-bit codes.
+    cycles: of the last bin, start to done; outputs [outputs] signed 16-bit codes; brief: state and load_index are not
+    sent (ready, 0).
     """
 
     kind: int
@@ -136,6 +163,7 @@ class Answer:
     cycles: int
     outputs: tuple[int, ...] = ()
     info: Info | None = None
+    brief: bool = False
 
     @property
     def ready(self) -> bool:
@@ -144,7 +172,10 @@ class Answer:
 
     def to_bytes(self) -> bytes:
         """The packet an engine sends."""
-        head = _HEAD.pack(self.kind | ANSWER, self.tag, self.status, self.state, self.bin, self.load_index, self.cycles)
+        kind = self.kind | ANSWER
+        head = _HEAD.pack(kind, self.tag, self.status, self.state, self.bin, self.load_index, self.cycles)
+        if self.brief:
+            head = _BRIEF.pack(kind, self.tag, self.status | BRIEF_ANSWER, self.bin, self.cycles)
         body = struct.pack(f"<{len(self.outputs)}h", *self.outputs)
         if self.info is not None:
             i = self.info
@@ -164,20 +195,28 @@ class Answer:
 
 def answer(data: bytes) -> Answer:
     """Parse a packet from the engine; ValueError when it is damaged or none of ours."""
-    if len(data) < _HEAD.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+    if len(data) < _BRIEF.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise ValueError(f"answer of {len(data)} bytes has a wrong CRC")
+    data = data[:-4]
+    if data[2] & BRIEF_ANSWER:
+        kind, tag, code, index, cycles = _BRIEF.unpack_from(data)
+        outputs = _outputs(data[_BRIEF.size :])
+        return Answer(kind & ~ANSWER, tag, Status(code & ~BRIEF_ANSWER), 1, index, 0, cycles, outputs, brief=True)
     kind, tag, code, state, index, load_index, cycles = _HEAD.unpack_from(data)
-    body = data[_HEAD.size : -4]
     fixed = (kind & ~ANSWER, tag, Status(code), state, index, load_index, cycles)
     if kind == Kind.STATUS | ANSWER:
-        return Answer(*fixed, info=Info(*_INFO.unpack(body)))
-    return Answer(*fixed, outputs=struct.unpack(f"<{len(body) // 2}h", body))
+        return Answer(*fixed, info=Info(*_INFO.unpack(data[_HEAD.size :])))
+    return Answer(*fixed, outputs=_outputs(data[_HEAD.size :]))
 
 
-def slip(data: bytes) -> bytes:
-    """A packet as sent over a UART: END, escaped bytes, END."""
+def _outputs(body: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(body) // 2}h", body)
+
+
+def slip(data: bytes, flush: bool = True) -> bytes:
+    """A packet as sent over a UART: END where `flush` (whatever came before ends there), escaped bytes, END."""
     body = data.replace(bytes([ESC]), bytes([ESC, ESC_ESC])).replace(bytes([END]), bytes([ESC, ESC_END]))
-    return bytes([END]) + body + bytes([END])
+    return bytes([END] * flush) + body + bytes([END])
 
 
 class Unslip:

@@ -80,6 +80,7 @@ class Link:
         kept: where the last good image is, in this object alone by default.
         """
         self.stream, self.retries, self.limit, self.kept = stream, retries, limit, kept or Kept()
+        self.bits = protocol.count_bits(limit)  # of a count on the wire
         self.unslip, self.tag = Unslip(), 0
         self.bin: int | None = None  # the engine's next bin; None: not known yet
         self.repeats = 0  # requests sent again
@@ -111,7 +112,7 @@ class Link:
         if self.bin is None:
             self.status()
         assert self.bin is not None
-        answer = self._request(protocol.counts(self._next_tag(), self.bin, values))
+        answer = self._request(protocol.counts(self._next_tag(), self.bin, values, self.bits, brief=True))
         self._demand(answer, f"bin {self.bin}")
         if answer.bin != self.bin:
             raise LinkError(f"the engine answered bin {answer.bin} when bin {self.bin} was asked")
@@ -235,7 +236,7 @@ class Link:
         alone = True
         for attempt in range(self.retries + 1):
             self.repeats += attempt > 0
-            self._send(packet)
+            self._send(packet, flush=attempt > 0 or not self._greeted)
             while (answer := self._receive()) is not None:
                 if answer.kind == packet[0] and answer.tag == packet[1]:
                     return answer, alone
@@ -247,9 +248,9 @@ class Link:
             "programmed, and at this baud rate?"
         )
 
-    def _send(self, packet: bytes) -> None:
+    def _send(self, packet: bytes, flush: bool = True) -> None:
         try:
-            self.stream.write(protocol.slip(packet))
+            self.stream.write(protocol.slip(packet, flush))
         except OSError as error:
             raise LinkError(f"the port failed: {error}") from error
 

@@ -33,7 +33,7 @@ module edt_link #(
   output wire         ready_o        // a network is loaded
 );
   localparam int MaxPacket = 2048;
-  localparam logic [7:0] ProtocolVersion = 8'd1;
+  localparam logic [7:0] ProtocolVersion = 8'd2;
 
   localparam logic [7:0] KindStatus = 8'h01, KindReset = 8'h02, KindCounts = 8'h03;
   localparam logic [7:0] KindBegin = 8'h10, KindData = 8'h11, KindCommit = 8'h12, KindNak = 8'h7F;
@@ -96,10 +96,16 @@ module edt_link #(
   wire [15:0] outputs   = first_q[95:80];
   wire [15:0] max_bins  = first_q[111:96];
 
+  // Counts' format: bits 1..0 log2 of the counts in a byte, bit 4 a brief answer (without state and load frame).
+  wire       known_format = {format[7:5], format[3:2]} == '0;
+  wire       brief        = format[4];
+  wire [2:0] count_last   = {&format[1:0], format[1], |format[1:0]};  // the counts in a byte, less one
+
   // ---- what is loaded, and what is known of the packet (registered in Check) ----
   logic        ready_q, loading_q, last_valid_q;
   logic [15:0] bin_q, load_index_q, channels_q, outputs_q, max_bins_q, bad_frames_q, refused_q;
   logic [31:0] last_crc_q, image_crc_q, running_crc, cycles_q;
+  logic [8:0]  count_bytes_q;
   logic        frame_ok_q, kind_ok_q, length_ok_q, again_q, bin_ok_q, engine_ok_q, sizes_ok_q, next_q, taken_q;
   logic        commit_ok_q, committed_q, counts_ok_q, refuse_q;
   logic [15:0] behind;
@@ -116,7 +122,8 @@ module edt_link #(
       KindCommit: length_ok_q <= length_q == 12'd10;
       default:    length_ok_q <= length_q == 12'd6;
     endcase
-    counts_ok_q <= length_q == 12'd9 + channels_q[11:0];
+    count_bytes_q <= 9'((channels_q[9:0] + 10'(count_last)) >> format[1:0]);
+    counts_ok_q <= length_q == 12'd9 + 12'(count_bytes_q);
     again_q     <= last_valid_q && packet_crc == last_crc_q && bin == bin_q - 16'd1;
     bin_ok_q    <= bin == bin_q;
     refuse_q    <= refuse_i;
@@ -141,7 +148,7 @@ module edt_link #(
     else if (!length_ok_q) verdict = Malformed;
     else if (kind == KindCounts) begin
       if (!ready_q) verdict = NotReady;
-      else if (format != '0) verdict = Unknown;
+      else if (!known_format) verdict = Unknown;
       else if (!counts_ok_q) verdict = Malformed;
       else if (again_q) verdict = Ok;
       else if (!bin_ok_q) verdict = WrongBin;
@@ -162,18 +169,22 @@ module edt_link #(
     end
   end
 
-  // ---- walk over the buffered body: load words or counts ----
+  // ---- walk over the buffered body: a byte per cycle for load words, a count per cycle for counts ----
   logic        walk, walk_done, fetch_valid_q, byte_valid_q;
   logic [10:0] fetch_at_q, byte_at_q, end_q;
-  logic [2:0]  part_q;
+  logic [2:0]  part_q, count_part_q;
+  logic [8:0]  count_q;  // the count that byte_q holds
   logic        in_words;
   assign walk      = state_q == LoadWords || state_q == Counts;
-  assign walk_done = byte_valid_q && byte_at_q + 11'd1 == end_q;
+  assign walk_done = byte_valid_q
+                     && (state_q == Counts ? count_q + 9'd1 == channels_q[8:0] : byte_at_q + 11'd1 == end_q);
   assign in_words  = byte_valid_q && byte_at_q >= 11'd9;
 
   always_ff @(posedge clk_i) begin
     end_q         <= 11'(length_q - 12'd4);
-    read_q        <= walk ? read_q + 11'd1 : 11'd2;
+    count_part_q  <= state_q != Counts || count_part_q == count_last ? 3'd0 : count_part_q + 3'd1;
+    if (!walk) read_q <= kind == KindCounts ? 11'd5 : 11'd2;
+    else if (state_q == LoadWords || count_part_q == count_last) read_q <= read_q + 11'd1;
     fetch_at_q    <= read_q;
     byte_at_q     <= fetch_at_q;
     fetch_valid_q <= walk && read_q < end_q;
@@ -204,9 +215,15 @@ module edt_link #(
   end
 
   always_ff @(posedge clk_i) begin
-    count_en_o   <= state_q == Counts && byte_valid_q && byte_at_q >= 11'd5 && !rst_i;
-    count_addr_o <= 8'(byte_at_q - 11'd5);
-    count_data_o <= byte_q;
+    count_q      <= state_q != Counts ? 9'd0 : byte_valid_q ? count_q + 9'd1 : count_q;
+    count_en_o   <= state_q == Counts && byte_valid_q && !rst_i;
+    count_addr_o <= count_q[7:0];
+    unique case (format[1:0])
+      2'd0: count_data_o <= byte_q;
+      2'd1: count_data_o <= 8'(byte_q[{count_q[0], 2'b00} +: 4]);
+      2'd2: count_data_o <= 8'(byte_q[{count_q[1:0], 1'b0} +: 2]);
+      2'd3: count_data_o <= 8'(byte_q[count_q[2:0]]);
+    endcase
     start_o      <= state_q == Start && !busy_i && !start_o && !rst_i;
   end
 
@@ -233,7 +250,7 @@ module edt_link #(
       Decode: begin
         kind_q   <= frame_ok_q ? kind : KindNak;
         tag_q    <= frame_ok_q ? tag : 8'd0;
-        status_q <= verdict;
+        status_q <= verdict | {verdict == Ok && kind == KindCounts && brief, 7'd0};
         state_q  <= compute ? Counts : write ? LoadWords : Head;
         body_q   <= '0;
         if (verdict == Ok && kind == KindStatus) body_q <= 10'd20;
@@ -317,6 +334,8 @@ module edt_link #(
           m_axis_tvalid <= 1'b1;
           sent_q        <= 1'b1;
           place_q       <= place_q == 10'd11 ? '0 : place_q + 10'd1;
+          if (status_q[7] && place_q == 10'd2) place_q <= 10'd4;
+          if (status_q[7] && place_q == 10'd5) place_q <= 10'd8;
           word_q        <= out_data_i;
           if (place_q == 10'd11) out_addr_o <= 8'd1;
         end
