@@ -34,6 +34,9 @@ RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder 
 BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
 EngineOpt = Annotated[str | None, typer.Option(help="small, full, large or FILE.toml; the board's default otherwise.")]
 PortOpt = Annotated[str, typer.Option("--port", "-p", help="Serial port, pty of an emulated board, or pynq:FILE.bit.")]
+OutputsOpt = Annotated[str, typer.Option(help="rates, velocity, all, numbers and ranges: 0:10,12.")]
+ChannelsOpt = Annotated[str, typer.Option(help="The network's channel for every electrode, or -: a list, or its file.")]
+DeadOpt = Annotated[str, typer.Option(help="Electrodes to ignore: 3,17.")]
 RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 
@@ -208,13 +211,18 @@ def load(
     run: RunArg = None,
     board: BoardOpt = BOARD,
     engine: EngineOpt = None,
+    outputs: OutputsOpt = "",
+    channels: ChannelsOpt = "",
+    dead: DeadOpt = "",
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
     """Put a run's network on a programmed board; after a failure the last good one is put back."""
     from edgendt.host.load import load
+    from edgendt.wiring import Wiring
 
-    show(load(Run.open(run, runs), port, board, engine, quiet=json), json, load_line)
+    wiring = Wiring(outputs, channels, dead)
+    show(load(Run.open(run, runs), port, board, engine, wiring, quiet=json), json, load_line)
 
 
 def load_line(result: dict[str, Any]) -> str:
@@ -232,13 +240,18 @@ def infer(
     engine: EngineOpt = None,
     check: Annotated[bool, typer.Option(help="Compare every answer with the Program; exit 1 at a difference.")] = True,
     trials: Annotated[int | None, typer.Option(help="Test trials to run; all by default.", min=1)] = None,
+    outputs: OutputsOpt = "",
+    channels: ChannelsOpt = "",
+    dead: DeadOpt = "",
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
     """Stream a run's test trials through a loaded board, bin by bin, and check every answer."""
     from edgendt.host.infer import infer
+    from edgendt.wiring import Wiring
 
-    result = infer(Run.open(run, runs), port, board, engine, check=check, trials=trials, quiet=json)
+    wiring = Wiring(outputs, channels, dead)
+    result = infer(Run.open(run, runs), port, board, engine, wiring, check=check, trials=trials, quiet=json)
     show(result, json, infer_table)
 
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "edgendt"
 LINES = (
     ("errors", "fixed"),
     ("ops",),
-    ("program", "compare"),
+    ("program", "compare", "wiring"),
     ("config", "artifact", "tools"),
     ("data", "metrics"),
     ("models",),
@@ -65,7 +65,7 @@ DRIVEN_BY = {
     "slip_tx": "uart",
     "fifo": "uart",
 }
-ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "program"}
+ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "program", "wiring"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
 

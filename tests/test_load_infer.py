@@ -25,6 +25,7 @@ from edgendt.host.infer import infer
 from edgendt.host.load import load
 from edgendt.profile import latency
 from edgendt.program import Program
+from edgendt.wiring import Wiring
 
 needs_package("serial")
 BOARD = "ulx3s-85f"
@@ -79,6 +80,35 @@ def test_a_run_is_loaded_and_every_answer_equals_the_program(tmp_path: Path) -> 
             rates = np.exp(codes * program.output_format.scale).astype(np.float32)
             assert np.array_equal(kept["rates"][trial, :length], rates)
         assert kept["cycles"][1, 7:].sum() == kept["rates"][1, 7:].sum() == 0 and (kept["cycles"][0] > 0).all()
+
+
+def test_outputs_and_channels_are_chosen_when_a_network_is_loaded(tmp_path: Path) -> None:
+    run, wiring = run_of("a", tmp_path), Wiring("3,0", "4,-,0:4", "2")
+    wired = wiring.apply(NETWORKS["a"])
+    with on_a_pty(ReferenceBoard(*COMPILED.values(), compile_program(wired, SMALL))) as port:
+        loaded = load(run, port, BOARD, wiring=wiring, quiet=True)
+        assert (loaded["channels"], loaded["outputs"]) == (6, 2)
+        got = infer(run, port, BOARD, wiring=wiring, quiet=True)
+        with pytest.raises(
+            BadInput, match=r"first, or give the --outputs, --channels and --dead that it was loaded with"
+        ):
+            infer(run, port, BOARD, quiet=True)
+        options = ["--outputs", "3,0", "--channels", "4,-,0:4", "--dead", "2"]
+        for verb in ("load", "infer"):
+            done = edgendt(verb, str(run.path), "--port", port, *options, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        done = edgendt("infer", str(run.path), "--port", port, *options[:4], cwd=tmp_path)
+        assert (
+            done.returncode == 2 and f"load {run.path} --port {port} --outputs 3,0 --channels 4,-,0:4`" in done.stderr
+        )
+        done = edgendt("load", str(run.path), "--port", port, "--dead", "5", cwd=tmp_path)
+        assert done.returncode == 2 and "--dead: numbers go from 0 to 4, got 5" in done.stderr
+    assert (got["codes"], got["mismatches"]) == (2 * sum(LENGTHS), 0)
+    with np.load(run.stage("quantize") / "stimulus.npz") as stimulus, np.load(got["answers"]) as kept:
+        counts = stimulus["counts"][0].copy()
+        counts[:, 0] = 0  # its electrode is dead
+        assert np.array_equal(kept["codes"][0], NETWORKS["a"].run(counts)[:, [3, 0]])
+        assert kept["rates"].shape == (3, 12, 2)
 
 
 class Wrong(Networks):

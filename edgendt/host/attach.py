@@ -10,19 +10,23 @@ from pathlib import Path
 
 from edgendt.artifact import Run
 from edgendt.boards import Board
+from edgendt.data.stimulus import stimulus
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.protocol import Answer, Info
 from edgendt.errors import BadInput
+from edgendt.fixed import Codes
 from edgendt.host.kept import Kept
 from edgendt.host.link import Link, open_port
 from edgendt.program import Program
+from edgendt.wiring import Wiring
 
 BOARD, EMULATED = "board", "emulated"  # the stage of what is measured through a port
 PTYS = ("/dev/pts/", "/dev/ttys")  # Linux, macOS: a program is at the other end
 SECONDS = {BOARD: 0.5, EMULATED: 10.0}  # of silence before a request is repeated; a simulation takes its time
 BAUD = 3_000_000
+UNCHANGED = Wiring()
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class Attached:
     link: Link
     answer: Answer
     info: Info
+    wiring: Wiring
 
     @property
     def program(self) -> Program:
-        """The run's network."""
+        """The run's network as it is wired."""
         return self.compiled.program
 
     def head(self) -> dict[str, str]:
@@ -60,20 +65,22 @@ class Attached:
         if not self.answer.ready or has != want:
             now = f"network {has:08x}" if self.answer.ready else "no network"
             raise BadInput(
-                f"the board on {self.port} has {now} and run {self.run.path} is {want:08x}: "
-                f"run `edgendt load {self.run.path} --port {self.port}` first"
+                f"the board on {self.port} has {now} and run {self.run.path}{self.wiring} is {want:08x}: "
+                f"run `edgendt load {self.run.path} --port {self.port}{self.wiring}` first, "
+                "or give the --outputs, --channels and --dead that it was loaded with"
             )
 
 
 @contextmanager
-def attach(run: Run, port: str, board: str, engine: str | None) -> Iterator[Attached]:
+def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring = UNCHANGED) -> Iterator[Attached]:
     """Compile the run for the board's engine (`engine` in its place), open the port and ask who is there.
 
-    BadInput: no such run, board or port, or the board has another engine. LinkError when nobody answers.
+    BadInput: no such run, board or port, options that do not suit, or the board has another engine. LinkError when
+    nobody answers.
     """
     target = Board.named(board)
     name = engine or target.engine
-    program = Program.load(run.stage("quantize") / "program.edt")
+    program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
     compiled = compile_program(program, Engine.named(name))
     stage = stage_of(port)
     baud = target.ecp5.baud if target.ecp5 else BAUD
@@ -86,7 +93,13 @@ def attach(run: Run, port: str, board: str, engine: str | None) -> Iterator[Atta
                 f"run {run.path} is compiled for engine {own} and the board on {port} has {named(info.engine_id)}: "
                 "give the board's as --engine"
             )
-        yield Attached(run, port, board, str(name), stage, compiled, link, answer, info)
+        yield Attached(run, port, board, str(name), stage, compiled, link, answer, info, wiring)
+
+
+def wired(run: Run, wiring: Wiring, bins: int | None = None) -> tuple[Codes, ...]:
+    """The run's test trials (see `stimulus`) as the electrodes see them, [bins, electrodes] each."""
+    network = Program.load(run.stage("quantize") / "program.edt")
+    return tuple(wiring.counts(network, trial) for trial in stimulus(run, network, bins))
 
 
 def stage_of(port: str) -> str:

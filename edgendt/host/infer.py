@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from edgendt.artifact import Run, write_json
 from edgendt.compare import compare
-from edgendt.data.stimulus import stimulus
 from edgendt.engine.cycles import cycles_per_bin
 from edgendt.errors import CyclesDiffer
 from edgendt.fixed import Codes
-from edgendt.host.attach import Attached, attach, bar
+from edgendt.host.attach import UNCHANGED, Attached, attach, bar, wired
 from edgendt.metrics import summary
 from edgendt.program import Program
+from edgendt.wiring import Wiring, groups
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def infer(
     port: str,
     board: str,
     engine: str | None = None,
+    wiring: Wiring = UNCHANGED,
     *,
     check: bool = True,
     trials: int | None = None,
@@ -50,13 +51,14 @@ def infer(
     Mismatch or CyclesDiffer at the first answer that is not the Program's, when `check`; then no stage is kept.
     """
     model = run.stage("quantize")
-    with attach(run, port, board, engine) as attached, bar("bins", quiet) as progress:
+    with attach(run, port, board, engine, wiring) as attached, bar("bins", quiet) as progress:
         attached.demand_network()
-        counts = stimulus(run, attached.program, None)[:trials]
+        counts = wired(run, wiring)[:trials]
         got = stream(attached, counts, check, progress)
         result = attached.head() | summarise(got, check) | {"repeats": attached.link.repeats}
     inputs = [model / "program.edt", model / "stimulus.npz"]
-    with run.write(f"infer-{board}", inputs, {"engine": attached.engine, "check": check, "trials": trials}) as folder:
+    config = {"engine": attached.engine, "check": check, "trials": trials, **asdict(wiring)}
+    with run.write(f"infer-{board}", inputs, config) as folder:
         np.savez_compressed(folder / "answers.npz", **answers(attached.program, got))
         write_json(folder / "infer.json", result)
     return result | {"answers": str(run.path / f"infer-{board}" / "answers.npz")}
@@ -125,12 +127,15 @@ def summarise(got: Streamed, check: bool) -> dict[str, Any]:
 
 
 def answers(program: Program, got: Streamed) -> dict[str, Any]:
-    """codes [trials, bins, outputs], rates (expected counts per bin), cycles [trials, bins]; zero behind `lengths`."""
+    """codes [trials, bins, outputs], cycles [trials, bins], and each group's values: rates (expected counts per bin),
+    velocity (as recorded); zero behind `lengths`.
+    """
     lengths = np.array([len(codes) for codes in got.codes])
     codes = np.zeros((len(lengths), lengths.max(), program.outputs), np.int64)
     cycles = np.zeros(codes.shape[:2], np.int64)
     for trial, length in enumerate(lengths):
         codes[trial, :length], cycles[trial, :length] = got.codes[trial], got.cycles[trial]
     inside = np.arange(lengths.max()) < lengths[:, None]
-    rates = np.where(inside[..., None], np.exp(codes * program.output_format.scale), 0).astype(np.float32)
-    return {"codes": codes, "rates": rates, "cycles": cycles, "lengths": lengths}
+    values = {name: group.values(codes, program.output_format) for name, group in groups(program).items()}
+    real = {name: np.where(inside[..., None], value, 0).astype(np.float32) for name, value in values.items()}
+    return {"codes": codes, "cycles": cycles, "lengths": lengths, **real}
