@@ -181,13 +181,18 @@ def profile(
     board: BoardOpt = BOARD,
     engine: EngineOpt = None,
     port: Annotated[str | None, typer.Option("--port", "-p", help="Also time the way to a loaded board.")] = None,
+    outputs: OutputsOpt = "",
+    channels: ChannelsOpt = "",
+    dead: DeadOpt = "",
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
     """Latency of every bin: cycles by op, bound, efficiency, microseconds, beside this computer's CPU."""
     from edgendt.profile import profile, render
+    from edgendt.wiring import Wiring
 
-    show(profile(Run.open(run, runs), board, engine=engine, port=port, quiet=json), json, render)
+    wiring = Wiring(outputs, channels, dead)
+    show(profile(Run.open(run, runs), board, engine, wiring, port=port, quiet=json), json, render)
 
 
 @app.command()
@@ -265,6 +270,7 @@ def infer_table(result: dict[str, Any]) -> Table:
         ["codes", checked],
         [f"bins/s ({stage})", result["bins_per_s"]],
         ["cycles, p50 / max", f"{result['cycles']['p50']:,} / {result['cycles']['max']:,}"],
+        ["bytes on the line per bin, p50 / p99 / max", " / ".join(str(result["bytes"][name]) for name in trip)],
         [f"host round trip, µs, p50 / p99 / max ({stage})", micros],
         ["answers", result["answers"]],
     ]
@@ -276,13 +282,18 @@ def estimate(
     run: RunArg = None,
     board: BoardOpt = BOARD,
     engine: EngineOpt = None,
+    outputs: OutputsOpt = "",
+    channels: ChannelsOpt = "",
+    dead: DeadOpt = "",
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
     """Cycles and memory before any build, and what to change when a model does not fit."""
     from edgendt.estimate import estimate, program_of, render
+    from edgendt.wiring import Wiring
 
-    show(estimate(program_of(run, runs), board, engine), json, render)
+    wired = Wiring(outputs, channels, dead).apply(program_of(run, runs))
+    show(estimate(wired, board, engine), json, render)
 
 
 @app.command()

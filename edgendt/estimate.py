@@ -11,6 +11,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_bin
+from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
@@ -52,6 +53,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "latency_us": {key: value / target.clock_mhz for key, value in quantiles.items()},
         "clock_mhz": target.clock_mhz,
         "clock_stage": "assumed",
+        "link": wire(program, target),
         "image_bytes": len(compiled.image.to_bytes()),
         "memories": memories(compiled),
         "resources": needs,
@@ -87,6 +89,7 @@ def render(result: Mapping[str, Any]) -> Any:
     return Group(
         table(head, [f"per bin ({result['stage']})", "cycles", at], rows),
         f"bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f}; "
-        f"image {result['image_bytes'] / 1000:.1f} kB\n",
+        f"image {result['image_bytes'] / 1000:.1f} kB",
+        f"{words(result['link'])}\n",
         table("memory", ["", "used", "there"], [[k, f"{v['used']:,}", f"{v['available']:,}"] for k, v in used.items()]),
     )

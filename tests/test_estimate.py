@@ -12,8 +12,10 @@ from rich.console import Console
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
+from edgendt.engine.reference import S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.estimate import estimate, program_of, render
+from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
 PROGRAM = random_ndt(3)
@@ -27,6 +29,14 @@ def test_cycles_are_those_of_bins_that_occur():
     assert got["cycles"]["p50"] in totals and got["cycles"]["p99"] in totals
     assert sum(got["by_op"].values()) == got["cycles"]["p50"]
     assert got["efficiency"] == got["bound_cycles"] / got["cycles"]["p50"]
+
+
+def test_the_link_of_network_s_takes_a_hundred_bytes_where_velocity_alone_comes_back():
+    whole, velocity = S.program(), Wiring(outputs="0:2").apply(S.program())
+    got = [estimate(program, BOARD, "full")["link"] for program in (whole, velocity)]
+    assert [(line["request_bytes"], line["answer_bytes"]) for line in got] == [(79, 379), (79, 19)]
+    assert got[1]["bytes"] == 98 and got[1]["us"] == 326.67 and got[1]["stage"] == "analytic"
+    assert estimate(PROGRAM, "kv260", "small")["link"]["us"] is None
 
 
 def test_figures_carry_their_stages():

@@ -17,7 +17,7 @@ from test_cli import edgendt
 from edgendt.artifact import Run, read_json
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.protocol import Kind
+from edgendt.engine.protocol import Kind, bytes_per_bin
 from edgendt.errors import BadInput, CyclesDiffer, Mismatch
 from edgendt.fixed import Codes
 from edgendt.host import Kept, Link, LinkError, attach
@@ -70,6 +70,7 @@ def test_a_run_is_loaded_and_every_answer_equals_the_program(tmp_path: Path) -> 
     assert (got["trials"], got["bins"], got["mismatches"]) == (3, sum(LENGTHS), 0)
     assert got["codes"] == sum(LENGTHS) * program.outputs and got["stage"] == "emulated"
     assert 0 < got["round_trip_us"]["p50"] <= got["round_trip_us"]["p99"] <= got["round_trip_us"]["max"]
+    assert got["bytes"]["p50"] == sum(bytes_per_bin(5, 4, program.input.hi)) <= got["bytes"]["max"]
     folder = run.stage(f"infer-{BOARD}")
     assert {key: got[key] for key in got if key != "answers"} == read_json(folder / "infer.json")
     with np.load(folder / "answers.npz") as kept, np.load(run.stage("quantize") / "stimulus.npz") as stimulus:
@@ -299,7 +300,9 @@ def test_a_profile_times_every_bin_through_the_port(tmp_path: Path, monkeypatch:
     console.print(latency.render(got))
     (line,) = (line for line in console.file.getvalue().splitlines() if "host round trip" in line)
     assert line.split()[-1] == "emulated"
-    assert latency.profile(run, BOARD)["round_trip_us"] is None
+    without = latency.profile(run, BOARD, wiring=Wiring(outputs="1"))
+    assert without["round_trip_us"] is None and without["link"]["bytes"] == got["link"]["bytes"] - 6
+    assert trip["bytes"]["p50"] == got["link"]["bytes"] and got["link"]["stage"] == "analytic"
     with on_a_pty(wrong_board(code=1)) as port:
         load(run, port, BOARD, quiet=True)
         with pytest.raises(Mismatch, match="bin 3, index 2"):

@@ -219,6 +219,16 @@ def slip(data: bytes, flush: bool = True) -> bytes:
     return bytes([END] * flush) + body + bytes([END])
 
 
+def bytes_per_bin(channels: int, outputs: int, limit: int) -> tuple[int, int]:
+    """Bytes on a UART of a bin's request and of its answer as the driver asks: packed, brief, a byte of END saved.
+
+    limit: the largest count the network takes. Each byte that SLIP must escape adds one: of random bytes one in 128.
+    """
+    request = counts(0, 0, [0] * channels, count_bits(limit), brief=True)
+    sent = Answer(Kind.COUNTS, 0, Status.OK, 1, 0, 0, 0, (0,) * outputs, brief=True).to_bytes()
+    return len(request) + 1, len(sent) + 2
+
+
 class Unslip:
     """Bytes from a UART in, packets out, in any pieces; noise before an END costs only the packet it hit."""
 

@@ -23,11 +23,14 @@ from edgendt.wiring import Wiring, groups
 
 @dataclass(frozen=True)
 class Streamed:
-    """What trials gave: codes [bins, outputs] and cycles [bins] of each; every round trip, µs; seconds in all."""
+    """What trials gave: codes [bins, outputs] and cycles [bins] of each; every bin's round trip, µs, and bytes on the
+    line; seconds in all.
+    """
 
     codes: tuple[Codes, ...]
     cycles: tuple[NDArray[np.int64], ...]
     micros: tuple[float, ...]
+    bytes: tuple[int, ...]
     seconds: float
 
     def round_trip(self) -> dict[str, float]:
@@ -72,15 +75,17 @@ def stream(
     codes: list[Codes] = []
     cycles: list[NDArray[np.int64]] = []
     micros: list[float] = []
+    sizes: list[int] = []
     seconds = 0.0
     for number, trial in enumerate(trials):
         start = perf_counter()
         link.reset()
         steps = []
         for row in trial:
-            begin = perf_counter_ns()
+            before, begin = link.bytes, perf_counter_ns()
             steps.append(link.step(row))
             micros.append((perf_counter_ns() - begin) / 1e3)
+            sizes.append(link.bytes - before)
             if progress is not None:
                 progress(len(micros), bins)
         seconds += perf_counter() - start
@@ -88,7 +93,7 @@ def stream(
         cycles.append(np.array([step.cycles for step in steps], np.int64))
         if check:
             compare_trial(attached, number, trial, codes[-1], cycles[-1])
-    return Streamed(tuple(codes), tuple(cycles), tuple(micros), seconds)
+    return Streamed(tuple(codes), tuple(cycles), tuple(micros), tuple(sizes), seconds)
 
 
 def as_output(program: Program, outputs: Sequence[Sequence[int]]) -> Codes:
@@ -123,6 +128,7 @@ def summarise(got: Streamed, check: bool) -> dict[str, Any]:
         "bins_per_s": round(bins / got.seconds, 1),
         "cycles": summary(np.concatenate(got.cycles).tolist()),
         "round_trip_us": got.round_trip(),
+        "bytes": summary(got.bytes),
     }
 
 

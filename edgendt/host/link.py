@@ -84,6 +84,7 @@ class Link:
         self.unslip, self.tag = Unslip(), 0
         self.bin: int | None = None  # the engine's next bin; None: not known yet
         self.repeats = 0  # requests sent again
+        self.bytes = 0  # on the line, both ways, since the driver was made
         self.clipped = 0  # counts above the limit, since the driver was made
         self._pending: list[Answer] = []
         self._greeted = False
@@ -249,8 +250,10 @@ class Link:
         )
 
     def _send(self, packet: bytes, flush: bool = True) -> None:
+        framed = protocol.slip(packet, flush)
+        self.bytes += len(framed)
         try:
-            self.stream.write(protocol.slip(packet, flush))
+            self.stream.write(framed)
         except OSError as error:
             raise LinkError(f"the port failed: {error}") from error
 
@@ -265,6 +268,7 @@ class Link:
                 raise LinkError(f"the port failed: {error}") from error
             if not data:
                 return None
+            self.bytes += len(data)
             self._pending += [found for packet in self.unslip.feed(data) if (found := _parse(packet)) is not None]
         return None
 

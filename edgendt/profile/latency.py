@@ -10,19 +10,20 @@ import numpy as np
 
 from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
-from edgendt.data.stimulus import stimulus
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.sources import unchanged
 from edgendt.errors import CyclesDiffer, reading
 from edgendt.fixed import Codes
-from edgendt.host.attach import attach, bar
+from edgendt.host.attach import UNCHANGED, attach, bar, wired
 from edgendt.host.infer import stream
+from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
 from edgendt.tools import find_tool
+from edgendt.wiring import Wiring
 
 ANALYTIC, SIMULATED = "analytic", "simulated cycles"
 POST_ROUTE, ASSUMED = "post-route", "assumed"
@@ -50,7 +51,14 @@ class Cycles:
 
 
 def profile(
-    run: Run, board: str, engine: str | None = None, bins: int = BINS, port: str | None = None, quiet: bool = True
+    run: Run,
+    board: str,
+    engine: str | None = None,
+    wiring: Wiring = UNCHANGED,
+    *,
+    bins: int = BINS,
+    port: str | None = None,
+    quiet: bool = True,
 ) -> dict[str, Any]:
     """Profile a run for a board and keep `profile-<board>/profile.json`; returns its content (keys: docs/profile.md).
 
@@ -60,11 +68,11 @@ def profile(
     """
     model, target = run.stage("quantize"), Board.named(board)
     name = engine or target.engine
-    program = Program.load(model / "program.edt")
-    trials = stimulus(run, program, bins)
+    program = wiring.apply(Program.load(model / "program.edt"))
+    trials = wired(run, wiring, bins)
     compiled = compile_program(program, Engine.named(name))
     part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold
-    trip = None if port is None else round_trip(run, port, board, engine, trials, quiet)
+    trip = None if port is None else round_trip(run, port, board, engine, wiring, trials, quiet)
     cycles, reason = count(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
@@ -73,24 +81,26 @@ def profile(
     )
     by_op = {"by_op": dict(cycles_of(compiled, figures["median_bin"]).by_op), "by_op_stage": ANALYTIC}
     head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
-    result = head | figures | by_op | {"round_trip_us": trip} | cpu(program, trials)
+    result = head | figures | by_op | {"link": wire(program, target), "round_trip_us": trip} | cpu(program, trials)
     inputs = [model / "program.edt", model / "stimulus.npz"] + ([run.stage(stage) / "synth.json"] if synth else [])
-    with run.write(f"profile-{board}", inputs=inputs, config={"engine": name, "bins": bins}) as folder:
+    with run.write(
+        f"profile-{board}", inputs=inputs, config={"engine": name, "bins": bins, **asdict(wiring)}
+    ) as folder:
         write_json(folder / "profile.json", result)
     return result
 
 
 def round_trip(
-    run: Run, port: str, board: str, engine: str | None, trials: Sequence[Codes], quiet: bool
+    run: Run, port: str, board: str, engine: str | None, wiring: Wiring, trials: Sequence[Codes], quiet: bool
 ) -> dict[str, Any]:
     """p50, p99, max µs from a bin's request to its answer through the port, its stage, how many bins: all checked.
 
     BadInput unless the board there answers with this run's network; Mismatch when an answer is wrong.
     """
-    with attach(run, port, board, engine) as attached, bar("bins", quiet) as progress:
+    with attach(run, port, board, engine, wiring) as attached, bar("bins", quiet) as progress:
         attached.demand_network()
         got = stream(attached, trials, True, progress)
-    return got.round_trip() | {"stage": attached.stage, "bins": len(got.micros)}
+    return got.round_trip() | {"stage": attached.stage, "bins": len(got.micros), "bytes": summary(got.bytes)}
 
 
 def width(run: Run) -> float | None:
@@ -214,6 +224,8 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
     ]
     if made := result["built"]:
         rows.insert(2, (f"µs at {made['clock_mhz']:.1f} MHz", made, ".2f", "at the clock the bitstream makes"))
+    if (line := result["link"])["us"] is not None:
+        rows.append(("link, µs", dict.fromkeys(QUANTILES, line["us"]), ".1f", line["stage"]))
     if trip := result["round_trip_us"]:
         rows.append(("host round trip, µs", trip, ",.0f", trip["stage"]))
     for run in (result["cpu"] or {}).get("runs", ()):
@@ -240,7 +252,7 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
     bound = f"lower bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f} (bound over median)"
     cpu = result["cpu"]
     beside = f"CPU: {cpu['model']}, {cpu['runtime']}" if cpu else f"CPU not measured: {result['cpu_reason']}"
-    return [bound, *([result["cycles_reason"]] if result["cycles_reason"] else []), beside]
+    return [bound, words(result["link"]), *([result["cycles_reason"]] if result["cycles_reason"] else []), beside]
 
 
 def clock_words(stage: str) -> str:

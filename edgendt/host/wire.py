@@ -1,0 +1,32 @@
+"""What one bin costs on the line between host and board."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgendt.boards import Board
+from edgendt.engine.protocol import bytes_per_bin
+from edgendt.program import Program
+
+BITS = 10  # of a byte on a UART: start, eight, stop
+
+
+def wire(program: Program, board: Board) -> dict[str, Any]:
+    """Bytes of a bin's request and answer, framing and CRC included, and the µs of both on the board's UART.
+
+    Stage analytic: as the driver sends them (`Link.step`), one after the other, nothing sent twice, no byte escaped.
+    baud and us are None where the board's UART is not described.
+    """
+    request, answer = bytes_per_bin(program.channels, program.outputs, program.input.hi)
+    baud = board.ecp5.baud if board.ecp5 else None
+    micros = None if baud is None else round((request + answer) * BITS * 1e6 / baud, 2)
+    sizes = {"request_bytes": request, "answer_bytes": answer, "bytes": request + answer}
+    return sizes | {"baud": baud, "us": micros, "stage": "analytic"}
+
+
+def words(line: dict[str, Any]) -> str:
+    """`wire` in one sentence."""
+    at = "" if line["us"] is None else f", {line['us']:,.1f} µs at {line['baud']:,} baud"
+    return (
+        f"link: {line['request_bytes']} + {line['answer_bytes']} = {line['bytes']} bytes per bin{at} ({line['stage']})"
+    )
