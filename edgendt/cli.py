@@ -97,7 +97,10 @@ def metrics_table(result: dict[str, Any]) -> Table:
     """Scores of the four networks on the test trials."""
     names = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
     rows: list[list[object]] = [[row, *(scores[key] for key in names)] for row, scores in result["metrics"].items()]
-    return grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
+    table = grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
+    if velocity := result.get("velocity"):
+        table.caption = "velocity R² on the chip {readout_r2:.3f}, in float {readout_float_r2:.3f}".format(**velocity)
+    return table
 
 
 @app.command()

@@ -20,6 +20,7 @@ from edgendt.config import dump_config
 from edgendt.qat.job import Job, Networks, Scores
 from edgendt.qat.recipe import QuantizeConfig
 from edgendt.qat.train import Progress
+from edgendt.wiring import RATES, VELOCITY, Group
 
 __all__ = ["QuantizeConfig", "quantize"]
 UNFINISHED = ".training"  # checkpoints of a run that has not finished; removed when it has
@@ -33,7 +34,8 @@ def quantize(
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Make the quantize stage of a run; {"run": path, "metrics": {"float", "control", "integer", "baseline"}}.
+    """Make the quantize stage of a run; {"run": path, "metrics": {"float", "control", "integer", "baseline"}}, and
+    "velocity" (`Job.score_velocity`) where the recording has one.
 
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
     terminal by default, nothing when quiet. Raises BadInput for data or options that cannot be used.
@@ -45,7 +47,7 @@ def quantize(
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
         networks = job.train(folder, show, writer)
-        scores = score(job, networks)
+        scores, velocity = score(job, networks), job.score_velocity(networks)
         for network, values in scores.items():
             for metric, value in values.items():
                 if value is not None:
@@ -55,9 +57,11 @@ def quantize(
         inputs = [source] if source.is_file() else []
         with run.write("quantize", inputs=inputs, config=asdict(job.config), seed=config.seed) as stage:
             write(stage, job, networks, scores)
+            if velocity is not None:
+                write_json(stage / "velocity.json", velocity)
             shutil.copytree(folder / "tensorboard", stage / "tensorboard")
     shutil.rmtree(folder)
-    return {"run": str(run.path), "metrics": scores}
+    return {"run": str(run.path), "metrics": scores} | ({} if velocity is None else {"velocity": velocity})
 
 
 def score(job: Job, networks: Networks) -> dict[str, Scores]:
@@ -140,6 +144,9 @@ def write(stage: Path, job: Job, networks: Networks, scores: dict[str, Scores]) 
     from edgendt.lower import lower
 
     meta = {"bin_s": job.data.bin_s, "data": job.data.name, "held_in": job.split.held_in.tolist()}
+    if networks.velocity is not None:
+        rates = Group(tuple(range(job.data.channels)), log=True)
+        meta["outputs"] = {RATES: rates.to_json(), VELOCITY: networks.velocity.group.to_json()}
     export_qonnx(networks.integer, stage / "model.onnx", meta=meta)
     lower(stage / "model.onnx").save(stage / "program.edt")
     write_json(stage / "metrics.json", scores)

@@ -83,8 +83,10 @@ def choose_outputs(program: Program, rows: Sequence[int]) -> Program:
     if not isinstance(last.op, Linear):
         raise UnsupportedOp(last.op.kind, last.name, "outputs can be chosen only where a Linear is the last op")
     kept = list(rows)
-    w_frac = None if last.op.w_frac is None else tuple(last.op.w_frac[row] for row in kept)
-    op = replace(last.op, outputs=len(kept), w_frac=w_frac)
+    op = replace(last.op, outputs=len(kept), w_frac=None)
+    if last.op.w_frac is not None:
+        fracs = tuple(last.op.w_frac[row] for row in kept)
+        op = replace(op, w=replace(op.w, frac=fracs[0]), w_frac=fracs if len(set(fracs)) > 1 else None)
     node = replace(last, op=op, constants={key: codes[kept] for key, codes in last.constants.items()})
     left = {name: left for name, group in groups(program).items() if (left := group.among(kept)) is not None}
     meta = dict(program.meta) | {"outputs": {name: group.to_json() for name, group in left.items()}}

@@ -19,6 +19,7 @@ METRICS = {
     "integer": {"co_bps": 0.5619, "rate_r2": 0.8219, "velocity_r2": 0.7008},
     "baseline": {"co_bps": 0.4402, "rate_r2": 0.6127, "velocity_r2": 0.5541},
 }
+VELOCITY = {"decoder_r2": 0.7008, "readout_float_r2": 0.6512, "readout_r2": 0.6498}
 DATA = {
     "name": "lorenz",
     "trials": 1300,
@@ -88,6 +89,8 @@ def add_quantize(run: Run, velocity: bool = True, truth: bool = True, seed: int 
         program.save(folder / "program.edt")
         write_json(folder / "metrics.json", METRICS)
         write_json(folder / "data.json", DATA)
+        if velocity:
+            write_json(folder / "velocity.json", VELOCITY)
         np.savez(folder / "stimulus.npz", counts=data.spikes, lengths=lengths, bin_s=data.bin_s)
         np.savez(folder / "predictions.npz", **arrays)
     return program

@@ -15,14 +15,18 @@ torch = needs_package("torch")
 
 from networks import random_ndt  # noqa: E402
 
+from edgendt import metrics  # noqa: E402
 from edgendt import quantize as room  # noqa: E402
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
+from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import Engine  # noqa: E402
 from edgendt.engine.formats import check_formats  # noqa: E402
 from edgendt.engine.image import Image, Section  # noqa: E402
 from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.export import export_qonnx  # noqa: E402
 from edgendt.fixed import Int  # noqa: E402
+from edgendt.lower import lower  # noqa: E402
 from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
 from edgendt.ops import Attention  # noqa: E402
 from edgendt.program import ACCUMULATOR, Program  # noqa: E402
@@ -31,6 +35,7 @@ from edgendt.qat.limits import LIMITS  # noqa: E402
 from edgendt.qat.ndt import QuantNDT  # noqa: E402
 from edgendt.qat.recipe import QuantizeConfig, resolve  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
+from edgendt.wiring import Wiring, groups  # noqa: E402
 
 QUICK = ["data.conditions=4", "train.steps=20", "qat.steps=10", "model.d_model=8", "model.ffn=16", "model.layers=1"]
 SCORES = {"co_bps", "rate_r2", "velocity_r2"}
@@ -162,6 +167,44 @@ def test_a_recording_gives_velocity_and_ragged_trials(tmp_path: Path) -> None:
     assert Path(result["run"]).name.startswith("my-lab-")
     with np.load(Path(result["run"]) / "quantize" / "predictions.npz", allow_pickle=False) as shown:
         assert shown["vel"].shape == shown["vel_integer"].shape == shown["vel_float"].shape == (4, 11, 2)
+        assert shown["rates_integer"].shape == shown["spikes"].shape == (4, 11, 6)
+
+
+def test_a_recording_with_velocity_gets_it_as_outputs_of_the_program(tmp_path: Path) -> None:
+    """Velocity that the spikes do tell: the chip reads it about as well before and after rounding."""
+    rng = np.random.default_rng(3)
+    drive = np.cumsum(rng.normal(size=(40, 12, 1)), 1)
+    spikes = rng.poisson(np.exp(np.clip(0.4 * drive * rng.choice([-1.0, 1.0], 8), -2, 2)))
+    np.savez(tmp_path / "lab.npz", spikes=spikes, vel=np.concatenate([50 * drive + 7, drive * 0 + 2], 2))
+    result = quantize(config(f"data.source={tmp_path / 'lab.npz'}", "train.steps=60"), tmp_path, "lab", quiet=True)
+    stage = Run.open("lab", tmp_path).stage("quantize")
+    got = json.loads((stage / "velocity.json").read_text())
+    assert got == result["velocity"] and set(got) == {"decoder_r2", "readout_float_r2", "readout_r2"}
+    assert got["decoder_r2"] == result["metrics"]["integer"]["velocity_r2"]
+    assert got["readout_r2"] > 0.2 and abs(got["readout_r2"] - got["readout_float_r2"]) < 0.02
+    program = Program.load(stage / "program.edt")
+    rates, velocity = (groups(program)[name] for name in ("rates", "velocity"))
+    assert (rates.rows, velocity.rows, program.outputs) == (tuple(range(8)), (8, 9), 10)
+    with np.load(stage / "stimulus.npz") as stimulus:
+        codes = np.stack([program.run(program.clip(counts)[0]) for counts in stimulus["counts"]])
+        read = velocity.values(codes, program.output_format)
+        assert metrics.velocity_r2(read, stimulus["vel"], np.ones(read.shape[:2], bool)) == got["readout_r2"]
+        assert np.abs(read[..., 1] - 2).max() < 0.01  # an axis that never moves
+    alone = Wiring(outputs="velocity").apply(program)
+    assert alone.outputs == 2 and groups(alone).keys() == {"velocity"}
+    assert compile_program(program, Engine.named("small")).image.outputs == 10
+    assert velocity_free(stage) == Wiring(outputs="rates").apply(program)
+
+
+def velocity_free(stage: Path) -> Program:
+    """The run's Program as if no velocity had been recorded: its outputs cut off before the export."""
+    network = QuantNDT.load(stage / "qat.pt")
+    state = network.state()
+    state["config"] |= {"outputs": 8}
+    state["fracs"] = {name: frac for name, frac in network.fracs.items() if not name.startswith("readout.w.")}
+    state["weights"] |= {key: state["weights"][key][:8] for key in ("readout.weight", "readout.bias")}
+    export_qonnx(QuantNDT.from_state(state), stage / "bare.onnx")
+    return lower(stage / "bare.onnx")
 
 
 @pytest.mark.parametrize(("trials", "bins", "channels"), [(5, 1, 2), (6, 3, 2), (5, 60, 3)])

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import BOARD, LINKS, METRICS, SYNTH, add_profile, add_quantize, add_sim, add_synth, whole_run
+from report_runs import (
+    BOARD,
+    LINKS,
+    METRICS,
+    SYNTH,
+    VELOCITY,
+    add_profile,
+    add_quantize,
+    add_sim,
+    add_synth,
+    whole_run,
+)
 
 from edgendt.artifact import Run, read_json
 from edgendt.errors import BadInput
@@ -105,6 +116,7 @@ def test_the_json_holds_what_the_stages_wrote(report):
     run, _, data, _ = report
     assert data["accuracy"]["metrics"] == METRICS
     assert data["accuracy"]["change_percent"]["co_bps"] == pytest.approx(100 * (0.5619 / 0.5634 - 1), abs=1e-3)
+    assert data["accuracy"]["velocity"] == VELOCITY
     assert [link["codes"] for link in data["chain"]["links"]] == [link[4] for link in LINKS]
     assert (data["chain"]["passed"], data["chain"]["mismatches"]) == (3, 2)
     assert data["boards"][BOARD]["synth"] == SYNTH | {"status": "done"}
@@ -124,6 +136,7 @@ def test_figures_show_the_numbers_of_the_json(report):
         assert f"{cycles}" in text
     for scores in METRICS.values():
         assert all(f"{score:.3f}" in text for score in scores.values())
+    assert all(f"{score:.4f}" in text for score in VELOCITY.values())
 
 
 def test_a_failed_link_shows_its_first_difference(report):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from edgendt import ops
 from edgendt.fixed import Int
@@ -61,7 +62,8 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
     """Every node of the network by name, in order.
 
     fracs: `residual`; the output of each ln, q, k, v, attention, f1 and readout under its node name; the weights of
-    a Linear under name.w; gamma of a LayerNorm under name.gamma.
+    a Linear under name.w; gamma of a LayerNorm under name.gamma; a row of the readout with a fraction of its own under
+    readout.w.ROW.
     """
     d, stream = config.d_model, Int(bits.residual, fracs["residual"])
     built: dict[str, ops.Op] = {}
@@ -93,6 +95,9 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
         linear(f"{layer}.f2", hidden, stream, inputs=config.ffn)
         built[f"{layer}.res2"] = ops.Add(d, stream)
     linear("readout", norm("lnf"), Int(READOUT_BITS, fracs["readout"]), outputs=config.outputs)
+    rows = tuple(fracs.get(f"readout.w.{row}", fracs["readout.w"]) for row in range(config.outputs))
+    if len(set(rows)) > 1:
+        built["readout"] = replace(cast(ops.Linear, built["readout"]), w_frac=rows)
     return built
 
 

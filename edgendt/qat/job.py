@@ -16,10 +16,11 @@ from edgendt.metrics import Array
 from edgendt.models import ridge
 from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
-from edgendt.qat.limits import check_limits
+from edgendt.qat.limits import LIMITS, check_limits
 from edgendt.qat.ndt import QuantNDT
 from edgendt.qat.recipe import QuantizeConfig, check, resolve
 from edgendt.qat.train import Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
+from edgendt.qat.velocity import Velocity, features, scores
 
 M = TypeVar("M", bound=nn.Module)
 Scores = dict[str, float | None]
@@ -32,6 +33,7 @@ class Networks:
     float: NDT
     control: NDT
     integer: QuantNDT
+    velocity: Velocity | None = None  # what the integer network's outputs behind the rates are
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class Job:
         """All three networks; `folder` keeps the checkpoints from which a repeated call goes on."""
         network = self.train_float(folder / "float.pt", progress, writer)
         control = self.train_control(network, folder / "control.pt", progress, writer)
-        return Networks(network, control, self.train_qat(network, None, folder / "qat.pt", progress, writer))
+        integer = self.train_qat(network, None, folder / "qat.pt", progress, writer)
+        velocity = self.fit_velocity(integer)
+        return Networks(network, control, velocity.append_to(integer) if velocity else integer, velocity)
 
     def train_float(self, checkpoint: Path | None, progress: Progress, writer: Writer | None = None) -> NDT:
         """The float network: the best weights on validation, or the last ones where it trains on those trials too."""
@@ -111,6 +115,24 @@ class Job:
         """The integer network, from the float one; scales are calibrated on whole training trials and frozen."""
         quantized = QuantNDT.from_float(network, bits or self.config.bits, self.calibration_counts())
         return self._run("qat", quantized, checkpoint, progress, writer)
+
+    def fit_velocity(self, network: QuantNDT) -> Velocity | None:
+        """The velocity readout of an integer network; None where velocity was not recorded or no output is left."""
+        others = self.data.select(self._fitting())
+        if others.vel is None or network.config.outputs + others.vel.shape[2] > LIMITS["outputs"]:
+            return None
+        return Velocity.fit(network, features(network, self.tensors, self._fitting()), others.vel, others.mask)
+
+    def score_velocity(self, networks: Networks) -> Scores | None:
+        """Velocity R² on the test trials: the decoder behind the integer network's rates, the readout in real numbers,
+        the readout as the chip computes it. None without a readout.
+        """
+        test = self.data.select(self.split.test)
+        if networks.velocity is None or test.vel is None:
+            return None
+        decoded = metrics.velocity_r2(self.velocity(networks.integer, self.split.test), test.vel, test.mask)
+        found = scores(networks.integer, networks.velocity, self.tensors, self.split.test, test.vel, test.mask)
+        return {"decoder_r2": decoded, **found}
 
     def _run(self, phase: str, network: M, checkpoint: Path | None, progress: Progress, writer: Writer | None) -> M:
         Phase(self.plan(phase), network, self.tensors, self.split, checkpoint).run(progress, writer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -163,6 +163,15 @@ class QuantNDT(nn.Module):
         bits = asdict(self.bits) | {"overrides": dict(self.bits.overrides)}
         meta = {"schema": SCHEMA, "config": asdict(self.config), "bits": bits, "fracs": self.fracs}
         return meta | {"calibrated": self.calibrated, "weights": self.state_dict()}
+
+    def extended(self, weight: Tensor, bias: Tensor, fracs: Sequence[int]) -> QuantNDT:
+        """A copy with further outputs: rows weight [n, d], bias [n] of the readout, weights at fractions [n]."""
+        state, first = self.state(), self.config.outputs
+        state["config"] |= {"outputs": first + len(weight)}
+        state["fracs"] = self.fracs | {f"readout.w.{first + row}": frac for row, frac in enumerate(fracs)}
+        more = {"readout.weight": weight, "readout.bias": bias}
+        state["weights"] |= {key: torch.cat([state["weights"][key], rows]) for key, rows in more.items()}
+        return QuantNDT.from_state(state)
 
     def save(self, path: Path | str) -> None:
         """Write `state` to a file."""

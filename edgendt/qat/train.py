@@ -151,10 +151,15 @@ def validation_loss(net: nn.Module, data: Tensors, trials: Tensor, plan: Plan) -
 
 @torch.no_grad()
 def rates(net: nn.Module, data: Tensors, trials: Any) -> Array:
-    """Predicted rates [trials, bins, outputs] in eval mode, expected counts per bin (padding included)."""
-    net.eval()
+    """Predicted rates [trials, bins, channels] in eval mode, expected counts per bin (padding included)."""
+    return np.exp(values(net.eval(), data, trials)[:, :, : data.counts.shape[2]])
+
+
+@torch.no_grad()
+def values(net: Callable[[Tensor], Tensor], data: Tensors, trials: Any) -> Array:
+    """What `net` makes of the counts of some trials: [trials, bins, n], float64."""
     parts = [net(data.counts[part][:, :, data.held_in]) for part in torch.split(torch.as_tensor(trials), SCORE_BATCH)]
-    return np.asarray(torch.cat(parts).double().exp().numpy())
+    return np.asarray(torch.cat(parts).double().numpy())
 
 
 class Phase:

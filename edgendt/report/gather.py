@@ -107,7 +107,7 @@ def describe(program: Program) -> dict[str, Any]:
 
 
 def accuracy(run: Run) -> dict[str, Any]:
-    """metrics.json: scores of the four networks on test trials."""
+    """metrics.json: scores of the four networks on test trials; velocity.json where the chip gives velocity."""
     if not run.has("quantize"):
         return missing(run, "quantize")
     data = read_json(run.stage("quantize") / "metrics.json")
@@ -115,7 +115,9 @@ def accuracy(run: Run) -> dict[str, Any]:
     if lacking := [name for name in NETWORKS if name not in metrics]:
         raise ValueError(f"it lacks the scores of {', '.join(lacking)}")
     change = {key: relative(metrics, key) for key in ("co_bps", "rate_r2", "velocity_r2")}
-    return {"status": "done", "metrics": metrics, "change_percent": change}
+    path = run.stage("quantize") / "velocity.json"
+    velocity = read_json(path) if path.is_file() else None
+    return {"status": "done", "metrics": metrics, "change_percent": change, "velocity": velocity}
 
 
 def relative(metrics: dict[str, Any], key: str) -> float | None:
