@@ -273,7 +273,7 @@ def infer_table(result: dict[str, Any]) -> Table:
         ["codes", checked],
         [f"bins/s ({stage})", result["bins_per_s"]],
         ["cycles, p50 / max", f"{result['cycles']['p50']:,} / {result['cycles']['max']:,}"],
-        ["bytes on the line per bin, p50 / p99 / max", " / ".join(str(result["bytes"][name]) for name in trip)],
+        ["bytes per bin, p50 / p99 / max", " / ".join(str(result["bytes"][name]) for name in trip)],
         [f"host round trip, µs, p50 / p99 / max ({stage})", micros],
         ["answers", result["answers"]],
     ]
