@@ -45,7 +45,10 @@ class EmulatedBoard:
     """One board: `write` and `read` make it a driver's stream in this process, `pump` serves a file descriptor."""
 
     def __init__(self, board: Board, engine: Engine, sources: Sequence[Path] | None = None) -> None:
-        self._lib = _library(build_board(board, engine, sources))
+        self._power_up(build_board(board, engine, sources))
+
+    def _power_up(self, library: Path) -> None:
+        self._lib = _library(library)
         self._board = self._lib.edt_board_new()
 
     def __del__(self) -> None:
