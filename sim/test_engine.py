@@ -56,7 +56,8 @@ ENGINES = {
     "split": replace(NARROW, segments=2, lanes=6, splits=2),
     "wide": replace(NARROW, segments=8, lanes=8, pipes=8, sfus=4, gamma_depth=1024, packed=1, splits=4),
 }
-GEOMETRIES = 36  # networks per engine
+GEOMETRIES = 52  # networks per engine
+LONG = 36  # of them with whole trials; two bins of the others
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -110,18 +111,19 @@ def seeds(engine: Engine) -> range:
 
 
 def test_random_geometries_are_exact_at_every_op_in_the_predicted_cycles_on_one_build(core: FastCore) -> None:
-    for seed in seeds(core.engine):
+    for place, seed in enumerate(seeds(core.engine)):
         program = geometry(seed, core.engine)
         rows = program.max_bins or 12
-        tally = on_engine(core, program, random_counts(program, seed, rows if rows != 12 else 3 + seed % 10))
+        bins = 2 if place >= LONG else rows if rows != 12 else 3 + seed % 10
+        tally = on_engine(core, program, random_counts(program, seed, bins))
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
 
 
-def test_the_random_geometries_are_a_hundred_different_ones_and_reach_far() -> None:
+def test_the_random_geometries_are_two_hundred_different_ones_and_reach_far() -> None:
     drawn = [geometry(seed, engine) for engine in ENGINES.values() for seed in seeds(engine)]
     ops = [[node.op for node in program.nodes] for program in drawn]
     attentions = [[op for op in one if isinstance(op, Attention)] for one in ops]
-    assert len({repr(one) for one in ops}) == len(drawn) >= 100
+    assert len({repr(one) for one in ops}) == len(drawn) >= 200
     assert max(one[0].size for one in attentions) > 100 and max(map(len, attentions)) == 6
     assert sum((p.max_bins or 0) > 2 * one[0].window for p, one in zip(drawn, attentions, strict=True)) > 20
 
