@@ -88,7 +88,10 @@ def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
         large = {"weights": network.weights >> array.packed, "kv": network.cached}
         if not _fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
             continue  # weights, keys and values alone are too many: nothing to compile
-        engine, cycles = _compiled(network, array)
+        try:
+            engine, cycles = _compiled(network, array)
+        except DoesNotFit:  # more words than any memory of these pipes may have
+            continue
         if _fits(board, engine):
             widest = engine.lane_count
             yield engine, cycles
