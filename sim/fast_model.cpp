@@ -2,14 +2,20 @@
 #include <cstdint>
 #include <vector>
 
+#ifdef EDT_SERIAL
+#include "Vedt_serial.h"
+using Core = Vedt_serial;
+#else
 #include "Vedt_core.h"
+using Core = Vedt_core;
+#endif
 #include "verilated.h"
 
 namespace {
 
 struct Model {
   VerilatedContext context;
-  Vedt_core core{&context};
+  Core core{&context};
   std::vector<int32_t> events;  // (instruction, position, code) each
 
   void tick() {

@@ -73,8 +73,8 @@ class NetlistBoard(EmulatedBoard):
     """The cells of a board behind its pins: `source` is its netlist in Verilog, for a clock of BIT cycles per bit."""
 
     def __init__(self, board: Board, source: Path) -> None:
-        assert board.ecp5 is not None
+        assert board.open is not None
         defines = {"EDT_BIT": BIT, "NO_INCLUDES": 1}  # yosys' models would include what no netlist holds
         driver = share("sim") / "board_model.cpp"
         files = [source, *cell_models()]
-        self._power_up(build_library(board.ecp5.top, files, driver, {}, defines, speed="-O1"))
+        self._power_up(build_library(board.open.top, files, driver, {}, defines, speed="-O1"))

@@ -214,7 +214,7 @@ def test_no_wrong_answer_is_accepted_under_faults():
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_claims_reject(fault, tmp_path):
     needs("verilator"), needs("g++")
-    sources = mutate(top_sources(BOARD.ecp5.top), *FAULTS[fault])
+    sources = mutate(top_sources(BOARD.open.top), *FAULTS[fault])
     with emulated(sources) as path, pytest.raises((AssertionError, LinkError, pytest.fail.Exception)):
         if fault == "a half-written network answers":
             a_failed_load_never_answers_and_is_undone(path, tmp_path)

@@ -20,9 +20,9 @@ from edgendt.sim.emulator import BIT
 pytestmark = pytest.mark.xdist_group("netlist")  # one synthesis, one build
 ENGINE = replace(TINY, segments=2, lanes=2, packed=1, splits=2)  # every mechanism
 ULX3S = Board.named("ulx3s-85f")
-assert ULX3S.ecp5 is not None
-MHZ = BIT * ULX3S.ecp5.baud / 1e6  # the slowest clock, so that the fewest cycles pass on the line
-BOARD = replace(ULX3S, clock_mhz=MHZ, ecp5=replace(ULX3S.ecp5, oscillator_mhz=MHZ))
+assert ULX3S.open is not None
+MHZ = BIT * ULX3S.open.baud / 1e6  # the slowest clock, so that the fewest cycles pass on the line
+BOARD = replace(ULX3S, clock_mhz=MHZ, open=replace(ULX3S.open, oscillator_mhz=MHZ))
 
 
 def whole_trials(folder: Path, fault: Fault | None = None) -> Tally:

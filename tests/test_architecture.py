@@ -52,6 +52,9 @@ DRIVEN_BY = {
     "axi_regs": "axi_engine",  # beside the engine's streams
     "core": "model",  # wiring of the units
     "engine": "model",  # wiring of link and core
+    "mem": "model",  # a memory
+    "spram": "model",  # a memory
+    "serial": "model",  # whole networks; sim/test_serial.py seeds its faults
     "round": "narrow",  # the narrowing pipe's second half; sfu_bench drives it too
     "mul18_ecp5": "mul",  # a part's own block in the place of edt_mul's lines
     "pll_ecp5": "top",  # a part's own block

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
 from edgendt.synth import parse, synthesise
 from edgendt.synth.engine import route, simulated
 from edgendt.synth.pll import dividers
+from edgendt.synth.project import FAMILIES, write_project
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden" / "synth"
@@ -61,6 +63,31 @@ def test_the_project_is_the_golden_one(tmp_path, fakes):
     assert (tmp_path / "p" / "build.sh").read_text() == (GOLDEN / "build.sh").read_text()
     assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "ecppack"]
     assert fakes()[1] == "nextpnr " + (GOLDEN / "build.sh").read_text().splitlines()[2].split(" ", 1)[1]
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "tang-primer-20k", "open-ephys"])
+def test_every_family_has_its_own_commands(tmp_path, name):
+    """As the golden ones; an iCE40 and a GW2A run on their oscillator, a core has neither pins nor a bitstream."""
+    board = Board.named(name)
+    project = write_project(board, Engine.named(board.engine), tmp_path, seed=3)
+    assert (tmp_path / "build.sh").read_text() == (GOLDEN / f"{name}.sh").read_text()
+    script = (tmp_path / "synth.ys").read_text()
+    assert ("-G RefDiv=0 " in script) == bool(project.pack) and project.mhz == board.clock_mhz
+    assert ("-D EDT_ICE40 " in script) == (board.open.family == "ice40")
+
+
+def test_a_core_is_routed_without_a_bitstream_and_says_so(tmp_path, fakes):
+    result = route(Board.named("open-ephys"), SMALL, tmp_path)
+    assert result["bitstream"] is None and result["fmax_mhz"] > 0
+    assert "no pins, no bitstream" in result["notes"][0]
+    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr"]
+
+
+def test_a_family_whose_delays_are_not_known_has_no_clock_figure(tmp_path, fakes, monkeypatch):
+    monkeypatch.setattr("edgendt.synth.engine.FAMILIES", {"ecp5": replace(FAMILIES["ecp5"], timed=False)})
+    result = route(replace(ULX3S, clock_mhz=125.0), SMALL, tmp_path)  # beyond what the report reaches
+    assert result["fmax_mhz"] is None and result["critical_path"] == []
+    assert "no clock figure" in result["notes"][0] and result["bitstream"] == "ulx3s-85f.bit"
 
 
 def test_the_result_says_what_was_reached_and_from_which_sources(tmp_path, fakes):
@@ -134,7 +161,7 @@ def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
 
 def test_an_engine_with_too_many_multipliers_is_refused_before_any_tool_runs(tmp_path, fakes):
     with pytest.raises(
-        DoesNotFit, match="the engine needs 145 MULT18X18D and LFE5U-45F-6BG381C has 72; choose an engine"
+        DoesNotFit, match="the engine needs 153 MULT18X18D and LFE5U-45F-6BG381C has 72; choose an engine"
     ):
         route(Board.named("ulx3s-45f"), Engine.named("full"), tmp_path / "p")
     assert not (tmp_path / "p").exists()

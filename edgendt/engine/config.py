@@ -20,7 +20,7 @@ class Engine:
 
     segments x lanes multipliers; pipes narrowing pipes; sfus special-function units; depths in the words that the
     memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
-    that may share one reduction.
+    that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial).
     """
 
     segments: int = 4
@@ -39,6 +39,7 @@ class Engine:
     prog_depth: int = 128
     packed: int = 0
     splits: int = 1
+    serial: int = 0
 
     def __post_init__(self) -> None:
         rules = (
@@ -57,6 +58,8 @@ class Engine:
             ("splits", self.splits in (1, 2, 4, 8), "1, 2, 4 or 8"),
             ("splits", self.splits <= min(self.segments, self.pipes), "at most segments and pipes"),
             ("splits", self.words % self.splits == 0, "a divisor of lanes / pipes"),
+            ("serial", self.serial in (0, 1), "0 or 1"),
+            ("serial", not self.serial or self._least, "0 but for 1 x 4 lanes, 2 pipes, 1 unit, plain"),
         )
         for name, good, rule in rules:
             if not good:
@@ -68,9 +71,19 @@ class Engine:
             raise ValueError(f"weight_depth must leave lanes x depth within 2^26 weights, got {self.weight_depth}")
 
     @property
+    def _least(self) -> bool:
+        sizes = (self.segments, self.lanes, self.pipes, self.sfus, self.packed, self.splits)
+        return sizes == (1, 4, 2, 1, 0, 1)
+
+    @property
     def lane_count(self) -> int:
-        """Multipliers of the array."""
+        """Lanes of the array: its multipliers, but for the serial core, which has one for all."""
         return self.segments * self.lanes
+
+    @property
+    def products(self) -> int:
+        """Products per cycle."""
+        return 1 if self.serial else self.lane_count
 
     @property
     def words(self) -> int:
@@ -83,12 +96,13 @@ class Engine:
         return bool(self.packed) or self.splits > 1
 
     def parameters(self) -> dict[str, int]:
-        """SystemVerilog parameters of edt_core and edt_engine."""
-        return {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """SystemVerilog parameters of edt_core and edt_engine; `Serial` only where it is set."""
+        values = {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value or name != "Serial"}
 
     @classmethod
     def named(cls, name: str | Path) -> Engine:
-        """`small`, `full`, `large` or the path of a TOML file with these fields; BadInput otherwise."""
+        """A name in ENGINES or the path of a TOML file with these fields; BadInput otherwise."""
         if str(name) in ENGINES:
             return ENGINES[str(name)]
         path = Path(name)
@@ -127,9 +141,37 @@ PARAMETERS = {
     "prog_depth": "ProgDepth",
     "packed": "Packed",
     "splits": "Splits",
+    "serial": "Serial",
 }
 
 ENGINES = {
+    "tiny": Engine(  # an iCE40 UP5K's blocks, or a GW2A-18's
+        segments=1,
+        lanes=4,
+        pipes=2,
+        weight_depth=8192,
+        kv_depth=2048,
+        bias_depth=128,
+        act_depth=256,
+        res_depth=128,
+        pos_depth=6144,
+        score_depth=128,
+        gamma_depth=256,
+        prog_depth=64,
+        serial=1,
+    ),
+    "compact": Engine(  # the default network in 46 blocks of 18 kbit
+        segments=1,
+        pipes=4,
+        weight_depth=6144,
+        kv_depth=1024,
+        act_depth=128,
+        res_depth=32,
+        pos_depth=512,
+        score_depth=32,
+        prog_depth=32,
+        packed=1,
+    ),
     "small": Engine(),
     "full": Engine(
         segments=16,

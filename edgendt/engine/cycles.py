@@ -14,6 +14,7 @@ import numpy as np
 
 from edgendt.engine import layout as lay
 from edgendt.engine.layout import Instr
+from edgendt.engine.serial import cycles_of_instr
 from edgendt.engine.tiling import PAIR_BITS
 from edgendt.ops import Attention, Linear
 from edgendt.program import Program
@@ -215,15 +216,32 @@ class _Timeline:
 def cycles_of(compiled: Compiled, bin: int) -> Cycles:
     """Cycles of bin `bin` of a trial, exactly as the RTL counts them."""
     keys = min(bin + 1, compiled.config["window"])
-    timeline = _Timeline(compiled, keys)
-    total = timeline.run(compiled.instrs)
+    charged, total = _serial(compiled, keys) if compiled.engine.serial else _overlapped(compiled, keys)
     names = {node.name for node in compiled.program.nodes}
     by_op: dict[str, int] = {}
-    for owner, cycles in timeline.by_op.items():
+    for owner, cycles in charged.items():
         name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
         by_op[name if name in names else owner] = by_op.get(name if name in names else owner, 0) + cycles
     engine = compiled.engine
-    return Cycles(total, by_op, bound_of(compiled.program, keys, engine.lane_count, bool(engine.packed)))
+    return Cycles(total, by_op, bound_of(compiled.program, keys, engine.products, bool(engine.packed)))
+
+
+def _overlapped(compiled: Compiled, keys: int) -> tuple[dict[str, int], int]:
+    """(cycles by owner, of the bin) on edt_core."""
+    timeline = _Timeline(compiled, keys)
+    total = timeline.run(compiled.instrs)
+    return timeline.by_op, total
+
+
+def _serial(compiled: Compiled, keys: int) -> tuple[dict[str, int], int]:
+    """(cycles by owner, of the bin) on edt_serial, where one instruction follows the other."""
+    charged: dict[str, int] = {}
+    for instr in compiled.instrs[:-1]:
+        charged[instr.owner] = charged.get(instr.owner, 0) + cycles_of_instr(instr, keys)
+    end = cycles_of_instr(compiled.instrs[-1], keys) + 1
+    owner = compiled.instrs[-2].owner if len(compiled.instrs) > 1 else compiled.instrs[-1].owner
+    charged[owner] = charged.get(owner, 0) + end
+    return charged, sum(charged.values())
 
 
 def cycles_per_bin(compiled: Compiled, bins: int) -> list[int]:

@@ -72,8 +72,10 @@ class Network:
         return Program(self.name, self.channels, COUNTS, tuple(nodes))
 
 
-# S and M are what the engine is measured with (M: the published MC_Maze size); `default` is what is trained unasked.
+# S and M are what the engine is measured with (M: the published MC_Maze size); `default` is what is
+# trained unasked, `tiny` (examples/tiny.toml) what the serial core takes.
 S = Network("S", channels=137, outputs=182, d=128, layers=4, heads=2, ffn=128, window=64)
 S4 = replace(S, name="S, 4 bits throughout", ends=4)
 M = Network("M", channels=182, outputs=182, d=182, layers=4, heads=2, ffn=128, window=180)
 DEFAULT = Network("default", channels=30, outputs=30, d=64, layers=2, heads=2, ffn=128, window=32)
+TINY = Network("tiny", channels=30, outputs=30, d=16, layers=1, heads=2, ffn=32, window=16)

@@ -8,14 +8,19 @@ from edgendt.engine.config import Engine
 from edgendt.engine.layout import CHUNK_BITS, INSTR_BITS
 
 # Block RAM shapes (words, bits) by target; a memory takes the cheapest shape, tiled.
+KBIT18 = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 BLOCKS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
-    "ecp5": ("DP16KD", ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))),
-    "xilinx": ("RAMB18", ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))),
+    "ecp5": ("DP16KD", KBIT18),
+    "gowin": ("BSRAM", KBIT18),
+    "ice40": ("ICESTORM_RAM", ((256, 16), (512, 8), (1024, 4), (2048, 2))),
+    "xilinx": ("RAMB18", KBIT18),
 }
-MULTIPLIER = {"ecp5": "MULT18X18D", "xilinx": "DSP48"}
-LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "xilinx": ("LUT", "FF")}
+MULTIPLIER = {"ecp5": "MULT18X18D", "gowin": "MULT18X18", "ice40": "ICESTORM_DSP", "xilinx": "DSP48"}
+LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "gowin": ("LUT4", "DFF"), "xilinx": ("LUT", "FF")}
+LOGIC["ice40"] = ("ICESTORM_LC", "ICESTORM_LC")  # a cell is both
+LARGE = {"ice40": ("ICESTORM_SPRAM", 16384, 16)}  # blocks with one port: words, bits
 # yosys weighs a block against distributed cells: (cost of a block, cost of a cell, its words, its bits)
-WEIGHED = {"ecp5": (128, 4, 16, 4), "xilinx": (129, 8, 64, 3)}
+WEIGHED = {"ecp5": (128, 4, 16, 4), "gowin": (128, 4, 16, 4), "xilinx": (129, 8, 64, 3)}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Memory:
 def memories(engine: Engine) -> tuple[Memory, ...]:
     """Every memory of edt_core."""
     pipes = engine.pipes
+    if engine.serial:
+        return _serial(engine)
     quads = engine.segments * -(-engine.lanes // 4)
     return (
         Memory("weights", engine.lane_count, engine.weight_depth, 9),
@@ -49,17 +56,45 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
     )
 
 
+def _serial(engine: Engine) -> tuple[Memory, ...]:
+    """Every memory of edt_serial but those with one port."""
+    return (
+        Memory("bias", 1, 2 * engine.bias_depth, 34),
+        Memory("activations", 1, 2 * engine.act_depth, 8),
+        Memory("residual", 1, 2 * engine.res_depth, 16),
+        Memory("scores", 1, 2 * engine.score_depth, engine.acc_bits),
+        Memory("outputs", 1, 256, 16),
+        Memory("gamma, beta", 1, engine.gamma_depth, 32),
+        Memory("exponentials", 1, 256, 16),
+        Memory("reciprocals", 1, 1280, 15),
+        Memory("program", 1, 8 * engine.prog_depth, CHUNK_BITS),
+    )
+
+
+def single_port(engine: Engine) -> tuple[Memory, ...]:
+    """Memories of edt_serial with one port: four weights a word; keys and values of four lanes, or two positions."""
+    if not engine.serial:
+        return ()
+    return Memory("weights", 1, engine.weight_depth, 32), Memory(
+        "kv, positions", 1, engine.kv_depth + engine.pos_depth, 32
+    )
+
+
 def blocks(memory: Memory, target: str = "ecp5") -> int:
     """Block RAMs of one kind of memory; 0 where synthesis finds distributed memory cheaper (shallow and wide ones)."""
     shapes = BLOCKS[target][1]
     each = min(-(-memory.words // words) * -(-memory.bits // bits) for words, bits in shapes)
+    if target not in WEIGHED:  # it has no distributed memory
+        return memory.count * each
     block, cell, words, bits = WEIGHED[target]
     cells = -(-memory.words // words) * -(-memory.bits // bits)
     return 0 if cell * cells < block * each else memory.count * each
 
 
 def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
-    """Resources of edt_core by the part's names: blocks and multipliers counted, logic estimated (15 %)."""
+    """Resources of the core by the part's names: blocks and multipliers counted, logic estimated (15 %)."""
+    if engine.serial:
+        return _resources_serial(engine, target)
     ram, multiplier = BLOCKS[target][0], MULTIPLIER[target]
     lanes, pipes, sfus, acc = engine.lane_count, engine.pipes, engine.sfus, engine.acc_bits
     return {
@@ -82,7 +117,18 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
     }
 
 
+def _resources_serial(engine: Engine, target: str) -> dict[str, int]:
+    found = {BLOCKS[target][0]: sum(blocks(memory, target) for memory in memories(engine))}
+    if target in LARGE:
+        kind, words, bits = LARGE[target]
+        found[kind] = sum(-(-one.words // words) * -(-one.bits // bits) for one in single_port(engine))
+    else:
+        found[BLOCKS[target][0]] += sum(blocks(memory, target) for memory in single_port(engine))
+    return found | {MULTIPLIER[target]: 2, LOGIC[target][1]: FF_SERIAL} | {LOGIC[target][0]: LUT_SERIAL}
+
+
 # Fitted to post-synthesis counts of engines within 8 % (docs/synth.md, Size).
 LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
 FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551
 LUT_PAIR, FF_FOLDS = 91, 100
+LUT_SERIAL, FF_SERIAL = 2037, 668

@@ -83,7 +83,7 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
     compiled = compile_program(program, Engine.named(name))
     stage = stage_of(port)
-    baud = target.ecp5.baud if target.ecp5 else BAUD
+    baud = target.open.baud if target.open else BAUD
     with closing(open_port(port, baud, SECONDS[stage])) as stream:
         link = Link(stream, limit=program.input.hi, kept=Kept.of_port(port))
         answer, info = link.status()

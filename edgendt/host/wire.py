@@ -18,7 +18,7 @@ def wire(program: Program, board: Board) -> dict[str, Any]:
     baud and us are None where the board's UART is not described.
     """
     request, answer = bytes_per_bin(program.channels, program.outputs, program.input.hi)
-    baud = board.ecp5.baud if board.ecp5 else None
+    baud = board.open.baud if board.open else None
     micros = None if baud is None else round((request + answer) * BITS * 1e6 / baud, 2)
     sizes = {"request_bytes": request, "answer_bytes": answer, "bytes": request + answer}
     return sizes | {"baud": baud, "us": micros, "stage": "analytic"}

@@ -32,13 +32,13 @@ def top_sources(top: str) -> list[Path]:
 
 def build_board(board: Board, engine: Engine, sources: Sequence[Path] | None = None) -> Path:
     """Shared library of the board's verilated top; BadInput for a board whose top this cannot drive."""
-    if board.ecp5 is None or board.ecp5.top != "edt_top_uart":
-        those = [name for name in known() if (ecp5 := Board.named(name).ecp5) and ecp5.top == "edt_top_uart"]
+    if board.open is None or board.open.top != "edt_top_uart":
+        those = [name for name in known() if (tools := Board.named(name).open) and tools.top == "edt_top_uart"]
         raise BadInput(f"board {board.name} cannot be emulated: choose one of {', '.join(those)}")
-    baud, parameters = board.ecp5.baud, engine.parameters()
+    baud, parameters = board.open.baud, engine.parameters()
     values = {"ClkHz": BIT * baud, "Baud": baud, "EngineId": f"32'd{engine_id(parameters)}", **parameters}
-    files = list(sources or top_sources(board.ecp5.top))
-    return build_library(board.ecp5.top, files, share("sim") / "board_model.cpp", values, {"EDT_BIT": BIT})
+    files = list(sources or top_sources(board.open.top))
+    return build_library(board.open.top, files, share("sim") / "board_model.cpp", values, {"EDT_BIT": BIT})
 
 
 class EmulatedBoard:

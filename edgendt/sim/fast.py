@@ -21,6 +21,7 @@ CORE = (
     "edt_pkg edt_ram edt_mul edt_round edt_lane edt_segment edt_chain edt_tags edt_issue edt_narrow edt_drain edt_kcol "
     "edt_scores edt_stats edt_recip edt_sfu edt_sfu_seq edt_seq edt_core"
 ).split()
+SERIAL = "edt_pkg edt_mem edt_spram edt_serial".split()
 LIMIT = 8_000_000  # cycles of one bin before the model is declared stuck
 FAILURES = {-2: "it did not finish the bin", -3: "an assertion of the RTL failed", -4: "cycles_o disagrees"}
 
@@ -29,18 +30,18 @@ class SimulationStuck(EdgendtError):
     """The simulated engine hung or broke one of its own assertions."""
 
 
-def core_sources() -> list[Path]:
-    """hls/rtl files of edt_core, in compilation order."""
-    return [share("hls") / "rtl" / f"{stem}.sv" for stem in CORE]
+def core_sources(serial: bool = False) -> list[Path]:
+    """hls/rtl files of edt_core or edt_serial, in compilation order."""
+    return [share("hls") / "rtl" / f"{stem}.sv" for stem in (SERIAL if serial else CORE)]
 
 
 def build_core(engine: Engine, sources: Sequence[Path] | None = None) -> Path:
     """Shared library of the verilated core; built once per content of sources and parameters."""
     parameters = engine.parameters()
-    defines = {"EDT_TAP": 1, "EDT_PIPES": parameters["Pipes"]}
-    return build_library(
-        "edt_core", list(sources or core_sources()), share("sim") / "fast_model.cpp", parameters, defines
-    )
+    serial = bool(parameters.pop("Serial", 0))
+    defines = {"EDT_TAP": 1, "EDT_PIPES": parameters["Pipes"]} | ({"EDT_SERIAL": 1} if serial else {})
+    top, files = "edt_serial" if serial else "edt_core", list(sources or core_sources(serial))
+    return build_library(top, files, share("sim") / "fast_model.cpp", parameters, defines)
 
 
 class FastCore:

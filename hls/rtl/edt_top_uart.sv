@@ -1,9 +1,9 @@
-// An ECP5 board with a UART: oscillator, PLL, reset button, UART pins, LEDs around the engine. Boards differ in parameters
-// and pins alone: boards/*.toml, boards/*.lpf.
+// A board with a UART: oscillator, PLL, reset button, UART pins, LEDs around the engine. Boards differ in parameters and
+// pins alone: boards/*.toml and the pin files beside them.
 `default_nettype none
 module edt_top_uart #(
   parameter int ClkHz  = 60_000_000,  // oscillator * FbDiv / RefDiv
-  parameter int RefDiv = 5,
+  parameter int RefDiv = 5,           // 0: no PLL, the oscillator is the clock
   parameter int FbDiv  = 12,
   parameter int OutDiv = 10,
   parameter int Baud   = 3_000_000,
@@ -25,7 +25,8 @@ module edt_top_uart #(
   parameter int GammaDepth = 512,
   parameter int ProgDepth  = 256,
   parameter int Packed     = 0,
-  parameter int Splits     = 1
+  parameter int Splits     = 1,
+  parameter int Serial     = 0
 ) (
   input  wire            osc_i,
   input  wire            button_n_i,  // reset while pressed
@@ -34,8 +35,13 @@ module edt_top_uart #(
   output wire [Leds-1:0] led_o
 );
   wire clk, locked;
-  edt_pll_ecp5 #(.RefDiv(RefDiv), .FbDiv(FbDiv), .OutDiv(OutDiv)) u_pll (
-    .clk_i(osc_i), .clk_o(clk), .locked_o(locked));
+  if (RefDiv == 0) begin : g_direct
+    assign clk    = osc_i;
+    assign locked = 1'b1;
+  end else begin : g_pll
+    edt_pll_ecp5 #(.RefDiv(RefDiv), .FbDiv(FbDiv), .OutDiv(OutDiv)) u_pll (
+      .clk_i(osc_i), .clk_o(clk), .locked_o(locked));
+  end
 
   logic [1:0] go_q;
   logic       rst_q;
@@ -49,7 +55,7 @@ module edt_top_uart #(
     .ClkHz(ClkHz), .Baud(Baud), .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus),
     .AccBits(AccBits), .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth),
     .ResDepth(ResDepth), .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth),
-    .Packed(Packed), .Splits(Splits)
+    .Packed(Packed), .Splits(Splits), .Serial(Serial)
   ) u_engine (
     .clk_i(clk), .rst_i(rst_q), .rx_i(rx_i), .tx_o(tx_o), .ready_o(ready), .busy_o(busy));
 
