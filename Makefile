@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint types accuracy wheel clean
+.PHONY: setup demo test lint types accuracy bench wheel clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,10 @@ types: setup
 
 accuracy: setup
 	$(BIN)/python examples/accuracy.py
+
+# ONLY: names of benchmarks, all by default; SEEDS: of place and route.
+bench: setup
+	$(BIN)/python examples/benchmarks $(ONLY)
 
 wheel: setup
 	$(BIN)/python -m build --wheel

@@ -1,14 +1,25 @@
-"""The cycles table of docs/engine.md: `python tests/cycles_table.py` prints it, `test_engine_compile.py` holds it."""
+"""Cycles per bin of reference networks, window full, and what the open boards hold; no tool runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
+from edgendt.boards import Board, known
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.reference import DEFAULT, S4, M, S
+from edgendt.synth import capacity
+from edgendt.synth.size import part
+
+NOTE = """Window full. bound: the larger of products over lanes (those with weights of at most 4 bits by two in a
+packed engine) and weight bits over the width of the weight memories; efficiency = bound ÷ cycles. Weights have 4
+bits, those of embedding and readout 8 unless said otherwise; default: 30 → 30, d 64, 2 layers, W 32. The tests hold
+these cycles equal to the RTL's (`docs/engine.md`)."""
+BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the part: analytic cycles, the window
+full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
+board holds has no row with cycles."""
 
 FULL = Engine.named("full")
 LARGE = Engine.named("large")
@@ -51,12 +62,64 @@ ENGINES = [
 ]
 
 
-def rows() -> Iterator[str]:
-    """Table rows: window full."""
+def table() -> list[dict[str, Any]]:
+    """One row per network and engine."""
+    found = []
     for network, title, engine in ENGINES:
         cycles = cycles_of(compile_program(network.program(), engine), network.window - 1)
-        yield f"| {network.name} | {title} | {cycles.total:,} | {cycles.bound:,} | {cycles.efficiency:.3f} |"
+        found.append(
+            {
+                "network": network.name,
+                "engine": title,
+                "cycles": cycles.total,
+                "bound": cycles.bound,
+                "efficiency": round(cycles.efficiency, 3),
+                "stage": "analytic",
+            }
+        )
+    return found
 
 
-if __name__ == "__main__":
-    print(*rows(), sep="\n")
+LIKE_M = (
+    M,
+    replace(M, name="M, W 64", window=64),
+    replace(M, name="M, 2 layers", layers=2),
+    replace(M, name="M, d 128", d=128),
+    replace(M, name="M, d 128, W 64", d=128, window=64),
+    replace(M, name="M, d 96, W 64", d=96, window=64),
+    S,
+)
+
+
+def on_boards() -> list[dict[str, Any]]:
+    """One row per network and board that holds it."""
+    boards = [board for board in map(Board.named, known()) if board.flow == "engine"]
+    rows: list[dict[str, Any]] = []
+    for network in LIKE_M:
+        held = [row for board in boards for row in _held(network, board)]
+        rows += held or [{"network": network.name, "weights": network.weights, "board": "none", "stage": "analytic"}]
+    return rows
+
+
+def _held(network: Any, board: Board) -> list[dict[str, Any]]:
+    """At most one row: the fastest engine of the board that holds the network."""
+    found = list(capacity._sized(board, network))
+    if not found:
+        return []
+    engine, cycles = min(found, key=lambda one: one[1])
+    multipliers, blocks, *_ = part(board, engine).values()
+    return [
+        {
+            "network": network.name,
+            "weights": network.weights,
+            "board": board.name,
+            "lanes": engine.lane_count,
+            "build": shape(engine.packed, engine.splits),
+            "multipliers": multipliers["used"],
+            "RAM": blocks["used"],
+            "cycles": cycles,
+            "µs": round(cycles / board.clock_mhz, 1),
+            "MHz, assumed": board.clock_mhz,
+            "stage": "analytic",
+        }
+    ]

@@ -1,0 +1,1 @@
+"""Benchmarks: each a function that returns the rows of its table in docs/benchmarks.md."""

@@ -1,0 +1,58 @@
+"""What others published about latency on the way from spikes to a decoded bin, and the engine's own figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgendt.boards import DEFAULT, Board
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_of
+from edgendt.engine.reference import S
+
+NOTE = """Figures as their sources state them; networks, data, precision and what a figure includes differ, so no row
+ranks another. A window or a trial is many bins; ours is one bin, without the line to the host."""
+PUBLISHED = (
+    (
+        "NDT, monkey reaching",
+        "GPU",
+        "3.9 ms per window",
+        "measured",
+        "Ye, Pandarinath 2021, arXiv:2108.01210",
+    ),
+    (
+        "RNN decoder in BRAND, spikes to prediction",
+        "Linux computer",
+        "< 8 ms",
+        "measured",
+        "Ali et al. 2024, doi:10.1088/1741-2552/ad3b3a",
+    ),
+    (
+        "closed loop through Open Ephys, no network",
+        "acquisition board, USB, computer",
+        "about 20 ms, 10 at best",
+        "measured",
+        "Open Ephys, acquisition board manual, Measuring round-trip latency",
+    ),
+    (
+        "LFADS by hls4ml, 16 bits",
+        "AMD U55C",
+        "41.97 µs per trial",
+        "as its abstract has it",
+        "Liu et al. 2024, arXiv:2402.04274",
+    ),
+)
+
+
+def table() -> list[dict[str, Any]]:
+    """The published rows, then ours."""
+    names = ("what", "on", "latency", "stage", "source")
+    rows = [dict(zip(names, row, strict=True)) for row in PUBLISHED]
+    cycles = cycles_of(compile_program(S.program(), Engine.named("full")), S.window - 1).total
+    board = Board.named(DEFAULT)
+    ours = f"{cycles / board.clock_mhz:.1f} µs per bin: {cycles:,} cycles at {board.clock_mhz:g} MHz"
+    stage = "simulated cycles at an assumed clock"
+    return [
+        *rows,
+        dict(zip(names, ("NDT of size S, exact", f"{board.title}, `full`", ours, stage, "here"), strict=True)),
+    ]

@@ -1,0 +1,63 @@
+"""Place and route: clock, cells and time of the open boards' own engines, and of `full`."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from edgendt.artifact import read_json
+from edgendt.boards import DEFAULT, Board, known
+from edgendt.engine.config import Engine
+from edgendt.errors import BadInput, ToolFailed
+from edgendt.synth import parse
+from edgendt.synth.engine import route
+
+NOTE = """yosys, nextpnr-ecp5 and ecppack, one after the other, on one core; seeds 1 to `SEEDS` (1 when not set). Cells
+and clock of nextpnr's report; asked: the clock that the PLL makes. Seconds hold whatever else the computer did."""
+
+
+def seeds() -> range:
+    """1 to $SEEDS; BadInput when that is no count."""
+    text = os.environ.get("SEEDS") or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"SEEDS must be a count of at least 1, got {text!r}")
+    return range(1, int(text) + 1)
+
+
+def boards() -> list[dict[str, Any]]:
+    """Every open board with its own engine."""
+    targets = [board for board in map(Board.named, known()) if board.flow == "engine"]
+    return [_row(board, board.engine_or(None), seed) for board in targets for seed in seeds()]
+
+
+def full() -> list[dict[str, Any]]:
+    """`full` on the default board."""
+    return [_row(Board.named(DEFAULT), "full", seed) for seed in seeds()]
+
+
+def _row(board: Board, name: str, seed: int) -> dict[str, Any]:
+    wall, own = perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            asked = route(board, Engine.named(name), Path(folder), seed=seed)["clock_mhz"]
+        except ToolFailed as error:
+            if error.command != "timing":  # a missed clock is a result
+                raise
+            asked = board.clock_mhz
+        report = read_json(Path(folder) / "route.json")
+    used = {kind: entry["used"] for kind, entry in parse.resources(report).items()}
+    return {
+        "board": board.name,
+        "engine": f"`{name}`",
+        "seed": seed,
+        "fmax MHz": round(parse.clock(report)[1], 1),
+        "asked MHz": asked,
+        **used,
+        "wall s": round(perf_counter() - wall),
+        "user s": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - own),
+        "stage": "post-route",
+    }

@@ -1,0 +1,143 @@
+"""The RTL of `full` with the reference network S: compiled, and behind the emulated board's UART."""
+
+from __future__ import annotations
+
+from functools import cache
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+from networks import random_counts, random_of
+
+from edgendt.boards import DEFAULT, Board
+from edgendt.engine import protocol
+from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_bin
+from edgendt.engine.reference import S
+from edgendt.errors import Mismatch
+from edgendt.fixed import Codes
+from edgendt.host import Link
+from edgendt.metrics import summary
+from edgendt.sim.emulator import EmulatedBoard
+from edgendt.sim.fast import FastCore
+
+BINS, ROUNDS, ASKED = 100, 3, 20
+BITS = 10  # of a byte on a UART: start, eight, stop
+FAST_NOTE = """S on `full`, every code compared with the Program; one thread. The time of the process is what other
+work on the computer does not take away; the quickest of three rounds counts."""
+LINK_NOTE = """S on `full`: bytes as the ordinary driver puts them on the line (framing, escapes and CRC included;
+random counts), their time at the board's baud, and what an emulated board takes for the same bins, every answer
+checked."""
+LOAD_NOTE = """S onto `full`: the bytes of a load as the driver sends them, their time at the board's baud (answers
+overlap), and the seconds that an emulated board takes."""
+
+
+def _case(bins: int) -> tuple[Compiled, Codes]:
+    program = random_of(S, 1, max(bins, S.window))
+    return compile_program(program, Engine.named("full")), random_counts(program, 1, bins)
+
+
+def _exact(compiled: Compiled, counts: Codes, codes: Codes, cycles: Any) -> None:
+    """Mismatch unless every code and cycle is the Program's."""
+    from edgendt.compare import compare
+
+    model = np.array(cycles_per_bin(compiled, len(counts)))
+    expected = {"output": compiled.program.run(counts), "cycles": model[:, None]}
+    first = compare("benchmark", expected, {"output": codes, "cycles": np.asarray(cycles)[:, None]}).first
+    if isinstance(first, Mismatch):
+        raise first
+
+
+def fast() -> list[dict[str, Any]]:
+    """Bins per second of the compiled core."""
+    compiled, counts = _case(BINS)
+    core = FastCore(compiled.engine)
+    core.load(compiled)
+    rows = []
+    for _ in range(ROUNDS):
+        wall, own = perf_counter(), process_time()
+        codes, cycles, _ = core.run(counts)
+        wall, own = perf_counter() - wall, process_time() - own
+        _exact(compiled, counts, codes, cycles)
+        rows.append(
+            {
+                "network, engine": "S, `full`",
+                "bins": BINS,
+                "bins/s": round(BINS / wall, 1),
+                "bins/s of the process": round(BINS / own, 1),
+                "cycles/s of the process": round(int(cycles.sum()) / own),
+                "stage": "measured",
+            }
+        )
+    return [max(rows, key=lambda row: float(row["bins/s of the process"]))]
+
+
+class Counted:
+    """A stream that counts the bytes both ways."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.sent, self.received = stream, 0, 0
+
+    def write(self, data: bytes) -> None:
+        self.sent += len(data)
+        self.stream.write(data)
+
+    def read(self, size: int) -> bytes:
+        data = bytes(self.stream.read(size))
+        self.received += len(data)
+        return data
+
+
+@cache
+def _loaded() -> tuple[Compiled, Codes, Link, Counted, float]:
+    """Network and counts, a link to an emulated board with it loaded, and the seconds that loading took: minutes."""
+    compiled, counts = _case(ASKED)
+    wire = Counted(EmulatedBoard(Board.named(DEFAULT), compiled.engine))
+    link = Link(wire)
+    link.status()  # the greeting is no part of a load
+    wire.sent = wire.received = 0
+    begin = perf_counter()
+    link.load(compiled.image)
+    return compiled, counts, link, wire, perf_counter() - begin
+
+
+def _baud() -> int:
+    target = Board.named(DEFAULT).ecp5
+    assert target is not None
+    return target.baud
+
+
+def link() -> list[dict[str, Any]]:
+    """Bytes and time of one bin: analytic at the board's baud, and emulated."""
+    compiled, counts, link, wire, _ = _loaded()
+    link.reset()
+    wire.sent = wire.received = 0
+    answers, micros = [], []
+    for row in counts:
+        begin = perf_counter()
+        answers.append(link.step(row))
+        micros.append((perf_counter() - begin) * 1e6)
+    codes, cycles = np.array([one.outputs for one in answers]), np.array([one.cycles for one in answers])
+    _exact(compiled, counts, codes, cycles)
+    request, answer, baud = wire.sent / ASKED, wire.received / ASKED, _baud()
+    head = {"network": "S", "request, bytes": round(request, 1), "answer, bytes": round(answer, 1)}
+    line = round((request + answer) * BITS * 1e6 / baud, 1)
+    emulated = {f"{name} µs": round(value) for name, value in summary(micros).items()}
+    return [
+        head | {"how": f"one after the other at {baud:,} baud", "p50 µs": line, "stage": "analytic"},
+        head | {"how": f"round trip, {ASKED} bins", **emulated, "stage": "emulated"},
+    ]
+
+
+def load() -> list[dict[str, Any]]:
+    """Bytes and seconds of one load: analytic at the board's baud, and emulated."""
+    compiled, counts, link, _, seconds = _loaded()
+    size = sum(len(protocol.slip(packet)) for packet in protocol.load(compiled.image))
+    got = link.infer(counts)
+    _exact(compiled, counts, got.codes, got.cycles)
+    head = {"network, engine": "S, `full`", "bytes": size}
+    return [
+        head | {"how": f"at {_baud():,} baud", "seconds": round(size * BITS / _baud(), 2), "stage": "analytic"},
+        head | {"how": "the emulated board", "seconds": round(seconds, 1), "stage": "emulated"},
+    ]

@@ -1,0 +1,111 @@
+"""The benchmarks' runner and page; place and route with stand-ins for the tools."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+
+from benchmarks import cycles, route, run  # noqa: E402
+
+from edgendt.boards import Board, known  # noqa: E402
+from edgendt.errors import BadInput, ToolFailed  # noqa: E402
+
+HERE = Path(__file__).parent
+REPORT = HERE / "golden" / "synth" / "route.json"
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """The fake tools first on the path."""
+    monkeypatch.setattr("edgendt.tools._folders", lambda: [HERE / "fakes"])
+    monkeypatch.setattr("edgendt.synth.engine.check_nothing_pruned", lambda *_: None)  # one report for all engines
+    monkeypatch.setenv("EDT_FAKE_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("EDT_FAKE_REPORT", str(REPORT))
+    return tmp_path / "log"
+
+
+def test_the_page_is_what_the_kept_results_say():
+    kept = json.loads(run.KEPT.read_text())
+    assert run.PAGE.read_text() == run.render(kept)
+    assert set(kept) <= {one.name for one in run.BENCHMARKS}
+
+
+def test_every_figure_has_its_stage_and_its_source():
+    for name, result in json.loads(run.KEPT.read_text()).items():
+        assert result["rows"] and all(row["stage"] for row in result["rows"]), name
+        assert all(result[key] for key in ("command", "commit", "date", "cpu")), name
+
+
+def test_the_documented_cycles_are_those_of_the_compiler():
+    assert json.loads(run.KEPT.read_text())["cycles"]["rows"] == cycles.table()
+
+
+def test_one_benchmark_replaces_its_own_section_alone(tmp_path, monkeypatch, capsys):
+    kept, page = tmp_path / "kept.json", tmp_path / "page.md"
+    rows = [{"what": "a", "value": 1234, "stage": "analytic"}]
+    ones = tuple(run.Benchmark(name, f"Title {name}", lambda: rows, "Note.") for name in ("one", "two"))
+    monkeypatch.setattr(run, "BENCHMARKS", ones)
+    assert run.main([], kept, page) == 0
+    first = page.read_text()
+    assert re.findall(r"^## (.*)", first, re.MULTILINE) == ["Title one", "Title two"]
+    rows = [{"what": "b", "value": 0.125, "stage": "measured"}, {"what": "c", "extra": True, "stage": "measured"}]
+    assert run.main(["two"], kept, page) == 0
+    assert page.read_text().split("## Title two")[0] == first.split("## Title two")[0]
+    assert "| what | value | extra | stage |" in page.read_text() and "| b | 0.125 |  | measured |" in page.read_text()
+    assert "| a | 1,234 | analytic |" in page.read_text() and "`make bench ONLY=two`" in page.read_text()
+
+
+def test_an_unknown_name_is_one_sentence_and_changes_nothing(tmp_path, capsys):
+    assert run.main(["cycles", "nope"], tmp_path / "kept.json", tmp_path / "page.md") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("error: ONLY must name some of cycles, boards,")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_what_was_done_before_it(tmp_path, monkeypatch, capsys):
+    def fails():
+        raise ToolFailed("yosys", "yosys.log", "no such file")
+
+    rows = [{"what": "a", "stage": "analytic"}]
+    ones = (run.Benchmark("one", "One", lambda: rows, "Note."), run.Benchmark("two", "Two", fails, "Note."))
+    monkeypatch.setattr(run, "BENCHMARKS", ones)
+    assert run.main([], tmp_path / "kept.json", tmp_path / "page.md") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: yosys failed (no such file): see yosys.log"
+    assert list(json.loads((tmp_path / "kept.json").read_text())) == ["one"]
+
+
+def test_every_open_board_is_routed_with_every_seed(fakes, monkeypatch):
+    monkeypatch.setenv("SEEDS", "2")
+    rows = route.boards()
+    targets = [name for name in known() if Board.named(name).flow == "engine"]
+    assert [(row["board"], row["seed"]) for row in rows] == [(name, seed) for name in targets for seed in (1, 2)]
+    seeds = re.findall(r"^nextpnr .*--seed (\d+)", fakes.read_text(), re.MULTILINE)
+    assert seeds == ["1", "2"] * len(targets)
+    report = json.loads(REPORT.read_text())
+    assert rows[0]["fmax MHz"] == round(min(clock["achieved"] for clock in report["fmax"].values()), 1)
+    assert rows[0]["DP16KD"] == report["utilization"]["DP16KD"]["used"]
+
+
+def test_a_clock_that_is_missed_is_a_result_and_another_failure_is_not(fakes, monkeypatch, tmp_path):
+    slow = tmp_path / "slow.json"
+    report = json.loads(REPORT.read_text())
+    for clock in report["fmax"].values():
+        clock["achieved"] = 10.0
+    slow.write_text(json.dumps(report))
+    monkeypatch.setenv("EDT_FAKE_REPORT", str(slow))
+    assert [row["fmax MHz"] for row in route.full()] == [10.0]
+    monkeypatch.setenv("EDT_FAKE_FAIL", "place")
+    with pytest.raises(ToolFailed):
+        route.full()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two"])
+def test_a_wrong_number_of_seeds_is_refused(text, monkeypatch):
+    monkeypatch.setenv("SEEDS", text)
+    with pytest.raises(BadInput, match="SEEDS must be a count of at least 1, got"):
+        route.seeds()
