@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgendt.engine.image import FRAME_HEAD, Image, Section, engine_id
+from edgendt.engine.image import FRAME_HEAD, SCHEMA, Image, Section, engine_id
 from edgendt.errors import BadInput
 
 ENGINE = {"Segments": 4, "Lanes": 8}
@@ -30,7 +30,7 @@ def test_file_holds_the_image_exactly(parts):
     before = image(*parts)
     after = Image.from_bytes(before.to_bytes())
     assert after.to_bytes() == before.to_bytes() and after.crc == before.crc
-    assert (after.engine, after.channels, after.outputs, after.max_bins, after.schema) == (ENGINE, 3, 2, 7, 1)
+    assert (after.engine, after.channels, after.outputs, after.max_bins, after.schema) == (ENGINE, 3, 2, 7, SCHEMA)
     assert [(s.mem, s.start, s.words.tolist()) for s in after.sections] == [
         (s.mem, s.start, s.words.tolist()) for s in parts
     ]

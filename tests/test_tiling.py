@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgendt.engine.config import Engine
-from edgendt.engine.tiling import Tiling, best, pair
+from edgendt.engine.tiling import Tiling, best, both, pair
 
 ENGINE = Engine(segments=4, lanes=6, pipes=2, packed=1, splits=2)
 
@@ -28,6 +28,7 @@ def test_both_products_are_exact_for_every_pair_and_every_activation() -> None:
     got = products(pair(low, high), x)
     assert np.array_equal(got[0], low * x) and np.array_equal(got[1], high * x)
     assert pair(low, high).min() >= -256 and pair(low, high).max() <= 255
+    assert np.array_equal(both(pair(low, high)) & 0xFF, (high & 15) << 4 | low & 15)
 
 
 def reduced(tiling: Tiling, rows: np.ndarray, x: np.ndarray, outputs: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from edgendt.engine.heads import Heads, layouts
 from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Tap
+from edgendt.engine.tiling import both
 from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention
@@ -192,7 +195,7 @@ def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> li
         program[index, : len(instr.chunks())] = instr.chunks()
     sections.append(Section(lay.MEM_PROG, 0, program.ravel()))
     if words.weights:
-        sections += _weight_sections(np.concatenate(words.weights), engine)
+        sections += _weight_sections(words.weights, engine)
         bias = np.concatenate(words.bias).reshape(-1, 2)
         sections.append(Section(lay.MEM_BIAS, 0, _u64(bias[:, 0] << 28 | bias[:, 1] & 0xFFFFFFF)))
     if words.pos is not None:
@@ -207,12 +210,17 @@ def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> li
     return sections
 
 
-def _weight_sections(weights: Codes, engine: Engine) -> list[Section]:
-    """weights: [words, lanes]; four lanes share a load word, nine bits each."""
-    depth_bits = (engine.weight_depth - 1).bit_length()
-    nine = (weights & 0x1FF).reshape(len(weights), -1, 4)
-    packed = nine[..., 0] | nine[..., 1] << 9 | nine[..., 2] << 18 | nine[..., 3] << 27
-    return [Section(lay.MEM_WEIGHT, quad << depth_bits, _u64(packed[:, quad])) for quad in range(packed.shape[1])]
+def _weight_sections(passes: list[tuple[bool, Codes]], engine: Engine) -> list[Section]:
+    """passes: (pairs?, [rows, lanes]) each, one behind the other; four lanes share a load word, a byte each."""
+    depth_bits, row, sections = (engine.weight_depth - 1).bit_length(), 0, []
+    for paired, group in groupby(passes, key=itemgetter(0)):
+        weights = np.concatenate([codes for _, codes in group])
+        bytes_ = (weights if not paired else both(weights)) & 0xFF
+        words = bytes_.reshape(len(weights), -1, 4) @ (1 << 8 * np.arange(4))
+        mem = lay.MEM_PAIR if paired else lay.MEM_WEIGHT
+        sections += [Section(mem, quad << depth_bits | row, _u64(words[:, quad])) for quad in range(words.shape[1])]
+        row += len(weights)
+    return sections
 
 
 def _as_written(codes: Codes, y: Int) -> Codes:

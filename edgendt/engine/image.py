@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgendt.errors import BadInput
 
-SCHEMA = 1  # of the words' meaning; an engine of another schema refuses the image
+SCHEMA = 2  # of the words' meaning; an engine of another schema refuses the image
 MAGIC = b"EDTIMAGE"
 FRAME_BYTES = 1024  # payload of one load frame
 FRAME_HEAD = struct.Struct("<HBBHB")  # frame index, memory, bytes per word, word address low 16 and high 8 bits

@@ -67,7 +67,7 @@ class Region:
 class Words:
     """Memory contents that grow while instructions are emitted."""
 
-    weights: list[NDArray[np.int64]] = field(default_factory=list)  # each [rows, lanes]
+    weights: list[tuple[bool, NDArray[np.int64]]] = field(default_factory=list)  # (pairs?, [rows, lanes]) each
     bias: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, pipes, (shift, bias)]
     pos: NDArray[np.int64] | None = None  # [bins, words, pipes]
     gamma: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, sfus, (gamma, beta)]
@@ -216,7 +216,7 @@ class Emitter:
         tiles, length = tiling.tiles(len(flat)), tiling.elements(inputs)
         weight = np.zeros((op.outputs + 1, op.inputs + 1), np.int64)  # index -1, a hole, is zero
         weight[:-1, :-1] = node.constants["weight"]
-        self.words.weights.append(tiling.codes(weight[:, source.positions][flat]))
+        self.words.weights.append((tiling.paired, tiling.codes(weight[:, source.positions][flat])))
         steps = words - (tiles - 1) * tiling.words
         fields = {
             "xsigned": int(source.form.signed),

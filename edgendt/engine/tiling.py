@@ -70,6 +70,12 @@ def pair(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
     return (high - (low < 0)) << PAIR_BITS | low & (1 << PAIR_BITS) - 1
 
 
+def both(words: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The two weights of words that `pair` made, as a byte: {high, low}."""
+    borrow = words >> (PAIR_BITS - 1) & 1
+    return words + (borrow << PAIR_BITS)
+
+
 def best(engine: Engine, bits: int, inputs: int, outputs: int, rate: int) -> Tiling:
     """The tiling of fewest cycles; of those the one of fewest weight words."""
     paired = [False, True] if engine.packed and bits <= PAIR_BITS else [False]

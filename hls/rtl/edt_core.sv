@@ -124,6 +124,12 @@ module edt_core
     .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata), .raddr_i(x_index[PipeBits+:ActAddr]),
     .rdata_o(act_word)
   );
+  // A load word has a byte for each of four lanes: a weight, or two of a pair, {b, a}, stored as {b - (a < 0), a}.
+  logic [35:0] weight_load;
+  always_comb
+    for (int l = 0; l < 4; l++)
+      weight_load[l*9+:9] = load_mem_i != MemPair ? {load_data_i[l*8+7], load_data_i[l*8+:8]}
+          : {{load_data_i[l*8+7], load_data_i[l*8+4+:4]} - 5'(load_data_i[l*8+3]), load_data_i[l*8+:4]};
   for (genvar s = 0; s < Segments; s++) begin : g_segment
     edt_segment #(
       .Index(s), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
@@ -132,7 +138,8 @@ module edt_core
       .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
       .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split),
       .byte_i(x_index[PipeBits-1:0]), .word_i(act_word),
-      .load_en_i(load_en_i && load_mem_i == MemWeight), .load_addr_i, .load_data_i(load_data_i[35:0]),
+      .load_en_i(load_en_i && (load_mem_i == MemWeight || load_mem_i == MemPair)), .load_addr_i,
+      .load_data_i(weight_load),
       .row_en_i(row_en), .row_i(row_flat), .col_en_i(col_en), .col_seg_i(slot_seg), .col_lane_i(slot_lane),
       .kvw_addr_i(kv_waddr), .kvw_data_i(kv_wdata), .shift_i(shift),
       .low_i(low_next[s*Lanes*AccBits+:Lanes*AccBits]), .high_i(high_next[s*Lanes*AccBits+:Lanes*AccBits]),

@@ -52,7 +52,7 @@ module edt_engine #(
   wire [15:0] out_data, unused_bin;
   wire [31:0] cycles;
 
-  edt_link #(.EngineId(EngineId), .Schema(1)) u_link (
+  edt_link #(.EngineId(EngineId), .Schema(2)) u_link (
     .clk_i(clk_i), .rst_i(rst_i),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
     .s_axis_tlast(s_axis_tlast), .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid),

@@ -3,7 +3,7 @@
 `default_nettype none
 module edt_link #(
   parameter logic [31:0] EngineId = 32'h0,  // edgendt.engine.image.engine_id of this build's parameters
-  parameter int          Schema   = 1       // of the image's words
+  parameter int          Schema   = 2       // of the image's words
 ) (
   input  wire         clk_i,
   input  wire         rst_i,

@@ -8,7 +8,7 @@ package edt_pkg;
   localparam logic [2:0] OpEnd = 3'd0, OpMac = 3'd1, OpNorm = 3'd2, OpExp = 3'd3, OpSync = 3'd4;
   localparam logic [1:0] ModeNarrow = 2'd0, ModeScore = 2'd1, ModeValue = 2'd2;
   localparam logic [3:0] MemWeight = 4'd0, MemBias = 4'd1, MemPos = 4'd2, MemGamma = 4'd3, MemTable = 4'd4,
-                         MemExp = 4'd5, MemProg = 4'd6, MemCfg = 4'd7;
+                         MemExp = 4'd5, MemProg = 4'd6, MemCfg = 4'd7, MemPair = 4'd8;
 
   typedef struct packed {
     logic       is_signed;

@@ -159,7 +159,7 @@ module edt_serial
   edt_spram #(.Depth(WgtDepth)) i_weight (
     .clk_i, .en_i(1'b1), .we_i({4{load_en_i && load_mem_i == MemWeight && (load_addr_i >> WAddr) == '0}}),
     .addr_i(load_en_i ? load_addr_i[WAddr-1:0] : stat_q[WAddr-1:0]),
-    .wdata_i({load_data_i[34:27], load_data_i[25:18], load_data_i[16:9], load_data_i[7:0]}), .rdata_o(weights));
+    .wdata_i(load_data_i[31:0]), .rdata_o(weights));
   assign load_pos = load_en_i && load_mem_i == MemPos;
   assign pos      = out_q[0] ? cached[31:16] : cached[15:0];
   always_comb begin
