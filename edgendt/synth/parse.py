@@ -24,7 +24,7 @@ def resources(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return {
         kind: {"used": int(count["used"]), "available": int(count["available"])}
         for kind, count in sorted(report["utilization"].items())
-        if count["used"]
+        if count["used"] and count["available"]
     }
 
 
