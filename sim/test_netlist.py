@@ -14,7 +14,7 @@ from edgendt.boards import Board
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import compile_program
 from edgendt.engine.cycles import cycles_per_bin
-from edgendt.host import Link, LinkError
+from edgendt.host import Link
 from edgendt.sim.emulator import BIT
 
 pytestmark = pytest.mark.xdist_group("netlist")  # one synthesis, one build
@@ -57,7 +57,4 @@ def test_one_bit_of_one_lookup_table_is_found(tmp_path: Path) -> None:
         last = table.rindex("1")
         cells[lut]["parameters"]["INIT"] = table[:last] + "0" + table[last + 1 :]
 
-    try:
-        assert whole_trials(tmp_path, flip).mismatches > 0
-    except LinkError:  # found too: it does not answer
-        pass
+    assert whole_trials(tmp_path, flip).mismatches > 0
