@@ -73,8 +73,9 @@ async def issues_what_may_be_issued(dut, stall):
         words = 0  # words of the source that are readable; raised two cycles before they may be used
         begun, done, waited, pend = False, False, 0, False
         freeze = 200 if turn == 7 else 0  # longer than any pass
-        dut.ins_i.value, dut.valid_i.value = instruction(**one.fields), 1
         dut.n_keys_i.value, dut.key_tiles_i.value, dut.oldest_i.value = one.keys, one.key_tiles, one.oldest
+        await cycles(dut, 1)  # a bin's registers stand before its first instruction
+        dut.ins_i.value, dut.valid_i.value = instruction(**one.fields), 1
         dut.count_i.value = dut.begun_i.value = dut.done_i.value = 0
         await cocotb.triggers.Timer(1, "ns")
         assert int(dut.take_o.value) == 1, "an idle unit takes at once"

@@ -24,10 +24,10 @@ FAULTS = {
 FOLDED = {
     "a tile of pairs is as short as another": ("full = 9'(2 * Words)", "full = 9'(Words)"),
     "a split tile is as long as another": ("full = full >> next_q.ins.split", "full = full"),
-    "rows turn around a word late": ("step && flat_q == row_words - 9'd1", "step && flat_q == row_words"),
+    "rows turn around a word late": ("step && flat_q == row_last_q", "step && flat_q == row_words"),
     "all keys go to the first group": ("flat_q + row_off_q", "flat_q"),
     "a key shares its row with nobody": ("cfg_i.value_split : 2'd0)", "2'd0 : 2'd0)"),
-    "a group of a split is as wide as another": ("cfg_i.group_words >> cur_q.ins.split", "cfg_i.group_words"),
+    "a group of a split is as wide as another": ("Splits > 1 ? next_q.ins.split : 2'd0", "2'd0"),
     "every pass starts at the first row": ("next_q.ins.dst_base[8:0]", "9'd0"),
 }
 

@@ -373,13 +373,15 @@ module edt_core
   end
 
   // ---- activation write port: counts, narrowed words, special-function results ----
+  logic [Sfus-1:0]    keys20_q;  // exponentials of keys: what lies beyond is written as zero
+  always_ff @(posedge clk_i) for (int n = 0; n < Sfus; n++) keys20_q[n] <= 5'(n) < s_q[19].count;
   logic [Pipes-1:0]   sfu_we;
   logic [Pipes*8-1:0] sfu_data;
   always_comb begin
     for (int b = 0; b < Pipes; b++) begin
       if (s_q[20].op == SfuExp) begin
         sfu_we[b]         = s_q[20].valid && b % (Pipes / Sfus) == int'(s_q[20].group);
-        sfu_data[b*8+:8]  = 5'(b / (Pipes / Sfus)) < s_q[20].count ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
+        sfu_data[b*8+:8]  = keys20_q[b/(Pipes/Sfus)] ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
       end else begin
         sfu_we[b]         = s_q[20].valid && b / Sfus == int'(s_q[20].sub);
         sfu_data[b*8+:8]  = y20[(b%Sfus)*8+:8];

@@ -50,8 +50,8 @@ module edt_drain
   logic [17:0] kv_q;
 
   logic grouped, kept, last_step, step, beat, wrap, turn;
-  logic [8:0] full, group_words, row_words, row_off_q;
-  logic [3:0] share;
+  logic [8:0] full, row_words, row_last_q, row_off_q, group_last_q;
+  logic [2:0] share;
   logic [1:0] mode;
   assign mode      = cur_q.ins.mode;
   assign grouped   = cur_q.ins.grouped;
@@ -59,13 +59,12 @@ module edt_drain
   assign last_step = left_q == 9'd1;
   assign beat      = active_q && mode == ModeValue && kept && value_ok_i;
   assign step      = active_q && (mode != ModeValue || !kept || (beat && sub_q == 5'(Subs - 1)));
-  assign group_words = Splits > 1 ? cfg_i.group_words >> cur_q.ins.split : cfg_i.group_words;
-  assign wrap      = grouped && word_q == group_words - 9'd1;
+  assign wrap      = grouped && word_q == group_last_q;
   // KV rows: the row of lanes that a word goes to turns around; the next one lies a group's keys further. Keys go to the
   // groups that share them in turn.
   assign row_words = Splits > 1 ? 9'(Words) >> cfg_i.value_split : 9'(Words);
-  assign turn      = Folds != 0 ? step && flat_q == row_words - 9'd1 : end_q[5] && !next_q.tile_first;
-  assign share = 4'(slot_i[2:0]) & ~(4'hf << cfg_i.value_split);
+  assign turn      = Folds != 0 ? step && flat_q == row_last_q : end_q[5] && !next_q.tile_first;
+  assign share = Splits > 1 ? slot_i[2:0] & ~(3'h7 << cfg_i.value_split) : 3'd0;
   always_comb begin
     full = 9'(Words);
     if (Packed != 0 && next_q.ins.paired) full = 9'(2 * Words);
@@ -99,7 +98,9 @@ module edt_drain
       end
       if (last_step) active_q <= 1'b0;
     end
-    row_off_q <= Splits > 1 ? 9'(share * row_words) : 9'd0;
+    // Settled long before a bin starts; sums, since a product would take a multiplier.
+    row_last_q <= row_words - 9'd1;
+    row_off_q  <= (share[0] ? row_words : 9'd0) + (share[1] ? row_words << 1 : 9'd0) + (share[2] ? row_words << 2 : 9'd0);
     if (turn) kv_q <= kv_q + 18'(cfg_i.value_rows);
     if (turn) flat_q <= 9'd0;
     else if (step) flat_q <= flat_q + 9'd1;
@@ -107,6 +108,7 @@ module edt_drain
 
     if (end_q[5]) begin
       cur_q    <= next_q;
+      group_last_q <= (cfg_i.group_words >> (Splits > 1 ? next_q.ins.split : 2'd0)) - 9'd1;
       active_q <= 1'b1;
       left_q   <= next_q.tile_last ? next_q.ins.steps : full;
       word_q   <= 9'd0;

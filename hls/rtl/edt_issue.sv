@@ -52,7 +52,8 @@ module edt_issue
   logic [19:0] base_q;                   // a tile's slot 0
   logic [8:0]  key_q, oldest_q, oldest;  // in elements, of 2^split keys each
   logic        aged, turn;
-  logic [10:0] left_q, length_q, length, share, beat;
+  logic [10:0] left_q, length_q, length, beat;
+  logic [8:0]  keys_q [4], last_key_q;  // elements for the keys in use, by the split; settled before a bin starts
   logic [8:0]  tiles_q, tiles;
 
   logic end_tile, end_pass;
@@ -61,13 +62,12 @@ module edt_issue
   assign end_pass = end_tile && tile_last_q;
   assign take_o   = valid_i && (!active_q || end_pass);
   assign idle_o   = !active_q;
-  assign share    = (11'd1 << ins_i.split) - 11'd1;
-  assign length   = ins_i.red_keys ? (11'(n_keys_i) + share) >> ins_i.split : ins_i.n_red;
+  assign length   = ins_i.red_keys ? 11'(keys_q[Folds != 0 ? ins_i.split : 2'd0]) : ins_i.n_red;
   assign oldest   = ins_i.aged ? oldest_i >> ins_i.split : 9'd0;
   assign from     = ins_i.aged ? 15'(oldest_i) << KeyBits : 15'd0;
   assign beat     = 11'(Sfus) >> cur_q.split;
   assign aged     = Folds != 0 && cur_q.aged;
-  assign turn     = aged && 11'(key_q) == length_q - 11'd1;
+  assign turn     = aged && key_q == last_key_q;
   assign tiles    = ins_i.tiles_keys ? key_tiles_i : ins_i.n_tiles;
 
   // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
@@ -81,6 +81,8 @@ module edt_issue
   assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
 
   always_ff @(posedge clk_i) begin
+    for (int s = 0; s < 4; s++) keys_q[s] <= 9'((10'(n_keys_i) + 10'((1 << s) - 1)) >> s);
+    last_key_q <= 9'(length_q - 11'd1);
     count_q <= count_i[src_tag*13+:13];
     done_q  <= done_i[src_tag];
     bar_q   <= done_i[bar_tag] || ((take_o ? ins_i.bar_begun : cur_q.bar_begun) && begun_i[bar_tag]);

@@ -71,31 +71,31 @@ module edt_segment
   logic [3:1]          kv_q;
   logic [5:1]          valid_q, first_q, paired_q;
   logic [6:1]          last_q;
-  logic                grouped1_q, grouped2_q, xsigned1_q, xsigned2_q;
-  logic [1:0]          split1_q, split2_q;
-  logic [PipeBits-1:0] byte1_q, byte2_q, share, group, pick;
+  logic                grouped1_q, xsigned1_q, xsigned2_q;
+  logic [1:0]          split1_q;
+  logic [PipeBits-1:0] byte1_q, share, group, pick2_q;
   logic [7:0]          x2;
   logic signed [8:0]   x3_q;
   always_comb begin
     share = '0;
     group = group_q[0][PipeBits-1:0];
     for (int s = 1; s <= Levels; s++)
-      if (split2_q == 2'(s)) begin
+      if (split1_q == 2'(s)) begin
         share = PipeBits'(Index >> ($clog2(Segments) - s));
-        if (kv_q[2]) share = share << $clog2(Pipes / Sfus);
+        if (kv_q[1]) share = share << $clog2(Pipes / Sfus);
         group = group_q[s][PipeBits-1:0];
       end
   end
-  assign pick = byte2_q | share | (grouped2_q ? group : '0);
-  assign x2   = word_i[pick*8+:8];
+  assign x2 = word_i[pick2_q*8+:8];
   always_ff @(posedge clk_i) begin
     addr1_q                  <= addr_i;
     kv_q                     <= {kv_q[2:1], kv_i};
-    {grouped2_q, grouped1_q} <= {grouped1_q, grouped_i};
+    grouped1_q               <= grouped_i;
     {xsigned2_q, xsigned1_q} <= {xsigned1_q, xsigned_i};
-    {split2_q, split1_q}     <= {split1_q, split_i};
+    split1_q                 <= split_i;
     paired_q                 <= {paired_q[4:1], paired_i};
-    {byte2_q, byte1_q}       <= {byte1_q, byte_i};
+    byte1_q                  <= byte_i;
+    pick2_q                  <= byte1_q | share | (grouped1_q ? group : '0);
     x3_q                     <= {xsigned2_q & x2[7], x2};
     first_q                  <= {first_q[4:1], first_i};
     valid_q                  <= {valid_q[4:1], go_i};
@@ -188,6 +188,6 @@ module edt_segment
     );
   end
 
-  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split2_q, paired_q};
+  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q};
 endmodule
 `default_nettype wire
