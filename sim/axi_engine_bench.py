@@ -47,18 +47,19 @@ async def begin(dut, stall=0.0):
 async def tally(registers, packets, reference):
     """The registers behind these packets are those of the reference's answers."""
     answers = [reference.packet(packet) for packet in packets]
-    statuses = [Status(answer[2]) for answer in answers]
-    counts = [answer for answer in answers if answer[0] == Kind.COUNTS | protocol.ANSWER and answer[2] == Status.OK]
+    statuses = [Status(answer[2] & ~protocol.BRIEF_ANSWER) for answer in answers]
+    counts = [kind for (kind, *_), status in zip(answers, statuses, strict=True) if status == Status.OK]
+    brief = answers[-1][2] & protocol.BRIEF_ANSWER
     bad = statuses.count(Status.BAD_FRAME)
     expected = {
         Register.MAGIC: MAGIC,
         Register.VERSION: MAP_VERSION,
         Register.ENGINE_ID: engine_id(PARAMETERS),
         Register.CONTROL: 0,
-        Register.STATUS: answers[-1][3] & 1,
+        Register.STATUS: 1 if brief else answers[-1][3] & 1,
         Register.ANSWERS: len(answers),
-        Register.BINS: len(counts),
-        Register.CYCLES: int.from_bytes(answers[-1][8:12], "little"),
+        Register.BINS: counts.count(Kind.COUNTS | protocol.ANSWER),
+        Register.CYCLES: int.from_bytes(answers[-1][5:9] if brief else answers[-1][8:12], "little"),
         Register.BAD_FRAMES: bad,
         Register.REFUSED: len(answers) - bad - statuses.count(Status.OK),
     }

@@ -3,7 +3,7 @@
 `default_nettype none
 module firmware_shell #(
   parameter logic [31:0] EngineId = 32'h0,  // edgendt.engine.image.engine_id of the image that opens the link
-  parameter int          Schema   = 1,
+  parameter int          Schema   = 2,
   parameter int          Latency  = 16      // cycles from start to done, at least 1
 ) (
   input  wire         clk_i,

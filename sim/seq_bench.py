@@ -54,6 +54,7 @@ def network(rng: random.Random, lanes: int, depth: int) -> Network:
     """Every field of the configuration differs; the program ends with END."""
     window, segs = rng.choice([1, rng.randrange(1, 40)]), rng.choice([1, 2, 4])
     cfg = {name: rng.randrange(1, 16) for name in CFG}
+    cfg["value_split"] &= 3
     cfg |= {"window": window, "group_segs": segs, "key_tiles": -(-window // (lanes * segs))}
     cfg |= {"max_bins": rng.randrange(1, 3 * window + 2), "pos_stride": rng.randrange(1 << 12)}
     ops = [rng.choice([MAC, NORM, EXP, SYNC]) for _ in range(rng.randrange(depth))]

@@ -56,7 +56,7 @@ class Work:
                         "sub": sub,
                         "count": min(sfus, size - done),
                         "dst_addr": self.fields["dst_base"] + (word if self.norm else element // sfus),
-                        "gb_addr": self.fields["bias_base"] + element // sfus,
+                        "gb_addr": self.fields["bias_base"] + done // sfus,
                         "tag": self.fields["dst_tag"],
                         "word_end": int(end and (not self.norm or last or sub == pipes // sfus - 1)),
                         "fin": int(last and self.fields["tag_fin"]),

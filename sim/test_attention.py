@@ -42,9 +42,9 @@ def test_v_may_be_interrupted_by_the_scores_at_any_word() -> None:
 @pytest.mark.parametrize(
     "old, new",
     [
-        ("step && flat_q == 9'(Words - 1)", "step && flat_q == 9'(Words)"),
+        ("step && flat_q == row_last_q", "step && flat_q == row_words"),
         ("next_q.ins.dst_base[8:0]", "9'd0"),
-        ("if (turn) kv_q <= kv_q + 18'(cfg_i.window)", "if (turn) kv_q <= kv_q + 18'd1"),
+        ("if (turn) kv_q <= kv_q + 18'(cfg_i.value_rows)", "if (turn) kv_q <= kv_q + 18'd1"),
     ],
 )
 def test_the_bench_rejects_a_fault_in_the_rows_of_v(old: str, new: str) -> None:

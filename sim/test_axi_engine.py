@@ -19,12 +19,12 @@ RESET = "control_holds_the_engine_in_reset"
 TIME = "the_turnaround_is_that_of_the_pins/stall=0.5"
 FAULTS = {  # name: the test that must fail, and the fault
     "another engine's name": (SAID, "value = EngineId;", "value = ~EngineId;"),
-    "cycles from the wrong bytes": (SAID, "place_q == 4'd11) cycles_q", "place_q == 4'd10) cycles_q"),
-    "refused bins are counted": (SAID, "answer_data_i == Ok && type_q", "type_q"),
+    "cycles from the wrong bytes": (SAID, "4'd8 : 4'd11", "4'd11 : 4'd11"),
+    "refused bins are counted": (SAID, "answer_data_i[6:0] == Ok && type_q", "type_q"),
     "bad frames count as refused": (
         SAID,
-        "else if (answer_data_i != Ok) refused_q",
-        "if (answer_data_i != Ok) refused_q",
+        "else if (answer_data_i[6:0] != Ok) refused_q",
+        "if (answer_data_i[6:0] != Ok) refused_q",
     ),
     "a stalled byte is counted twice": (SLOW, ".answer_i(m_axis_tvalid && m_axis_tready)", ".answer_i(m_axis_tvalid)"),
     "a second read before the first is taken": (

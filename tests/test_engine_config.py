@@ -92,7 +92,7 @@ def test_the_configuration_addresses_mirror_the_sequencer() -> None:
 def test_memory_numbers_mirror_the_package() -> None:
     found = dict(re.findall(r"Mem(\w+) = 4'd(\d)", PACKAGE))
     mine = {"Weight": "WEIGHT", "Bias": "BIAS", "Pos": "POS", "Gamma": "GAMMA", "Table": "TABLE"}
-    mine |= {"Exp": "EXP", "Prog": "PROG", "Cfg": "CFG"}
+    mine |= {"Exp": "EXP", "Prog": "PROG", "Cfg": "CFG", "Pair": "PAIR"}
     assert {mine[name]: int(number) for name, number in found.items()} == {
         name: getattr(layout, f"MEM_{name}") for name in mine.values()
     }

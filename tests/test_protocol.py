@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgendt.engine import protocol
-from edgendt.engine.image import Image, Section
+from edgendt.engine.image import SCHEMA, Image, Section
 from edgendt.engine.protocol import Answer, Info, Status, Unslip, slip
 
 packets = st.lists(
@@ -84,7 +84,7 @@ def test_load_packets_are_begin_every_frame_and_commit():
     assert [p[0] for p in sent] == [0x10, *[0x11] * 6, 0x12] and [p[1] for p in sent] == list(range(8))
     assert all(zlib.crc32(p[:-4]) == int.from_bytes(p[-4:], "little") for p in sent)
     assert zlib.crc32(b"".join(p[2:-4] for p in sent[1:-1])) == image.crc == int.from_bytes(sent[-1][2:6], "little")
-    assert sent[0][2:14] == bytes([1, 0]) + image.engine_id.to_bytes(4, "little") + bytes([3, 0, 2, 0, 7, 0])
+    assert sent[0][2:14] == bytes([SCHEMA, 0]) + image.engine_id.to_bytes(4, "little") + bytes([3, 0, 2, 0, 7, 0])
 
 
 def test_a_packet_longer_than_the_links_buffer_is_refused():

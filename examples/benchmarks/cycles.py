@@ -93,7 +93,7 @@ LIKE_M = (
 
 def on_boards() -> list[dict[str, Any]]:
     """One row per network and board that holds it."""
-    boards = [board for board in map(Board.named, known()) if board.flow == "engine"]
+    boards = [board for board in map(Board.named, known()) if board.open]
     rows: list[dict[str, Any]] = []
     for network in LIKE_M:
         held = [row for board in boards for row in _held(network, board)]

@@ -37,14 +37,16 @@ module edt_axi_regs #(
                           RegStatus = 12'h010, RegAnswers = 12'h014, RegBins = 12'h018, RegCycles = 12'h01C,
                           RegBadFrames = 12'h020, RegRefused = 12'h024, RegTurnaround = 12'h028, RegClock = 12'h02C;
   localparam logic [1:0] Okay = 2'b00, SlvErr = 2'b10;
-  localparam logic [7:0] CountsOk = 8'h83, Ok = 8'd0, BadFrame = 8'd2;  // an answer's type and status
+  localparam logic [7:0] CountsOk = 8'h83;  // an answer's type
+  localparam logic [6:0] Ok = 7'd0, BadFrame = 7'd2;  // and status
 
-  // ---- what the answers say as they pass: type, tag, status, state, bin, load index, cycles ----
+  // ---- what the answers say as they pass: type, tag, status, state, bin, load index, cycles; brief ones, which bit 7 of
+  // the status marks, leave out state and load index ----
   logic [3:0]  place_q;  // byte of the head; 12 behind it
   logic [7:0]  type_q;
   logic [23:0] past_q;   // the last three bytes
   logic [31:0] answers_q, bins_q, bad_q, refused_q, cycles_q, timer_q, turnaround_q, clock_q;
-  logic        timing_q, reset_q;
+  logic        timing_q, reset_q, brief_q;
   wire         ends = answer_i && answer_last_i;
 
   always_ff @(posedge clk_i) begin
@@ -53,11 +55,12 @@ module edt_axi_regs #(
       place_q <= answer_last_i ? 4'd0 : place_q == 4'd12 ? 4'd12 : place_q + 4'd1;
       if (place_q == 4'd0) type_q <= answer_data_i;
       if (place_q == 4'd2) begin
-        if (answer_data_i == Ok && type_q == CountsOk) bins_q <= bins_q + 32'd1;
-        if (answer_data_i == BadFrame) bad_q <= bad_q + 32'd1;
-        else if (answer_data_i != Ok) refused_q <= refused_q + 32'd1;
+        brief_q <= answer_data_i[7];
+        if (answer_data_i[6:0] == Ok && type_q == CountsOk) bins_q <= bins_q + 32'd1;
+        if (answer_data_i[6:0] == BadFrame) bad_q <= bad_q + 32'd1;
+        else if (answer_data_i[6:0] != Ok) refused_q <= refused_q + 32'd1;
       end
-      if (place_q == 4'd11) cycles_q <= {answer_data_i, past_q};
+      if (place_q == (brief_q ? 4'd8 : 4'd11)) cycles_q <= {answer_data_i, past_q};
     end
     timer_q <= timer_q + 32'd1;
     if (ends) begin

@@ -51,7 +51,7 @@ module edt_sfu_seq
   assign last_sub   = sub_q == 5'(Subs - 1);
   assign last_group = !is_exp || 4'(group_q) == cfg_i.groups - 4'd1;
   assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
-  assign turn       = Folds != 0 && ins_q.aged && key_q + 9'(Sfus) >= n_keys_i;
+  assign turn       = Folds != 0 && is_exp && ins_q.aged && key_q + 9'(Sfus) >= n_keys_i;
   assign last       = left_q <= 14'(Sfus) && last_group;
 
   assign take_o        = valid_i && state_q == Idle;
