@@ -21,14 +21,17 @@ from edgendt.host import Link
 from edgendt.metrics import summary
 from edgendt.sim.emulator import EmulatedBoard
 from edgendt.sim.fast import FastCore
+from edgendt.wiring import choose_outputs
 
 BINS, ROUNDS, ASKED = 100, 3, 20
+VELOCITY = 2  # outputs
+MHZ = Board.named(DEFAULT).clock_mhz
 BITS = 10  # of a byte on a UART: start, eight, stop
 FAST_NOTE = """S on `full`, every code compared with the Program; one thread. The time of the process is what other
 work on the computer does not take away; the quickest of three rounds counts."""
 LINK_NOTE = """S on `full`: bytes as the ordinary driver puts them on the line (framing, escapes and CRC included;
 random counts), their time at the board's baud, and what an emulated board takes for the same bins, every answer
-checked."""
+checked. Two outputs: as many as a velocity has."""
 LOAD_NOTE = """S onto `full`: the bytes of a load as the driver sends them, their time at the board's baud (answers
 overlap), and the seconds that an emulated board takes."""
 
@@ -90,28 +93,38 @@ class Counted:
 
 
 @cache
-def _loaded() -> tuple[Compiled, Codes, Link, Counted, float]:
-    """Network and counts, a link to an emulated board with it loaded, and the seconds that loading took: minutes."""
+def _board() -> Counted:
+    """An emulated board, minutes to build."""
+    return Counted(EmulatedBoard(Board.named(DEFAULT), Engine.named("full")))
+
+
+def _load(outputs: int) -> tuple[Compiled, Codes, Link, float]:
+    """S with its first outputs, its counts, a link to the board with it loaded, and the seconds that loading took."""
     compiled, counts = _case(ASKED)
-    wire = Counted(EmulatedBoard(Board.named(DEFAULT), compiled.engine))
-    link = Link(wire)
+    if outputs != S.outputs:
+        compiled = compile_program(choose_outputs(compiled.program, range(outputs)), compiled.engine)
+    link = Link(_board(), limit=compiled.program.input.hi)
     link.status()  # the greeting is no part of a load
-    wire.sent = wire.received = 0
     begin = perf_counter()
     link.load(compiled.image)
-    return compiled, counts, link, wire, perf_counter() - begin
+    return compiled, counts, link, perf_counter() - begin
 
 
 def _baud() -> int:
-    target = Board.named(DEFAULT).ecp5
+    target = Board.named(DEFAULT).open
     assert target is not None
     return target.baud
 
 
 def link() -> list[dict[str, Any]]:
     """Bytes and time of one bin: analytic at the board's baud, and emulated."""
-    compiled, counts, link, wire, _ = _loaded()
+    return [row for outputs in (S.outputs, VELOCITY) for row in _bin(outputs)]
+
+
+def _bin(outputs: int) -> list[dict[str, Any]]:
+    compiled, counts, link, _ = _load(outputs)
     link.reset()
+    wire = _board()
     wire.sent = wire.received = 0
     answers, micros = [], []
     for row in counts:
@@ -121,18 +134,20 @@ def link() -> list[dict[str, Any]]:
     codes, cycles = np.array([one.outputs for one in answers]), np.array([one.cycles for one in answers])
     _exact(compiled, counts, codes, cycles)
     request, answer, baud = wire.sent / ASKED, wire.received / ASKED, _baud()
-    head = {"network": "S", "request, bytes": round(request, 1), "answer, bytes": round(answer, 1)}
     line = round((request + answer) * BITS * 1e6 / baud, 1)
+    head = {"network": "S", "outputs": outputs, "request, bytes": round(request, 1), "answer, bytes": round(answer, 1)}
     emulated = {f"{name} µs": round(value) for name, value in summary(micros).items()}
+    core = {f"{name} µs": round(value / MHZ, 1) for name, value in summary(cycles.tolist()).items()}
     return [
-        head | {"how": f"one after the other at {baud:,} baud", "p50 µs": line, "stage": "analytic"},
+        head | {"how": f"core, simulated cycles at {MHZ} MHz (assumed)", **core, "stage": "simulated"},
+        head | {"how": f"line, one after the other at {baud:,} baud", "p50 µs": line, "stage": "analytic"},
         head | {"how": f"round trip, {ASKED} bins", **emulated, "stage": "emulated"},
     ]
 
 
 def load() -> list[dict[str, Any]]:
     """Bytes and seconds of one load: analytic at the board's baud, and emulated."""
-    compiled, counts, link, _, seconds = _loaded()
+    compiled, counts, link, seconds = _load(S.outputs)
     size = sum(len(protocol.slip(packet)) for packet in protocol.load(compiled.image))
     got = link.infer(counts)
     _exact(compiled, counts, got.codes, got.cycles)
