@@ -49,10 +49,10 @@ def test_the_netlist_of_a_board_is_exact_in_every_code_of_whole_trials(tmp_path:
 
 
 def test_one_bit_of_one_lookup_table_is_found(tmp_path: Path) -> None:
-    """A minterm of a bit of the bias that the narrowing pipe adds."""
+    """A minterm of a bit of the sum that the narrowing pipe rounds."""
 
     def flip(cells):
-        lut = min(name for name, cell in cells.items() if "i_narrow.acc_q" in name and cell["type"] == "LUT4")
+        lut = min(name for name, cell in cells.items() if "i_narrow.total_q" in name and cell["type"] == "LUT4")
         table = cells[lut]["parameters"]["INIT"]
         last = table.rindex("1")
         cells[lut]["parameters"]["INIT"] = table[:last] + "0" + table[last + 1 :]
