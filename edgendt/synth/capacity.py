@@ -52,7 +52,7 @@ def latency(board: Board) -> dict[str, Any] | None:
     The engine has no more memory than the network needs; the clock is the board's, assumed. None when none fits.
     """
     for network in (S, DEFAULT, TINY):
-        found = list(_sized(board, network))
+        found = list(sized(board, network))
         if found:
             engine, cycles = min(found, key=lambda one: one[1])
             return {
@@ -81,7 +81,7 @@ def _arrays() -> Iterator[Engine]:
     yield Engine(1, 4, 2, 1, serial=1, **ROOM)
 
 
-def _sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
+def sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
     """(engine, cycles) of the widest arrays that hold the network in the part's memory."""
     widest = 0
     for array in _arrays():

@@ -103,7 +103,7 @@ def on_boards() -> list[dict[str, Any]]:
 
 def _held(network: Any, board: Board) -> list[dict[str, Any]]:
     """At most one row: the fastest engine of the board that holds the network."""
-    found = list(capacity._sized(board, network))
+    found = list(capacity.sized(board, network))
     if not found:
         return []
     engine, cycles = min(found, key=lambda one: one[1])
