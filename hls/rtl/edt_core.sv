@@ -298,6 +298,11 @@ module edt_core
   logic               recip_reads;
   logic [4:0]         length8;
   logic [Sfus*8-1:0]  exps17;
+  logic [Sfus-1:0]    keys_q [17:20];  // exponentials of keys: what lies beyond is neither summed nor written
+  always_ff @(posedge clk_i) begin
+    for (int n = 0; n < Sfus; n++) keys_q[17][n] <= 5'(n) < s_q[16].count;
+    for (int i = 18; i <= 20; i++) keys_q[i] <= keys_q[i-1];
+  end
   edt_stats #(.Pipes(Pipes)) i_stats (
     .clk_i, .rst_i, .clear_i(mac_take && ins.stats), .valid_i(n_q[9].valid && n_q[9].stats), .first_i(n_q[9].first),
     .last_i(n_q[9].last), .last_mask_i(n_q[9].last_mask), .word_i(y16), .ok_o(stats_ok), .sum_o(stat_sum),
@@ -306,7 +311,7 @@ module edt_core
   );
   edt_recip #(.Sfus(Sfus)) i_recip (
     .clk_i, .rst_i, .clear_i(exp_clear), .groups_i(cfg.groups), .valid_i(s_q[17].valid && s_q[17].op == SfuExp),
-    .group_i(s_q[17].group), .count_i(s_q[17].count), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
+    .group_i(s_q[17].group), .keys_i(keys_q[17]), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
     .index_o(recip_index), .table_i(table_entry), .ok_o(recip_ok), .recip_group_i(s_q[5].group), .recip_o(recip5),
     .length_group_i(s_q[8].group), .length_o(length8)
   );
@@ -373,15 +378,13 @@ module edt_core
   end
 
   // ---- activation write port: counts, narrowed words, special-function results ----
-  logic [Sfus-1:0]    keys20_q;  // exponentials of keys: what lies beyond is written as zero
-  always_ff @(posedge clk_i) for (int n = 0; n < Sfus; n++) keys20_q[n] <= 5'(n) < s_q[19].count;
   logic [Pipes-1:0]   sfu_we;
   logic [Pipes*8-1:0] sfu_data;
   always_comb begin
     for (int b = 0; b < Pipes; b++) begin
       if (s_q[20].op == SfuExp) begin
         sfu_we[b]         = s_q[20].valid && b % (Pipes / Sfus) == int'(s_q[20].group);
-        sfu_data[b*8+:8]  = keys20_q[b/(Pipes/Sfus)] ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
+        sfu_data[b*8+:8]  = keys_q[20][b/(Pipes/Sfus)] ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
       end else begin
         sfu_we[b]         = s_q[20].valid && b / Sfus == int'(s_q[20].sub);
         sfu_data[b*8+:8]  = y20[(b%Sfus)*8+:8];

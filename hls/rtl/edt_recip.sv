@@ -1,5 +1,5 @@
 // Softmax denominators: sums of exponentials per head group, then their reciprocals through the table.
-// Reference: edgendt/ops/attention.py. fin_i in cycle 0 -> group g known in cycle 8 + g; ok_o early enough that a beat
+// Reference: edgendt/ops/attention.py. fin_i in cycle 0 -> group g known in cycle 9 + g; ok_o early enough that a beat
 // issued then finds its group's reciprocal.
 `default_nettype none
 module edt_recip #(
@@ -11,7 +11,7 @@ module edt_recip #(
   input  wire  [3:0]        groups_i,
   input  wire               valid_i,     // exponentials of one beat
   input  wire  [2:0]        group_i,
-  input  wire  [4:0]        count_i,     // how many of them are keys
+  input  wire  [Sfus-1:0]   keys_i,      // which of them are keys
   input  wire  [Sfus*8-1:0] exps_i,
   input  wire               fin_i,       // with the last valid_i
   output wire               reading_o,   // the table is ours
@@ -23,12 +23,20 @@ module edt_recip #(
   input  wire  [2:0]        length_group_i,
   output wire  [4:0]        length_o
 );
+  // A beat's own sum first: four additions in a row in front of sum_q were the longest path of a full part.
+  localparam int Levels = $clog2(Sfus);
   logic [15:0] sum_q [8];
-  logic [15:0] beat;
-  always_comb begin
-    beat = '0;
-    for (int n = 0; n < Sfus; n++) if (5'(n) < count_i) beat += 16'(exps_i[n*8+:8]);
+  logic [15:0] part [2*Sfus];  // a tree: part[1] is the sum, part[Sfus+n] the exponential n
+  logic [7+Levels:0] beat_q;
+  logic        beat_valid_q, beat_fin_q;
+  logic [2:0]  beat_group_q;
+  for (genvar n = 0; n < Sfus; n++) begin : g_leaf
+    assign part[Sfus+n] = keys_i[n] ? 16'(exps_i[n*8+:8]) : 16'd0;
   end
+  for (genvar n = 1; n < Sfus; n++) begin : g_node
+    assign part[n] = part[2*n] + part[2*n+1];
+  end
+  assign part[0] = '0;
 
   // One group per cycle once all sums are final.
   logic        run_q;
@@ -50,9 +58,13 @@ module edt_recip #(
 
   always_ff @(posedge clk_i) begin
     if (clear_i) for (int g = 0; g < 8; g++) sum_q[g] <= '0;
-    else if (valid_i) sum_q[group_i] <= sum_q[group_i] + beat;
+    else if (beat_valid_q) sum_q[beat_group_q] <= sum_q[beat_group_q] + 16'(beat_q);
+    beat_q       <= part[1][7+Levels:0];
+    beat_group_q <= group_i;
+    beat_valid_q <= valid_i;
+    beat_fin_q   <= fin_i;
 
-    if (valid_i && fin_i) begin
+    if (beat_valid_q && beat_fin_q) begin
       run_q <= 1'b1;
       g_q   <= '0;
     end else if (run_q) begin
@@ -75,15 +87,16 @@ module edt_recip #(
     if (clear_i) ok_o <= 1'b0;
     else if (run_q && last) ok_o <= 1'b1;
     if (rst_i) begin
-      run_q   <= 1'b0;
-      valid_q <= '0;
-      ok_o    <= 1'b0;
+      beat_valid_q <= 1'b0;
+      run_q        <= 1'b0;
+      valid_q      <= '0;
+      ok_o         <= 1'b0;
     end
   end
   assign index_o   = index_q;
   assign reading_o = valid_q[3];
   assign recip_o   = recip_q[recip_group_i];
   assign length_o  = length_q[length_group_i];
-  wire unused = &{1'b0, up[5:0]};
+  wire unused = &{1'b0, up[5:0], part[0], part[1][15:8]};
 endmodule
 `default_nettype wire
