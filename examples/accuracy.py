@@ -1,4 +1,4 @@
-"""What quantization costs: docs/accuracy.md from three data sets, paired seeds and four choices of weight bits.
+"""What quantization costs: docs/accuracy.md from three data sets, paired seeds and six choices of weight formats.
 
     python examples/accuracy.py [--seeds N] [--only lorenz,chaotic_rnn] [--folder runs/accuracy]
 
@@ -31,7 +31,9 @@ SEEDS = {"lorenz": 5, "chaotic_rnn": 5, "chewie": 10}  # the short recording sca
 VARIANTS = {
     "8 bits everywhere": Bits(weight=8, embed=8, readout=8),
     "default": Bits(),
+    "default, own scales": Bits(per_output=True),
     "4 bits everywhere": Bits(weight=4, embed=4, readout=4),
+    "4 bits, own scales": Bits(weight=4, embed=4, readout=4, per_output=True),
     "3 bits everywhere": Bits(weight=3, embed=3, readout=3),
 }
 CELLS = ("baseline", "float", "control", *VARIANTS)

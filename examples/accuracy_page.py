@@ -31,7 +31,9 @@ validation; on the recording it trains on the validation trials too and keeps th
 {steps} extra steps with the same trials and masks, the float *control* and each *quantized* network (float surrogates
 for 90 % of the steps, the integers for the last 10 %, last weights kept). Test trials are scored once, at the end.
 Network: d 64, 2 layers, 2 heads, FFN 128, W 32; 8-bit activations, 12-bit residual stream.
-"default" has 4-bit weights, 8 in embedding and readout; "everywhere" includes those two.
+"default" has 4-bit weights, 8 in embedding and readout; "everywhere" includes those two. "own scales": every output of
+a Linear has a power-of-two weight scale of its own (`bits.per_output`), at most 16 times finer than the tensor's; it
+costs the engine nothing, since the shift of an output travels with its bias.
 """
 NOTES = """
 ## Notes

@@ -23,6 +23,7 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         NDTConfig(20, 11, d_model=96, layers=1, heads=2, ffn=300, window=16, max_bins=50),
         Bits(8, 8, 8, residual=16),
     ),
+    "a scale per output": (NDTConfig(9, 40, d_model=24, layers=1, heads=2, max_bins=20), Bits(per_output=True)),
     "tiny": (NDTConfig(5, 4, d_model=8, layers=1, heads=8, ffn=3, window=1, max_bins=9), Bits(2, 4, 2, 6, 8, 3)),
 }
 

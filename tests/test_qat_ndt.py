@@ -137,6 +137,21 @@ def test_an_override_that_names_no_linear_is_refused() -> None:
         QuantNDT.from_float(NDT(GEOMETRIES["tiny"][0]), Bits(overrides={"layer7.q": 4}))
 
 
+def test_outputs_of_unlike_weights_get_scales_of_their_own_and_lose_less() -> None:
+    config = GEOMETRIES["a scale per output"][0]
+    torch.manual_seed(5)
+    ndt, counts = NDT(config), np.minimum(spikes(config, 4), 9)
+    with torch.no_grad():
+        ndt.readout.weight *= 2.0 ** torch.arange(-3, 1).repeat(config.outputs // 4)[:, None]
+    shared, own = (QuantNDT.from_float(ndt, Bits(per_output=per), counts) for per in (False, True))
+    assert shared.readout.op.w_frac is None
+    w_frac = own.readout.op.w_frac
+    assert w_frac is not None and max(w_frac) - min(w_frac) == 3
+    weight = ndt.readout.weight.detach()
+    lost = [float((q.readout.weight_quant(weight) - weight).square().sum()) for q in (shared, own)]
+    assert lost[1] < 0.7 * lost[0]
+
+
 def test_the_chosen_fraction_has_the_smallest_squared_error_of_all() -> None:
     torch.manual_seed(0)
     x = torch.randn(5000)

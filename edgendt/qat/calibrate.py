@@ -19,6 +19,7 @@ from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
 EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
 SAMPLE = 200_000  # values of a tensor that are looked at
 FRACS = (-12, 16)  # limits of any fraction: shifts stay within five bits
+FINER = 4  # an output of its own scale is at most so much finer: a wider spread widens the firmware's weights
 GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
 ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
@@ -134,9 +135,17 @@ def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[s
         fracs[name] = activation_frac(name, Int(size, 0, signed), seen)
         return Int(size, fracs[name], signed)
 
+    def weights(name: str, weight: Tensor, bias: Tensor, x: Int) -> None:
+        w = Int(bits.of(name))
+        fracs[f"{name}.w"] = common = weight_frac(weight, bias, w, x)
+        if bits.per_output:
+            for output, (row, one) in enumerate(zip(weight[:, None], bias[:, None], strict=True)):
+                own = weight_frac(row, one, w, x)
+                fracs[f"{name}.w.{output}"] = min(own, common + FINER)
+
     def linear(name: str, x: Int) -> None:
         module = cast(nn.Linear, float_module(ndt, name))
-        fracs[f"{name}.w"] = weight_frac(module.weight, module.bias, Int(bits.of(name)), x)
+        weights(name, module.weight, module.bias, x)
 
     def norm(name: str) -> Int:
         module = cast(nn.LayerNorm, float_module(ndt, name))
@@ -145,8 +154,7 @@ def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[s
 
     act("residual", bits.residual)
     embed = ndt.embed.weight * math.sqrt(ndt.config.d_model)
-    counts = Int(bits.counts, 0, False)
-    fracs["embed_linear.w"] = weight_frac(embed, torch.zeros(len(embed)), Int(bits.embed), counts)
+    weights("embed_linear", embed, torch.zeros(len(embed)), Int(bits.counts, 0, False))
     for layer in (f"layer{i}." for i in range(ndt.config.layers)):
         y = norm(layer + "ln1")
         for name in "qkv":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import cast
+from dataclasses import dataclass, field
 
 from edgendt import ops
 from edgendt.fixed import Int
@@ -18,7 +17,10 @@ LINEARS = ("q", "k", "v", "o", "f1", "f2")
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits per kind of tensor; `overrides` gives the weight bits of one Linear by node name ("layer0.q": 8)."""
+    """Bits per kind of tensor; `overrides` gives the weight bits of one Linear by node name ("layer0.q": 8).
+
+    per_output: every output of a Linear has a power-of-two weight scale of its own.
+    """
 
     weight: int = 4
     embed: int = 8
@@ -26,6 +28,7 @@ class Bits:
     activation: int = 8
     residual: int = 12
     counts: int = 8
+    per_output: bool = False
     overrides: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,8 +65,8 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
     """Every node of the network by name, in order.
 
     fracs: `residual`; the output of each ln, q, k, v, attention, f1 and readout under its node name; the weights of
-    a Linear under name.w; gamma of a LayerNorm under name.gamma; a row of the readout with a fraction of its own under
-    readout.w.ROW.
+    a Linear under name.w; gamma of a LayerNorm under name.gamma; a Linear's output with a weight fraction of its own
+    under name.w.OUTPUT.
     """
     d, stream = config.d_model, Int(bits.residual, fracs["residual"])
     built: dict[str, ops.Op] = {}
@@ -72,7 +75,10 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
         return Int(bits.activation, fracs[name], signed)
 
     def linear(name: str, x: Int, y: Int, inputs: int = d, outputs: int = d) -> None:
-        built[name] = ops.Linear(inputs, outputs, x, Int(bits.of(name), fracs[f"{name}.w"]), y)
+        common = fracs[f"{name}.w"]
+        own = tuple(fracs.get(f"{name}.w.{output}", common) for output in range(outputs))
+        w_frac = own if len(set(own)) > 1 else None
+        built[name] = ops.Linear(inputs, outputs, x, Int(bits.of(name), own[0]), y, w_frac)
 
     def norm(name: str) -> Int:
         gamma = Int(GAMMA_BITS, fracs[f"{name}.gamma"])
@@ -95,9 +101,6 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
         linear(f"{layer}.f2", hidden, stream, inputs=config.ffn)
         built[f"{layer}.res2"] = ops.Add(d, stream)
     linear("readout", norm("lnf"), Int(READOUT_BITS, fracs["readout"]), outputs=config.outputs)
-    rows = tuple(fracs.get(f"readout.w.{row}", fracs["readout.w"]) for row in range(config.outputs))
-    if len(set(rows)) > 1:
-        built["readout"] = replace(cast(ops.Linear, built["readout"]), w_frac=rows)
     return built
 
 
