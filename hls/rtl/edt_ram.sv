@@ -23,7 +23,7 @@ module edt_ram #(
     for (int e = 0; e < Enables; e++) if (we_i[e]) mem[waddr_i][e*Part+:Part] <= wdata_i[e*Part+:Part];
     read_q  <= mem[raddr_i];
 `ifndef SYNTHESIS
-    if (raddr_i == waddr_i)
+    if (we_i != '0 && raddr_i == waddr_i)
       for (int e = 0; e < Enables; e++) if (we_i[e]) read_q[e*Part+:Part] <= ~mem[raddr_i][e*Part+:Part];
 `endif
     rdata_o <= read_q;

@@ -138,6 +138,14 @@ module edt_segment
     weight_data_q <= load_data_q;
   end
 
+  logic [Loads*36-1:0]  weights;
+  for (genvar w = 0; w < Loads; w++) begin : g_weight
+    edt_ram #(.Width(36), .Depth(WgtDepth)) i_weight (
+      .clk_i, .we_i(weight_we_q[w]), .waddr_i(weight_addr_q), .wdata_i(weight_data_q), .raddr_i(addr1_q[WAddr-1:0]),
+      .rdata_o(weights[w*36+:36])
+    );
+  end
+
   logic [Quads*4*8-1:0] kv_read;
   logic [Quads*4*8-1:0] kv_write;
   logic [Quads*4-1:0]   kv_we;
@@ -162,18 +170,9 @@ module edt_segment
     assign kv_write[l*8+:8] = kvw_data_q[(Lane % Pipes)*8+:8];
     assign kv_we[l] = (col_en_q && col_lane_q == 11'(l)) || (row_en_q && row_q == 9'(Lane / Pipes));
 
-    logic [8:0] weight;
-    edt_ram #(.Width(9), .Depth(WgtDepth)) i_weight (
-      .clk_i,
-      .we_i   (weight_we_q[Lane/4-First]),
-      .waddr_i(weight_addr_q),
-      .wdata_i(weight_data_q[(Lane%4)*9+:9]),
-      .raddr_i(addr1_q[WAddr-1:0]),
-      .rdata_o(weight)
-    );
     edt_lane #(.AccBits(AccBits), .Packed(Packed)) i_lane (
       .clk_i,
-      .stat_i   (kv_q[3] ? {kv_read[l*8+7], kv_read[l*8+:8]} : weight),
+      .stat_i   (kv_q[3] ? {kv_read[l*8+7], kv_read[l*8+:8]} : weights[(Lane-4*First)*9+:9]),
       .paired_i (paired_q[3]),
       .x_i      (x3_q),
       .valid_i  (valid_q[5]),
@@ -188,6 +187,6 @@ module edt_segment
     );
   end
 
-  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q};
+  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q, weights};
 endmodule
 `default_nettype wire
