@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgendt.engine import protocol
 from edgendt.engine.image import SCHEMA, Image, Section
-from edgendt.engine.protocol import Answer, Info, Status, Unslip, slip
+from edgendt.engine.protocol import ANSWER, Answer, Info, Kind, Status, Unslip, answer, packet, slip
 
 packets = st.lists(
     st.binary(min_size=1, max_size=40) | st.lists(st.sampled_from([0xC0, 0xDB, 0xDC, 0xDD, 0]), min_size=1).map(bytes)
@@ -76,6 +76,18 @@ def test_a_status_answer_carries_the_engines_state():
     info = Info(1, 1, 137, 0xDEADBEEF, 0x12345678, 182, 140, 3, 4)
     sent = Answer(1, 9, Status.OK, 1, 5, 6, 7, info=info)
     assert protocol.answer(sent.to_bytes()) == sent
+
+
+@pytest.mark.parametrize("kind", [Kind.STATUS, Kind.COUNTS])
+@pytest.mark.parametrize("size", [7, 9, 11, 17])
+def test_an_answer_of_a_length_that_none_has_is_refused(kind, size):
+    with pytest.raises(ValueError, match="length that no answer has"):
+        answer(packet(kind | ANSWER, 1, bytes(size)))
+
+
+def test_a_refused_status_has_no_state():
+    refused = Answer(Kind.STATUS, 3, Status.MALFORMED, 0, 0, 0, 0)
+    assert answer(refused.to_bytes()) == refused
 
 
 def test_load_packets_are_begin_every_frame_and_commit():

@@ -197,14 +197,21 @@ def answer(data: bytes) -> Answer:
     """Parse a packet from the engine; ValueError when it is damaged or none of ours."""
     if len(data) < _BRIEF.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise ValueError(f"answer of {len(data)} bytes has a wrong CRC")
-    data = data[:-4]
+    try:
+        return _parsed(data[:-4])
+    except struct.error as error:
+        raise ValueError(f"answer of {len(data)} bytes has a length that no answer has") from error
+
+
+def _parsed(data: bytes) -> Answer:
+    """An answer without its CRC; struct.error when its length is wrong."""
     if data[2] & BRIEF_ANSWER:
         kind, tag, code, index, cycles = _BRIEF.unpack_from(data)
         outputs = _outputs(data[_BRIEF.size :])
         return Answer(kind & ~ANSWER, tag, Status(code & ~BRIEF_ANSWER), 1, index, 0, cycles, outputs, brief=True)
     kind, tag, code, state, index, load_index, cycles = _HEAD.unpack_from(data)
     fixed = (kind & ~ANSWER, tag, Status(code), state, index, load_index, cycles)
-    if kind == Kind.STATUS | ANSWER:
+    if kind == Kind.STATUS | ANSWER and code == Status.OK:
         return Answer(*fixed, info=Info(*_INFO.unpack(data[_HEAD.size :])))
     return Answer(*fixed, outputs=_outputs(data[_HEAD.size :]))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -287,7 +286,7 @@ class Link:
 def _parse(packet: bytes) -> Answer | None:
     try:
         return protocol.answer(packet)
-    except (ValueError, struct.error):  # damaged: the request is repeated
+    except ValueError:  # damaged: the request is repeated
         return None
 
 
