@@ -1,4 +1,4 @@
-"""Spike counts: the two synthetic systems of the NDT paper, a lab's own .npz, and how trials and channels are split."""
+"""Spike counts and times: the synthetic systems, a lab's own .npz, windows of tokens, splits of trials and channels."""
 
 from edgendt.data.dataset import Dataset, Split
 from edgendt.data.load import load

@@ -19,7 +19,7 @@ BESIDE = ("rates", "vel")  # optional arrays that share the bins of `spikes`
 
 
 @dataclass(frozen=True)
-class _Recording:
+class Recording:
     """The arrays of one session, with the words that an error message needs."""
 
     where: str
@@ -28,13 +28,18 @@ class _Recording:
     def bad(self, what: str) -> BadInput:
         return BadInput(f"{self.where}: {what}")
 
+    def check_finite(self, key: str, values: NDArray[Any]) -> None:
+        """BadInput for a NaN or an infinity, saying where it is."""
+        if not np.isfinite(values).all():
+            raise self.bad(f"{key} has NaN or infinity at {_first(~np.isfinite(values))}")
+
 
 def read(path: str | Path, session: str = "") -> Dataset:
     """Keys `spikes` [trials, bins, channels], or [bins, channels] with `trial` [bins]; optional `lengths` [trials]
     (real bins of padded trials), `rates`, `vel`, `bin_s`; all may stand under `<session>/`. Raises BadInput.
     """
     path = Path(path)
-    recording = _session(path, read_arrays(path), session)
+    recording = session_of(path, read_arrays(path), session)
     _check_shapes(recording)
     if recording.arrays["spikes"].ndim == 3:
         lengths = _lengths(recording)
@@ -50,26 +55,29 @@ def read(path: str | Path, session: str = "") -> Dataset:
     return Dataset(name, spikes, lengths, _bin_s(recording), beside.get("rates"), beside.get("vel"), recording.where)
 
 
-def _session(path: Path, arrays: dict[str, NDArray[Any]], session: str) -> _Recording:
-    """The arrays below `<session>/`, or the bare ones; says which sessions there are when it cannot know."""
-    found = sorted(key.removesuffix("/spikes") for key in arrays if key.endswith("/spikes"))
+def session_of(path: Path, arrays: dict[str, NDArray[Any]], session: str, key: str = "spikes") -> Recording:
+    """The arrays below `<session>/`, or the bare ones; says which sessions there are when it cannot know.
+
+    key: the array that makes a session.
+    """
+    found = sorted(name.removesuffix(f"/{key}") for name in arrays if name.endswith(f"/{key}"))
     if session:
         if session not in found:
             listed = f"; it has {', '.join(found)}" if found else "; it has no sessions, leave data.session out"
             raise BadInput(f"{path}: no session {session}{listed}")
         prefix = f"{session}/"
-        inside = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-        return _Recording(f"{path} ({session})", inside)
-    if "spikes" in arrays:
-        return _Recording(str(path), arrays)
+        inside = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+        return Recording(f"{path} ({session})", inside)
+    if key in arrays:
+        return Recording(str(path), arrays)
     if len(found) == 1:
-        return _session(path, arrays, found[0])
+        return session_of(path, arrays, found[0], key)
     if found:
         raise BadInput(f"{path}: several sessions, choose one with --session NAME: {', '.join(found)}")
-    raise BadInput(f"{path}: no key `spikes`; it has {', '.join(sorted(arrays)) or 'no arrays'}")
+    raise BadInput(f"{path}: no key `{key}`; it has {', '.join(sorted(arrays)) or 'no arrays'}")
 
 
-def _check_shapes(recording: _Recording) -> None:
+def _check_shapes(recording: Recording) -> None:
     """BadInput unless `spikes` is [trials, bins, channels] or [bins, channels] and what stands beside it agrees."""
     spikes = recording.arrays["spikes"]
     if spikes.ndim not in (2, 3):
@@ -88,17 +96,17 @@ def _check_shapes(recording: _Recording) -> None:
             raise recording.bad(f"{key} has shape {list(found)}, which disagrees with spikes {list(spikes.shape)}")
 
 
-def _without_padding(recording: _Recording, lengths: NDArray[np.int64]) -> _Recording:
+def _without_padding(recording: Recording, lengths: NDArray[np.int64]) -> Recording:
     """The recording with zeros behind the end of every trial, whatever stood there."""
     arrays = dict(recording.arrays)
     padding = np.arange(arrays["spikes"].shape[1]) >= lengths[:, None]
     for key in (key for key in ("spikes", *BESIDE) if key in arrays):
         arrays[key] = arrays[key].copy()
         arrays[key][padding] = np.zeros((), arrays[key].dtype)
-    return _Recording(recording.where, arrays)
+    return Recording(recording.where, arrays)
 
 
-def _counts(recording: _Recording) -> NDArray[np.int64]:
+def _counts(recording: Recording) -> NDArray[np.int64]:
     """`spikes` as int64."""
     spikes = recording.arrays["spikes"]
     if spikes.dtype.kind not in "buif":
@@ -114,9 +122,8 @@ def _counts(recording: _Recording) -> NDArray[np.int64]:
     return spikes.astype(np.int64)
 
 
-def _check_whole(recording: _Recording, spikes: NDArray[Any]) -> None:
-    if not np.isfinite(spikes).all():
-        raise recording.bad(f"spikes has NaN or infinity at {_first(~np.isfinite(spikes))}")
+def _check_whole(recording: Recording, spikes: NDArray[Any]) -> None:
+    recording.check_finite("spikes", spikes)
     if (spikes != np.floor(spikes)).any():
         raise recording.bad(f"spikes must be whole counts, got a fraction at {_first(spikes != np.floor(spikes))}")
 
@@ -125,7 +132,7 @@ def _first(where: NDArray[np.bool_]) -> list[int]:
     return [int(i) for i in np.argwhere(where)[0]]
 
 
-def _trials(recording: _Recording, bins: int) -> list[NDArray[np.int64]]:
+def _trials(recording: Recording, bins: int) -> list[NDArray[np.int64]]:
     """Rows of each trial in order, from `trial` [bins]; the bins of a trial must be neighbours."""
     if "trial" not in recording.arrays:
         raise recording.bad("spikes is [bins, channels], so `trial` [bins] must say which trial each bin belongs to")
@@ -134,8 +141,8 @@ def _trials(recording: _Recording, bins: int) -> list[NDArray[np.int64]]:
         raise recording.bad(f"trial must be [{bins}], one per bin of spikes, got shape {list(trial.shape)}")
     if trial.dtype.kind not in "buifUS":
         raise recording.bad(f"trial must be numbers or names, got {trial.dtype}")
-    if trial.dtype.kind == "f" and not np.isfinite(trial).all():
-        raise recording.bad(f"trial has NaN or infinity at {_first(~np.isfinite(trial))}")
+    if trial.dtype.kind == "f":
+        recording.check_finite("trial", trial)
     starts = np.flatnonzero(np.r_[True, trial[1:] != trial[:-1]])
     if len(np.unique(trial)) != len(starts):
         raise recording.bad("trial comes back to an earlier number; the bins of one trial must be neighbours")
@@ -150,7 +157,7 @@ def _pad(values: NDArray[Any], order: list[NDArray[np.int64]]) -> NDArray[Any]:
     return padded
 
 
-def _lengths(recording: _Recording) -> NDArray[np.int64]:
+def _lengths(recording: Recording) -> NDArray[np.int64]:
     """Real bins of each padded trial: `lengths` when given, else all of them."""
     trials, bins = recording.arrays["spikes"].shape[:2]
     if "lengths" not in recording.arrays:
@@ -165,19 +172,18 @@ def _lengths(recording: _Recording) -> NDArray[np.int64]:
     return lengths.astype(np.int64)
 
 
-def _beside(recording: _Recording, key: str) -> NDArray[np.float64]:
+def _beside(recording: Recording, key: str) -> NDArray[np.float64]:
     """`rates` or `vel`: finite reals."""
     values = recording.arrays[key]
     if values.dtype.kind not in "buif":
         raise recording.bad(f"{key} must be real numbers, got {values.dtype}")
-    if not np.isfinite(values).all():
-        raise recording.bad(f"{key} has NaN or infinity at {_first(~np.isfinite(values))}")
+    recording.check_finite(key, values)
     if key == "rates" and values.min() < 0:
         raise recording.bad(f"rates has a negative rate at {_first(values < 0)}")
     return values.astype(np.float64)
 
 
-def _bin_s(recording: _Recording) -> float:
+def _bin_s(recording: Recording) -> float:
     """Seconds per bin; 20 ms when the file does not say."""
     value = recording.arrays.get("bin_s", np.array(DEFAULT_BIN_S))
     if value.size != 1 or value.dtype.kind not in "uif":
