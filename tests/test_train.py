@@ -43,7 +43,7 @@ def silent(phase: str, done: int, steps: int) -> None:
 
 
 def phase(net: Any, plan: train.Plan = PLAN, checkpoint: Path | None = None) -> train.Phase:
-    return train.Phase(plan, net, train.Tensors.of(DATA, PARTS), PARTS, checkpoint)
+    return train.Phase(plan, net, train.Masked(train.Tensors.of(DATA, PARTS), PARTS), checkpoint)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -159,9 +159,10 @@ def test_thinning_asks_for_the_spikes_it_sets_aside() -> None:
 
 def test_a_refit_trains_on_validation_trials_too_and_never_on_test_trials() -> None:
     plan = replace(PLAN, refit=True, val_every=None)
-    assert not set(phase(network(), plan).train.tolist()) & set(PARTS.test.tolist())
-    assert sorted(phase(network(), plan).train.tolist()) == sorted([*PARTS.train, *PARTS.val])
-    assert phase(network()).train.tolist() == PARTS.train.tolist()
+    task = train.Masked(train.Tensors.of(DATA, PARTS), PARTS)
+    assert not set(task.trials(plan).tolist()) & set(PARTS.test.tolist())
+    assert sorted(task.trials(plan).tolist()) == sorted([*PARTS.train, *PARTS.val])
+    assert task.trials(PLAN).tolist() == PARTS.train.tolist()
 
 
 def test_held_out_channels_are_never_inputs() -> None:

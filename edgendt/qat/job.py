@@ -19,7 +19,7 @@ from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.limits import LIMITS, check_limits
 from edgendt.qat.ndt import QuantNDT
 from edgendt.qat.recipe import QuantizeConfig, check, resolve
-from edgendt.qat.train import Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
+from edgendt.qat.train import Masked, Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
 from edgendt.qat.velocity import Velocity, features, scores
 
 M = TypeVar("M", bound=nn.Module)
@@ -135,7 +135,7 @@ class Job:
         return {"decoder_r2": decoded, **found}
 
     def _run(self, phase: str, network: M, checkpoint: Path | None, progress: Progress, writer: Writer | None) -> M:
-        Phase(self.plan(phase), network, self.tensors, self.split, checkpoint).run(progress, writer)
+        Phase(self.plan(phase), network, Masked(self.tensors, self.split), checkpoint).run(progress, writer)
         return network
 
     def calibration_counts(self) -> Array:

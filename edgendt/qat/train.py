@@ -1,4 +1,4 @@
-"""The training loop that float training, its control and QAT share: masked Poisson loss, resumable bit for bit."""
+"""The training loop of every network, resumable bit for bit, and what the NDT is trained on: masked Poisson loss."""
 
 from __future__ import annotations
 
@@ -162,18 +162,45 @@ def values(net: Callable[[Tensor], Tensor], data: Tensors, trials: Any) -> Array
     return np.asarray(torch.cat(parts).double().numpy())
 
 
+class Task(Protocol):
+    """What a network is trained on."""
+
+    def loss(self, net: Callable[..., Tensor], plan: Plan) -> Tensor:
+        """The loss of one batch, drawn by torch's generator."""
+
+    def validation(self, net: nn.Module, plan: Plan) -> float:
+        """What the weights that are kept make least; leaves `net` in training mode."""
+
+
+class Masked:
+    """Poisson loss of hidden inputs and held-out channels, over the trials of a split."""
+
+    def __init__(self, data: Tensors, split: Split) -> None:
+        self.data, self.train, self.val = data, torch.tensor(split.train), torch.tensor(split.val)
+
+    def trials(self, plan: Plan) -> Tensor:
+        """Those that `plan` trains on."""
+        return torch.cat([self.train, self.val]) if plan.refit else self.train
+
+    def loss(self, net: Callable[..., Tensor], plan: Plan) -> Tensor:
+        among = self.trials(plan)
+        trials = among[torch.randperm(len(among))[: plan.batch]]
+        return masked_loss(net, self.data, trials, plan.masking)
+
+    def validation(self, net: nn.Module, plan: Plan) -> float:
+        return validation_loss(net, self.data, self.val, plan)
+
+
 class Phase:
     """One phase under way: network, optimizer, step, best weights so far; saved and restored as one checkpoint.
 
     Every step seeds torch from (plan.seed, step), so a resumed phase repeats an uninterrupted one bit for bit.
     """
 
-    def __init__(self, plan: Plan, net: nn.Module, data: Tensors, split: Split, checkpoint: Path | None) -> None:
-        self.plan, self.net, self.data, self.checkpoint = plan, net, data, checkpoint
-        self.train, self.val = torch.tensor(split.train), torch.tensor(split.val)
-        if plan.refit:
-            self.train = torch.cat([self.train, self.val])
-        self.optimizer = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
+    def __init__(self, plan: Plan, net: nn.Module, task: Task, checkpoint: Path | None) -> None:
+        self.plan, self.net, self.task, self.checkpoint = plan, net, task, checkpoint
+        moving = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(moving, lr=plan.lr, weight_decay=plan.weight_decay)
         self.step, self.best_loss = 0, math.inf
         self.best: dict[str, Tensor] = {}
         if checkpoint is not None and checkpoint.exists():
@@ -199,22 +226,21 @@ class Phase:
         plan = self.plan
         torch.manual_seed((plan.seed << 24) + self.step)
         self.net.train()
-        trials = self.train[torch.randperm(len(self.train))[: plan.batch]]
         for group in self.optimizer.param_groups:
             group["lr"] = plan.lr * schedule(self.step, plan)
-        loss = masked_loss(self._forward, self.data, trials, plan.masking)
+        loss = self.task.loss(self._forward, plan)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         return float(loss.detach())
 
-    def _forward(self, counts: Tensor) -> Tensor:
+    def _forward(self, inputs: Any) -> Tensor:
         options = {}
         if self.plan.surrogate is not None:
             options["surrogate"] = self.step < round(self.plan.surrogate * self.plan.steps)
-        log_rates: Tensor = self.net(counts, **options)
-        return log_rates
+        out: Tensor = self.net(inputs, **options)
+        return out
 
     def _watch(self, loss: float, writer: Writer | None) -> None:
         """Log the loss, refuse a diverged one, keep the weights that are best on validation."""
@@ -225,7 +251,7 @@ class Phase:
             writer.add_scalar(f"{plan.name}/loss", loss, step)
         if plan.val_every is None or (step % plan.val_every and step != plan.steps):
             return
-        val = validation_loss(self.net, self.data, self.val, plan)
+        val = self.task.validation(self.net, plan)
         if writer is not None:
             writer.add_scalar(f"{plan.name}/validation", val, step)
         if val < self.best_loss:
