@@ -1,0 +1,126 @@
+"""Velocity R² of POYO beside a causal ridge and a GRU: pre-trained on some sessions, adapted to one it never heard.
+
+    python examples/poyo.py [--recording FILE.npz --sessions A,B --new C] [--steps N] [--few 10,30]
+
+Without a recording: three built-in Lorenz sessions of different units. Prints a table; every network is float.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgendt.data import Dataset, Split, load, split
+from edgendt.data.events import jittered
+from edgendt.data.lorenz import lorenz_sessions
+from edgendt.data.tokens import causal, whole
+from edgendt.models.poyo import POYO, adapted, preset, weights
+from edgendt.qat.decode import Counts, Sessions, ridge_score
+from edgendt.qat.train import Masking, Phase, Plan
+
+NOTHING = np.empty(0, np.int64)
+
+
+def main() -> None:
+    """Train, adapt, score, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recording", type=Path, help="an .npz of counts with `vel`, several sessions")
+    parser.add_argument("--sessions", default="chewie_20131003_100ms_all,mihi_20140303_100ms_moving")
+    parser.add_argument("--new", default="chewie_20131219_100ms_moving")
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--few", default="10,30", help="numbers of training trials of the new session")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.recording is None:
+        data = list(lorenz_sessions(options.seed))
+    else:
+        names = [*options.sessions.split(","), options.new]
+        data = [load(str(options.recording), session=name) for name in names]
+    table = Table(options.seed, options.steps, options.preset)
+    table.fill(data, [int(few) for few in options.few.split(",")])
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows, printed as they are known."""
+
+    seed: int
+    steps: int
+    preset: str
+
+    def fill(self, data: Sequence[Dataset], few: Sequence[int]) -> None:
+        """data: the last session is the new one; few: numbers of its training trials to adapt with."""
+        splits = [split(session, self.seed, held_out=0) for session in data]
+        old = Sessions(tuple(jittered(d, self.seed) for d in data[:-1]), tuple(splits[:-1]))
+        print(
+            "| session | network | trained on | causal R² | whole-window R² | training s |\n|---|---|---|---|---|---|"
+        )
+        for session, parts in zip(data, splits, strict=True):
+            self.baselines(session, parts, "its training trials")
+        net = self.poyo(old)
+        began = time.monotonic()
+        self.train(net, old, self.steps, 2e-3)
+        for i, session in enumerate(data[:-1]):
+            self.row(session, f"POYO, {weights(net):,} weights", f"{len(data) - 1} sessions", old, net, i, began)
+        for trials in (*few, None):
+            self.adapt(net, data[-1], splits[-1], trials)
+
+    def baselines(self, data: Dataset, parts: Split, on: str) -> None:
+        """Ridge and GRU of one session."""
+        print(line(data, "ridge, 5 bins", on, ridge_score(data, parts), None, None), flush=True)
+        counts, began = Counts(data, parts), time.monotonic()
+        net = counts.network(self.seed)
+        self.train(net, counts, 400, 5e-3, val=len(parts.val) > 0)
+        print(line(data, "GRU, 64", on, counts.score(net, parts.test), None, time.monotonic() - began), flush=True)
+
+    def adapt(self, net: POYO, data: Dataset, parts: Split, trials: int | None) -> None:
+        """The new session: POYO adapted, and POYO and baselines from nothing, with so many training trials, or all."""
+        on = "its training trials" if trials is None else f"{trials} of its trials"
+        if trials is not None:  # those trials are all there is: none to choose weights on
+            parts = replace(parts, train=parts.train[:trials], val=NOTHING)
+            self.baselines(data, parts, on)
+        new = Sessions((jittered(data, self.seed),), (parts,))
+        for name, network, steps, lr in (
+            ("POYO, only its units adapted", adapted(net, data.channels), self.steps // 4, 2e-2),
+            ("POYO, from nothing", self.poyo(new), self.steps // 2, 2e-3),
+        ):
+            began = time.monotonic()
+            self.train(network, new, steps, lr, val=trials is None)
+            self.row(data, name, on, new, network, 0, began)
+
+    def poyo(self, sessions: Sessions) -> POYO:
+        """A network before training."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            return POYO(preset(self.preset, sessions.units, len(sessions.data), dropout=0.2))
+
+    def train(self, net: Any, task: Any, steps: int, lr: float, val: bool = True) -> None:
+        """val: keep the weights that are best on validation trials; else the last."""
+        batch = 16 if isinstance(net, POYO) else 32
+        plan = Plan("float", steps, batch, lr, 1e-2, 0.1, Masking(), self.seed, val_every=max(1, steps // 8))
+        Phase(plan if val else replace(plan, val_every=None), net, task, None).run(lambda *_: None)
+
+    def row(self, data: Dataset, name: str, on: str, task: Sessions, net: POYO, session: int, began: float) -> None:
+        """Print POYO's scores on the test trials."""
+        seconds = time.monotonic() - began
+        scores = [task.score(net, session, task.splits[session].test, cuts) for cuts in (causal, whole)]
+        print(line(data, name, on, *scores, seconds), flush=True)
+
+
+def line(data: Dataset, name: str, on: str, past: float | None, both: float | None, seconds: float | None) -> str:
+    """One row of the table."""
+    numbers = [f"{value:.3f}" if value is not None else "" for value in (past, both)]
+    return f"| {data.name.removeprefix('miller_reach_myow/')} | {name} | {on} | {numbers[0]} | {numbers[1]} | {'' if seconds is None else round(seconds)} |"
+
+
+if __name__ == "__main__":
+    main()
