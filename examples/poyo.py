@@ -118,8 +118,9 @@ class Table:
 
 def line(data: Dataset, name: str, on: str, past: float | None, both: float | None, seconds: float | None) -> str:
     """One row of the table."""
-    numbers = [f"{value:.3f}" if value is not None else "" for value in (past, both)]
-    return f"| {data.name.removeprefix('miller_reach_myow/')} | {name} | {on} | {numbers[0]} | {numbers[1]} | {'' if seconds is None else round(seconds)} |"
+    took = "" if seconds is None else str(round(seconds))
+    scores = ["" if score is None else f"{score:.3f}" for score in (past, both)]
+    return f"| {' | '.join((data.name, name, on, *scores, took))} |"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ def exponentials_by_gap(op: ops.Attention) -> Codes:
 
 
 class Attention(nn.Module):
-    """SEMANTICS' attention. Scores and weighted values stay below 2**24 (float32); the division is in float64."""
+    """SEMANTICS' attention. Scores and weighted values stay below 2**24 (float32), but for values of many keys, which
+    are summed in float64; the division is in float64.
+    """
 
     by_gap: Tensor
     recip: Tensor
@@ -32,10 +34,17 @@ class Attention(nn.Module):
         self.output_quant = Fixed(op.y)
         self.register_buffer("by_gap", table(exponentials_by_gap(op)).float(), persistent=False)
         self.register_buffer("recip", table(RECIP), persistent=False)
+        self.sums = torch.float32 if op.window * 255 * op.v.limit < 1 << 24 else torch.float64
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, surrogate: bool = False) -> Tensor:
         """q, k, v [..., bins, size] -> [..., bins, size]. surrogate: float attention, narrowed."""
-        allowed = self.allowed(q.shape[-2], q.device)
+        return self.attend(q, k, v, self.allowed(q.shape[-2], q.device), surrogate)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, surrogate: bool) -> Tensor:
+        """q [..., queries, size], k, v [..., keys, size] -> as q.
+
+        allowed: bool, broadcast to [..., heads, queries, keys]; every query sees at least one key.
+        """
         q, k, v = (self.split(x) for x in (q, k, v))
         if not surrogate and not torch.is_grad_enabled():
             return self.merge(self.exact(q, k, v, allowed))
@@ -47,14 +56,14 @@ class Attention(nn.Module):
 
     @torch.no_grad()
     def exact(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
-        """The integers. q, k, v [..., heads, bins, d_h] values -> the same shape, values."""
+        """The integers. q, k, v [..., heads, rows, d_h] values -> q's shape, values."""
         op = self.op
         scores = (q * 2.0**op.q.frac) @ (k * 2.0**op.k.frac).transpose(-1, -2)
         scores = scores.masked_fill_(~allowed, -torch.inf)
         gaps = scores.amax(-1, keepdim=True) - scores
         e = self.by_gap[gaps.clamp_(max=len(self.by_gap) - 1).int()]
         total = e.sum(-1, keepdim=True).double()
-        weighted = (e @ (v * 2.0**op.v.frac)).double()
+        weighted = (e.to(self.sums) @ (v * 2.0**op.v.frac).to(self.sums)).double()
         length = torch.frexp(total).exponent  # total's bit length
         g = self.recip[(total * power(10 - length)).floor().long()]
         y = weighted.mul_(g * power(op.y.frac - op.v.frac - 14 - length)).round_()
