@@ -17,7 +17,7 @@ import numpy as np
 
 from edgendt.errors import BadInput, UnsupportedOp, reading
 from edgendt.fixed import Codes, Int, as_codes
-from edgendt.ops import OPS, Add, Attention, Linear, Op, Position
+from edgendt.ops import OPS, Add, Attention, Linear, Op, Position, Rotary
 
 SCHEMA = 1
 INPUT = "counts"
@@ -120,7 +120,10 @@ class Program:
 
     @property
     def max_bins(self) -> int | None:
-        """Bins after which a reset is needed: the rows of the shortest position table; None when there is none."""
+        """Bins after which a reset is needed: the rows of the shortest position table; None when there is none.
+
+        Without one (rotary position, or none) a stream has no last bin: its cache is bounded by the window.
+        """
         rows = [node.op.bins for node in self.nodes if isinstance(node.op, Position)]
         return min(rows, default=None)
 
@@ -256,6 +259,8 @@ class Stream:
             return op.mix(q, keys, values)[None]
         if isinstance(op, Position):
             return op.run(*inputs, **node.constants, first=self.bin)
+        if isinstance(op, Rotary):
+            return op.run(inputs[0], np.array([self.bin]))
         return cast(Callable[..., Codes], op.run)(*inputs, **node.constants)
 
 

@@ -9,19 +9,23 @@ from golden_cases import arrays, scalar
 
 from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
 from edgendt.ops.layernorm import eps_code
+from edgendt.ops.rotary import geometric
 from edgendt.program import INPUT, Node, Program
 
 
 def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tuple[Node, ...]:
     """The NDT's wiring; `parts` gives (op, constants) by node name."""
-    wiring: list[tuple[str, tuple[str, ...]]] = [("embed_linear", (INPUT,)), ("embed", ("embed_linear",))]
-    stream = "embed"
+    wiring: list[tuple[str, tuple[str, ...]]] = [("embed_linear", (INPUT,))]
+    rotary = "embed" not in parts
+    wiring += [] if rotary else [("embed", ("embed_linear",))]
+    stream, turned = ("embed_linear", "_rot") if rotary else ("embed", "")
     for i in range(layers):
         p = f"layer{i}."
         wiring += [(p + "ln1", (stream,)), *((p + n, (p + "ln1",)) for n in "qkv")]
-        wiring += [(p + "attention", (p + "q", p + "k", p + "v")), (p + "o", (p + "attention",))]
+        wiring += [(p + n + turned, (p + n,)) for n in "qk" if rotary]
+        wiring += [(p + "attention", (p + "q" + turned, p + "k" + turned, p + "v")), (p + "o", (p + "attention",))]
         wiring += [(p + "res1", (stream, p + "o")), (p + "ln2", (p + "res1",)), (p + "f1", (p + "ln2",))]
         wiring += [(p + "f2", (p + "f1",)), (p + "res2", (p + "res1", p + "f2"))]
         stream = p + "res2"
@@ -87,10 +91,11 @@ def random_ndt(
     counts: int = 4,
     per_channel: bool = False,
     mixed: bool = False,
+    rotary: bool = False,
 ) -> Program:
     """A network with random weights, scaled so that codes use their range and a share of them saturates.
 
-    mixed: every Linear draws its weight bits, 2 to 8.
+    mixed: every Linear draws its weight bits, 2 to 8. rotary: by rotary position, without `bins` rows.
     """
     rng = np.random.default_rng(seed)
     r, x, act = Int(residual, residual - 5), Int(counts, 0, False), Int(8, 5)
@@ -111,14 +116,18 @@ def random_ndt(
         op = LayerNorm(d, r, Int(8, 6), y, eps_code(d, r))
         parts[name] = (op, {"gamma": rng.integers(-127, 127, d), "beta": rng.integers(-(2**17), 2**17, d)})
 
-    linear("embed_linear", x, channels, d, embed, r, biased=False)
-    parts["embed"] = (Position(d, bins, r), {"table": rng.integers(r.lo // 8, r.hi // 8, (bins, d))})
+    linear("embed_linear", x, channels, d, embed, r, biased=rotary)
+    if not rotary:
+        parts["embed"] = (Position(d, bins, r), {"table": rng.integers(r.lo // 8, r.hi // 8, (bins, d))})
     for i in range(layers):
         n = f"layer{i}."
         qkv, attn, hidden = Int(8, 4), Int(8, 5), Int(8, 5, False)
         norm(n + "ln1", act)
         for c in "qkv":
             linear(n + c, act, d, d, weight, qkv)
+        if rotary:
+            for c in "qk":
+                parts[f"{n}{c}_rot"] = (Rotary(d, geometric(d // heads // 2, window), qkv, qkv), {})
         parts[n + "attention"] = (Attention(d, heads, window, qkv, qkv, qkv, attn), {})
         linear(n + "o", attn, d, d, weight, r)
         norm(n + "ln2", act)

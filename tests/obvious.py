@@ -43,6 +43,19 @@ def layernorm(x: Row, gamma: Row, beta: Row, eps: int, gfrac: int, yfrac: int, b
     return [saturate(rne(a * g + b, 12 + gfrac - yfrac), bits) for a, g, b in zip(t, gamma, beta, strict=True)]
 
 
+def rotary(x: Row, time: int, steps: Row, shift: int, bits: int) -> Row:
+    """One row of a Rotary."""
+    out = []
+    for head in range(0, len(x), 2 * len(steps)):
+        for i, step in enumerate(steps):
+            even, odd = x[head + 2 * i : head + 2 * i + 2]
+            a = (time * step % 2**16 + 32) // 64 % 1024
+            angle = 2 * math.pi * a / 1024
+            cos, sin = round(1024 * math.cos(angle)), round(1024 * math.sin(angle))
+            out += [saturate(rne(v, shift), bits) for v in (even * cos - odd * sin, even * sin + odd * cos)]
+    return out
+
+
 def scale(head_size: int, qfrac: int, kfrac: int) -> tuple[int, int]:
     """C and its shift."""
     real = math.log2(math.e) / math.sqrt(head_size)

@@ -7,11 +7,12 @@ shapes are in strategies.py.
 from __future__ import annotations
 
 import numpy as np
-from strategies import Example, biased, tied
+from strategies import Example, biased, tied, tied_pairs
 
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
 from edgendt.ops.layernorm import eps_code
+from edgendt.ops.rotary import geometric
 
 R12, R16, R9 = Int(12, 7), Int(16, 9), Int(9, 3)
 COUNTS, ACT, HIDDEN = Int(8, 0, False), Int(8, 5), Int(8, 5, False)
@@ -52,6 +53,15 @@ OPS: dict[str, list[Op]] = {
         Attention(32, 4, 2, ACT, Int(8, 3), ACT, Int(8, 3)),
         Attention(6, 2, 4, COUNTS, COUNTS, COUNTS, Int(8, -1)),  # unsigned input, as in a one-op Program
     ],
+    "rotary": [
+        Rotary(2, (16384,), ACT, ACT),
+        Rotary(16, geometric(4, 9), ACT, ACT),
+        Rotary(24, geometric(3, 32), Int(8, 4), Int(8, 3)),  # four heads
+        Rotary(6, (1, 32768, 12345), Int(8, 7), Int(8, 7)),
+        Rotary(12, geometric(2, 5), ACT, Int(8, 9)),  # it saturates
+        Rotary(8, (77, 5), Int(8, 4), Int(16, 14)),  # a shift of 0
+        Rotary(4, (9999,), Int(8, 4), Int(16, 16)),  # a shift of -2
+    ],
 }
 
 
@@ -80,6 +90,8 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         codes = biased(rng, op.x, (5, op.size)) >> rng.integers(0, op.x.bits, (5, 1))
         gamma, beta = biased(rng, op.gamma, (op.size,)), biased(rng, Int(int(rng.integers(4, 25))), (op.size,))
         return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
+    if isinstance(op, Rotary):
+        return Example(op, (tied_pairs(op, biased(rng, op.x, (12, op.size)), rng),), {})
     bins, small = int(rng.integers(1, 20)), int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, op.size)) >> small for form in (op.q, op.k))
     return Example(op, (queries, keys, biased(rng, op.v, (bins, op.size))), {})

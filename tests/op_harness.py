@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
+from edgendt.ops.rotary import COS
 from edgendt.tools import run_tool, share
 
 # ap_private, the simulation model of ap_int, masks its own uninitialised storage: g++ warns inside it at -O1.
@@ -137,12 +138,26 @@ def attention(op: Attention) -> Shape:
     )
 
 
+def rotary(op: Rotary) -> Shape:
+    """One input and the reset; steps and the table."""
+    pairs = len(op.steps)
+    return Shape(
+        [(ap(op.x), op.size)],
+        (ap(op.y), op.size),
+        [(ap_codes(16, False), pairs), (ap_codes(12), len(COS))],
+        _numbers(size=op.size, pairs=pairs, unroll=1)
+        + f" typedef {ap_codes(16, False)} steps_t; typedef {ap_codes(12)} cos_t;",
+        "edt::rotary<x0_T, ap_uint<1>, y_T, config>(x0, reset, y, k0, k1)",
+    )
+
+
 SHAPES: dict[type[Op], Any] = {
     Linear: linear,
     Add: add,
     Position: position,
     LayerNorm: layernorm,
     Attention: attention,
+    Rotary: rotary,
 }
 
 
@@ -179,6 +194,8 @@ def run_time_constants(op: Op, constants: dict[str, Codes]) -> list[Codes]:
     tables = {LayerNorm: [RSQRT[256:]], Attention: [EXP, RECIP[512:]]}
     if isinstance(op, Linear):  # DenseResource reads weights output by output, as hls4ml's transposition leaves them
         return [constants["weight"] << finer(op)[:, None], constants["bias"] << finer(op)]
+    if isinstance(op, Rotary):
+        return [np.array(op.steps), COS]
     return [*(constants[name] for name in op.constants), *tables.get(type(op), [])]
 
 
@@ -236,7 +253,7 @@ def compile_ops(
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
-    kinds = ("fixed", "linear", "add", "position", "layernorm", "attention")
+    kinds = ("fixed", "linear", "add", "position", "layernorm", "attention", "rotary")
     text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))

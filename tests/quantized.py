@@ -12,6 +12,7 @@ from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits
 from edgendt.qat.ndt import QuantNDT
 
+BINS = 50  # where the network has no last one
 GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
     "default": (NDTConfig(30, 30, max_bins=40), Bits()),
     "overrides": (
@@ -24,6 +25,10 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         Bits(8, 8, 8, residual=16),
     ),
     "a scale per output": (NDTConfig(9, 40, d_model=24, layers=1, heads=2, max_bins=20), Bits(per_output=True)),
+    "rotary": (
+        NDTConfig(9, 8, d_model=24, layers=2, heads=2, ffn=20, window=6, max_bins=None, position="rotary"),
+        Bits(overrides={"embed_linear": 6}),
+    ),
     "tiny": (NDTConfig(5, 4, d_model=8, layers=1, heads=8, ffn=3, window=1, max_bins=9), Bits(2, 4, 2, 6, 8, 3)),
 }
 
@@ -31,7 +36,7 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
 def spikes(config: NDTConfig, trials: int, seed: int = 0) -> Codes:
     """counts: [trials, bins, channels], a few of them far beyond any count format."""
     rng = np.random.default_rng(seed)
-    counts = rng.poisson(1.5, (trials, config.max_bins, config.channels))
+    counts = rng.poisson(1.5, (trials, config.max_bins or BINS, config.channels))
     counts[rng.random(counts.shape) < 0.002] = 300
     return counts
 

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
 from edgendt.ops.layernorm import BETA, eps_code
+from edgendt.ops.rotary import COS, SIN
 
 ACCUMULATOR = Int(24)
 
@@ -116,3 +117,33 @@ def attentions(draw: st.DrawFn, most: int = 16) -> Example:
     small = int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, size)) >> small for form in (q, k))
     return Example(op, (queries, keys, biased(rng, v, (bins, size))), {})
+
+
+def tied_pairs(op: Rotary, codes: Codes, rng: np.random.Generator) -> Codes:
+    """codes [rows, size] of times 0, 1, ...; the first pair of every row on a tie of one of its sums, where one is."""
+    if op.shift < 1:
+        return codes
+    codes, every = codes.copy(), np.arange(op.x.lo, op.x.hi + 1)
+    for row, a in zip(codes, op.addresses(np.arange(len(codes)))[:, 0], strict=True):
+        even, odd = every[:, None], every[None]
+        sums = np.stack([even * COS[a] - odd * SIN[a], even * SIN[a] + odd * COS[a]])
+        tie = (sums & (1 << op.shift) - 1 == 1 << op.shift - 1) & (np.abs(sums >> op.shift) <= op.y.hi)
+        found = np.argwhere(tie.any(axis=0))
+        if len(found):
+            row[:2] = every[rng.choice(found)]
+    return codes
+
+
+@st.composite
+def rotaries(draw: st.DrawFn, most: int = 6) -> Example:
+    """A Rotary over several heads, its sums tied in every row that allows it."""
+    rng, heads, pairs = draw(generators), draw(st.integers(1, 4)), draw(st.integers(1, most))
+    x, bits, shift = (
+        draw(formats()),
+        draw(st.sampled_from([8, 8, 12, 16])),
+        draw(st.sampled_from([-2, 0, 1, 8, 10, 11])),
+    )
+    steps = np.where(rng.random(pairs) < 0.3, rng.choice([1, 2**14, 2**15], pairs), rng.integers(1, 2**15, pairs))
+    op = Rotary(2 * heads * pairs, tuple(steps.tolist()), x, Int(bits, 10 + x.frac - shift))
+    codes = biased(rng, x, (draw(st.integers(1, 8)), op.size))
+    return Example(op, (tied_pairs(op, codes, rng),), {})

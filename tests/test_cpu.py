@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from networks import golden_ndt, random_counts, random_ndt
 
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.models.rotary import Rotary as FloatRotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
 from edgendt.profile import cpu
 from edgendt.program import INPUT, Program
 
@@ -33,6 +35,8 @@ def float_run(program: Program, counts) -> np.ndarray:
             y = y if op.y.signed else np.maximum(y, 0)
         elif isinstance(op, Position):
             y = x[0] + real["table"][: len(x[0])]
+        elif isinstance(op, Rotary):
+            y = FloatRotary(op.steps)(torch.from_numpy(x[0])).numpy()
         elif isinstance(op, LayerNorm):
             y = (x[0] - x[0].mean(1, keepdims=True)) / np.sqrt(x[0].var(1, keepdims=True) + cpu.epsilon(op))
             y = y * real["gamma"] + real["beta"]
@@ -45,6 +49,12 @@ def float_run(program: Program, counts) -> np.ndarray:
 @pytest.mark.parametrize("window", [1, 2, 9, 64])
 def test_baseline_equals_the_float_network_past_the_window(window):
     program = random_ndt(3, window=window, bins=33, per_channel=True)
+    counts = random_counts(program, 4, 33)
+    np.testing.assert_allclose(cpu.Baseline(program).run(counts), float_run(program, counts), rtol=2e-3, atol=2e-3)
+
+
+def test_baseline_turns_queries_and_keys_as_the_float_network_does():
+    program = random_ndt(3, rotary=True)
     counts = random_counts(program, 4, 33)
     np.testing.assert_allclose(cpu.Baseline(program).run(counts), float_run(program, counts), rtol=2e-3, atol=2e-3)
 

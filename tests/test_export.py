@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from networks import golden_ndt, random_counts, random_ndt
-from quantized import GEOMETRIES, spikes, trained
+from quantized import BINS, GEOMETRIES, spikes, trained
 from test_qat_ndt import program_of
 
 from edgendt.errors import BadInput
@@ -23,7 +23,7 @@ from edgendt.program import Node, Program
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_a_quantized_network_survives_the_file(name: str, tmp_path: Path) -> None:
     q = trained(name)
-    export_qonnx(q, tmp_path / "model.onnx", name="lorenz", meta={"bin_s": 0.01})
+    export_qonnx(q, tmp_path / "model.onnx", name="lorenz", meta={"bin_s": 0.01}, bins=BINS)
     program = lower(tmp_path / "model.onnx")
     assert program == program_of(q)
     assert (program.name, program.meta) == ("lorenz", {"bin_s": 0.01})
@@ -32,7 +32,7 @@ def test_a_quantized_network_survives_the_file(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_the_qonnx_executor_equals_the_program_at_every_op(name: str, tmp_path: Path) -> None:
     q = trained(name)
-    export_qonnx(q, tmp_path / "model.onnx")
+    export_qonnx(q, tmp_path / "model.onnx", bins=BINS)
     program = lower(tmp_path / "model.onnx")
     counts = spikes(q.config, 1, seed=5)[0]
     got = trace_qonnx(tmp_path / "model.onnx", program, counts)
@@ -73,9 +73,9 @@ def test_one_weight_scale_per_output_survives_and_executes(seed: int, tmp_path: 
         np.testing.assert_array_equal(got[node], codes, err_msg=node)
 
 
-def test_only_layernorm_and_attention_are_nodes_of_our_own(tmp_path: Path) -> None:
-    q = trained("overrides")
-    export_qonnx(q, tmp_path / "model.onnx")
+def test_only_layernorm_attention_and_rotary_are_nodes_of_our_own(tmp_path: Path) -> None:
+    q = trained("rotary")
+    export_qonnx(q, tmp_path / "model.onnx", bins=BINS)
     graph = onnx.load(tmp_path / "model.onnx").graph
     kinds = {(node.domain, node.op_type) for node in graph.node}
     assert kinds == {
@@ -83,6 +83,7 @@ def test_only_layernorm_and_attention_are_nodes_of_our_own(tmp_path: Path) -> No
         ("qonnx.custom_op.general", "Quant"),
         ("edgendt", "LayerNorm"),
         ("edgendt", "Attention"),
+        ("edgendt", "Rotary"),
     }
     assert {name for name, _, _ in q.nodes()} <= {node.name for node in graph.node}
     weights = [node for node in graph.node if node.name.endswith(".weight_quant")]
@@ -103,6 +104,8 @@ def test_a_program_without_positions_needs_its_bins_said(tmp_path: Path) -> None
         export_program(program, tmp_path / "sum.onnx")
     export_program(program, tmp_path / "sum.onnx", bins=5)
     assert lower(tmp_path / "sum.onnx") == program
+    with pytest.raises(BadInput, match="bins must be given"):
+        export_qonnx(trained("rotary"), tmp_path / "rotary.onnx")
 
 
 def test_the_executor_refuses_values_off_the_grid(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from edgendt.tools import cache_folder, run_tool, share
 NETWORKS = {
     "odd sizes": lambda: random_ndt(7, 13, 15, 1, 3, 7, 4, 5, 50, weight=3, residual=16, counts=8, per_channel=True),
     "one key, one layer more": lambda: random_ndt(8, 30, 24, 3, 4, 40, 1, 6, 20, weight=8, embed=4, readout=2),
+    "rotary": lambda: random_ndt(10, 13, 16, 2, 2, 20, 7, 6, weight=4, rotary=True),
     "default geometry": lambda: random_ndt(9, 30, 64, 2, 2, 128, 32, 30, 60, counts=8),
 }
 
@@ -56,7 +57,7 @@ def test_random_network_is_equal_at_every_op(name: str) -> None:
     program = NETWORKS[name]()
     library = firmware(program)
     for seed in (1, 2):  # the second trial starts from the first one's state
-        counts = random_counts(program, seed, program.max_bins or 1)
+        counts = random_counts(program, seed, program.max_bins or 40)
         demand(program, counts, library.trace(counts))
 
 
@@ -99,6 +100,18 @@ def test_steps_are_the_stream_and_reset_starts_again() -> None:
         np.testing.assert_array_equal(library.step(row), stream.step(row))
     library.reset()
     np.testing.assert_array_equal(library.step(counts[5]), program.run(counts[5:6])[0])
+
+
+def test_a_rotary_network_runs_for_100_000_bins() -> None:
+    """Over the wrap of the firmware's clock, the Program's stream beside it on the last ones."""
+    program = random_ndt(11, 3, 4, 1, 1, 4, 5, 3, rotary=True)
+    library, stream = firmware(program), program.stream()
+    counts = np.random.default_rng(0).integers(0, 16, (100_000, 3))
+    library.reset()
+    got = np.array([library.step(row) for row in counts])
+    np.testing.assert_array_equal(got, program.run(counts))
+    for row, codes in zip(counts[:2_000], got, strict=False):
+        np.testing.assert_array_equal(stream.step(row), codes)
 
 
 def test_bin_past_the_last_position_row_is_refused_until_reset() -> None:

@@ -32,6 +32,7 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "position": ("edt_position.h", "reset[0] != 0 ? 0u", "reset[0] == 0 ? 0u"),  # the reset is misheard
     "layernorm": ("edt_layernorm.h", "length += length & 1;", ""),  # odd lengths get the wrong power of two
     "attention": ("edt_attention.h", "best = j == 0 || score > best ? score : best;", "best = score;"),
+    "rotary": ("edt_rotary.h", "time * steps[i]", "(time & 3) * steps[i]"),  # the clock turns over too early
     "fixed": ("edt_fixed.h", "sum += odd;", "sum += 0 * odd;"),  # ties go down
 }
 ASSERTED = {  # header, right, wrong; the assertion that must stop it

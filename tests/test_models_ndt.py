@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,12 +71,28 @@ def test_a_trial_past_the_position_table_is_refused() -> None:
         network()(torch.zeros(1, 21, 5))
 
 
+def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial_is_too_long() -> None:
+    torch.manual_seed(0)
+    net = NDT(replace(SMALL, max_bins=None, position="rotary", layers=1)).eval()
+    counts = torch.randint(0, 5, (1, 300, 5)).float()
+    whole, end = net(counts)[0, -1], net(counts[:, -4:])[0, -1]
+    assert torch.allclose(whole, end, atol=1e-5)
+    assert not torch.allclose(end, net(counts[:, [-2, -3, -4, -1]])[0, -1], atol=1e-5)  # order counts
+
+
 @pytest.mark.parametrize(
     ("wrong", "rule"),
     [
         ({"heads": 3}, "heads must divide d_model"),
         ({"window": 0}, "window must be at least 1"),
         ({"layers": 0}, "layers must be at least 1"),
+        ({"max_bins": None}, "max_bins must be at least 1, got None"),
+        ({"position": "rotary"}, "max_bins must not be given with rotary position, which has no last bin, got 100"),
+        ({"position": "fixed"}, "position must be learned or rotary, got 'fixed'"),
+        (
+            {"position": "rotary", "max_bins": None, "d_model": 10},
+            "channels per head must be even with rotary position",
+        ),
         ({"dropout": 1.0}, "dropout must be 0 to below 1"),
     ],
 )

@@ -16,8 +16,10 @@ from mutants import mutants
 from networks import golden_ndt, random_counts, random_ndt
 
 from edgendt.errors import BadInput, UnsupportedOp
-from edgendt.fixed import Int
-from edgendt.program import Node, Program
+from edgendt.fixed import Codes, Int
+from edgendt.ops import Rotary
+from edgendt.ops.rotary import TURN
+from edgendt.program import INPUT, Node, Program
 
 
 def test_trace_equals_the_golden_network_at_every_op() -> None:
@@ -60,8 +62,29 @@ def test_a_bin_beyond_the_last_position_row_is_refused_until_reset() -> None:
     np.testing.assert_array_equal(stream.step(counts[0]), first[0])
 
 
-def test_save_and_load_give_an_equal_program_and_equal_files(tmp_path: Path) -> None:
-    program = random_ndt(3, per_channel=True)
+def test_a_stream_by_rotary_position_never_ends_and_its_cache_is_the_window() -> None:
+    program = random_ndt(3, rotary=True)
+    stream, counts = program.stream(), random_counts(program, 0, 40)
+    assert program.max_bins is None
+    stream.bin = TURN - 20  # a clock that is about to wrap, where no bin has been seen yet
+    for row, expected in zip(counts, program_at(program, counts, TURN - 20), strict=True):
+        np.testing.assert_array_equal(stream.step(row), expected)
+    assert {len(cache) for cache in stream._cache.values()} == {9}
+
+
+def program_at(program: Program, counts: Codes, first: int) -> Codes:
+    """`program.run`, its bins numbered from `first`."""
+    values = {INPUT: counts}
+    for node in program.nodes:
+        inputs = [values[name] for name in node.inputs]
+        times = {"times": first + np.arange(len(counts))} if isinstance(node.op, Rotary) else {}
+        values[node.name] = node.op.run(*inputs, **node.constants, **times)  # type: ignore[arg-type,call-arg]
+    return values[program.output]
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+def test_save_and_load_give_an_equal_program_and_equal_files(rotary: bool, tmp_path: Path) -> None:
+    program = random_ndt(3, per_channel=True, rotary=rotary)
     program.save(tmp_path / "a.edt")
     loaded = Program.load(tmp_path / "a.edt")
     loaded.save(tmp_path / "b.edt")

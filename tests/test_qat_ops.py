@@ -12,7 +12,7 @@ from golden_cases import Case, all_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import golden_ndt, random_counts, random_ndt
-from strategies import Example, adds, attentions, biased, layernorms, linears, positions
+from strategies import Example, adds, attentions, biased, layernorms, linears, positions, rotaries
 
 from edgendt.fixed import Int
 from edgendt.ops import Attention, LayerNorm
@@ -20,7 +20,8 @@ from edgendt.qat.attention import exponentials_by_gap
 from edgendt.qat.fixed import POWERS, Fixed, power
 
 SOME = {"linear": linears(), "add": adds(), "position": positions(), "layernorm": layernorms()} | {
-    "attention": attentions()
+    "attention": attentions(),
+    "rotary": rotaries(),
 }
 
 
@@ -62,6 +63,12 @@ def test_layernorm_equals_its_op(example: Example, grad: bool) -> None:
 @settings(max_examples=250, deadline=None)
 @given(SOME["attention"], st.booleans())
 def test_attention_equals_its_op(example: Example, grad: bool) -> None:
+    check(example, grad)
+
+
+@settings(max_examples=250, deadline=None)
+@given(SOME["rotary"], st.booleans())
+def test_rotary_equals_its_op(example: Example, grad: bool) -> None:
     check(example, grad)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgendt.fixed import Codes
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Position
+from edgendt.ops import Attention, LayerNorm, Linear, Op, Position, Rotary
 from edgendt.ops.layernorm import NORM_FRAC
 from edgendt.program import wants
 from edgendt.qat.add import Add as TorchAdd
@@ -19,6 +19,7 @@ from edgendt.qat.fixed import to_codes
 from edgendt.qat.layernorm import LayerNorm as TorchLayerNorm
 from edgendt.qat.linear import Linear as TorchLinear
 from edgendt.qat.position import Position as TorchPosition
+from edgendt.qat.rotary import Rotary as TorchRotary
 
 
 def values(codes: Codes, fracs: Any) -> Tensor:
@@ -37,6 +38,8 @@ def module(op: Op, constants: Mapping[str, Codes]) -> Any:
         return TorchLayerNorm(op, values(constants["gamma"], op.gamma.frac), beta)
     if isinstance(op, Position):
         return TorchPosition(op, values(constants["table"], op.y.frac))
+    if isinstance(op, Rotary):
+        return TorchRotary(op)
     return TorchAttention(op) if isinstance(op, Attention) else TorchAdd(op)
 
 

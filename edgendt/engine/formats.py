@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgendt.engine.config import Engine
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Attention, LayerNorm, Linear
+from edgendt.ops import Attention, LayerNorm, Linear, Rotary
 from edgendt.program import Node, Program
 
 
@@ -31,6 +31,7 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
             _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
             _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
+        _need(not isinstance(op, Rotary), node, "the engine does not turn by time yet: take the hls4ml flow")
         _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
         if isinstance(op, LayerNorm | Attention):
             _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")

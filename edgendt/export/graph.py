@@ -11,9 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgendt.export.nodes import DOMAIN, VERSION, attributes
+from edgendt.export.nodes import DOMAIN, VERSION, Own, attributes
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops import Add, Linear, Position
 from edgendt.program import INPUT, Node
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
@@ -86,7 +86,7 @@ class Graph:
         shape = (self.bins, op.size)
         self.quant(self.node("Add", list(node.inputs), f"{node.name}.add", shape), node.name, shape, op.y)
 
-    def own(self, node: Node, op: LayerNorm | Attention) -> None:
+    def own(self, node: Node, op: Own) -> None:
         """One node of our domain; a LayerNorm's gamma and beta are integer codes."""
         codes = [self.constant(f"{node.name}.{key}", node.constants[key], np.int64) for key in op.constants]
         shape = (self.bins, op.size)

@@ -1,23 +1,26 @@
-"""Our own ONNX domain: LayerNorm and attention as nodes whose attributes are the fields of the op. No torch here."""
+"""Our own ONNX domain: nodes whose attributes are the fields of an op. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 from edgendt.fixed import Int
-from edgendt.ops import Attention, LayerNorm
+from edgendt.ops import Attention, LayerNorm, Rotary
 
 DOMAIN = "edgendt"
 VERSION = 1
 FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
-OWN: dict[str, type[LayerNorm] | type[Attention]] = {"LayerNorm": LayerNorm, "Attention": Attention}
-FORMATS = {"LayerNorm": ("x", "gamma", "y"), "Attention": ("q", "k", "v", "y")}
+Own = LayerNorm | Attention | Rotary
+OWN: dict[str, type[Own]] = {"LayerNorm": LayerNorm, "Attention": Attention, "Rotary": Rotary}
+FORMATS = {"LayerNorm": ("x", "gamma", "y"), "Attention": ("q", "k", "v", "y"), "Rotary": ("x", "y")}
+LISTS = {"steps"}  # attributes that are lists of integers
 
 
-def attributes(op: LayerNorm | Attention) -> dict[str, int]:
+def attributes(op: Own) -> dict[str, int | Sequence[int]]:
     """The op's fields as integer attributes; a format `x` becomes x_bits, x_frac and x_signed."""
-    flat: dict[str, int] = {}
+    flat: dict[str, int | Sequence[int]] = {}
     for field in fields(op):
         value = getattr(op, field.name)
         if isinstance(value, Int):
@@ -36,12 +39,12 @@ def attribute_names(kind: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def op_of(kind: str, values: Mapping[str, int]) -> LayerNorm | Attention:
+def op_of(kind: str, values: Mapping[str, Any]) -> Own:
     """The op whose `attributes` these are. ValueError when one is missing or out of range."""
     missing = [name for name in attribute_names(kind) if name not in values]
     if missing:
         raise ValueError(f"attribute {missing[0]} is missing")
-    kept = {}
+    kept: dict[str, Any] = {}
     for field in fields(OWN[kind]):
         if field.name in FORMATS[kind]:
             bits, frac, signed = (values[f"{field.name}_{key}"] for key in ("bits", "frac", "signed"))
@@ -49,5 +52,6 @@ def op_of(kind: str, values: Mapping[str, int]) -> LayerNorm | Attention:
                 raise ValueError(f"{field.name}_frac must be -{FURTHEST_FRAC}..{FURTHEST_FRAC}, got {frac}")
             kept[field.name] = Int(bits, frac, bool(signed))
         else:
-            kept[field.name] = values[field.name]  # type: ignore[assignment]
-    return OWN[kind](**kept)  # type: ignore[arg-type]
+            value = values[field.name]
+            kept[field.name] = tuple(value) if field.name in LISTS else value
+    return OWN[kind](**kept)

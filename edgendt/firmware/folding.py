@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgendt.errors import DoesNotFit
-from edgendt.ops import Attention, LayerNorm, Linear, Op
+from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary
 from edgendt.program import Program
 
 ELEMENTS = 4  # per cycle at most, of an op that is not a Linear
@@ -14,7 +14,8 @@ ELEMENTS = 4  # per cycle at most, of an op that is not a Linear
 
 @dataclass(frozen=True)
 class Folding:
-    """`reuse`: multiplications per multiplier of each Linear; `unroll`: elements per cycle of each other op.
+    """`reuse`: multiplications per multiplier of each Linear; `unroll`: elements (of a Rotary pairs) per cycle of each
+    other op.
 
     `multipliers`: how many the emitted loops ask for, counted from the C++ (analytic; a tool may share or split some).
     """
@@ -30,12 +31,17 @@ def _divisors(n: int) -> list[int]:
 
 def unroll(op: Op) -> int:
     """Elements per cycle: the largest divisor of what the op's loops run over, up to ELEMENTS."""
-    length = op.head_size if isinstance(op, Attention) else op.size
+    length = op.head_size if isinstance(op, Attention) else len(op.steps) if isinstance(op, Rotary) else op.size
     return max(k for k in _divisors(length) if k <= ELEMENTS)
 
 
 def multipliers(op: Op) -> int:
-    """Of an op that is not a Linear: square, normalise and scale; or dot, accumulate and divide, and the exponent."""
+    """Of an op that is not a Linear.
+
+    Square, normalise and scale; dot, accumulate and divide, and the exponent; the phase and four of the rotation.
+    """
+    if isinstance(op, Rotary):
+        return 5 * unroll(op)
     if isinstance(op, LayerNorm):
         return 3 * unroll(op) + 2
     return 3 * unroll(op) + 1 if isinstance(op, Attention) else 0

@@ -15,9 +15,10 @@ from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
 from edgendt.firmware.folding import Folding
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import BETA, RSQRT
+from edgendt.ops.rotary import COS
 from edgendt.program import INPUT, Node, Program
 
 RESET = "reset"
@@ -111,7 +112,19 @@ def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
-CUSTOM: Mapping[type, Any] = {Add: _add, Position: _position, LayerNorm: _layernorm, Attention: _attention}
+def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtRotary", "size": op.size, "pairs": len(op.steps)}
+    layer |= {"steps_data": np.array(op.steps), "cos_data": COS}
+    return layer, {"steps": integer_name(TABLE), "cos": integer_name(Int(12))}
+
+
+CUSTOM: Mapping[type, Any] = {
+    Add: _add,
+    Position: _position,
+    LayerNorm: _layernorm,
+    Attention: _attention,
+    Rotary: _rotary,
+}
 
 
 def _node(node: Node, names: Mapping[str, str], folding: Folding) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -123,7 +136,7 @@ def _node(node: Node, names: Mapping[str, str], folding: Folding) -> tuple[dict[
     elif type(op) in CUSTOM:
         layer, types = CUSTOM[type(op)](node, op)
         layer["unroll"], config = folding.unroll[node.name], {}
-        sources += [RESET] if isinstance(op, Position | Attention) else []
+        sources += [RESET] if isinstance(op, Position | Attention | Rotary) else []
     else:
         raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
     precision = {**types, "result": type_name(op.y, narrows=True)}

@@ -14,7 +14,8 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 
 from edgendt.tools import share
 
-HEADERS = ("edt_fixed.h", "edt_linear.h", "edt_add.h", "edt_position.h", "edt_layernorm.h", "edt_attention.h")
+OPS = ("linear", "add", "position", "layernorm", "attention", "rotary")
+HEADERS = ("edt_fixed.h", *(f"edt_{op}.h" for op in OPS))
 
 
 class EdtLayer(Layer):
@@ -27,7 +28,7 @@ class EdtLayer(Layer):
     def initialize(self) -> None:
         self.add_output_variable([self.attributes["size"]])
         for name in self.constants:
-            self.add_weights_variable(name, var_name=name + "{index}")
+            self.add_weights_variable(name, var_name=name + "_{index}")  # exp10 would be a function of C
 
 
 def _attributes(*fields: str, constants: tuple[str, ...] = ()) -> list[Any]:
@@ -68,7 +69,16 @@ class EdtAttention(EdtLayer):
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
 
 
-LAYERS: tuple[type[EdtLayer], ...] = (EdtAdd, EdtPosition, EdtLayerNorm, EdtAttention)
+class EdtRotary(EdtLayer):
+    """Pairs of channels turned by time; inputs: codes, reset."""
+
+    function = "rotary"
+    fields = ("size", "pairs", "unroll")
+    constants = ("steps", "cos")
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
+
+
+LAYERS: tuple[type[EdtLayer], ...] = (EdtAdd, EdtPosition, EdtLayerNorm, EdtAttention, EdtRotary)
 
 
 class EdtConfigTemplate(LayerConfigTemplate):

@@ -12,21 +12,22 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
 
 from edgendt.export.graph import codes, values
-from edgendt.export.nodes import attribute_names, op_of
+from edgendt.export.nodes import LISTS, attribute_names, op_of
 from edgendt.program import wants
 
 
 class OwnNode(CustomOp):  # type: ignore[misc]
-    """What both nodes share."""
+    """What the nodes share."""
 
     @property
     def kind(self) -> str:
         """The node's operator, a key of export.nodes.OWN."""
         return type(self).__name__
 
-    def get_nodeattr_types(self) -> dict[str, tuple[str, bool, int]]:
-        """Every attribute is a required integer."""
-        return {name: ("i", True, 0) for name in attribute_names(self.kind)}
+    def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
+        """Every attribute is required: an integer, or a list of integers."""
+        kinds = {True: ("ints", True, []), False: ("i", True, 0)}
+        return {name: kinds[name in LISTS] for name in attribute_names(self.kind)}
 
     def make_shape_compatible_op(self, model: Any) -> Any:
         """The output has the shape of the first input."""
@@ -56,3 +57,7 @@ class LayerNorm(OwnNode):
 
 class Attention(OwnNode):
     """edgendt.Attention: q, k, v -> y."""
+
+
+class Rotary(OwnNode):
+    """edgendt.Rotary: x -> y; row r is time r."""

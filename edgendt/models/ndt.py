@@ -8,10 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edgendt.models.rotary import Rotary
+from edgendt.ops.rotary import geometric
+
+POSITIONS = ("learned", "rotary")
+
 
 @dataclass(frozen=True)
 class NDTConfig:
-    """Geometry. window: bins a query sees, its own included. max_bins: rows of the position table."""
+    """Geometry. window: bins a query sees, its own included.
+
+    position: `learned` rows of a table, max_bins of them; or `rotary`, queries and keys turned by time, which has no
+    last bin: max_bins is None.
+    """
 
     channels: int
     outputs: int
@@ -20,17 +29,37 @@ class NDTConfig:
     heads: int = 2
     ffn: int = 128
     window: int = 32
-    max_bins: int = 100
+    max_bins: int | None = 100
     dropout: float = 0.0
+    position: str = "learned"
 
     def __post_init__(self) -> None:
-        for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window", "max_bins"):
+        for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d_model % self.heads:
             raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
+        if self.position not in POSITIONS:
+            raise ValueError(f"position must be {' or '.join(POSITIONS)}, got {self.position!r}")
+        if self.rotary and self.max_bins is not None:
+            raise ValueError(
+                f"max_bins must not be given with rotary position, which has no last bin, got {self.max_bins}"
+            )
+        if self.rotary and self.d_model // self.heads % 2:
+            raise ValueError(f"channels per head must be even with rotary position, got {self.d_model // self.heads}")
+        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
+            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+
+    @property
+    def rotary(self) -> bool:
+        return self.position == "rotary"
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Phase steps of the pairs of a head, with rotary position."""
+        return geometric(self.d_model // self.heads // 2, self.window)
 
 
 class Block(nn.Module):
@@ -42,13 +71,15 @@ class Block(nn.Module):
         self.heads = config.heads
         self.ln1, self.ln2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
+        self.q_rot, self.k_rot = (Rotary(config.steps) if config.rotary else nn.Identity() for _ in range(2))
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
         """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d]."""
         y = self.ln1(h)
-        q, k, v = (self.split(part(y)) for part in (self.q, self.k, self.v))  # [batch, heads, bins, d/heads]
+        parts = self.q_rot(self.q(y)), self.k_rot(self.k(y)), self.v(y)
+        q, k, v = (self.split(part) for part in parts)  # [batch, heads, bins, d/heads]
         a = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         h = h + self.dropout(self.o(a.transpose(1, 2).flatten(2)))
         y = self.dropout(torch.relu(self.f1(self.ln2(h))))
@@ -66,7 +97,9 @@ class NDT(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Linear(config.channels, config.d_model)
-        self.pos = nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
+        self.pos = (
+            None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
+        )
         self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.lnf = nn.LayerNorm(config.d_model)
         self.readout = nn.Linear(config.d_model, config.outputs)
@@ -75,10 +108,10 @@ class NDT(nn.Module):
     def forward(self, counts: Tensor) -> Tensor:
         """counts [batch, bins, channels] -> log-rates [batch, bins, outputs]. Raises ValueError past max_bins."""
         bins = counts.shape[1]
-        if bins > self.config.max_bins:
+        if self.config.max_bins is not None and bins > self.config.max_bins:
             raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
-        h = self.embed(counts) * math.sqrt(self.config.d_model) + self.pos[:bins]
-        h = self.dropout(h)
+        h = self.embed(counts) * math.sqrt(self.config.d_model)
+        h = self.dropout(h if self.pos is None else h + self.pos[:bins])
         allowed = causal_window(bins, self.config.window).to(counts.device)
         for layer in self.layers:
             h = layer(h, allowed)

@@ -7,8 +7,9 @@ from edgendt.ops.attention import Attention
 from edgendt.ops.layernorm import LayerNorm
 from edgendt.ops.linear import Linear
 from edgendt.ops.position import Position
+from edgendt.ops.rotary import Rotary
 
-Op = Linear | Add | Position | LayerNorm | Attention
-OPS: tuple[type[Op], ...] = (Linear, Add, Position, LayerNorm, Attention)
+Op = Linear | Add | Position | LayerNorm | Attention | Rotary
+OPS: tuple[type[Op], ...] = (Linear, Add, Position, LayerNorm, Attention, Rotary)
 
-__all__ = ["OPS", "Add", "Attention", "LayerNorm", "Linear", "Op", "Position"]
+__all__ = ["OPS", "Add", "Attention", "LayerNorm", "Linear", "Op", "Position", "Rotary"]

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Codes
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
 from edgendt.ops.layernorm import NORM_FRAC
+from edgendt.ops.rotary import TURN
 from edgendt.program import INPUT, Node, Program
 
 Floats = NDArray[np.float32]
-BIN = "bin"  # graph input: index of the bin in its trial, for the position row
+BIN = "bin"  # graph input: index of the bin in its trial, for the position row or the phases
 OPSET, IR = 17, 9
 
 
@@ -88,6 +89,24 @@ class _Graph:
         names = [self.constant(f"{node.name}/{key}", real[key]) for key in ("gamma", "beta")]
         self.add("LayerNormalization", [node.inputs[0], *names], node.name, axis=-1, epsilon=epsilon(op))
 
+    def rotary(self, node: Node, op: Rotary) -> None:
+        """Cosine and sine of this bin's phases; each pair of channels times its matrix."""
+        at = node.name
+        steps, turn = (self.constant(f"{at}/{n}", v, np.int64) for n, v in (("steps", op.steps), ("turn", TURN)))
+        phase = self.add("Mod", [self.add("Mul", [steps, BIN], f"{at}/gone"), turn], f"{at}/phase")
+        real = self.add("Cast", [phase], f"{at}/real", to=self.float)
+        angle = self.add("Mul", [real, self.constant(f"{at}/unit", 2 * np.pi / TURN)], f"{at}/angle")
+        cos, sin = (self.add(kind, [angle], f"{at}/{kind}") for kind in ("Cos", "Sin"))
+        rows = self.add("Concat", [cos, sin, self.add("Neg", [sin], f"{at}/back"), cos], f"{at}/rows", axis=0)
+        square = self.constant(f"{at}/square", [2, 2, len(op.steps)], np.int64)
+        matrices = self.add(
+            "Transpose", [self.add("Reshape", [rows, square], f"{at}/by")], f"{at}/turns", perm=[2, 0, 1]
+        )
+        shape = self.constant(f"{at}/pairs", [op.heads, len(op.steps), 1, 2], np.int64)
+        points = self.add("Reshape", [node.inputs[0], shape], f"{at}/points")
+        turned = self.add("MatMul", [points, matrices], f"{at}/turned")  # (even, odd) times [[cos, sin], [-sin, cos]]
+        self.add("Reshape", [turned, self.constant(f"{at}/flat", [1, op.size], np.int64)], at)
+
     def attention(self, node: Node, op: Attention) -> None:
         """One query against the cached keys and this bin's; the cache keeps the last window - 1 bins."""
         at = node.name
@@ -126,6 +145,8 @@ class _Graph:
                 self.layernorm(node, op)
             elif isinstance(op, Attention):
                 self.attention(node, op)
+            elif isinstance(op, Rotary):
+                self.rotary(node, op)
             elif isinstance(op, Add):
                 self.add("Add", list(node.inputs), node.name)
         graph = self.helper.make_graph(self.nodes, "baseline", self.inputs, self.outputs, self.constants)

@@ -20,6 +20,7 @@ EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips noth
 SAMPLE = 200_000  # values of a tensor that are looked at
 FRACS = (-12, 16)  # limits of any fraction: shifts stay within five bits
 FINER = 4  # an output of its own scale is at most so much finer: a wider spread widens the firmware's weights
+ROTATED = ("q_rot", "k_rot")
 GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
 ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
@@ -105,7 +106,7 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
     for layer in (f"layer{i}." for i in range(ndt.config.layers)):
         for name in ("ln1", "ln2"):
             watch(layer + name, "residual", layer + name)
-        for name in ("q", "k", "v", "f1"):
+        for name in ("q", "k", "v", "f1", *ROTATED * ndt.config.rotary):
             watch(layer + name, None, layer + name)
         watch(layer + "o", layer + "attention", None)
     watch("lnf", "residual", "lnf")
@@ -153,12 +154,15 @@ def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[s
         return act(name)
 
     act("residual", bits.residual)
-    embed = ndt.embed.weight * math.sqrt(ndt.config.d_model)
-    weights("embed_linear", embed, torch.zeros(len(embed)), Int(bits.counts, 0, False))
+    root = math.sqrt(ndt.config.d_model)
+    bias = ndt.embed.bias * root if ndt.pos is None else torch.zeros(ndt.config.d_model)  # a position table holds it
+    weights("embed_linear", ndt.embed.weight * root, bias, Int(bits.counts, 0, False))
     for layer in (f"layer{i}." for i in range(ndt.config.layers)):
         y = norm(layer + "ln1")
         for name in "qkv":
             linear(layer + name, y)
+            act(layer + name)
+        for name in ROTATED * ndt.config.rotary:
             act(layer + name)
         linear(layer + "o", act(layer + "attention"))
         linear(layer + "f1", norm(layer + "ln2"))

@@ -64,9 +64,9 @@ def check_overrides(bits: Bits, layers: int) -> None:
 def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[str, ops.Op]:
     """Every node of the network by name, in order.
 
-    fracs: `residual`; the output of each ln, q, k, v, attention, f1 and readout under its node name; the weights of
-    a Linear under name.w; gamma of a LayerNorm under name.gamma; a Linear's output with a weight fraction of its own
-    under name.w.OUTPUT.
+    fracs: `residual`; the output of each ln, q, k, v, q_rot, k_rot, attention, f1 and readout under its node name; the
+    weights of a Linear under name.w; gamma of a LayerNorm under name.gamma; a Linear's output with a weight fraction of
+    its own under name.w.OUTPUT.
     """
     d, stream = config.d_model, Int(bits.residual, fracs["residual"])
     built: dict[str, ops.Op] = {}
@@ -86,12 +86,17 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
         return act(name)
 
     linear("embed_linear", Int(bits.counts, 0, False), stream, inputs=config.channels)
-    built["embed"] = ops.Position(d, config.max_bins, stream)
+    if config.max_bins is not None:
+        built["embed"] = ops.Position(d, config.max_bins, stream)
     for layer in (f"layer{i}" for i in range(config.layers)):
         y = norm(f"{layer}.ln1")
         q, k, v = (act(f"{layer}.{name}") for name in "qkv")
         for name, out in zip("qkv", (q, k, v), strict=True):
             linear(f"{layer}.{name}", y, out)
+        if config.rotary:
+            x, (q, k) = (q, k), (act(f"{layer}.q_rot"), act(f"{layer}.k_rot"))
+            for name, before, after in zip(("q_rot", "k_rot"), x, (q, k), strict=True):
+                built[f"{layer}.{name}"] = ops.Rotary(d, config.steps, before, after)
         attended = act(f"{layer}.attention")
         built[f"{layer}.attention"] = ops.Attention(d, config.heads, config.window, q, k, v, attended)
         linear(f"{layer}.o", attended, stream)
@@ -104,15 +109,18 @@ def build_ops(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[s
     return built
 
 
-def node_inputs(name: str, layers: int) -> tuple[str, ...]:
+def node_inputs(name: str, config: NDTConfig) -> tuple[str, ...]:
     """Which nodes feed a node of `build_ops`; `counts` is the network's input."""
     layer, _, part = name.rpartition(".")
+    layers, turned = config.layers, "_rot" if config.rotary else ""
     if not layer:
         ends = {"embed_linear": "counts", "embed": "embed_linear", "lnf": f"layer{layers - 1}.res2", "readout": "lnf"}
         return (ends[name],)
     i = int(layer.removeprefix("layer"))
-    before = "embed" if i == 0 else f"layer{i - 1}.res2"
-    own = {"q": ("ln1",), "k": ("ln1",), "v": ("ln1",), "attention": ("q", "k", "v"), "o": ("attention",)}
+    first = "embed_linear" if config.rotary else "embed"
+    before = first if i == 0 else f"layer{i - 1}.res2"
+    own: dict[str, tuple[str, ...]] = {"q": ("ln1",), "k": ("ln1",), "v": ("ln1",), "q_rot": ("q",), "k_rot": ("k",)}
+    own |= {"attention": (f"q{turned}", f"k{turned}", "v"), "o": ("attention",)}
     own |= {"ln2": ("res1",), "f1": ("ln2",), "f2": ("f1",)}
     inputs = {part: tuple(f"{layer}.{source}" for source in sources) for part, sources in own.items()}
     inputs |= {"ln1": (before,), "res1": (before, f"{layer}.o"), "res2": (f"{layer}.res1", f"{layer}.f2")}

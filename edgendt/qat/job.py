@@ -187,8 +187,8 @@ class Job:
 def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
     """The network's shape; BadInput for one that nothing holds, or that is shorter than the longest trial."""
     model = config.model
-    max_bins = model.max_bins or data.bins
-    if max_bins < data.bins:
+    max_bins = model.max_bins if model.position == "rotary" else model.max_bins or data.bins
+    if max_bins is not None and max_bins < data.bins:
         raise BadInput(f"model.max_bins is {max_bins}, but the longest trial of {data.name} has {data.bins} bins")
     try:
         check_overrides(config.bits, model.layers)
@@ -202,6 +202,7 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
             window=model.window,
             max_bins=max_bins,
             dropout=model.dropout or 0.0,
+            position=model.position,
         )
         check_limits(geometry)
         return geometry

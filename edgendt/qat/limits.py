@@ -12,5 +12,5 @@ WORDS = {"outputs": "channels of the data"}  # every channel is an output, held-
 def check_limits(config: NDTConfig) -> None:
     """ValueError for a geometry that no engine holds, however large its memories."""
     for name, most in LIMITS.items():
-        if getattr(config, name) > most:
+        if (getattr(config, name) or 0) > most:
             raise ValueError(f"{WORDS.get(name, name)} must be at most {most}, got {getattr(config, name)}")

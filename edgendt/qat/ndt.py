@@ -24,9 +24,10 @@ from edgendt.qat.formats import Bits, build_ops, check_overrides, node_inputs
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
 from edgendt.qat.position import Position
+from edgendt.qat.rotary import Rotary
 
 SCHEMA = 1
-Sibling = Linear | Add | Position | LayerNorm | Attention
+Sibling = Linear | Add | Position | LayerNorm | Attention | Rotary
 Trace = dict[str, Tensor]
 
 
@@ -38,6 +39,8 @@ def sibling(op: ops.Op) -> Sibling:
         return Position(op, torch.zeros(op.bins, op.size))
     if isinstance(op, ops.LayerNorm):
         return LayerNorm(op, torch.zeros(op.size), torch.zeros(op.size))
+    if isinstance(op, ops.Rotary):
+        return Rotary(op)
     return Attention(op) if isinstance(op, ops.Attention) else Add(op)
 
 
@@ -48,8 +51,10 @@ class QuantBlock(nn.Module):
         super().__init__()
         self.name = name
         self.dropout = nn.Dropout(dropout)
-        for part in ("ln1", "q", "k", "v", "attention", "o", "res1", "ln2", "f1", "f2", "res2"):
-            self.add_module(part, sibling(built[f"{name}.{part}"]))
+        for node, op in built.items():
+            layer, _, part = node.rpartition(".")
+            if layer == name:
+                self.add_module(part, sibling(op))
 
     def forward(self, h: Tensor, surrogate: bool, trace: Trace) -> Tensor:
         """h [..., bins, d] -> the same; every node's values go into `trace` under its name."""
@@ -60,7 +65,10 @@ class QuantBlock(nn.Module):
             return out
 
         y = run("ln1", h, surrogate)
-        attended = run("attention", run("q", y), run("k", y), run("v", y), surrogate)
+        q, k, v = run("q", y), run("k", y), run("v", y)
+        if hasattr(self, "q_rot"):
+            q, k = run("q_rot", q), run("k_rot", k)
+        attended = run("attention", q, k, v, surrogate)
         h = run("res1", h, self.dropout(run("o", attended)))
         hidden = self.dropout(run("f1", run("ln2", h, surrogate)))
         return run("res2", h, self.dropout(run("f2", hidden)))
@@ -77,9 +85,10 @@ class QuantNDT(nn.Module):
         built = build_ops(config, bits, fracs)
         first = cast(ops.Linear, built["embed_linear"])
         self.input_quant = Fixed(first.x)
-        # The position table carries the embedder's bias.
-        self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), None)
-        self.embed = cast(Position, sibling(built["embed"]))
+        # A position table carries the embedder's bias.
+        bias = None if "embed" in built else torch.zeros(first.outputs)
+        self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), bias)
+        self.embed = cast(Position, sibling(built["embed"])) if "embed" in built else None
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList([QuantBlock(f"layer{i}", built, config.dropout) for i in range(config.layers)])
         self.lnf = cast(LayerNorm, sibling(built["lnf"]))
@@ -104,12 +113,16 @@ class QuantNDT(nn.Module):
 
     @torch.no_grad()
     def copy(self, ndt: NDT) -> None:
-        """Take over the parameters of a float network: √d goes into the embedder, its bias into the position table."""
+        """Take over a float network's parameters: √d goes into the embedder, its bias into a position table."""
         root = math.sqrt(ndt.config.d_model)
         self.embed_linear.weight.copy_(ndt.embed.weight * root)
-        self.embed.table.copy_(ndt.pos + ndt.embed.bias * root)
+        bias = ndt.embed.bias * root
+        if self.embed is None:
+            cast(Tensor, self.embed_linear.bias).copy_(bias)
+        else:
+            self.embed.table.copy_(cast(Tensor, ndt.pos) + bias)
         for name, module, _ in self.nodes():
-            if isinstance(module, Linear) and module.bias is not None:
+            if isinstance(module, Linear) and module is not self.embed_linear and module.bias is not None:
                 source = cast(nn.Linear, calibrate.float_module(ndt, name))
                 module.weight.copy_(source.weight)
                 module.bias.copy_(source.bias)
@@ -125,8 +138,9 @@ class QuantNDT(nn.Module):
         trace: receives the values of every node. ValueError past the last position row.
         """
         trace = {} if trace is None else trace
-        x = trace["embed_linear"] = self.embed_linear(self.input_quant(counts))
-        h = trace["embed"] = self.embed(x)
+        h = trace["embed_linear"] = self.embed_linear(self.input_quant(counts))
+        if self.embed is not None:
+            h = trace["embed"] = self.embed(h)
         h = self.dropout(h)
         for layer in self.layers:
             h = layer(h, surrogate, trace)
@@ -146,12 +160,14 @@ class QuantNDT(nn.Module):
 
     def nodes(self) -> Iterator[tuple[str, Sibling, tuple[str, ...]]]:
         """(Program node name, module, names of its inputs) in order."""
-        modules: dict[str, nn.Module] = {"embed_linear": self.embed_linear, "embed": self.embed}
+        modules: dict[str, nn.Module] = {"embed_linear": self.embed_linear}
+        if self.embed is not None:
+            modules["embed"] = self.embed
         for layer in self.layers:
             modules |= {f"{layer.name}.{part}": m for part, m in layer.named_children() if part != "dropout"}
         modules |= {"lnf": self.lnf, "readout": self.readout}
         for name, module in modules.items():
-            yield name, cast(Sibling, module), node_inputs(name, self.config.layers)
+            yield name, cast(Sibling, module), node_inputs(name, self.config)
 
     @property
     def input(self) -> Int:

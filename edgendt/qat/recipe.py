@@ -27,7 +27,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Geometry of the NDT. max_bins: rows of the position table; the longest trial by default."""
+    """Geometry of the NDT. position: `learned` or `rotary`; max_bins: rows of a learned table.
+
+    max_bins is the longest trial by default. With rotary position a network has no last bin: it streams for as long as
+    it is fed, and max_bins must not be given.
+    """
 
     d_model: int = 64
     layers: int = 2
@@ -36,6 +40,7 @@ class ModelConfig:
     window: int = 32
     max_bins: int | None = None
     dropout: float | None = None
+    position: str = "learned"
 
 
 @dataclass(frozen=True)
