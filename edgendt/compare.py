@@ -58,14 +58,16 @@ class LinkResult:
         return asdict(self)
 
 
-def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes]) -> Tally:
+def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes], whole: bool = False) -> Tally:
     """expected, got: [bins, size] by op name; `got` must hold every op of `expected`, to the last code.
 
-    Ops are compared in the order of `expected`; `first` is the earliest bin's first differing op and index.
+    Ops are compared in the order of `expected`; `first` is the earliest bin's first differing op and index. In `whole`
+    windows, where a difference spreads to bins before it, it is the first differing op's earliest row and index.
     A code that `got` lacks is a mismatch.
     """
     codes = mismatches = 0
     first: Mismatch | None = None
+    bins = len(list(expected.values())[-1]) if expected else 0
     for op, want in expected.items():
         have = np.asarray(got.get(op, np.empty((0, want.shape[1]), dtype=np.int64)))
         wrong = _wrong(want, have)
@@ -73,12 +75,12 @@ def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes]) 
         mismatches += int(wrong.sum())
         if wrong.any():
             bin, index = (int(i) for i in np.argwhere(wrong)[0])
-            if first is None or bin < first.bin:
+            if first is None or (bin < first.bin and not whole):
                 present = bin < len(have) and have.ndim == 2 and index < have.shape[1]
                 first = Mismatch(
                     link, op, bin, index, int(want[bin, index]), int(have[bin, index]) if present else None
                 )
-    return Tally(len(expected), codes, mismatches, first, max(map(len, expected.values()), default=0))
+    return Tally(len(expected), codes, mismatches, first, bins)
 
 
 def _wrong(want: Codes, have: Codes) -> Any:

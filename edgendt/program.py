@@ -70,6 +70,13 @@ class Program:
             self._check(node, sizes, formats)
             sizes[node.name] = node.op.size
             formats[node.name] = node.op.y
+        for node in self.nodes:
+            if (rows := whole(node.op)) not in (None, self.bins):
+                raise UnsupportedOp(node.op.kind, node.name, f"its whole window has {rows} bins, another's {self.bins}")
+        if self.bins and self.max_bins is not None and self.max_bins < self.bins:
+            raise UnsupportedOp(
+                "program", self.name, f"{self.max_bins} position rows, its whole window {self.bins} bins"
+            )
 
     def _check(self, node: Node, sizes: Mapping[str, int], formats: Mapping[str, Int]) -> None:
         """UnsupportedOp unless the node's inputs exist and agree with it and its constants fit."""
@@ -128,6 +135,15 @@ class Program:
         return min(rows, default=None)
 
     @cached_property
+    def bins(self) -> int | None:
+        """Bins of the whole window that the network answers at once; None: it streams, bin by bin."""
+        return next((rows for node in self.nodes if (rows := whole(node.op)) is not None), None)
+
+    def rows(self, name: str) -> int:
+        """Rows of the codes of `name` in a whole window; 0 for a network that streams."""
+        return self.bins or 0
+
+    @cached_property
     def trace_points(self) -> tuple[str, ...]:
         """The nodes whose codes every implementation must show.
 
@@ -158,6 +174,8 @@ class Program:
     def trace(self, counts: Any) -> dict[str, Codes]:
         """counts: [bins, channels] of one trial from its first bin -> every node's codes [bins, size]."""
         values = {INPUT: self.check_counts(counts)}
+        if self.bins is not None and len(values[INPUT]) != self.bins:
+            raise BadInput(f"a whole window has {self.bins} bins, got {len(values[INPUT])}")
         if self.max_bins is not None and len(values[INPUT]) > self.max_bins:
             raise BadInput(f"a trial has at most {self.max_bins} bins (position rows), got {len(values[INPUT])}")
         for node in self.nodes:
@@ -171,7 +189,9 @@ class Program:
         return self.trace(counts)[self.output]
 
     def stream(self) -> Stream:
-        """The same network, one bin per call."""
+        """The same network, one bin per call. BadInput for a network of whole windows."""
+        if self.bins is not None:
+            raise BadInput(f"{self.name} answers whole windows of {self.bins} bins and cannot stream: call run")
         return Stream(self)
 
     @property
@@ -276,6 +296,11 @@ def wants(op: Op) -> Iterator[tuple[int, Int]]:
         yield op.size, op.x
 
 
+def whole(op: Op) -> int | None:
+    """Bins of the whole window that `op` needs; None for an op that goes bin by bin."""
+    return op.whole if isinstance(op, Attention) else None
+
+
 def _structure(program: Program) -> Any:
     nodes = [(node.name, node.op, node.inputs, sorted(node.constants)) for node in program.nodes]
     return program.channels, program.input, program.accumulator, nodes
@@ -342,8 +367,8 @@ def _op(kind: str, fields: dict[str, Any]) -> Op:
     def restore(key: str, value: Any) -> Any:
         if types[key] == "Int":
             return _format(value)
-        if types[key] == "int":
-            return _typed(value, int)
+        if types[key] in ("int", "bool"):
+            return _typed(value, {"int": int, "bool": bool}[str(types[key])])
         return None if value is None else tuple(_typed(item, int) for item in _typed(value, list))
 
     return cast(Callable[..., Op], known[kind])(**{key: restore(key, value) for key, value in fields.items()})

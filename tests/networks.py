@@ -92,11 +92,14 @@ def random_ndt(
     per_channel: bool = False,
     mixed: bool = False,
     rotary: bool = False,
+    causal: bool = True,
 ) -> Program:
     """A network with random weights, scaled so that codes use their range and a share of them saturates.
 
-    mixed: every Linear draws its weight bits, 2 to 8. rotary: by rotary position, without `bins` rows.
+    mixed: every Linear draws its weight bits, 2 to 8. rotary: by rotary position, without `bins` rows. Not causal: the
+    whole window is `bins`.
     """
+    window = window if causal else bins
     rng = np.random.default_rng(seed)
     r, x, act = Int(residual, residual - 5), Int(counts, 0, False), Int(8, 5)
     parts: dict[str, tuple[Any, dict[str, Codes]]] = {}
@@ -128,7 +131,7 @@ def random_ndt(
         if rotary:
             for c in "qk":
                 parts[f"{n}{c}_rot"] = (Rotary(d, geometric(d // heads // 2, window), qkv, qkv), {})
-        parts[n + "attention"] = (Attention(d, heads, window, qkv, qkv, qkv, attn), {})
+        parts[n + "attention"] = (Attention(d, heads, window, qkv, qkv, qkv, attn, causal), {})
         linear(n + "o", attn, d, d, weight, r)
         norm(n + "ln2", act)
         linear(n + "f1", act, d, ffn, weight, hidden)

@@ -79,12 +79,14 @@ def attend(q: Row, keys: list[Row], values: list[Row], fracs: dict[str, int], bi
     return [saturate(rne(a * g, 14 + length + fracs["v"] - fracs["y"]), bits) for a in columns]
 
 
-def attention(q: list[Row], k: list[Row], v: list[Row], heads: int, window: int, fracs: dict[str, int]) -> list[Row]:
-    """Every bin and head of a causal windowed attention."""
+def attention(
+    q: list[Row], k: list[Row], v: list[Row], heads: int, window: int, fracs: dict[str, int], causal: bool = True
+) -> list[Row]:
+    """Every bin and head of a causal windowed attention, or of one over all bins."""
     size = len(q[0]) // heads
     out = []
     for i in range(len(q)):
-        seen = range(max(0, i - window + 1), i + 1)
+        seen = range(max(0, i - window + 1), i + 1) if causal else range(len(q))
         row: Row = []
         for part in (slice(h * size, (h + 1) * size) for h in range(heads)):
             row += attend(q[i][part], [k[j][part] for j in seen], [v[j][part] for j in seen], fracs, 8)

@@ -64,6 +64,15 @@ OPS: dict[str, list[Op]] = {
     ],
 }
 
+# Ops of a whole window, which the engine does not hold.
+WHOLE: dict[str, list[Op]] = {
+    "attention": [
+        Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False),
+        Attention(7, 1, 1, ACT, ACT, ACT, ACT, causal=False),
+        Attention(12, 3, 5, Int(8, 7), Int(8, 6), ACT, Int(8, 7), causal=False),
+    ],
+}
+
 
 def linear_example(op: Linear, rng: np.random.Generator) -> Example:
     """Biased codes; on the first bin every other output's accumulator is a tie between neighbouring codes."""
@@ -92,6 +101,6 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
     if isinstance(op, Rotary):
         return Example(op, (tied_pairs(op, biased(rng, op.x, (12, op.size)), rng),), {})
-    bins, small = int(rng.integers(1, 20)), int(rng.integers(0, 6))
+    bins, small = op.whole or int(rng.integers(1, 20)), int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, op.size)) >> small for form in (op.q, op.k))
     return Example(op, (queries, keys, biased(rng, op.v, (bins, op.size))), {})

@@ -46,7 +46,7 @@ def ap_codes(bits: int, signed: bool = True) -> str:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the generated C++ of one op needs: values in and out, constants, config members, call."""
+    """What the generated C++ of one op needs: values in and out of one call, constants, config members, call."""
 
     inputs: list[tuple[str, int]]
     output: tuple[str, int]
@@ -129,12 +129,16 @@ def attention(op: Attention) -> Shape:
     """Queries, keys, values and the reset; two tables."""
     table = ap_codes(16, False)
     config = _numbers(size=op.size, heads=op.heads, window=op.window, c=op.c, shift=op.shift, unroll=1)
+    codes = (op.whole or 1) * op.size
+    call = "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
+    if op.whole:
+        call = "edt::attention_window<x0_T, x1_T, x2_T, y_T, config>(x0, x1, x2, y, k0, k1)"
     return Shape(
-        [(ap(form), op.size) for form in (op.q, op.k, op.v)],
-        (ap(op.y), op.size),
+        [(ap(form), codes) for form in (op.q, op.k, op.v)],
+        (ap(op.y), codes),
         [(table, 256), (table, 512)],
         f"{config} typedef {table} exp_t; typedef {table} recip_t;",
-        "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)",
+        call,
     )
 
 
@@ -162,7 +166,7 @@ SHAPES: dict[type[Op], Any] = {
 
 
 def source(index: int, op: Op) -> str:
-    """C++ of one op: run<index>(bins, inputs, constants, out), bin 0 with the reset."""
+    """C++ of one op: run<index>(calls, inputs, constants, out), a call per bin, the first with the reset."""
     shape = SHAPES[type(op)](op)
     types = [f"typedef {kind} x{i}_T;" for i, (kind, _) in enumerate(shape.inputs)] + [
         f"typedef {shape.output[0]} y_T;"
@@ -225,11 +229,12 @@ class Harness:
         """inputs: each [bins, n] -> codes [bins, size], bins in order from a reset."""
         held = [np.ascontiguousarray(a, dtype=np.int32) for a in inputs]
         fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
-        out = np.empty((len(held[0]), op.size), np.int32)
+        shape = SHAPES[type(op)](op)
+        out = np.empty((held[0].size // shape.inputs[0][1], shape.output[1]), np.int32)
         pointers = [(ctypes.c_void_p * max(len(a), 1))(*(item.ctypes.data for item in a)) for a in (held, fixed)]
         run = getattr(self._loaded, f"run{self.ops.index(op)}")
         run(ctypes.c_int32(len(out)), *pointers, out.ctypes.data_as(ctypes.c_void_p))
-        return out.astype(np.int64)
+        return out.astype(np.int64).reshape(-1, op.size)
 
     def narrow(self, a: Codes, shift: int, y: Int) -> Codes:
         """a: [n] numbers of 32 bits -> codes [n]."""
@@ -253,7 +258,7 @@ def compile_ops(
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
-    kinds = ("fixed", "linear", "add", "position", "layernorm", "attention", "rotary")
+    kinds = ("fixed", "rows", "linear", "add", "position", "layernorm", "attention", "rotary")
     text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))

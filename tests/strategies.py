@@ -109,11 +109,13 @@ def layernorms(draw: st.DrawFn, most: int = 64) -> Example:
 
 @st.composite
 def attentions(draw: st.DrawFn, most: int = 16) -> Example:
-    """An Attention; some queries and keys are small, so that scores tie and exponentials stay alive."""
+    """An Attention, causal or not; some queries and keys are small: scores tie and exponentials stay alive."""
     rng, heads = draw(generators), draw(st.sampled_from([1, 2, 3, 4, 8]))
     size, window, bins = heads * draw(st.integers(1, most)), draw(st.integers(1, 12)), draw(st.integers(1, 14))
     q, k, v = (draw(formats(frac=(2, 7))) for _ in range(3))
-    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))))
+    causal = draw(st.booleans())
+    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))), causal)
+    bins = bins if causal else window
     small = int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, size)) >> small for form in (q, k))
     return Example(op, (queries, keys, biased(rng, v, (bins, size))), {})

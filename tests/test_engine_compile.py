@@ -195,3 +195,9 @@ def test_the_reference_network_fits_the_full_engine() -> None:
     compiled = compile_program(S.program(), Engine.named("full"))
     cycles = cycles_of(compiled, S.window - 1)
     assert cycles.total <= 3300 and compiled.sizes["weights"] <= 2048
+
+
+def test_a_network_of_whole_windows_is_refused_in_one_sentence() -> None:
+    with pytest.raises(UnsupportedOp, match="the engine answers bin by bin, the network 7 bins at once") as caught:
+        compile_program(random_ndt(1, bins=7, causal=False), SMALL)
+    assert "synth --flow hls4ml" in str(caught.value)

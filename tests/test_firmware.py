@@ -26,6 +26,9 @@ NETWORKS = {
     "odd sizes": lambda: random_ndt(7, 13, 15, 1, 3, 7, 4, 5, 50, weight=3, residual=16, counts=8, per_channel=True),
     "one key, one layer more": lambda: random_ndt(8, 30, 24, 3, 4, 40, 1, 6, 20, weight=8, embed=4, readout=2),
     "rotary": lambda: random_ndt(10, 13, 16, 2, 2, 20, 7, 6, weight=4, rotary=True),
+    "whole window": lambda: random_ndt(
+        10, 9, 15, 2, 3, 11, outputs=5, bins=12, counts=8, causal=False, per_channel=True
+    ),
     "default geometry": lambda: random_ndt(9, 30, 64, 2, 2, 128, 32, 30, 60, counts=8),
 }
 

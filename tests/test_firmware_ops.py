@@ -11,7 +11,7 @@ from golden_cases import Case, all_cases, group, scalar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from needs import needs
-from op_examples import OPS, example
+from op_examples import OPS, WHOLE, example
 from op_harness import Harness, compile_ops, include_flags
 from strategies import generators
 from ties import attention_ties, layernorm_ties
@@ -54,6 +54,7 @@ def equal(case: str, expected: Codes, got: Codes) -> None:
 def harness() -> Harness:
     needs("g++")
     ops = [*(case.op for case in GOLDEN), *(op for ops in OPS.values() for op in ops)]
+    ops += [op for ops in WHOLE.values() for op in ops]
     ops += [example.op for example in (*attention_ties(), *layernorm_ties())]
     return compile_ops(list(dict.fromkeys(ops)), cache_folder("firmware-ops"), narrows=list(NARROW.values()))
 
@@ -73,6 +74,17 @@ def test_cpp_narrow_equals_the_golden_case(harness: Harness, name: str, arrays: 
 def test_cpp_op_equals_the_reference_for_any_codes(harness: Harness, kind: str) -> None:
     @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(OPS[kind]), generators)
+    def holds(op: Op, rng: np.random.Generator) -> None:
+        case = example(op, rng)
+        equal(kind, case.run(), harness.run(op, case.inputs, case.constants))
+
+    holds()
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_cpp_op_of_a_whole_window_equals_the_reference_for_any_codes(harness: Harness, kind: str) -> None:
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(WHOLE[kind]), generators)
     def holds(op: Op, rng: np.random.Generator) -> None:
         case = example(op, rng)
         equal(kind, case.run(), harness.run(op, case.inputs, case.constants))

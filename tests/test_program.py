@@ -200,3 +200,37 @@ def test_counts_outside_the_input_format_are_refused_and_clip_counts_them() -> N
         program.run(counts)
     clipped, entries = program.clip(counts)
     assert entries == 1 and clipped[2, 3] == Int(4, 0, False).hi
+
+
+def test_a_whole_window_is_answered_at_once_and_only_whole() -> None:
+    program = random_ndt(2, bins=7, causal=False)
+    counts = random_counts(program, 2, 7)
+    assert (program.bins, random_ndt(2).bins) == (7, None)
+    first = program.run(counts)
+    counts[6] += counts[6] == 0  # the last bin changes the first one's answer
+    assert (program.run(counts)[0] != first[0]).any()
+    for bins in (6, 8):
+        with pytest.raises(BadInput, match=f"a whole window has 7 bins, got {bins}"):
+            program.run(random_counts(program, 2, bins))
+    with pytest.raises(BadInput, match="answers whole windows of 7 bins and cannot stream"):
+        program.stream()
+
+
+def test_whole_windows_of_two_lengths_are_refused() -> None:
+    program = random_ndt(2, bins=7, causal=False)
+    op = dataclasses.replace(program.node("layer1.attention").op, window=6)  # type: ignore[type-var]
+    with pytest.raises(UnsupportedOp, match="its whole window has 6 bins, another's 7"):
+        dataclasses.replace(program, nodes=replaced(program, "layer1.attention", op=op))
+
+
+def test_a_file_from_before_whole_windows_is_read(tmp_path: Path) -> None:
+    path, program = tmp_path / "p.edt", random_ndt(0)
+    program.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data.replace(b',\n    "causal": true', b"").replace(b',\n     "causal": true', b""))
+    with zipfile.ZipFile(path) as archive:
+        assert b"causal" not in archive.read("program.json")
+    assert Program.load(path) == program

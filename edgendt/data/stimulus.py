@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.artifact import Run, read_arrays
@@ -16,6 +17,8 @@ from edgendt.program import Program
 def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:
     """Whole test trials of the run, clipped to the input format, until there are at least `bins`; all for None.
 
+    For a network of whole windows a shorter trial ends in bins without spikes, as it did in training.
+
     BadInput when the file is missing, damaged or another network's.
     """
     path = run.stage("quantize") / "stimulus.npz"
@@ -26,8 +29,14 @@ def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:
     for trial, length in zip(counts, lengths, strict=True):
         if bins is not None and sum(map(len, trials)) >= bins:
             break
-        trials.append(program.clip(trial[:length])[0])
+        trials.append(program.clip(window(trial[:length], program))[0])
     return tuple(trials)
+
+
+def window(counts: NDArray[Any], program: Program) -> NDArray[Any]:
+    """counts [bins, channels] of a trial, filled up to the program's whole window where it has one."""
+    short = max(0, (program.bins or 0) - len(counts))
+    return np.pad(counts, ((0, short), (0, 0)))
 
 
 def _checked(arrays: Mapping[str, NDArray[Any]], channels: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -20,7 +20,7 @@ from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Tap
 from edgendt.engine.tiling import both
-from edgendt.errors import DoesNotFit
+from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention
 from edgendt.ops.attention import EXP, RECIP
@@ -93,6 +93,13 @@ class Compiled:
 
 def compile_program(program: Program, engine: Engine, choice: Choice | None = None) -> Compiled:
     """The fastest schedule of `program` on `engine`. UnsupportedOp: what it cannot hold; DoesNotFit: what to change."""
+    if program.bins:
+        raise UnsupportedOp(
+            "a whole window",
+            program.name,
+            f"the engine answers bin by bin, the network {program.bins} bins at once: "
+            "use its firmware (synth --flow hls4ml)",
+        )
     compiled = attempts(program, engine, choice)
     attention = same_heads(program)
     fitting = [one for one in compiled if not shortfalls(one)]

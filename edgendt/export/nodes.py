@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from edgendt.fixed import Int
@@ -14,8 +14,17 @@ VERSION = 1
 FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
 Own = LayerNorm | Attention | Rotary
 OWN: dict[str, type[Own]] = {"LayerNorm": LayerNorm, "Attention": Attention, "Rotary": Rotary}
-FORMATS = {"LayerNorm": ("x", "gamma", "y"), "Attention": ("q", "k", "v", "y"), "Rotary": ("x", "y")}
 LISTS = {"steps"}  # attributes that are lists of integers
+
+
+def format_fields(kind: str) -> tuple[str, ...]:
+    """The op's fields that are formats."""
+    return tuple(field.name for field in fields(OWN[kind]) if field.type == "Int")
+
+
+def defaults(kind: str) -> dict[str, int]:
+    """Attributes that a node may lack, as files written before the field was there do."""
+    return {field.name: int(field.default) for field in fields(OWN[kind]) if field.default is not MISSING}
 
 
 def attributes(op: Own) -> dict[str, int | Sequence[int]]:
@@ -26,7 +35,7 @@ def attributes(op: Own) -> dict[str, int | Sequence[int]]:
         if isinstance(value, Int):
             flat |= {f"{field.name}_{key}": int(getattr(value, key)) for key in ("bits", "frac", "signed")}
         else:
-            flat[field.name] = value
+            flat[field.name] = value if field.name in LISTS else int(value)
     return flat
 
 
@@ -34,24 +43,25 @@ def attribute_names(kind: str) -> tuple[str, ...]:
     """Every attribute a node of that kind has."""
     names: list[str] = []
     for field in fields(OWN[kind]):
-        of_format = field.name in FORMATS[kind]
+        of_format = field.name in format_fields(kind)
         names += [f"{field.name}_{key}" for key in ("bits", "frac", "signed")] if of_format else [field.name]
     return tuple(names)
 
 
 def op_of(kind: str, values: Mapping[str, Any]) -> Own:
     """The op whose `attributes` these are. ValueError when one is missing or out of range."""
+    values = defaults(kind) | dict(values)
     missing = [name for name in attribute_names(kind) if name not in values]
     if missing:
         raise ValueError(f"attribute {missing[0]} is missing")
     kept: dict[str, Any] = {}
     for field in fields(OWN[kind]):
-        if field.name in FORMATS[kind]:
+        if field.name in format_fields(kind):
             bits, frac, signed = (values[f"{field.name}_{key}"] for key in ("bits", "frac", "signed"))
             if abs(frac) > FURTHEST_FRAC:
                 raise ValueError(f"{field.name}_frac must be -{FURTHEST_FRAC}..{FURTHEST_FRAC}, got {frac}")
             kept[field.name] = Int(bits, frac, bool(signed))
         else:
             value = values[field.name]
-            kept[field.name] = tuple(value) if field.name in LISTS else value
+            kept[field.name] = tuple(value) if field.name in LISTS else bool(value) if field.type == "bool" else value
     return OWN[kind](**kept)

@@ -83,6 +83,14 @@ class Dense:
         )
 
 
+def _window_linear(node: Node, op: Linear, reuse: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """A Linear of a whole window's rows; the dense kernel reads its weights output by output."""
+    dense = Dense.of(node, op)
+    layer = {"class_name": "EdtLinear", "size": op.outputs, "n_in": op.inputs, "n_out": op.outputs}
+    layer |= {"reuse_factor": reuse, "weight_data": dense.weight, "bias_data": dense.bias}
+    return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}
+
+
 def _linear(node: Node, op: Linear, reuse: int) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     dense = Dense.of(node, op)
     layer = {"class_name": "Dense", "n_in": op.inputs, "n_out": op.outputs}
@@ -107,7 +115,8 @@ def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str
 
 
 def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtAttention", "size": op.size, "heads": op.heads, "window": op.window}
+    kind = "EdtAttention" if op.causal else "EdtWindowAttention"
+    layer = {"class_name": kind, "size": op.size, "heads": op.heads, "window": op.window}
     layer |= {"c": op.c, "shift": op.shift, "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
@@ -127,33 +136,43 @@ CUSTOM: Mapping[type, Any] = {
 }
 
 
-def _node(node: Node, names: Mapping[str, str], folding: Folding) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(hls4ml layer, its LayerName config) of one node."""
+def _node(node: Node, names: Mapping[str, str], folding: Folding, rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(hls4ml layer, its LayerName config) of one node. rows: of its codes in a whole window; 0: one bin per call."""
     op = node.op
     sources = [names.get(source, source) for source in node.inputs]
-    if isinstance(op, Linear):
+    config: dict[str, Any] = {}
+    if isinstance(op, Linear) and rows:
+        layer, types = _window_linear(node, op, folding.reuse[node.name])
+    elif isinstance(op, Linear):
         layer, types, config = _linear(node, op, folding.reuse[node.name])
     elif type(op) in CUSTOM:
         layer, types = CUSTOM[type(op)](node, op)
-        layer["unroll"], config = folding.unroll[node.name], {}
-        sources += [RESET] if isinstance(op, Position | Attention | Rotary) else []
+        layer["unroll"] = folding.unroll[node.name]
+        sources += [RESET] if isinstance(op, Position | Attention | Rotary) and not rows else []
     else:
         raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
+    layer |= {"rows": rows} if rows else {}
     precision = {**types, "result": type_name(op.y, narrows=True)}
     return {**layer, "name": names[node.name], "inputs": sources}, {"Precision": precision, "Trace": True, **config}
 
 
-def _input(name: str, size: int) -> dict[str, Any]:
-    return {"class_name": "InputLayer", "name": name, "input_shape": [size]}
+def _input(name: str, *shape: int) -> dict[str, Any]:
+    return {"class_name": "InputLayer", "name": name, "input_shape": list(shape)}
 
 
 def model_graph(program: Program, folder: Path, folding: Folding, target: Target = Target()) -> Any:
-    """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin."""
+    """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin.
+
+    Of a network of whole windows: top(counts[bins * channels], outputs[bins * outputs]), one call per window.
+    """
     layers.register()
     names = layer_names(program)
-    stages = [_node(node, names, folding) for node in program.nodes]
+    stages = [_node(node, names, folding, program.rows(node.name)) for node in program.nodes]
     config: dict[str, Any] = {INPUT: {"Precision": {"result": type_name(program.input)}}}
     config[RESET] = {"Precision": {"result": "uint<1>"}}
+    ports = [_input(INPUT, program.channels), _input(RESET, 1)]
+    if program.bins:
+        ports = [_input(INPUT, program.bins, program.channels)]
     config |= {layer["name"]: setting for layer, setting in stages}
     settings = hls4ml.utils.config.create_config(
         output_dir=str(folder),
@@ -167,8 +186,8 @@ def model_graph(program: Program, folder: Path, folding: Folding, target: Target
     settings["HLSConfig"] = {"Model": model, "LayerName": config}
     graph = hls4ml.model.graph.ModelGraph.from_layer_list(
         settings,
-        [_input(INPUT, program.channels), _input(RESET, 1), *(layer for layer, _ in stages)],
-        inputs=[INPUT, RESET],
+        [*ports, *(layer for layer, _ in stages)],
+        inputs=[port["name"] for port in ports],
         outputs=[names[program.output]],
     )
     # One bin per call: a DATAFLOW top would gain nothing, and its rules (one reader per array, no state that two

@@ -15,18 +15,25 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 from edgendt.tools import share
 
 OPS = ("linear", "add", "position", "layernorm", "attention", "rotary")
-HEADERS = ("edt_fixed.h", *(f"edt_{op}.h" for op in OPS))
+HEADERS = ("edt_fixed.h", "edt_rows.h", *(f"edt_{op}.h" for op in OPS))
 
 
 class EdtLayer(Layer):
-    """An op with one output of `size` codes; constants come as `<name>_data`, their types from the Precision config."""
+    """An op with one output of `size` codes; constants come as `<name>_data`, their types from the Precision config.
+
+    In the top of a whole window an output has `rows` of them: the op is called for one after the other, with a reset at
+    the first where it has a state. `at_once`: the op takes all rows in one call.
+    """
 
     constants: ClassVar[tuple[str, ...]] = ()
     function: ClassVar[str] = ""
     fields: ClassVar[tuple[str, ...]] = ("size", "unroll")
+    resets: ClassVar[bool] = False
+    at_once: ClassVar[bool] = False
 
     def initialize(self) -> None:
-        self.add_output_variable([self.attributes["size"]])
+        size, rows = self.attributes["size"], self.attributes.get("rows", 0)
+        self.add_output_variable([rows, size] if rows else [size])
         for name in self.constants:
             self.add_weights_variable(name, var_name=name + "_{index}")  # exp10 would be a function of C
 
@@ -42,10 +49,20 @@ class EdtAdd(EdtLayer):
     _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields)
 
 
+class EdtLinear(EdtLayer):
+    """hls4ml's dense kernel for the rows of a whole window; for one bin the network has hls4ml's own Dense."""
+
+    function = "linear"
+    fields = ("n_in", "n_out", "reuse_factor")
+    constants = ("weight", "bias")
+    _expected_attributes: ClassVar[list[Any]] = _attributes("size", *fields, constants=constants)
+
+
 class EdtPosition(EdtLayer):
-    """A table row per bin is added; inputs: codes, reset."""
+    """A table row per bin is added; inputs: codes, and in a stream the reset."""
 
     function = "position"
+    resets = True
     fields = ("size", "bins", "unroll")
     constants = ("table",)
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
@@ -61,24 +78,56 @@ class EdtLayerNorm(EdtLayer):
 
 
 class EdtAttention(EdtLayer):
-    """Attention of one bin over its own cache; inputs: q, k, v, reset."""
+    """Attention of one bin over its own cache; inputs: q, k, v, and in a stream the reset."""
 
     function = "attention"
     fields = ("size", "heads", "window", "c", "shift", "unroll")
     constants = ("exp", "recip")
+    resets = True
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
 
 
 class EdtRotary(EdtLayer):
-    """Pairs of channels turned by time; inputs: codes, reset."""
+    """Pairs of channels turned by time; inputs: codes, and in a stream the reset."""
 
     function = "rotary"
+    resets = True
     fields = ("size", "pairs", "unroll")
     constants = ("steps", "cos")
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
 
 
-LAYERS: tuple[type[EdtLayer], ...] = (EdtAdd, EdtPosition, EdtLayerNorm, EdtAttention, EdtRotary)
+class EdtWindowAttention(EdtAttention):
+    """Attention of every bin over all bins of a whole window; inputs: q, k, v."""
+
+    function = "attention_window"
+    resets = False
+    at_once = True
+
+
+LAYERS: tuple[type[EdtLayer], ...] = (
+    EdtLinear,
+    EdtAdd,
+    EdtPosition,
+    EdtLayerNorm,
+    EdtAttention,
+    EdtWindowAttention,
+    EdtRotary,
+)
+
+# What hls4ml's dense kernels read of their config, beside sizes and types.
+KERNEL = """\
+    static const unsigned io_type = nnet::io_parallel;
+    static const unsigned strategy = nnet::resource;
+    static const unsigned n_zeros = 0;
+    static const unsigned n_nonzeros = n_in * n_out;
+    static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, reuse_factor);
+    static const bool store_weights_in_bram = false;
+    typedef bias_t accum_t;
+    typedef ap_uint<1> index_t;
+    template <class data_T, class res_T, class CONFIG_T>
+    using kernel = nnet::DenseResource_rf_{}<data_T, res_T, CONFIG_T>;
+    template <class x_T, class y_T> using product = nnet::product::mult<x_T, y_T>;"""
 
 
 class EdtConfigTemplate(LayerConfigTemplate):
@@ -88,22 +137,58 @@ class EdtConfigTemplate(LayerConfigTemplate):
         super().__init__(LAYERS)
 
     def format(self, node: Any) -> str:
-        sizes = [f"    static const long long {name} = {int(node.get_attr(name))};" for name in node.fields]
+        kind, base, more = "long long", "", []
+        if isinstance(node, EdtLinear):
+            few = int(node.get_attr("reuse_factor")) <= int(node.get_attr("n_in"))
+            kind, base, more = "unsigned", " : nnet::dense_config", [KERNEL.format("leq_nin" if few else "gt_nin_rem0")]
+        sizes = [f"    static const {kind} {name} = {int(node.get_attr(name))};" for name in node.fields]
         types = [f"    typedef {node.get_attr(name + '_t').name} {name}_t;" for name in node.constants]
-        return "\n".join([f"struct config{node.index} {{", *sizes, *types, "};\n"])
+        return "\n".join([f"struct config{node.index}{base} {{", *sizes, *types, *more, "};\n"])
 
 
 class EdtFunctionTemplate(FunctionCallTemplate):
-    """edt::<op><types of inputs and output, configN>(inputs, output, constants);"""
+    """edt::<op><types of inputs and output, configN>(inputs, output, constants); for each row of a whole window."""
 
     def __init__(self) -> None:
         super().__init__(LAYERS, include_header=[f"nnet_utils/{name}" for name in HEADERS])
 
-    def format(self, node: Any) -> str:
-        variables = [node.get_input_variable(name) for name in node.inputs] + [node.get_output_variable()]
-        types = ", ".join([*(variable.type.name for variable in variables), f"config{node.index}"])
-        names = [variable.name for variable in variables] + [node.get_weights(name).name for name in node.constants]
-        return f"edt::{node.function}<{types}>({', '.join(names)});"
+    def format(self, node: Any) -> str | list[str]:
+        inputs = [node.get_input_variable(name) for name in node.inputs]
+        output, rows = node.get_output_variable(), node.get_attr("rows", 0)
+        if rows and not node.at_once:
+            return by_row(node, inputs, output, rows)
+        return called(node, [(variable.type.name, variable.name) for variable in (*inputs, output)])
+
+
+def called(node: Any, arguments: list[tuple[str, str]]) -> str:
+    """The call of a layer's op. arguments: (type, name) of inputs and output."""
+    types = [*(kind for kind, _ in arguments), f"config{node.index}"]
+    if isinstance(node, EdtLinear):
+        types.append(f"{node.get_attr('bias_t').precision.width}")
+    names = [*(name for _, name in arguments), *(node.get_weights(name).name for name in node.constants)]
+    return f"edt::{node.function}<{', '.join(types)}>({', '.join(names)});"
+
+
+def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
+    """A loop over rows: each input's row is taken, the op called, its result put."""
+    taken, arguments = [], []
+    for at, variable in enumerate(inputs):
+        kind, size = variable.type.name, variable.shape[-1]
+        taken += [f"    {kind} x{at}[{size}];", f"    edt::take_row<{rows}, {size}>({variable.name}, row, x{at});"]
+        arguments.append((kind, f"x{at}"))
+    if node.resets:
+        taken += ["    ap_uint<1> first[1];", "    first[0] = row == 0;"]
+        arguments.append(("ap_uint<1>", "first"))
+    kind, size = output.type.name, output.shape[-1]
+    arguments.append((kind, "y"))
+    return [
+        f"for (int row = 0; row < {rows}; row++) {{",
+        *taken,
+        f"    {kind} y[{size}];",
+        f"    {called(node, arguments)}",
+        f"    edt::put_row<{rows}, {size}>(y, row, {output.name});",
+        "}",
+    ]
 
 
 def register() -> None:

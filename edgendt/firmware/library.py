@@ -1,10 +1,11 @@
-"""Firmware compiled with g++: one call per bin, a reset, and the codes of every op."""
+"""Firmware compiled with g++: one call per bin or whole window, a reset, and the codes of every op."""
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
 import hashlib
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,28 +83,39 @@ class Firmware:
 
     def step(self, counts: Any) -> Codes:
         """counts: [channels] of the next bin -> output codes [outputs]. BadInput past the last position row."""
-        codes = self.program.check_counts(np.asarray(counts)[None])[0]
-        out = np.empty(self.program.outputs, np.int32)
-        if self._abi.edt_step(codes.astype(np.int32), out):
+        return self._call(np.asarray(counts)[None])[0]
+
+    def _call(self, counts: Any) -> Codes:
+        """One call of the top: counts [bins of a call, channels] -> output codes [bins of a call, outputs]."""
+        codes, bins = self.program.check_counts(counts), self.program.bins or 1
+        if len(codes) != bins:
+            raise BadInput(f"a call takes {bins} bins, got {len(codes)}")
+        out = np.empty((bins, self.program.outputs), np.int32)
+        if self._abi.edt_step(codes.astype(np.int32).ravel(), out.ravel()):
             raise BadInput(f"bin {self._abi.edt_bin()} has no position row ({self.program.max_bins} rows): reset first")
         return out.astype(np.int64)
+
+    def _calls(self, counts: Any) -> Iterator[Any]:
+        """counts of a trial in the parts that one call takes each: whole windows of one trial are one part."""
+        return iter([np.asarray(counts)] if self.program.bins else np.asarray(counts)[:, None])
 
     def run(self, counts: Any) -> Codes:
         """counts: [bins, channels] of one trial from its first bin -> output codes [bins, outputs]."""
         self.reset()
-        return np.array([self.step(row) for row in np.asarray(counts)], dtype=np.int64)
+        return np.concatenate([self._call(part) for part in self._calls(counts)])
 
     def trace_on(self, on: bool = True) -> None:
         """Keep every op's codes of each step from now on, whoever takes it, or stop keeping them."""
         self._abi.edt_trace(int(on))
 
     def traced(self) -> dict[str, Codes]:
-        """Every op's codes [size] in the last step taken with tracing on."""
+        """Every op's codes [size], or [rows, size] of a whole window, in the last step taken with tracing on."""
         out = {}
         for index, node in enumerate(self.program.nodes):
-            codes = np.empty(node.op.size, np.int32)
+            rows = self.program.rows(node.name)
+            codes = np.empty((rows or 1) * node.op.size, np.int32)
             self._abi.edt_traced(index, codes)
-            out[node.name] = codes.astype(np.int64)
+            out[node.name] = codes.astype(np.int64).reshape(*([rows] if rows else []), node.op.size)
         return out
 
     def trace(self, counts: Any) -> dict[str, Codes]:
@@ -111,12 +123,12 @@ class Firmware:
         rows: dict[str, list[Codes]] = {node.name: [] for node in self.program.nodes}
         self.reset()
         self.trace_on()
-        for row in np.asarray(counts):
-            self.step(row)
+        for part in self._calls(counts):
+            self._call(part)
             for name, codes in self.traced().items():
-                rows[name].append(codes)
+                rows[name].append(np.atleast_2d(codes))
         self.trace_on(False)
-        return {name: np.array(codes, dtype=np.int64) for name, codes in rows.items()}
+        return {name: np.concatenate(codes) for name, codes in rows.items()}
 
 
 def cached(program: Program, folder: Path) -> Firmware:

@@ -65,8 +65,9 @@ def write_project(
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
-    counts: [bins, channels], a trial whose first bins become the golden vectors, clipped. With `build` the vendor tool
-    runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
+    counts: [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped. With
+    `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has
+    too few multipliers.
     """
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
@@ -80,7 +81,7 @@ def write_project(
         write_sources(program, home, folding, Target(board.part, 1e3 / board.clock_mhz))
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
         (home / name).unlink(missing_ok=True)
-    trial = stimulus(program) if counts is None else program.clip(counts)[0][:BINS]
+    trial = stimulus(program) if counts is None else program.clip(counts)[0][: program.bins or BINS]
     _vectors(program, trial, home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board))
     result = _result(board, folding)
@@ -89,7 +90,7 @@ def write_project(
 
 def stimulus(program: Program, seed: int = 1) -> Codes:
     """counts: [bins, channels] for the golden vectors of a Program without recordings, some at the limit."""
-    bins = min(BINS, program.max_bins or BINS)
+    bins = program.bins or min(BINS, program.max_bins or BINS)
     rng = np.random.default_rng(seed)
     counts = rng.poisson(1.5, (bins, program.channels))
     counts[rng.random(counts.shape) < 0.02] = program.input.hi

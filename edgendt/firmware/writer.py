@@ -33,7 +33,7 @@ def _demand_exactness(program: Program, graph: Any) -> None:
     """Beside each Dense's config: a static assertion that its types make it the integer Linear."""
     names = layer_names(program)
     for node in program.nodes:
-        if isinstance(node.op, Linear):
+        if isinstance(node.op, Linear) and not program.bins:  # of whole windows: edt::linear demands it
             layer = graph.graph[names[node.name]]
             types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
             bits = Dense.of(node, node.op).accumulator.bits
@@ -56,17 +56,25 @@ def _forget_machine(graph: Any, folder: Path) -> None:
 
 
 def network_header(program: Program, graph: Any) -> str:
-    """edt_network.h: sizes, and (name, hls4ml layer, size, fraction) of every op in the Program's order."""
+    """edt_network.h: sizes, the top's call, and every op in the Program's order."""
     names = layer_names(program)
-    reset = graph.graph["reset"].get_output_variable().type.name
-    ops = [f'    {{{json.dumps(n.name)}, "{names[n.name]}", {n.op.size}, {n.op.y.frac}}},' for n in program.nodes]
+    call = ["    edgendt(in, out);"]
+    if not program.bins:
+        reset = graph.graph["reset"].get_output_variable().type.name
+        call = [f"    {reset} reset[1];", "    reset[0] = first ? 1 : 0;", "    edgendt(in, reset, out);"]
+    ops = [
+        f'    {{{json.dumps(n.name)}, "{names[n.name]}", {n.op.size}, {program.rows(n.name) or 1}, {n.op.y.frac}}},'
+        for n in program.nodes
+    ]
     return "\n".join(
         [
-            f"// Network {json.dumps(program.name)}: sizes, and each op's name, hls4ml layer, size and fraction bits.",
+            f"// Network {json.dumps(program.name)}: sizes, and each op's name, layer, size, rows, fraction bits.",
             "#ifndef EDT_NETWORK_H_",
             "#define EDT_NETWORK_H_",
+            '#include "firmware/edgendt.h"',
             "namespace edt_network {",
-            f"typedef ::{reset} reset_t;",
+            f"const int bins = {program.bins or 1}; // of one call",
+            f"const bool streams = {str(not program.bins).lower()};",
             f"const int channels = {program.channels};",
             f"const int outputs = {program.outputs};",
             f"const int max_bins = {program.max_bins or 0};",
@@ -74,12 +82,18 @@ def network_header(program: Program, graph: Any) -> str:
             "struct Op {",
             "    const char *name;",
             "    const char *layer;",
-            "    int size;",
+            "    int size; // of a row",
+            "    int rows; // of one call",
             "    int frac;",
             "};",
             f"const Op op[{len(program.nodes)}] = {{",
             *ops,
             "};",
+            "// One call of the top: in [bins * channels], out [bins * outputs]; first: it begins a trial.",
+            "inline void call(input_t *in, bool first, result_t *out) {",
+            "    (void)first;",
+            *call,
+            "}",
             "} // namespace edt_network",
             "#endif\n",
         ]

@@ -17,8 +17,9 @@ from edgendt.program import Program
 def trace_qonnx(path: Path | str, program: Program, counts: Any) -> dict[str, Codes]:
     """Codes [bins, size] of every Program node, computed by the qonnx executor.
 
-    counts: [bins, channels] of one trial. The graph runs a whole trial; bins after the last given one are zeros, which
-    a causal network's earlier bins do not see, and are cut off. ValueError when a value is off its node's grid.
+    counts: [bins, channels] of one trial, or the whole window. The graph runs a whole trial; bins after the last given
+    one are zeros, which a causal network's earlier bins do not see, and are cut off. ValueError when a value is off its
+    node's grid.
     """
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx

@@ -12,7 +12,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
 
 from edgendt.export.graph import codes, values
-from edgendt.export.nodes import LISTS, attribute_names, op_of
+from edgendt.export.nodes import LISTS, attribute_names, defaults, op_of
 from edgendt.program import wants
 
 
@@ -25,9 +25,13 @@ class OwnNode(CustomOp):  # type: ignore[misc]
         return type(self).__name__
 
     def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
-        """Every attribute is required: an integer, or a list of integers."""
-        kinds = {True: ("ints", True, []), False: ("i", True, 0)}
-        return {name: kinds[name in LISTS] for name in attribute_names(self.kind)}
+        """Every attribute is an integer or a list of integers, required where the op has no default."""
+        absent = defaults(self.kind)
+        kinds = {name: "ints" if name in LISTS else "i" for name in attribute_names(self.kind)}
+        return {
+            name: (kind, name not in absent, absent.get(name, [] if kind == "ints" else 0))
+            for name, kind in kinds.items()
+        }
 
     def make_shape_compatible_op(self, model: Any) -> Any:
         """The output has the shape of the first input."""

@@ -1,4 +1,4 @@
-"""Causal windowed attention in integers: unnormalised 8-bit exponentials weight the values, then one division."""
+"""Attention in integers, over the past or a whole window: 8-bit exponentials weight the values, then one division."""
 
 from __future__ import annotations
 
@@ -18,9 +18,47 @@ EXP_ZERO = 4096  # from here on an exponential is zero
 LOG2_E = 1.4426950408889634
 
 
+def score_scale(head_size: int, q: Int, k: Int) -> tuple[int, int]:
+    """(C, sh): score difference to exponent address, with the largest sh >= 0 that keeps C below 2**15."""
+    base = LOG2_E / head_size**0.5 * 2.0 ** (8 - q.frac - k.frac)
+    shift = 0
+    while nearest(base * 2.0 ** (shift + 1)) < 1 << 15:
+        shift += 1
+    return nearest(base * 2.0**shift), shift
+
+
+def check_scores(head_size: int, q: Int, k: Int, accumulator: Int) -> None:
+    """ValueError when a score can leave the accumulator, or C its 15 bits."""
+    score = head_size * q.limit * k.limit
+    if score > accumulator.hi:
+        raise ValueError(
+            f"accumulator must stay within {accumulator.bits} bits, "
+            f"can reach {score} with {head_size} channels per head"
+        )
+    if (c := score_scale(head_size, q, k)[0]) >= 1 << 15:
+        raise ValueError(f"C must be below 2**15, got {c}: the fractions of q and k are too small")
+
+
+def exponentials(scores: Codes, scale: tuple[int, int]) -> Codes:
+    """scores: [..., keys] -> e, 0..255, 255 at the maximum; scale: `score_scale`."""
+    c, shift = scale
+    u = ((scores.max(axis=-1, keepdims=True) - scores) * c) >> shift
+    e = rne(EXP[u & 255], 8 + np.minimum(u >> 8, 40))
+    return np.where(u >= EXP_ZERO, 0, e)
+
+
+def reciprocal(total: Codes) -> tuple[Codes, Codes]:
+    """(g, L) of sums D of exponentials: 1 / D is g * 2**-(14 + L); g is 0 where D is."""
+    length = bit_length(total)
+    return np.where(total > 0, RECIP[table_index(total, length)], 0), length
+
+
 @dataclass(frozen=True)
 class Attention:
-    """o = softmax(q k^T / sqrt(d_h)) v per head over the last `window` bins: three [bins, size] -> [bins, size]."""
+    """o = softmax(q k^T / sqrt(d_h)) v per head over the last `window` bins: three [bins, size] -> [bins, size].
+
+    Not causal: every bin sees all bins of a whole window, of which there are `window`.
+    """
 
     kind: ClassVar[str] = "attention"
     constants: ClassVar[tuple[str, ...]] = ()
@@ -33,6 +71,7 @@ class Attention:
     k: Int
     v: Int
     y: Int
+    causal: bool = True
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.size % self.heads:
@@ -44,14 +83,15 @@ class Attention:
     def head_size(self) -> int:
         return self.size // self.heads
 
+    @property
+    def whole(self) -> int | None:
+        """Bins of the whole window that it needs; None: it goes bin by bin."""
+        return None if self.causal else self.window
+
     @cached_property
     def scale(self) -> tuple[int, int]:
-        """(C, sh): score difference to exponent address, with the largest sh >= 0 that keeps C below 2**15."""
-        base = LOG2_E / self.head_size**0.5 * 2.0 ** (8 - self.q.frac - self.k.frac)
-        shift = 0
-        while nearest(base * 2.0 ** (shift + 1)) < 1 << 15:
-            shift += 1
-        return nearest(base * 2.0**shift), shift
+        """(C, sh) of `score_scale`."""
+        return score_scale(self.head_size, self.q, self.k)
 
     @property
     def c(self) -> int:
@@ -63,37 +103,37 @@ class Attention:
 
     def check(self, accumulator: Int) -> None:
         """ValueError when scores or weighted values can leave the accumulator, or C its 15 bits."""
-        score = self.head_size * self.q.limit * self.k.limit
+        check_scores(self.head_size, self.q, self.k, accumulator)
         value = self.window * 255 * self.v.limit
-        if max(score, value) > accumulator.hi:
+        if value > accumulator.hi:
             raise ValueError(
-                f"accumulator must stay within {accumulator.bits} bits, can reach {max(score, value)} "
-                f"with {self.head_size} channels per head and {self.window} keys"
+                f"accumulator must stay within {accumulator.bits} bits, can reach {value} with {self.window} keys"
             )
-        if self.c >= 1 << 15:
-            raise ValueError(f"C must be below 2**15, got {self.c}: the fractions of q and k are too small")
 
     def exponentials(self, scores: Codes) -> Codes:
         """scores: [..., keys] -> e, 0..255, 255 at the maximum."""
-        u = ((scores.max(axis=-1, keepdims=True) - scores) * self.c) >> self.shift
-        e = rne(EXP[u & 255], 8 + np.minimum(u >> 8, 40))
-        return np.where(u >= EXP_ZERO, 0, e)
+        return exponentials(scores, self.scale)
 
     def mix(self, q: Codes, k: Codes, v: Codes) -> Codes:
         """One bin. q: [heads, d_h]; k, v: [keys, heads, d_h] -> [size]."""
         scores = np.einsum("hd,khd->hk", q, k)
         e = self.exponentials(scores)
-        total = e.sum(axis=-1)
         weighted = np.einsum("hk,khd->hd", e, v)
-        length = bit_length(total)
-        g = np.where(total > 0, RECIP[table_index(total, length)], 0)
+        g, length = reciprocal(e.sum(axis=-1))
         shift = 14 + length + self.v.frac - self.y.frac
         return narrow(weighted * g[:, None], shift[:, None], self.y).reshape(self.size)
 
+    def sees(self, bins: int) -> list[tuple[int, int]]:
+        """[first, last + 1) of the keys of each of `bins` queries. ValueError for bins of no whole window."""
+        if self.causal:
+            return [(max(0, i - self.window + 1), i + 1) for i in range(bins)]
+        if bins != self.window:
+            raise ValueError(f"bins must be the whole window's {self.window}, got {bins}")
+        return [(0, bins)] * bins
+
     def run(self, q: Codes, k: Codes, v: Codes) -> Codes:
-        """q, k, v: [bins, size] -> [bins, size]; bin i sees bins max(0, i - window + 1)..i."""
+        """q, k, v: [bins, size] -> [bins, size]; bin i sees bins max(0, i - window + 1)..i, or all of them."""
         shape = (len(q), self.heads, self.head_size)
         q, k, v = q.reshape(shape), k.reshape(shape), v.reshape(shape)
-        first = [max(0, i - self.window + 1) for i in range(len(q))]
-        rows = [self.mix(q[i], k[f : i + 1], v[f : i + 1]) for i, f in enumerate(first)]
+        rows = [self.mix(q[i], k[first:last], v[first:last]) for i, (first, last) in enumerate(self.sees(len(q)))]
         return np.array(rows, dtype=np.int64).reshape(len(q), self.size)

@@ -70,7 +70,10 @@ class Attention(nn.Module):
         return y.clamp_(op.y.lo, op.y.hi).mul_(op.y.scale).to(q.dtype)
 
     def allowed(self, bins: int, device: torch.device) -> Tensor:
-        """[bins, bins] bool: query i sees keys max(0, i - window + 1)..i."""
+        """[bins, bins] bool: which keys a query sees. ValueError for bins of no whole window."""
+        self.op.sees(bins)
+        if not self.op.causal:
+            return torch.ones(bins, bins, dtype=torch.bool, device=device)
         i = torch.arange(bins, device=device)
         back = i[:, None] - i[None, :]
         return (back >= 0) & (back < self.op.window)

@@ -1,5 +1,6 @@
 // C simulation and co-simulation: every bin of tb_data through the firmware; 1 at the first code that differs.
-// tb_data/counts.dat holds [bins x channels], tb_data/<layer>.dat the Program's codes [bins x size] of each op. In C
+// tb_data/counts.dat holds [bins x channels], tb_data/<layer>.dat the Program's codes [rows x size] of each op: a row per
+// bin, but behind a transpose one per channel. A call takes one bin, or a whole window. In C
 // simulation every op is compared, with RTL_SIM (no trace hooks in RTL) the outputs.
 #include "firmware/edgendt.h"
 #include "firmware/nnet_utils/edt_fixed.h"
@@ -45,9 +46,11 @@ int main() {
         return 1;
     }
     const int bins = int(counts.size()) / channels;
+    const int calls = bins / edt_network::bins;
     for (int op = 0; op < ops; op++) {
-        if (!read(edt_network::op[op].layer, golden[op]) || int(golden[op].size()) != bins * edt_network::op[op].size) {
-            std::printf("FAIL: op %s has not %d bins of vectors\n", edt_network::op[op].name, bins);
+        const int codes = calls * edt_network::op[op].rows * edt_network::op[op].size;
+        if (!read(edt_network::op[op].layer, golden[op]) || int(golden[op].size()) != codes) {
+            std::printf("FAIL: op %s has not %d calls of vectors\n", edt_network::op[op].name, calls);
             return 1;
         }
     }
@@ -58,26 +61,30 @@ int main() {
 #else
     trace.enable(true);
 #endif
-    for (int bin = 0; bin < bins; bin++) {
-        input_t in[edt_network::channels];
-        edt_network::reset_t reset[1];
-        result_t out[edt_network::outputs];
-        for (int i = 0; i < channels; i++) {
-            in[i] = counts[bin * channels + i];
+    const int inputs = edt_network::bins * channels;
+    const int results = edt_network::bins * edt_network::outputs;
+    static input_t in[inputs];
+    static result_t out[results];
+    for (int call = 0; call < calls; call++) {
+        for (int i = 0; i < inputs; i++) {
+            in[i] = counts[call * inputs + i];
         }
-        reset[0] = bin == 0 ? 1 : 0;
-        edgendt(in, reset, out);
+        edt_network::call(in, call == 0, out);
 #ifndef RTL_SIM
         for (int op = 0; op < ops; op++) {
-            for (int i = 0; i < edt_network::op[op].size; i++) {
-                if (!equal(op, bin, i, golden[op][bin * edt_network::op[op].size + i], trace.code(op, i))) {
+            const int size = edt_network::op[op].size;
+            const int rows = edt_network::op[op].rows;
+            for (int i = 0; i < rows * size; i++) {
+                const int expected = golden[op][call * rows * size + i];
+                if (!equal(op, call * rows + i / size, i % size, expected, trace.code(op, i))) {
                     return 1;
                 }
             }
         }
 #endif
-        for (int i = 0; i < edt_network::outputs; i++) {
-            if (!equal(last, bin, i, golden[last][bin * edt_network::outputs + i], int(edt::code(out[i])))) {
+        for (int i = 0; i < results; i++) {
+            const int bin = call * edt_network::bins + i / edt_network::outputs;
+            if (!equal(last, bin, i % edt_network::outputs, golden[last][call * results + i], int(edt::code(out[i])))) {
                 return 1;
             }
         }

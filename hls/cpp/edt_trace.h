@@ -20,11 +20,11 @@ namespace edt {
 
 class Trace {
   public:
-    // Keep every op's codes from the next bin on, or not.
+    // Keep every op's codes from the next call on, or not.
     void enable(bool on) {
         if (on && values_.empty()) {
             for (int i = 0; i < edt_network::ops; i++) {
-                values_.push_back(std::vector<double>(edt_network::op[i].size));
+                values_.push_back(std::vector<double>(edt_network::op[i].rows * edt_network::op[i].size));
             }
             for (int i = 0; i < edt_network::ops; i++) {
                 storage_[edt_network::op[i].layer] = values_[i].data();
