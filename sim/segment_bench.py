@@ -67,7 +67,7 @@ class Segment:
         for row in range((first + self.lanes) // self.pipes + 1):
             codes = [rng.randrange(-128, 128) for _ in range(self.pipes)]
             self.dut.row_en_i.value, self.dut.row_i.value, self.dut.kvw_addr_i.value = 1, row, address
-            self.dut.kvw_data_i.value = sum((code & 0xFF) << 8 * p for p, code in enumerate(codes))
+            self.dut.row_data_i.value = sum((code & 0xFF) << 8 * p for p, code in enumerate(codes))
             await cycles(self.dut, 1)
             for p, code in enumerate(codes):
                 if 0 <= row * self.pipes + p - first < self.lanes:
@@ -79,7 +79,7 @@ class Segment:
         codes = [rng.randrange(-128, 128) for _ in range(self.pipes)]
         self.dut.col_en_i.value, self.dut.col_seg_i.value, self.dut.col_lane_i.value = 1, place, lane
         self.dut.kvw_addr_i.value = address
-        self.dut.kvw_data_i.value = sum((code & 0xFF) << 8 * p for p, code in enumerate(codes))
+        self.dut.col_data_i.value = sum((code & 0xFF) << 8 * p for p, code in enumerate(codes))
         await cycles(self.dut, 1)
         self.dut.col_en_i.value = 0
         if place == self.index % (1 << case()["gshift"]):

@@ -16,17 +16,25 @@ from edgendt.tools import share
 
 YOSYS = """\
 # {top} for {board}: SystemVerilog to {title} cells.
-read_slang -j 1 {define}--top {top} {blackboxes} {parameters} {sources}
-{command} -top {top} -json netlist.json
+read_slang {hierarchy}-j 1 {define}--top {top} {blackboxes} {parameters} {sources}
+{command} -top {top}{write}
 tee -o cells.txt stat
 """
+# Modules marked keep_hierarchy stay whole until all merging is over: each segment keeps registers of its own for what
+# all segments are told, which one register for all of them would send across the part.
+KEPT = """
+setattr -mod -unset keep_hierarchy
+flatten -noscopeinfo
+delete t:$scopeinfo
+clean
+write_json netlist.json"""
 
 
 @dataclass(frozen=True)
 class Family:
     """What yosys needs to know of a family. define: chooses the part's own cells in the RTL; command: its synthesis.
 
-    bits: ending of a bitstream; timed: nextpnr knows every cell's delay, so that its clock may be quoted.
+    bits: ending of a bitstream; hierarchy: segments stay apart until they are mapped; timed: nextpnr knows every cell's delay, so that its clock may be quoted.
     """
 
     title: str
@@ -34,10 +42,11 @@ class Family:
     command: str
     bits: str
     timed: bool = True
+    hierarchy: bool = False
 
 
 FAMILIES = {
-    "ecp5": Family("ECP5", "EDT_ECP5", "synth_ecp5", "bit"),
+    "ecp5": Family("ECP5", "EDT_ECP5", "synth_ecp5", "bit", hierarchy=True),
     "gowin": Family("GW2A", "", "synth_gowin -family gw2a", "fs", timed=False),  # its multipliers have no delay
     "ice40": Family("iCE40", "EDT_ICE40", "synth_ice40 -dsp -spram -abc9 -device u", "bin"),
 }
@@ -74,6 +83,8 @@ def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> 
         title=family.title,
         define=f"-D {family.define} " if family.define else "",
         command=family.command,
+        hierarchy="--keep-hierarchy " if family.hierarchy else "",
+        write=KEPT if family.hierarchy else " -json netlist.json",
         blackboxes=" ".join(f"--blackboxed-module {path.stem}" for path in models),
         parameters=" ".join(f"-G {name}={value}" for name, value in values.items()),
         sources=" ".join(f"rtl/{path.name}" for path in [*sources, *models]),

@@ -103,7 +103,7 @@ module edt_core
     .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .desc_o(desc)
   );
 
-  logic [Pipes*8-1:0]           act_word, act_wdata, kv_wdata, col_data, row_data;
+  logic [Pipes*8-1:0]           act_word, act_wdata, col_data, row_data;
   logic [Pipes-1:0]             act_we;
   logic [ActAddr-1:0]           act_waddr;
   logic                         shift, row_en, col_en;
@@ -141,7 +141,7 @@ module edt_core
       .load_en_i(load_en_i && (load_mem_i == MemWeight || load_mem_i == MemPair)), .load_addr_i,
       .load_data_i(weight_load),
       .row_en_i(row_en), .row_i(row_flat), .col_en_i(col_en), .col_seg_i(slot_seg), .col_lane_i(slot_lane),
-      .kvw_addr_i(kv_waddr), .kvw_data_i(kv_wdata), .shift_i(shift),
+      .kvw_addr_i(kv_waddr), .row_data_i(row_data), .col_data_i(col_data), .shift_i(shift),
       .low_i(low_next[s*Lanes*AccBits+:Lanes*AccBits]), .high_i(high_next[s*Lanes*AccBits+:Lanes*AccBits]),
       .low_o(low[s*Lanes*AccBits+:Lanes*AccBits]), .high_o(high[s*Lanes*AccBits+:Lanes*AccBits])
     );
@@ -243,7 +243,6 @@ module edt_core
   assign row_flat = n_q[9].flat;
   assign row_addr = n_q[9].kv_addr;
   assign kv_waddr = col_en ? col_addr : row_addr;
-  assign kv_wdata = col_en ? col_data : row_data;
 
   // ---- special-function units: beat in cycle 0, write in cycle 20 ----
   sctl_t       s0;

@@ -43,7 +43,7 @@ module edt_issue
 
   instr_t      cur_q;
   logic [9:0]  pc_q;
-  logic        active_q, ok_q, late, late_q, first_q, last_q, near_q, tile_first_q, tile_last_q;
+  logic        active_q, ok_q, fresh_q, late, late_q, first_q, last_q, near_q, tile_first_q, tile_last_q;
   logic [14:0] x_q, x_d;  // as if in order: what chaining compares
   logic [19:0] stat_q, tile_q;
   // By age: a tile begins with the oldest key, turns around behind the last slot and ends with the newest one, so only its
@@ -100,7 +100,6 @@ module edt_issue
       begin_q      <= ins_i.xbase + from;
       key_q        <= oldest;
       oldest_q     <= oldest;
-      near_q       <= ins_i.aged ? length <= 11'(Sfus) >> ins_i.split : length == 11'd1;
       length_q     <= length;
       left_q       <= length;
       tiles_q      <= tiles;
@@ -108,6 +107,10 @@ module edt_issue
       last_q       <= length == 11'd1;
       tile_first_q <= 1'b1;
       tile_last_q  <= tiles == 9'd1;
+      fresh_q      <= 1'b1;
+    end else if (fresh_q) begin  // no element yet: its length is compared here, not on the way from the dispatch
+      fresh_q <= 1'b0;
+      near_q  <= aged ? left_q <= beat : left_q == 11'd1;
     end else if (go_o) begin
       x_q     <= x_d;
       first_q <= last_q;
@@ -136,6 +139,7 @@ module edt_issue
     if (rst_i) begin
       active_q <= 1'b0;
       ok_q     <= 1'b0;
+      fresh_q  <= 1'b0;
     end
   end
 

@@ -44,7 +44,8 @@ module edt_segment
   input  wire  [10:0]                      col_seg_i,   // segment within the group
   input  wire  [10:0]                      col_lane_i,  // lane within the segment
   input  wire  [17:0]                      kvw_addr_i,
-  input  wire  [Pipes*8-1:0]               kvw_data_i,
+  input  wire  [Pipes*8-1:0]               row_data_i,
+  input  wire  [Pipes*8-1:0]               col_data_i,
   // drain chain
   input  wire                              shift_i,
   input  wire  [Lanes*AccBits-1:0]         low_i,
@@ -113,7 +114,8 @@ module edt_segment
   logic [8:0]  row_q;
   logic [10:0] col_lane_q;
   logic [17:0] kvw_addr_q;
-  logic [Pipes*8-1:0] kvw_data_q;
+  logic [Pipes*8-1:0] row_data_q;  // rows and columns meet behind these registers: a bus across the part leaves no time
+  logic [7:0]         col_data_q;  // for a choice in front of them
   always_ff @(posedge clk_i) begin
     load_q      <= load_en_i;
     load_addr_q <= load_addr_i;
@@ -124,7 +126,8 @@ module edt_segment
     col_en_q    <= col_en_i && (place_q == col_seg_i);
     col_lane_q  <= col_lane_i;
     kvw_addr_q  <= kvw_addr_i;
-    kvw_data_q  <= col_en_i ? {Pipes{kvw_data_i[group_q[0][PipeBits-1:0]*8+:8]}} : kvw_data_i;
+    row_data_q  <= row_data_i;
+    col_data_q  <= col_data_i[group_q[0][PipeBits-1:0]*8+:8];
   end
 
   localparam int First = Index * Lanes / 4;
@@ -167,7 +170,7 @@ module edt_segment
 
   for (genvar l = 0; l < Lanes; l++) begin : g_lane
     localparam int Lane = Index * Lanes + l;
-    assign kv_write[l*8+:8] = kvw_data_q[(Lane % Pipes)*8+:8];
+    assign kv_write[l*8+:8] = col_en_q ? col_data_q : row_data_q[(Lane%Pipes)*8+:8];
     assign kv_we[l] = (col_en_q && col_lane_q == 11'(l)) || (row_en_q && row_q == 9'(Lane / Pipes));
 
     edt_lane #(.AccBits(AccBits), .Packed(Packed)) i_lane (

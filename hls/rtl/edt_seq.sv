@@ -90,7 +90,7 @@ module edt_seq
   assign pc_o  = 10'(pc_q);
 
   // Dispatch.
-  logic       busy_q;
+  logic       busy_q, next_q;
   logic [1:0] wait_q;
   logic       ready, consume, finish;
   logic       quiet_q;
@@ -127,9 +127,10 @@ module edt_seq
       cycles_o <= count_q + 32'd1;
     end
 
-    // The next bin's registers.
-    if (finish) begin
-      bin_o     <= bin_o + 16'd1;
+    // The next bin's registers: its number at once, which may refuse it, the others a cycle later.
+    next_q <= finish && !trial_reset_i;
+    if (finish) bin_o <= bin_o + 16'd1;
+    if (next_q) begin
       pos_off_o <= pos_off_o + cfg_q.pos_stride;
       if (n_keys_o != cfg_q.window) n_keys_o <= n_keys_o + 9'd1;
       if (wraps) begin
@@ -163,6 +164,7 @@ module edt_seq
     end
     if (rst_i) begin
       busy_q   <= 1'b0;
+      next_q   <= 1'b0;
       wait_q   <= '0;
       pc_q     <= '0;
       done_o   <= 1'b0;
