@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    torch.manual_seed(options.seed)  # the rows that adaptation starts from
     if options.recording is None:
         data = list(lorenz_sessions(options.seed))
     else:
