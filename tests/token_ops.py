@@ -47,11 +47,11 @@ def cross_attentions(draw: st.DrawFn, most: int = 40) -> tuple[CrossAttention, t
 
 
 def crowd(op: CrossAttention, queries: int, seed: int = 0) -> tuple[Codes, Codes, Codes]:
-    """As many keys as the op may have, all of nearly the largest score, and values at their limits."""
+    """As many keys as the op may have, all of nearly the largest score; odd values near their limits, for odd sums."""
     rng = np.random.default_rng(seed)
     q, k = np.full((queries, op.size), op.q.hi), np.full((op.keys, op.size), op.k.hi)
     k[rng.random(k.shape) < 0.02] -= 1
-    v = np.where(rng.random((op.keys, op.size)) < 0.02, op.v.hi, op.v.lo)
+    v = np.where(rng.random((op.keys, op.size)) < 0.02, op.v.hi, op.v.lo + 1)
     return q, k, v
 
 
