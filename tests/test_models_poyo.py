@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from needs import needs_package
+from needs import ROOT, needs_package
 
 torch = needs_package("torch")
 
@@ -50,6 +51,11 @@ def test_the_published_size_has_1_3_million_weights() -> None:
     assert PRESETS.keys() == {"small", "1.3m"}
     assert weights(POYO(preset("1.3m", units=100))) == pytest.approx(1.3e6, rel=0.05)
     assert weights(POYO(preset("small", units=100))) < 0.4e6
+
+
+def test_the_numbers_on_the_page_are_true() -> None:
+    result = doctest.testfile(str(ROOT / "docs" / "poyo.md"), module_relative=False)
+    assert result.attempted == 2 and result.failed == 0
 
 
 def test_a_phase_advances_by_whole_numbers() -> None:
