@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import obvious
@@ -15,11 +16,14 @@ from op_harness import compile_ops
 from strategies import Example, rotaries
 
 from edgendt.errors import UnsupportedOp
+from edgendt.firmware.graph import _rotary
 from edgendt.fixed import Codes, Int
 from edgendt.models.rotary import Rotary as FloatRotary
 from edgendt.ops import Rotary
 from edgendt.ops.rotary import ANGLES, COS, SIN, TURN, geometric
 from edgendt.program import INPUT, Node, Program
+from edgendt.qat.fixed import to_codes
+from edgendt.qat.rotary import Rotary as Sibling
 from edgendt.tools import cache_folder
 
 ACT = Int(8, 5)
@@ -43,6 +47,38 @@ def test_a_clock_of_16_bits_loses_nothing(example: Example, first: int) -> None:
     assert isinstance(op, Rotary)
     times = first + np.arange(len(x))
     np.testing.assert_array_equal(op.run(x, times), op.run(x, times % TURN))
+
+
+@settings(max_examples=100, deadline=None)
+@given(rotaries(), TIMES)
+def test_the_inverse_is_the_formula_with_the_sine_negated(example: Example, first: int) -> None:
+    op, x = example.op, example.inputs[0]
+    assert isinstance(op, Rotary)
+    times = first + np.arange(len(x))
+    # Channels swapped within their pairs turn the other way.
+    swapped = x.reshape(len(x), -1, 2)[..., ::-1].reshape(x.shape)
+    expected = op.run(swapped, times).reshape(len(x), -1, 2)[..., ::-1].reshape(x.shape)
+    back = replace(op, inverse=True)
+    np.testing.assert_array_equal(back.run(x, times), expected)
+    real = [torch.from_numpy(np.ldexp(codes, -op.x.frac)).float() for codes in (x, np.stack([x, x]))]
+    for values in (
+        Sibling(back)(real[0], times),
+        Sibling(back)(real[1], torch.from_numpy(np.stack([times, times])))[1],
+    ):
+        np.testing.assert_array_equal(to_codes(values * 2.0**op.y.frac), expected)
+
+
+def test_a_pair_whose_step_is_zero_stands_still() -> None:
+    x = np.arange(-4, 4)[None].repeat(3, 0) * 17
+    got = Rotary(8, (0, 4096), ACT, ACT).run(x, np.array([0, 1, 77]))
+    np.testing.assert_array_equal(got[:, [0, 1, 4, 5]], x[:, [0, 1, 4, 5]])
+    assert (got[2] != x[2]).any()
+
+
+def test_the_firmware_refuses_to_turn_back() -> None:
+    node = Node("y", Rotary(2, (1,), ACT, ACT, inverse=True), (INPUT,))
+    with pytest.raises(UnsupportedOp, match="the firmware turns one way only"):
+        _rotary(node, node.op)  # type: ignore[arg-type]
 
 
 def test_time_zero_turns_by_nothing() -> None:
@@ -102,8 +138,8 @@ def test_default_turns_reach_from_4_bins_to_four_windows(pairs: int, window: int
     [
         ({"size": 6}, "steps must be one per pair of a head of 6 channels, got 2"),
         ({"steps": ()}, "steps must be one per pair"),
-        ({"steps": (0, 4)}, "steps must be 1..32768, got 0..4"),
-        ({"steps": (1, 32769)}, "steps must be 1..32768"),
+        ({"steps": (-1, 4)}, "steps must be 0..32768, got -1..4"),
+        ({"steps": (1, 32769)}, "steps must be 0..32768"),
     ],
 )
 def test_what_it_refuses(wrong: dict[str, object], says: str) -> None:

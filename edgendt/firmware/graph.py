@@ -122,6 +122,8 @@ def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str
 
 
 def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
+    if op.inverse:
+        raise UnsupportedOp(op.kind, node.name, "the firmware turns one way only")
     layer = {"class_name": "EdtRotary", "size": op.size, "pairs": len(op.steps)}
     layer |= {"steps_data": np.array(op.steps), "cos_data": COS}
     return layer, {"steps": integer_name(TABLE), "cos": integer_name(Int(12))}

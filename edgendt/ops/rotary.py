@@ -31,7 +31,8 @@ def geometric(pairs: int, window: int) -> tuple[int, ...]:
 class Rotary:
     """(y_2i, y_2i+1) = (x_2i, x_2i+1) turned by time * steps[i] / 2**16 turns: [rows, size] -> [rows, size].
 
-    `steps` has one entry per pair of a head; the heads lie behind one another and all use them.
+    `steps` has one entry per pair of a head, 0 for a pair that stands still; the heads lie behind one another and all
+    use them. `inverse` turns the other way: the same entries, the sine negated.
     """
 
     kind: ClassVar[str] = "rotary"
@@ -42,12 +43,13 @@ class Rotary:
     steps: tuple[int, ...]
     x: Int
     y: Int
+    inverse: bool = False
 
     def __post_init__(self) -> None:
         if not self.steps or self.size % self.head_size:
             raise ValueError(f"steps must be one per pair of a head of {self.size} channels, got {len(self.steps)}")
-        if not all(1 <= step <= TURN // 2 for step in self.steps):
-            raise ValueError(f"steps must be 1..{TURN // 2}, got {min(self.steps)}..{max(self.steps)}")
+        if not all(0 <= step <= TURN // 2 for step in self.steps):
+            raise ValueError(f"steps must be 0..{TURN // 2}, got {min(self.steps)}..{max(self.steps)}")
 
     @property
     def head_size(self) -> int:
@@ -69,8 +71,8 @@ class Rotary:
             raise ValueError(f"accumulator must stay within {accumulator.bits} bits, can reach {reach}")
 
     def addresses(self, times: Codes) -> Codes:
-        """times: [rows], any integers -> entries of the table, the nearest to the phase. [rows, pairs]"""
-        phase = times[:, None] % TURN * np.array(self.steps) % TURN
+        """times: [..., rows], any integers -> entries of the table, the nearest to the phase. [..., rows, pairs]"""
+        phase = times[..., None] % TURN * np.array(self.steps) % TURN
         half = TURN // ANGLES // 2
         found: Codes = (phase + half) // (2 * half) % ANGLES
         return found
@@ -78,7 +80,7 @@ class Rotary:
     def run(self, x: Codes, times: Codes | None = None) -> Codes:
         """x: [rows, size], times: [rows] (without them rows are times 0, 1, 2, ...) -> [rows, size]."""
         a = self.addresses(np.arange(len(x)) if times is None else times)[:, None]
-        cos, sin = COS[a], SIN[a]
+        cos, sin = COS[a], -SIN[a] if self.inverse else SIN[a]
         even, odd = np.moveaxis(x.reshape(len(x), self.heads, len(self.steps), 2), -1, 0)
         turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
         return narrow(turned, self.shift, self.y).reshape(x.shape)

@@ -21,11 +21,11 @@ class Rotary(nn.Module):
         self.op = op
         self.output_quant = Fixed(op.y)
 
-    def forward(self, x: Tensor, times: Codes | None = None) -> Tensor:
-        """x [..., rows, size], times [rows] (without them 0, 1, 2, ...) -> the same shape as x."""
-        a = self.op.addresses(np.arange(x.shape[-2]) if times is None else times)
+    def forward(self, x: Tensor, times: Codes | Tensor | None = None) -> Tensor:
+        """x [..., rows, size], times [..., rows] (without them 0, 1, 2, ...) -> the same shape as x."""
+        a = self.op.addresses(np.arange(x.shape[-2]) if times is None else np.asarray(times))
         cos, sin = (torch.from_numpy(np.ldexp(entries[a], -FRAC)).to(x) for entries in (COS, SIN))
-        out: Tensor = self.output_quant(turned(x, cos, sin))
+        out: Tensor = self.output_quant(turned(x, cos, -sin if self.op.inverse else sin))
         return out
 
     def constants(self) -> dict[str, Codes]:
