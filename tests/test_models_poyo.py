@@ -19,15 +19,13 @@ from edgendt.models.gru import GRU  # noqa: E402
 from edgendt.models.poyo import (  # noqa: E402
     POYO,
     PRESETS,
-    TURN,
     POYOConfig,
     Tokens,
     adapted,
-    angles,
     preset,
-    rotate,
     weights,
 )
+from edgendt.ops.rotary import TURN  # noqa: E402
 
 SESSIONS = tuple(jittered(data) for data in lorenz_sessions(0, sessions=2, trials=3, bins=10, channels=4, bin_s=0.1))
 CUTS = [Cut(0, 0, 0, 1000, 0, 10), Cut(1, 1, 0, 700, 5, 7), Cut(1, 2, 0, 1000, 0, 10)]
@@ -67,13 +65,6 @@ def test_a_phase_advances_by_whole_numbers() -> None:
 
 def test_latents_stand_in_the_middle_of_their_steps() -> None:
     assert SMALL.latent_ms == tuple(62 + 125 * step for step in range(8) for _ in range(2))
-
-
-def test_pairs_turn_by_their_angle_and_back() -> None:
-    x = torch.tensor([[[[1.0, 0.0, 0.0, 2.0]]]])
-    angle = angles(torch.tensor([[1]]), torch.tensor([TURN // 4, 0]))
-    assert torch.allclose(rotate(x, angle), torch.tensor([[[[0.0, 1.0, 0.0, 2.0]]]]), atol=1e-6)
-    assert torch.allclose(rotate(rotate(x, angle), -angle), x, atol=1e-6)
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ read out of them at any time asked for. Time enters through rotation alone.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from edgendt.data.tokens import KINDS, Windows
+from edgendt.models.rotary import Rotary
+from edgendt.ops.rotary import TURN
 
-TURN = 1 << 16  # phases are counted in 2**-16 turns
 WIDEN = 4  # hidden channels of a feed-forward layer per channel
 
 
@@ -104,19 +104,6 @@ class Tokens(NamedTuple):
         return cls(*(torch.from_numpy(getattr(windows, name)) for name in cls._fields))
 
 
-def angles(ms: Tensor, steps: Tensor) -> Tensor:
-    """ms [...] int64, steps [pairs] -> radians [..., 1, n, pairs] of the pairs of every head, n the last axis of ms."""
-    phase = (ms[..., None] * steps) % TURN
-    return (phase.float() * (2 * math.pi / TURN)).unsqueeze(-3)
-
-
-def rotate(x: Tensor, angle: Tensor) -> Tensor:
-    """x [..., heads, n, head_size] turned: channels 2i and 2i + 1 are the coordinates of pair i."""
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
-
-
 class Attention(nn.Module):
     """Softmax attention whose scores see times through their difference alone, and with `turned` the values too."""
 
@@ -126,17 +113,18 @@ class Attention(nn.Module):
         self.heads, self.turned = heads, turned
         self.q, self.k, self.v = (nn.Linear(config.dim, inner, bias=False) for _ in range(3))
         self.o = nn.Linear(inner, config.dim)
+        self.turn = Rotary(config.steps)
 
     def forward(self, x: Tensor, context: Tensor, at: Tensor, of: Tensor, seen: Tensor | None) -> Tensor:
-        """x [batch, n, dim] at angles `at` reads context [batch, m, dim] of angles `of` -> [batch, n, dim].
+        """x [batch, n, dim] at times `at` [..., n] reads context [batch, m, dim] of times `of` -> [batch, n, dim].
 
         seen: [batch, 1, 1, m] bool, or None for all.
         """
-        q, k, v = (self.split(part) for part in (self.q(x), self.k(context), self.v(context)))
-        v = rotate(v, of) if self.turned else v
-        a = nn.functional.scaled_dot_product_attention(rotate(q, at), rotate(k, of), v, attn_mask=seen)
-        a = rotate(a, -at) if self.turned else a
-        y: Tensor = self.o(a.transpose(1, 2).flatten(2))
+        q, k, v = self.turn(self.q(x), at), self.turn(self.k(context), of), self.v(context)
+        v = self.turn(v, of) if self.turned else v
+        q, k, v = (self.split(part) for part in (q, k, v))
+        a = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2)
+        y: Tensor = self.o(self.turn(a, -at) if self.turned else a)
         return y
 
     def split(self, x: Tensor) -> Tensor:
@@ -159,7 +147,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, at: Tensor, context: Tensor | None = None, of: Tensor | None = None, seen: Tensor | None = None
     ) -> Tensor:
-        """x [batch, n, dim] at angles `at`; context [batch, m, dim] of angles `of`, x itself by default."""
+        """x [batch, n, dim] at times `at`; context [batch, m, dim] of times `of`, x itself by default."""
         y = self.ln1(x)
         read = y if self.lnc is None else self.lnc(context)
         x = x + self.dropout(self.attention(y, read, at, at if of is None else of, seen))
@@ -171,7 +159,6 @@ class Block(nn.Module):
 class POYO(nn.Module):
     """Windows of spike tokens to velocity at the times asked for."""
 
-    steps: Tensor
     latent_ms: Tensor
 
     def __init__(self, config: POYOConfig) -> None:
@@ -187,7 +174,6 @@ class POYO(nn.Module):
         self.layers = nn.ModuleList([Block(config, config.self_heads, cross=False) for _ in range(config.depth)])
         self.write = Block(config, config.cross_heads, cross=True, turned=False)
         self.readout = nn.Linear(d, config.outputs)
-        self.register_buffer("steps", torch.tensor(config.steps), persistent=False)
         self.register_buffer("latent_ms", torch.tensor(config.latent_ms), persistent=False)
 
     def forward(self, tokens: Tokens) -> Tensor:
@@ -195,13 +181,13 @@ class POYO(nn.Module):
         batch = len(tokens.unit)
         spikes = self.unit(tokens.unit) + self.kind(tokens.kind)
         seen = torch.arange(spikes.shape[1], device=spikes.device) < tokens.length[:, None]
-        at = angles(self.latent_ms, self.steps)
+        at = self.latent_ms
         x = self.latents.repeat(len(self.latent_ms) // len(self.latents), 1).expand(batch, -1, -1)
-        x = self.read(x, at, spikes, angles(tokens.ms, self.steps), seen[:, None, None])
+        x = self.read(x, at, spikes, tokens.ms, seen[:, None, None])
         for layer in self.layers:
             x = layer(x, at)
         y = self.session(tokens.session)[:, None].expand(-1, tokens.query_ms.shape[1], -1)
-        out: Tensor = self.readout(self.write(y, angles(tokens.query_ms, self.steps), x, at))
+        out: Tensor = self.readout(self.write(y, tokens.query_ms, x, at))
         return out
 
 
