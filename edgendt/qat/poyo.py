@@ -1,0 +1,212 @@
+"""POYO in torch whose forward pass is integers: its graph run in real numbers, in torch, or by the ops alone.
+
+Real numbers calibrate the formats, torch trains, and the ops' own `run` is the reference that torch must equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from edgendt import ops
+from edgendt.fixed import Codes, Int
+from edgendt.models.poyo import POYO, Tokens
+from edgendt.models.rotary import Rotary as FloatRotary
+from edgendt.ops.cross_attention import CrossAttention as CrossAttentionOp
+from edgendt.ops.geglu import GEGLU as GEGLUOp
+from edgendt.ops.lookup import Lookup as LookupOp
+from edgendt.qat import calibrate
+from edgendt.qat.add import Add
+from edgendt.qat.cross_attention import CrossAttention
+from edgendt.qat.fixed import to_codes
+from edgendt.qat.formats import GAMMA_BITS, Bits
+from edgendt.qat.geglu import GEGLU
+from edgendt.qat.layernorm import LayerNorm
+from edgendt.qat.linear import Linear
+from edgendt.qat.lookup import Lookup
+from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Op, Step, build_ops, feed, layout, output
+from edgendt.qat.rotary import Rotary
+
+HEADROOM = 2.0  # times the largest value seen that rows of new units, and velocities, may reach
+Trace = dict[str, Tensor]
+
+
+def float_module(net: POYO, step: Step) -> nn.Module:
+    """The module of a float POYO that holds a node's parameters."""
+    if not step.block:
+        return cast(nn.Module, getattr(net, step.name))
+    block = getattr(net, step.block, None) or net.layers[int(step.block.removeprefix("layer"))]
+    return cast(nn.Module, getattr(block.attention if step.part in ("q", "k", "v", "o") else block, step.part))
+
+
+def tables(net: POYO, name: str) -> tuple[Tensor, Tensor]:
+    """(table, kinds) of a Lookup; latents and queries are of one kind, which is zero."""
+    if name == "embed":
+        return net.unit.weight, net.kind.weight
+    table = net.latents if name == "latent" else net.session.weight
+    return table, torch.zeros(1, table.shape[1])
+
+
+@torch.no_grad()
+def real(net: POYO, tokens: Tokens) -> Trace:
+    """Every node's values in real numbers, of a float network: what formats are calibrated on."""
+    values = feed(net.config, tokens)
+    seen = torch.arange(tokens.unit.shape[1]) < tokens.length[:, None]
+    turn = FloatRotary(net.config.steps)
+    for step in layout(net.config):
+        x, *more = (values[name] for name in step.inputs)
+        if step.kind == "lookup":
+            table, kinds = tables(net, step.name)
+            y = table[x[..., 0]] + kinds[x[..., 1]]
+        elif step.kind == "rotary":
+            y = turn(x, -more[0] if step.part == "back" else more[0])
+        elif step.kind == "cross_attention":
+            q, k, v = (part.unflatten(2, (step.heads(net.config), -1)).transpose(1, 2) for part in (x, *more))
+            mask = seen[:, None, None] if step.block == "read" else None
+            y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+        elif step.kind == "geglu":
+            y = x * nn.functional.gelu(more[0])
+        else:
+            y = x + more[0] if step.kind == "add" else float_module(net, step)(x)
+        values[step.name] = y
+    return values
+
+
+@torch.no_grad()
+def choose_fracs(net: POYO, bits: Bits, tokens: Tokens) -> dict[str, int]:
+    """The fraction of every format by squared error on some windows, of weights (NAME.w) and gammas (NAME.gamma)."""
+    values, steps = real(net, tokens), {step.name: step for step in layout(net.config)}
+    inside = torch.arange(tokens.unit.shape[1]) < tokens.length[:, None]
+    seen: dict[str, list[Tensor]] = {}
+    for name, step in steps.items():
+        rows = values[name][inside] if name in OF_TOKENS else values[name]
+        seen.setdefault(step.format, []).append(rows.flatten())
+    fracs: dict[str, int] = {}
+    for name, parts in seen.items():
+        bare, together = output(Step(name, "", ()), bits, {name: 0}), torch.cat(parts)
+        roomy = name in ("embed", "readout")
+        fracs[name] = (
+            calibrate.unclipped_frac(together, bare, HEADROOM) if roomy else calibrate.best_frac(together, bare)
+        )
+    for name, step in steps.items():
+        if step.kind == "linear":
+            linear = cast(nn.Linear, float_module(net, step))
+            bias = torch.zeros(linear.out_features) if linear.bias is None else linear.bias
+            x = output(steps[step.inputs[0]], bits, fracs)
+            fracs[f"{name}.w"] = calibrate.weight_frac(linear.weight, bias, Int(bits.of(name)), x)
+        elif step.kind == "layernorm":
+            norm = cast(nn.LayerNorm, float_module(net, step))
+            fracs[f"{name}.gamma"] = calibrate.gamma_frac(norm.weight, norm.bias, Int(GAMMA_BITS))
+    return fracs
+
+
+def sibling(net: POYO, step: Step, op: Op) -> nn.Module:
+    """The torch module of a node, with the parameters of the float network."""
+    if isinstance(op, LookupOp):
+        lookup = Lookup(op, *tables(net, step.name))
+        lookup.kinds.requires_grad = op.which > 1
+        return lookup
+    if isinstance(op, CrossAttentionOp):
+        return CrossAttention(op)
+    if isinstance(op, GEGLUOp):
+        return GEGLU(op)
+    if isinstance(op, ops.Linear):
+        linear = cast(nn.Linear, float_module(net, step))
+        return Linear(op, linear.weight, linear.bias)
+    if isinstance(op, ops.LayerNorm):
+        norm = cast(nn.LayerNorm, float_module(net, step))
+        return LayerNorm(op, norm.weight, norm.bias)
+    return Rotary(op) if isinstance(op, ops.Rotary) else Add(cast(ops.Add, op))
+
+
+class QuantPOYO(nn.Module):
+    """POYO with integers in its forward pass and straight-through gradients in its backward pass."""
+
+    def __init__(self, net: POYO, bits: Bits, fracs: dict[str, int]) -> None:
+        """The float network gives geometry and parameters; fracs: see choose_fracs. Most callers want `from_float`."""
+        super().__init__()
+        self.config, self.bits, self.fracs = net.config, bits, dict(fracs)
+        built = build_ops(net.config, bits, fracs)
+        self.graph = layout(net.config)
+        self.parts = nn.ModuleDict({_key(step.name): sibling(net, step, built[step.name]) for step in self.graph})
+
+    @classmethod
+    def from_float(cls, net: POYO, tokens: Tokens, bits: Bits | None = None) -> QuantPOYO:
+        """A quantized copy, scales chosen by squared error on some windows and frozen."""
+        bits = bits or Bits()
+        return cls(net, bits, choose_fracs(net, bits, tokens))
+
+    def adapted(self, units: int) -> QuantPOYO:
+        """A copy for one new session: only its rows of units and its session are left to train, in integers as well.
+
+        They start at the mean of the known rows, as those of models.poyo.adapted. Formats and all else stay.
+        """
+        new = QuantPOYO(POYO(replace(self.config, units=units, sessions=1)), self.bits, self.fracs)
+        rows = ("parts.embed.table", "parts.query.table")
+        state = self.state_dict()
+        fresh = new.state_dict()[rows[0]]
+        state |= {name: state[name].mean(0, keepdim=True) for name in rows}
+        state[rows[0]] = state[rows[0]] + fresh
+        new.load_state_dict(state)
+        for name, parameter in new.named_parameters():
+            parameter.requires_grad = name in rows
+        return new
+
+    def part(self, step: Step) -> Any:
+        """The torch module of a node."""
+        return self.parts[_key(step.name)]
+
+    def forward(self, tokens: Tokens, surrogate: bool = False, trace: Trace | None = None) -> Tensor:
+        """-> [batch, queries, outputs], exactly code · 2**-frac. surrogate: float LayerNorm, attention and GELU.
+
+        trace: receives the values of every node.
+        """
+        values = feed(self.config, tokens)
+        for step in self.graph:
+            options: dict[str, Any] = {}
+            if step.kind in ("layernorm", "cross_attention", "geglu"):
+                options["surrogate"] = surrogate
+            if step.name == "read.attention":
+                options["length"] = tokens.length
+            values[step.name] = self.part(step)(*(values[name] for name in step.inputs), **options)
+        if trace is not None:
+            trace |= values
+        return values[self.graph[-1].name]
+
+    def nodes(self) -> Iterator[tuple[Step, Any, dict[str, Codes]]]:
+        """(step, op, constants) in order: what a Program holds. ValueError where one leaves what it may be."""
+        for step in self.graph:
+            op, constants = self.part(step).op, self.part(step).constants()
+            op.check(ACCUMULATOR, **constants)
+            yield step, op, constants
+
+    @torch.no_grad()
+    def trace(self, tokens: Tokens, window: int) -> dict[str, Codes]:
+        """Codes [rows, size] of every node, of one window of a batch; padding of its tokens is cut off."""
+        values: Trace = {}
+        self.eval()(tokens, trace=values)
+        values = _one(values, tokens, window)
+        return {step.name: to_codes(values[step.name] * 2.0 ** self.part(step).op.y.frac) for step in self.graph}
+
+    def reference(self, tokens: Tokens, window: int) -> dict[str, Codes]:
+        """The same by the ops' own `run`, in int64: the definition of the network."""
+        fed = _one(feed(self.config, tokens), tokens, window)
+        values: dict[str, Codes] = {name: part.numpy() for name, part in fed.items()}
+        for step, op, constants in self.nodes():
+            values[step.name] = op.run(*(values[name] for name in step.inputs), **constants)
+        return {step.name: values[step.name] for step in self.graph}
+
+
+def _one(values: Trace, tokens: Tokens, window: int) -> Trace:
+    """One window of a batch, without the padding behind its tokens."""
+    last = int(tokens.length[window])
+    return {name: rows[window][: last if name in OF_TOKENS else None] for name, rows in values.items()}
+
+
+def _key(name: str) -> str:
+    """A node's name as torch takes it."""
+    return name.replace(".", "/")
