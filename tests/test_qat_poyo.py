@@ -76,6 +76,16 @@ def test_torch_equals_the_ops_at_every_node_of_padded_windows(seed: int) -> None
     assert all(codes.min() < codes.max() for codes in net.reference(tokens(), 0).values())
 
 
+def test_keys_and_values_of_a_token_are_a_table_of_its_unit_and_kind() -> None:
+    net, seen = QuantPOYO.from_float(network(), tokens()), tokens()
+    for window in range(len(seen.unit)):
+        codes, n = net.reference(seen, window), int(seen.length[window])
+        where = np.asarray(seen.unit[window, :n]), np.asarray(seen.kind[window, :n])
+        for name, table in zip(("read.k", "read.v"), net.token_table(), strict=True):
+            assert table.shape == (12, 3, 16)
+            np.testing.assert_array_equal(table[where], codes[name])
+
+
 def test_a_trained_network_still_equals_the_ops() -> None:
     found = Sessions(SESSIONS[:2], SPLITS[:2])
     net = QuantPOYO.from_float(network(), tokens())

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgendt import ops
+from edgendt.data.tokens import KINDS
 from edgendt.fixed import Codes, Int
 from edgendt.models.poyo import POYO, Tokens
 from edgendt.models.rotary import Rotary as FloatRotary
@@ -183,6 +185,19 @@ class QuantPOYO(nn.Module):
             op, constants = self.part(step).op, self.part(step).constants()
             op.check(ACCUMULATOR, **constants)
             yield step, op, constants
+
+    def token_table(self) -> tuple[Codes, Codes]:
+        """Keys and values of every token there can be, before rotation by its time: each [units, KINDS, inner].
+
+        They depend on unit and kind alone: hardware may keep this table and only turn what it reads.
+        """
+        pairs = np.indices((self.config.units, KINDS)).reshape(2, -1).T
+        values: dict[str, Codes] = {"tokens": pairs}
+        for step, op, constants in self.nodes():
+            if step.name in ("embed", "read.lnc", "read.k", "read.v"):
+                values[step.name] = op.run(*(values[name] for name in step.inputs), **constants)
+        k, v = (values[name].reshape(self.config.units, KINDS, -1) for name in ("read.k", "read.v"))
+        return k, v
 
     @torch.no_grad()
     def trace(self, tokens: Tokens, window: int) -> dict[str, Codes]:
