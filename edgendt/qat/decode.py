@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class Sessions:
     def units(self) -> int:
         return sum(session.units for session in self.data)
 
-    @property
+    @cached_property
     def targets(self) -> tuple[Target, ...]:
         return tuple(Target.of(d.binned, s.train) for d, s in zip(self.data, self.splits, strict=True))
 
@@ -126,7 +127,7 @@ class Counts:
     data: Dataset
     split: Split
 
-    @property
+    @cached_property
     def target(self) -> Target:
         return Target.of(self.data, self.split.train)
 
