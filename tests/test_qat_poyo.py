@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,14 @@ from edgendt.data import load, split  # noqa: E402
 from edgendt.data.events import SpikeTimes, jittered  # noqa: E402
 from edgendt.data.lorenz import lorenz_sessions  # noqa: E402
 from edgendt.data.tokens import Cut, gather, whole  # noqa: E402
+from edgendt.errors import BadInput  # noqa: E402
 from edgendt.models.poyo import POYO, POYOConfig, Tokens  # noqa: E402
-from edgendt.ops import Rotary  # noqa: E402
+from edgendt.ops import Linear, Rotary  # noqa: E402
+from edgendt.ops.cross_attention import CrossAttention  # noqa: E402
 from edgendt.qat.decode import Sessions  # noqa: E402
 from edgendt.qat.formats import Bits  # noqa: E402
 from edgendt.qat.poyo import QuantPOYO, real  # noqa: E402
+from edgendt.qat.poyo_graph import macs  # noqa: E402
 from edgendt.qat.train import Masking, Phase, Plan  # noqa: E402
 
 DATA = lorenz_sessions(0, sessions=3, trials=12, bins=10, channels=6, bin_s=0.1)
@@ -111,6 +115,29 @@ def test_a_fault_in_one_op_is_found() -> None:
     module.op = replace(module.op, inverse=False)
     got = net.trace(tokens(), 0)
     assert next(name for name in expected if (got[name] != expected[name]).any()) == "layer1.back"
+
+
+def test_a_saved_network_is_the_same_network(tmp_path: Path) -> None:
+    net = QuantPOYO.from_float(network(), tokens(), Bits(weight=3, overrides={"layer0.f1": 8}))
+    torch.save(net.state(), tmp_path / "q.pt")
+    again = QuantPOYO.from_state(torch.load(tmp_path / "q.pt", weights_only=True))
+    for name, codes in net.reference(tokens(), 1).items():
+        np.testing.assert_array_equal(again.reference(tokens(), 1)[name], codes)
+    with pytest.raises(BadInput, match="must be a POYO's of schema 1, got None of 1"):
+        QuantPOYO.from_state({"schema": 1})
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_products_are_those_of_the_ops(table: bool) -> None:
+    net, seen = QuantPOYO.from_float(network(), tokens()), tokens()
+    codes, total = net.reference(seen, 0), 0
+    for step, op, _ in net.nodes():
+        if isinstance(op, Linear) and not (table and step.name in ("read.q", "read.k", "read.v")):
+            total += len(codes[step.name]) * op.inputs * op.outputs
+        if isinstance(op, CrossAttention):
+            q, k, _v = (codes[name] for name in step.inputs)
+            total += 2 * len(q) * len(k) * op.size
+    assert macs(net.config, int(seen.length[0]), len(codes["readout"]), table) == total
 
 
 def test_adaptation_in_integers_moves_rows_alone() -> None:

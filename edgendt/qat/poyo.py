@@ -6,7 +6,7 @@ Real numbers calibrate the formats, torch trains, and the ops' own `run` is the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from edgendt import ops
 from edgendt.data.tokens import KINDS
+from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
-from edgendt.models.poyo import POYO, Tokens
+from edgendt.models.poyo import POYO, POYOConfig, Tokens
 from edgendt.models.rotary import Rotary as FloatRotary
 from edgendt.ops.cross_attention import CrossAttention as CrossAttentionOp
 from edgendt.ops.geglu import GEGLU as GEGLUOp
@@ -33,6 +34,7 @@ from edgendt.qat.lookup import Lookup
 from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Op, Step, build_ops, feed, layout, output
 from edgendt.qat.rotary import Rotary
 
+SCHEMA = 1
 HEADROOM = 2.0  # times the largest value seen that rows of new units, and velocities, may reach
 Trace = dict[str, Tensor]
 
@@ -157,6 +159,21 @@ class QuantPOYO(nn.Module):
         for name, parameter in new.named_parameters():
             parameter.requires_grad = name in rows
         return new
+
+    def state(self) -> dict[str, Any]:
+        """Everything `from_state` needs, of types that torch.load accepts with weights_only=True."""
+        bits = asdict(self.bits) | {"overrides": dict(self.bits.overrides)}
+        meta = {"schema": SCHEMA, "model": "poyo", "config": asdict(self.config), "bits": bits, "fracs": self.fracs}
+        return meta | {"weights": self.state_dict()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> QuantPOYO:
+        """The network of `state`, in eval mode. BadInput for another schema or model."""
+        if (found := (state.get("model"), state.get("schema"))) != ("poyo", SCHEMA):
+            raise BadInput(f"quantized state must be a POYO's of schema {SCHEMA}, got {found[0]} of {found[1]}")
+        q = cls(POYO(POYOConfig(**state["config"])), Bits(**state["bits"]), state["fracs"])
+        q.load_state_dict(state["weights"])
+        return q.eval()
 
     def part(self, step: Step) -> Any:
         """The torch module of a node."""

@@ -48,6 +48,13 @@ class Step:
         """Of the attention of its block."""
         return config.cross_heads if self.block in ("read", "write") else config.self_heads
 
+    def sizes(self, config: POYOConfig) -> tuple[int, int]:
+        """(inputs, outputs) of a Linear."""
+        d, inner = config.dim, self.heads(config) * config.head_size
+        inputs = {"o": inner, "f2": WIDEN * d}.get(self.part, d)
+        wide = {"readout": config.outputs, "f1": WIDEN * d, "gate": WIDEN * d, "q": inner, "k": inner, "v": inner}
+        return inputs, wide.get(self.part, d)
+
     @property
     def format(self) -> str:
         """Under which name the fraction of its output is kept.
@@ -130,10 +137,8 @@ def build_ops(config: POYOConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[
         elif step.kind == "layernorm":
             built[name] = ops.LayerNorm(d, x[0], Int(GAMMA_BITS, fracs[f"{name}.gamma"]), y, eps_code(d, x[0]))
         elif step.kind == "linear":
-            inputs = {"o": inner, "f2": WIDEN * d}.get(step.part, d)
-            wide = {"readout": config.outputs, "f1": WIDEN * d, "gate": WIDEN * d, "q": inner, "k": inner, "v": inner}
             w = Int(bits.of(name), fracs[f"{name}.w"])
-            built[name] = ops.Linear(inputs, wide.get(step.part, d), x[0], w, y)
+            built[name] = ops.Linear(*step.sizes(config), x[0], w, y)
         elif step.kind == "rotary":
             built[name] = ops.Rotary(inner, config.steps, x[0], y, inverse=step.part == "back")
         elif step.kind == "cross_attention":
@@ -146,3 +151,23 @@ def build_ops(config: POYOConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[
         else:
             built[name] = ops.Add(d, y)
     return built
+
+
+def macs(config: POYOConfig, tokens: int, queries: int, table: bool = False) -> int:
+    """Products of the Linears and attentions of a window.
+
+    table: keys and values of tokens are read from a table, not computed, and so are the first block's queries, the same
+    in every window.
+    """
+    latents, total = len(config.latent_ms), 0
+    rows = {"embed": tokens, "query": queries} | dict.fromkeys(OF_TOKENS, tokens)
+    for step in layout(config):
+        ours = step.block == "write" and step.part not in ("lnc", "k", "k_rot", "v")
+        n = rows.get(step.name, queries if ours or step.name == "readout" else latents)
+        if step.kind == "linear" and not (table and step.name in ("read.q", "read.k", "read.v")):
+            inputs, outputs = step.sizes(config)
+            total += n * inputs * outputs
+        if step.kind == "cross_attention":
+            keys = tokens if step.block == "read" else latents
+            total += 2 * n * keys * step.heads(config) * config.head_size
+    return total
