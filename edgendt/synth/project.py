@@ -34,7 +34,8 @@ write_json netlist.json"""
 class Family:
     """What yosys needs to know of a family. define: chooses the part's own cells in the RTL; command: its synthesis.
 
-    bits: ending of a bitstream; hierarchy: segments stay apart until they are mapped; timed: nextpnr knows every cell's delay, so that its clock may be quoted.
+    bits: ending of a bitstream; hierarchy: segments stay apart until they are mapped; timed: nextpnr knows every cell's
+    delay, so that its clock may be quoted.
     """
 
     title: str
