@@ -21,7 +21,7 @@ def record(name: str) -> dict[str, int]:
 CFG_BITS = record("cfg_t")
 NARROW_BITS = record("nctl_t")  # one accumulator word on its way through the narrowing pipes
 BEAT_BITS = record("sctl_t")  # one beat of the special-function units
-NORM, EXPONENTIAL, VALUE = range(3)  # op of a beat
+NORM, EXPONENTIAL, VALUE, TURN = range(4)  # op of a beat
 
 
 def unpacked(value: int, bits: Mapping[str, int]) -> dict[str, int]:

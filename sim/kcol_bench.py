@@ -1,4 +1,7 @@
-"""edt_kcol: a key written as a row, idle cycles between its words, comes out as a column, a byte per group."""
+"""edt_kcol: a key written as a row, idle cycles between its words, comes out as a column, a byte per group.
+
+With rotary position a row may come in bytes: some of a word at a time.
+"""
 
 import random
 
@@ -11,7 +14,7 @@ from control import configuration
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.6])
 async def rows_become_columns(dut, idle):
-    rng, pipes = random.Random(case().get("seed", 1)), case()["pipes"]
+    rng, pipes, rotary = random.Random(case().get("seed", 1)), case()["pipes"], case()["rotary"]
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     dut.we_i.value = dut.start_i.value = 0
     dut.rst_i.value = 1
@@ -30,9 +33,13 @@ async def rows_become_columns(dut, idle):
                 dut.we_i.value = 0
                 await cycles(dut, 1)
             part = codes[word * pipes : (word + 1) * pipes]
-            dut.we_i.value, dut.waddr_i.value, dut.start_i.value = 1, word, word == words - 1
-            dut.wdata_i.value = sum(code << 8 * p for p, code in enumerate(part))
-            await cycles(dut, 1)
+            bytewise = rotary and rng.random() < 0.7
+            for mask in [1 << p for p in range(len(part))] if bytewise else [(1 << pipes * rotary) - 1 or 1]:
+                others = sum(rng.randrange(256) << 8 * p for p in range(pipes) if rotary and not mask >> p & 1)
+                kept = sum(code << 8 * p for p, code in enumerate(part) if not rotary or mask >> p & 1)
+                dut.we_i.value, dut.waddr_i.value, dut.wdata_i.value = mask, word, kept | others
+                dut.start_i.value = word == words - 1 and (not bytewise or mask == 1 << len(part) - 1)
+                await cycles(dut, 1)
         dut.we_i.value = dut.start_i.value = 0
         columns, begun, done = [], [], 0
         for wait in range(sets * width + 5):

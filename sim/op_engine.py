@@ -20,7 +20,7 @@ from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.emit import Choice
 from edgendt.errors import EdgendtError, UnsupportedOp
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program, wants
 from edgendt.sim.fast import FastCore, core_sources
@@ -37,6 +37,7 @@ TINY = Engine(
     prog_depth=64,
     packed=1,
     splits=2,
+    rotary=1,
 )
 COUNTS = Int(4, 0, signed=False)
 BYTES = Int(8, 0, signed=False)
@@ -49,14 +50,14 @@ def engine(sources: tuple[Path, ...] | None = None) -> FastCore:
     return FastCore(TINY, sources)
 
 
-def run(case: Case, core: FastCore, choice: Choice | None = None) -> Tally:
-    """Every trace point and every bin's cycles of one case."""
+def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = True) -> Tally:
+    """Every trace point, unless without taps, every output and every bin's cycles of one case."""
     program, counts = case
     compiled = compile_program(program, core.engine, choice)
     core.load(compiled)
-    output, cycles, got = core.run(counts, taps=True)
+    output, cycles, got = core.run(counts, taps)
     expected = program.trace(counts)
-    points = {name: expected[name] for name in program.trace_points}
+    points = {name: expected[name] for name in program.trace_points if taps}
     tally = compare("engine", points, got)
     tally += compare("engine", {"output": expected[program.output]}, {"output": output})
     model = np.array(cycles_per_bin(compiled, len(counts)))[:, None]
@@ -168,6 +169,25 @@ def attention_case(seed: int) -> Case:
     nodes.append(Node("y", Attention(size, heads, window, q, k, v, y), ("q", "k", "v")))
     program = Program(f"attention{seed}", inputs, COUNTS, tuple(nodes))
     return program, stimulus(rng, program, min(2 * window + 1, 14))
+
+
+def rotary_case(seed: int) -> Case:
+    """A Linear and what turns its codes; in every other case two of them and the attention that reads both."""
+    rng = np.random.default_rng(seed)
+    inputs, heads = int(rng.integers(1, 12)), int(rng.integers(1, 4))
+    pairs = int(rng.integers(1, 5 if heads > 1 else 17))
+    size, steps = 2 * heads * pairs, tuple(rng.integers(1, 1 << 15, pairs, endpoint=True).tolist())
+    raw, turned = Int(8, int(rng.integers(2, 6))), Int(8, int(rng.integers(2, 6)))
+    if seed % 2:
+        x = linear(rng, "x", inputs, size, COUNTS, Int(int(rng.choice([5, 8, 11])), raw.frac))
+        nodes = [x, Node("y", Rotary(size, steps, x.op.y, turned), ("x",))]
+    else:
+        nodes = [linear(rng, name, inputs, size, COUNTS, raw) for name in "qkv"]
+        nodes += [Node(f"{name}_rot", Rotary(size, steps, raw, turned), (name,)) for name in "qk"]
+        op = Attention(size, heads, int(rng.integers(1, 8)), turned, turned, raw, Int(8, int(rng.integers(2, 6))))
+        nodes.append(Node("y", op, ("q_rot", "k_rot", "v")))
+    program = Program(f"rotary{seed}", inputs, COUNTS, tuple(nodes))
+    return program, stimulus(rng, program, 12)
 
 
 def carried(name: str, given: Example, tied: bool = False) -> Case:

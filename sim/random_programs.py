@@ -6,7 +6,7 @@ from op_engine import COUNTS, Case, linear, stimulus
 
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Position
+from edgendt.ops import Add, Attention, LayerNorm, Position, Rotary
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -65,13 +65,25 @@ class Wiring:
         op = LayerNorm(size, form, Int(8, 6), ACT, eps_code(size, form))
         self.add(Node(self.name(), op, (name,), {"gamma": gamma, "beta": beta}), size)
 
+    def turned(self, name: str, size: int, pairs: int) -> str:
+        steps = tuple(self.rng.integers(1, 1 << 15, pairs).tolist()) if self.rng.random() < 0.2 else range(1, pairs + 1)
+        return self.add(Node(self.name(), Rotary(size, tuple(steps), ACT, ACT), (name,)), size)
+
+    def rotary(self) -> None:
+        alike = [(name, size) for name, size, form in self.sources if size % 2 == 0 and form == ACT]
+        if alike:
+            name, size = alike[int(self.rng.integers(len(alike)))]
+            self.turned(name, size, size // 2)
+
     def attention(self) -> None:
         size = self.heads * self.width
         alike = [name for name, n, form in self.sources if (n, form) == (size, ACT)]
         inputs = []
-        for _ in range(3):
+        for slot in range(3):
             fresh = self.rng.random() < 0.7 or not alike
             inputs.append(self.feed(size, ACT) if fresh else alike[int(self.rng.integers(len(alike)))])
+            if slot < 2 and self.width % 2 == 0 and self.rng.random() < 0.5:
+                inputs[-1] = self.turned(inputs[-1], size, self.width // 2)
         op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT)
         self.add(Node(self.name(), op, tuple(inputs)), size)
 
@@ -80,8 +92,8 @@ def random_case(seed: int) -> Case:
     """A Program of four to sixteen nodes and its stimulus. UnsupportedOp when the draw makes no Program."""
     rng = np.random.default_rng(seed)
     wiring = Wiring(rng, int(rng.integers(1, 10)))
-    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention)
-    for step in rng.choice(5, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.25, 0.25, 0.15]):
+    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, wiring.rotary)
+    for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()
     if not wiring.nodes:
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")

@@ -1,4 +1,4 @@
-"""edt_sfu: norm, exponential and division beats in any order, a new one in every cycle or with idle ones between."""
+"""edt_sfu: beats of all four kinds in any order, a new one in every cycle or with idle ones between."""
 
 import random
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from edgendt.engine.layout import fmt
 from edgendt.fixed import Int, narrow, rne
 from edgendt.ops.attention import EXP
 
-NORM, EXPONENTIAL, VALUE = 0, 1, 2
+NORM, EXPONENTIAL, VALUE, TURN = range(4)
 ACC, DEPTH = 24, 21
 # Exponent addresses whose entry lies half-way between two exponentials.
 TIES = [i + 256 * k for i in range(256) for k in range(16) if EXP[i] % (1 << 8 + k) == 1 << 7 + k]
@@ -22,7 +22,7 @@ T_SHIFT, T_LIMIT = 16, 1 << 17
 
 @dataclass(frozen=True)
 class Beat:
-    """One element and its operands, `max` for exponentials, gamma and beta for norms."""
+    """One element and its operands, `max` for exponentials, gamma and beta for norms, partner and angle for turns."""
 
     op: int
     x: int
@@ -32,11 +32,14 @@ class Beat:
     gamma: int
     beta: int
     y: Int
+    partner: int = 0
+    cos: int = 0
+    sin: int = 0
 
 
 def beat(rng):
     """A random beat whose intermediate values lie on ties and limits now and then."""
-    return (norm, exponent, value)[rng.randrange(3)](rng)
+    return (norm, exponent, value, turn)[rng.randrange(4)](rng)
 
 
 def norm(rng):
@@ -82,6 +85,15 @@ def value(rng):
     return Beat(VALUE, odd << twos, 0, 1 << 14, twos + 15, 0, 0, y8(rng))
 
 
+def turn(rng):
+    """A turning beat: anything, or a tie (all but the last place of the sum is even)."""
+    x, partner = (rng.choice([-1024, 1023, rng.randrange(-1024, 1024), rng.randrange(-128, 128)]) for _ in range(2))
+    cos, sin = (rng.choice([-1024, 0, 1024, rng.randrange(-1024, 1025)]) for _ in range(2))
+    total = x * cos + partner * sin
+    tie = (total & -total).bit_length()  # the shift that leaves half a step
+    return Beat(TURN, x, 0, 1, rng.choice([tie, rng.randrange(0, 16)]), 0, 0, y8(rng), partner, cos, sin)
+
+
 def y8(rng):
     """A format of results."""
     return Int(8, 0, rng.random() < 0.9)
@@ -102,6 +114,8 @@ def reference(one):
         return exponential(one)
     if one.op == VALUE:
         return int(narrow(one.x * one.factor, one.shift, one.y))
+    if one.op == TURN:
+        return int(narrow(one.x * one.cos + one.partner * one.sin, one.shift, one.y))
     return int(narrow(centred(one.x, one.factor) * one.gamma + one.beta, NORM_SHIFT, one.y))
 
 
@@ -123,6 +137,9 @@ def drive(dut, at):
     dut.gb13_i.value = (at[13].gamma & 0xFF) << 24 | at[13].beta & 0xFFFFFF
     dut.y18_i.value = fmt(at[18].y)
     dut.op20_i.value = at[20].op
+    dut.turn6_i.value, dut.turn8_i.value = at[6].op == TURN, at[8].op == TURN
+    dut.partner2_i.value = at[2].partner & 0x7FF
+    dut.angle6_i.value = (at[6].sin & 0xFFF) << 12 | at[6].cos & 0xFFF
 
 
 @cocotb.test()

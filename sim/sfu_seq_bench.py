@@ -1,4 +1,4 @@
-"""edt_sfu_seq: every beat of LayerNorm and exponential instructions, in its cycle, with its addresses.
+"""edt_sfu_seq: every beat of LayerNorm, exponential and rotary instructions, in its cycle, with its addresses.
 
 Instructions come at random and wait for statistics, scores and the units at random, once for longer than any of them
 lasts; another one stands at the door all the while.
@@ -13,10 +13,12 @@ import cocotb
 from bench import case, cycles
 from cocotb.clock import Clock
 from cocotb.triggers import Timer
-from control import BEAT_BITS, EXPONENTIAL, NORM, configuration, instruction, unpacked
+from control import BEAT_BITS, EXPONENTIAL, NORM, TURN, configuration, instruction, unpacked
 
-OP_NORM, OP_EXP = 2, 3
-CALC, FLUSH = 9, 20  # cycles between a LayerNorm's start and its beats, and between the last beat and idle
+OP_NORM, OP_EXP, OP_TURN = 2, 3, 5
+OPS = {OP_NORM: NORM, OP_EXP: EXPONENTIAL, OP_TURN: TURN}
+CALC = {OP_NORM: 9, OP_EXP: 0, OP_TURN: 1}  # cycles between an instruction's start and its beats
+FLUSH = 20  # between the last beat and idle
 
 
 @dataclass(frozen=True)
@@ -32,33 +34,33 @@ class Work:
 
     @property
     def aged(self) -> bool:
-        return not self.norm and bool(self.fields["aged"])
+        return self.exponential and bool(self.fields["aged"])
 
     @property
-    def norm(self) -> bool:
-        return self.fields["op"] == OP_NORM
+    def exponential(self) -> bool:
+        return self.fields["op"] == OP_EXP
 
     def beats(self, pipes: int, sfus: int) -> Iterator[tuple[int, dict[str, int]]]:
         """(word that is read, record) of every beat."""
-        size, groups = (self.fields["n_red"], 1) if self.norm else (self.keys, self.groups)
+        size, groups = (self.keys, self.groups) if self.exponential else (self.fields["n_red"], 1)
         for done in range(0, size, sfus):
             element = (done + self.oldest) % size if self.aged else done
             word, sub = divmod(element // sfus, pipes // sfus)
             for group in range(groups):
-                tile, inner = (0, word) if self.norm else divmod(word, self.key_words)
+                tile, inner = divmod(word, self.key_words) if self.exponential else (0, word)
                 end, last = group == groups - 1, done + sfus >= size and group == groups - 1
                 yield (
                     self.fields["add_base"] + (tile * groups + group) * self.key_words + inner,
                     {
                         "valid": 1,
-                        "op": NORM if self.norm else EXPONENTIAL,
+                        "op": OPS[self.fields["op"]],
                         "group": group,
                         "sub": sub,
                         "count": min(sfus, size - done),
-                        "dst_addr": self.fields["dst_base"] + (word if self.norm else element // sfus),
+                        "dst_addr": self.fields["dst_base"] + (element // sfus if self.exponential else word),
                         "gb_addr": self.fields["bias_base"] + done // sfus,
                         "tag": self.fields["dst_tag"],
-                        "word_end": int(end and (not self.norm or last or sub == pipes // sfus - 1)),
+                        "word_end": int(end and (self.exponential or last or sub == pipes // sfus - 1)),
                         "fin": int(last and self.fields["tag_fin"]),
                         "y": self.fields["y1"],
                         "pc": self.pc,
@@ -67,9 +69,10 @@ class Work:
 
 
 def work(rng: random.Random) -> Work:
-    """A random instruction of either kind."""
+    """A random instruction of any kind."""
     fields = {
-        "op": rng.choice([OP_NORM, OP_EXP]),
+        "op": rng.choice([*OPS]),
+        "src_use": int(rng.random() < 0.8),
         "n_red": rng.choice([1, 2, rng.randrange(1, 60)]),
         "src_tag": rng.randrange(8),
         "dst_tag": rng.randrange(8),
@@ -97,7 +100,8 @@ async def settled(dut: Any) -> dict[str, int]:
 async def every_beat_has_its_cycle_and_addresses(dut: Any, idle: float, stall: float) -> None:
     rng, pipes, sfus = random.Random(case().get("seed", 1)), case()["pipes"], case()["sfus"]
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.valid_i.value = dut.done_i.value = dut.stats_ok_i.value = dut.value_busy_i.value = 0
+    for name in ("valid_i", "done_i", "stats_ok_i", "angles_ok_i", "value_busy_i"):
+        getattr(dut, name).value = 0
     dut.rst_i.value = 1
     await cycles(dut, 2)
     dut.rst_i.value = 0
@@ -113,7 +117,7 @@ async def every_beat_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
         assert out["take_o"] == out["idle_o"] == 1, "an idle unit takes at once"
         await cycles(dut, 1)
         await wait_for_the_source(dut, rng, one, 300 if turn == 7 else 0, stall)
-        expected = [None] * (CALC if one.norm else 0) + list(one.beats(pipes, sfus)) + [None] * FLUSH
+        expected = [None] * CALC[one.fields["op"]] + list(one.beats(pipes, sfus)) + [None] * FLUSH
         for number, step in enumerate(expected):
             junk(dut, rng)
             out, record = await settled(dut), unpacked(int(dut.beat_o.value), BEAT_BITS)
@@ -134,12 +138,15 @@ async def wait_for_the_source(dut: Any, rng: random.Random, one: Work, freeze: i
         ready, busy = waited >= freeze and rng.random() >= stall, rng.random() < stall
         junk(dut, rng)
         dut.value_busy_i.value = busy
-        dut.stats_ok_i.value = ready if one.norm else rng.randrange(2)
+        kind, angles = one.fields["op"], rng.random() >= stall
+        dut.stats_ok_i.value = ready if kind == OP_NORM else rng.randrange(2)
+        dut.angles_ok_i.value = angles
+        written = kind == OP_TURN and not one.fields["src_use"]  # long ago: nobody is asked
         others = rng.randrange(256) & ~(1 << one.fields["src_tag"])
-        dut.done_i.value = others | ready << one.fields["src_tag"] if not one.norm else others
+        dut.done_i.value = others | ready << one.fields["src_tag"] if kind != OP_NORM else others
         out = await settled(dut)
-        go = ready and not busy
-        assert (out["stats_start_o"], out["exp_clear_o"]) == (int(go and one.norm), int(go and not one.norm))
+        go = (ready or written) and not busy and (angles or kind != OP_TURN)
+        assert (out["stats_start_o"], out["exp_clear_o"]) == (int(go and kind == OP_NORM), int(go and one.exponential))
         assert not out["take_o"] and not unpacked(int(dut.beat_o.value), BEAT_BITS)["valid"]
         await cycles(dut, 1)
         if go:
@@ -150,8 +157,5 @@ async def wait_for_the_source(dut: Any, rng: random.Random, one: Work, freeze: i
 def junk(dut: Any, rng: random.Random) -> None:
     """Another instruction stands at the door; what the unit has already looked at changes."""
     dut.valid_i.value, dut.ins_i.value, dut.pc_i.value = 1, rng.getrandbits(200), rng.randrange(1024)
-    dut.stats_ok_i.value, dut.done_i.value, dut.value_busy_i.value = (
-        rng.randrange(2),
-        rng.randrange(256),
-        rng.randrange(2),
-    )
+    dut.stats_ok_i.value, dut.done_i.value = rng.randrange(2), rng.randrange(256)
+    dut.value_busy_i.value, dut.angles_ok_i.value = rng.randrange(2), rng.randrange(2)

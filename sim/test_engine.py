@@ -52,9 +52,10 @@ ENGINES = {
         gamma_depth=4096,
         prog_depth=512,
         packed=1,
+        rotary=1,
     ),
     "split": replace(NARROW, segments=2, lanes=6, splits=2),
-    "wide": replace(NARROW, segments=8, lanes=8, pipes=8, sfus=4, gamma_depth=1024, packed=1, splits=4),
+    "wide": replace(NARROW, segments=8, lanes=8, pipes=8, sfus=4, gamma_depth=1024, packed=1, splits=4, rotary=1),
 }
 GEOMETRIES = 52  # networks per engine
 LONG = 36  # of them with whole trials; two bins of the others
@@ -67,17 +68,21 @@ def core(request: pytest.FixtureRequest) -> FastCore:
 
 
 def geometry(seed: int, engine: Engine) -> Program:
-    """A random NDT whose every size is drawn, odd ones included; one in three is wide, deep, or its window wraps."""
+    """A random NDT whose every size is drawn, odd ones included; one in three is wide, deep, or its window wraps.
+
+    Where the engine and the size of a head allow it, two in three are by rotary position.
+    """
     rng = np.random.default_rng(seed)
     wide, deep, long = (seed % 9 == kind for kind in (0, 3, 6))
     heads = int(rng.integers(1, 9))
     widest = min(128, int((engine.lane_count * engine.weight_depth / 6) ** 0.5))  # four matrices of d x d, and the rest
     least, most = (64, widest) if wide else (1, 36 if deep else 48)
-    window = int(rng.integers(1, 24))
+    window, channels = int(rng.integers(1, 24)), int(rng.integers(1, 40))
+    width = int(rng.integers(-(-least // heads), max(2, most // heads + 1)))
     return random_ndt(
         seed,
-        channels=int(rng.integers(1, 40)),
-        d=heads * int(rng.integers(-(-least // heads), max(2, most // heads + 1))),
+        channels=channels,
+        d=heads * width,
         layers=1 if wide else int(rng.integers(4, 7)) if deep else int(rng.integers(1, 4)),
         heads=heads,
         ffn=int(rng.integers(1, 30 if wide else 80)),
@@ -89,6 +94,7 @@ def geometry(seed: int, engine: Engine) -> Program:
         counts=int(rng.integers(1, 9)),
         per_channel=bool(rng.integers(2)),
         mixed=seed % 2 == 1,
+        rotary=bool(engine.rotary) and width % 2 == 0 and seed % 3 > 0,
     )
 
 

@@ -7,10 +7,11 @@ from needs import needs
 SOURCES = rtl("edt_pkg", "edt_ram", "edt_kcol")
 
 
-@pytest.mark.parametrize("pipes", [2, 8])
-def test_equals_the_reference(pipes):
+@pytest.mark.parametrize("pipes, rotary", [(2, 0), (8, 0), (4, 1)])
+def test_equals_the_reference(pipes, rotary):
     needs("verilator")
-    simulate("kcol_bench", "edt_kcol", build("edt_kcol", SOURCES, {"Pipes": pipes}), {"pipes": pipes})
+    built = build("edt_kcol", SOURCES, {"Pipes": pipes, "Rotary": rotary})
+    simulate("kcol_bench", "edt_kcol", built, {"pipes": pipes, "rotary": rotary})
 
 
 @pytest.mark.parametrize(
@@ -18,10 +19,12 @@ def test_equals_the_reference(pipes):
     [
         ("index_q   <= index_q + 13'(cfg_i.heads)", "index_q   <= index_q + 13'd1"),
         ("addr_q    <= column_q + cfg_i.set_stride", "addr_q    <= addr_q + 18'd1"),
+        (".we_i   (we_i)", ".we_i   ({Pipes{|we_i}})"),
         ("assign done_o  = last2_q", "assign done_o  = last1_q"),
         ("assign begun_o = en1_q &&", "assign begun_o = busy_q &&"),
     ],
 )
 def test_the_bench_rejects_a_fault(old, new):
     needs("verilator")
-    assert rejects("kcol_bench", "edt_kcol", mutate(SOURCES, old, new), {"Pipes": 4}, {"pipes": 4})
+    case = {"pipes": 4, "rotary": 1}
+    assert rejects("kcol_bench", "edt_kcol", mutate(SOURCES, old, new), {"Pipes": 4, "Rotary": 1}, case)

@@ -16,6 +16,7 @@ FAULTS = {
     "a group is one segment": ("slot_seg_o == cfg_q.group_segs - 11'd1", "1'b1"),
     "the cycle of the end is not counted": ("count_q + 32'd1;\n    end", "count_q;\n    end"),
     "a bin past the last row is computed": ("bin_o >= cfg_q.max_bins", "bin_o > cfg_q.max_bins"),
+    "a trial without a last bin has none at all": ("cfg_q.max_bins != '0 && ", ""),
     "a start while busy starts over": ("start_i && !busy_q && !refuse_o", "start_i && !refuse_o"),
     "chunks of the program are swapped": ("load_addr_i[2:0] == 3'(c)", "load_addr_i[2:0] == 3'(c ^ 1)"),
     "a trial starts at the last one's position": ("      pos_off_o   <= '0;\n", ""),
@@ -23,7 +24,7 @@ FAULTS = {
 
 
 def build_case(lanes: int) -> tuple[dict[str, int], dict[str, int]]:
-    return {"SegLanes": lanes, "ProgDepth": 16, "Sfus": 4}, {"lanes": lanes, "depth": 16, "sfus": 4}
+    return {"SegLanes": lanes, "ProgDepth": 16, "Sfus": 4, "Rotary": 1}, {"lanes": lanes, "depth": 16, "sfus": 4}
 
 
 @pytest.mark.parametrize("lanes", [1, 4, 11])

@@ -18,12 +18,15 @@ FAULTS = {
         "dst_q   <= ins_i.dst_base",
     ),
     "keys by age do not turn around": ("ins_q.aged && key_q", "1'b0 && key_q"),
+    "a turn does not wait for its angles": ("(is_exp || angles_ok_i)", "1'b1"),
+    "a turn reads its last word too early": ("if (is_turn) calc_q <= '0;", "if (is_turn) state_q <= Run;"),
+    "a turn takes the statistics": ("ready && !is_exp && !is_turn", "ready && !is_exp"),
     "the next instruction is taken too early": ("calc_q  <= 5'(Stages - 1);", "calc_q  <= 5'd0;"),
 }
 
 
 def build_case(pipes: int, sfus: int) -> tuple[dict[str, int], dict[str, int]]:
-    return {"Pipes": pipes, "Sfus": sfus, "Folds": 1}, {"pipes": pipes, "sfus": sfus}
+    return {"Pipes": pipes, "Sfus": sfus, "Folds": 1, "Rotary": 1}, {"pipes": pipes, "sfus": sfus}
 
 
 @pytest.mark.parametrize("pipes,sfus", [(4, 1), (8, 2), (2, 2)])

@@ -40,7 +40,7 @@ class Networks:
         return all(self.store.get((mem, address)) == word for mem, address, word in words)
 
     def refuse(self) -> bool:
-        return self.now is not None and self.bin >= self.now.image.max_bins
+        return self.now is not None and 0 < self.now.image.max_bins <= self.bin
 
     def step(self, counts: Sequence[int]) -> tuple[list[int], int]:
         self.bin += 1

@@ -69,7 +69,6 @@ DRIVEN_BY = {
 }
 # Ops with definition, torch sibling, test and page, but no firmware or engine: not in OPS, and their pages say so.
 DEFINED = ("cross_attention", "geglu", "lookup")
-SOFTWARE_ONLY = {"rotary"}  # ops that the engine refuses by name
 ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "program", "wiring"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
@@ -129,7 +128,6 @@ def test_an_op_has_all_its_siblings(kind: str) -> None:
         f"tests/test_{kind}.py",
         f"docs/ops/{kind}.md",
     )
-    siblings = tuple(name for name in siblings if kind not in SOFTWARE_ONLY or not name.startswith("sim/"))
     assert [name for name in siblings if not (ROOT / name).is_file()] == []
 
 
@@ -173,5 +171,4 @@ def test_only_modules_are_listed_as_driven_by_others() -> None:
 @pytest.mark.parametrize("kind", [op.kind for op in OPS])
 def test_faults_are_seeded_into_an_op_in_cpp_and_in_rtl(kind: str) -> None:
     assert kind in MUTANTS
-    if kind not in SOFTWARE_ONLY:
-        assert "assert rejects(" in (ROOT / "sim" / f"test_{kind}.py").read_text()
+    assert "assert rejects(" in (ROOT / "sim" / f"test_{kind}.py").read_text()

@@ -19,7 +19,7 @@ from edgendt.engine.formats import same_heads
 from edgendt.engine.reference import S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -55,6 +55,49 @@ def unsupported(*nodes: Node, counts: Int = COUNTS, channels: int = 3) -> str:
     with pytest.raises(UnsupportedOp) as caught:
         compile_program(Program("p", channels, counts, nodes), ROOMY)
     return str(caught.value)
+
+
+def turning(*steps: tuple[int, ...], x: Int = ACT, y: Int = ACT) -> tuple[Node, ...]:
+    """A Linear and a Rotary for each of `steps`, of 2 channels a step."""
+    nodes = [(linear(f"x{i}", 3, 2 * len(s), y=x), s) for i, s in enumerate(steps)]
+    return tuple(one for x_node, s in nodes for one in (x_node, Node(f"y{x_node.name}", turn(s, x, y), (x_node.name,))))
+
+
+def turn(steps: tuple[int, ...], x: Int, y: Int) -> Rotary:
+    return Rotary(2 * len(steps), steps, x, y)
+
+
+def test_rotary_position_is_held_by_engines_built_for_it_alone() -> None:
+    assert "built with rotary = 1" in unsupported(*turning((5,)))
+    with pytest.raises(UnsupportedOp, match="built with rotary = 1"):
+        compile_program(Program("p", 3, COUNTS, turning((5,))), Engine.named("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        (turning((5,), x=Int(12, 4)), "its input is signed, of at most 11 bits"),
+        (turning((5,), y=Int(9, 4)), "it gives at most 8 bits"),
+        (turning((5,), y=Int(8, 15)), r"10 \+ x.frac - y.frac must be 0..63, got -1"),
+        (turning((1,) * 100, (2,) * 100), "rotaries of different steps have over 256 channels"),
+    ],
+)
+def test_what_a_turn_cannot_hold_is_refused(nodes: tuple[Node, ...], why: str) -> None:
+    with pytest.raises(UnsupportedOp, match=why):
+        compile_program(Program("p", 3, COUNTS, nodes), replace(ROOMY, rotary=1))
+
+
+def test_a_program_without_position_rows_has_no_last_bin() -> None:
+    program = random_ndt(1, rotary=True)
+    compiled = compile_program(program, Engine.named("streaming"))
+    assert compiled.image.max_bins == compiled.config["max_bins"] == 0
+
+
+@pytest.mark.parametrize(("heads", "copies"), [(1, 0), (2, 0), (4, 2)])
+def test_pairs_that_share_a_word_are_turned_in_the_order_of_the_scores(heads: int, copies: int) -> None:
+    program = random_ndt(1, d=16, layers=1, heads=heads, rotary=True)
+    compiled = compile_program(program, Engine.named("streaming"))
+    assert sum("~" in instr.owner for instr in compiled.instrs) == copies
 
 
 def test_the_tap_map_names_every_code_of_every_trace_point_once() -> None:

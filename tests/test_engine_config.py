@@ -37,6 +37,8 @@ CORE = (share("hls") / "rtl" / "edt_core.sv").read_text()
         ({"splits": 8}, "splits"),
         ({"segments": 2, "splits": 4}, "splits"),
         ({"segments": 2, "lanes": 10, "splits": 2}, "splits"),
+        ({"rotary": 2}, "rotary"),
+        ({"segments": 1, "lanes": 4, "pipes": 2, "serial": 1, "rotary": 1}, "serial"),
     ],
 )
 def test_an_impossible_size_is_refused_by_name(fields: dict[str, int], name: str) -> None:
@@ -64,12 +66,13 @@ def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="small, full, large or a TOML file"):
+    with pytest.raises(BadInput, match="small, full, large, streaming or a TOML file"):
         Engine.named("medium")
 
 
 def test_parameters_are_those_of_the_core_with_the_small_engine_as_default() -> None:
     found = dict(re.findall(r"parameter int (\w+)\s*= (\d+)", CORE.partition(") (")[0]))
+    assert found.pop("Rotary") == "0" and Engine.named("streaming").parameters()["Rotary"] == 1
     assert {name: int(value) for name, value in found.items()} == Engine.named("small").parameters()
 
 
@@ -90,9 +93,9 @@ def test_the_configuration_addresses_mirror_the_sequencer() -> None:
 
 
 def test_memory_numbers_mirror_the_package() -> None:
-    found = dict(re.findall(r"Mem(\w+) = 4'd(\d)", PACKAGE))
+    found = dict(re.findall(r"Mem(\w+) = 4'd(\d+)", PACKAGE))
     mine = {"Weight": "WEIGHT", "Bias": "BIAS", "Pos": "POS", "Gamma": "GAMMA", "Table": "TABLE"}
-    mine |= {"Exp": "EXP", "Prog": "PROG", "Cfg": "CFG", "Pair": "PAIR"}
+    mine |= {"Exp": "EXP", "Prog": "PROG", "Cfg": "CFG", "Pair": "PAIR", "Step": "STEP", "Cos": "COS"}
     assert {mine[name]: int(number) for name, number in found.items()} == {
         name: getattr(layout, f"MEM_{name}") for name in mine.values()
     }

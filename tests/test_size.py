@@ -25,6 +25,7 @@ SEEN = [
     (Engine(segments=1, **TINY), (25, 11, 8992, 6153)),
     (Engine(segments=2, **TINY), (30, 15, 9113, 6455)),
     (Engine(segments=2, lanes=4, pipes=2), (42, 15, 9373, 6621)),
+    (Engine(segments=1, rotary=1, **TINY), (28, 12, 9698, 6614)),
     (Engine.named("small"), (106, 41, 13283, 9305)),
     (Engine(segments=4, lanes=8, pipes=8, sfus=2), (124, 49, 18302, 11800)),
 ]

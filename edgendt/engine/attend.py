@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgendt.engine import layout as lay
 from edgendt.engine.heads import Heads, Positions
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Open, Tap, Tensor
+from edgendt.engine.turn import turn
 from edgendt.fixed import Int
 from edgendt.program import Node
 
@@ -16,15 +19,20 @@ class Attend:
     def __init__(self, emit: Emitter, heads: Heads, v_first: int) -> None:
         self.emit, self.heads, self.v_first = emit, heads, v_first
         self.engine = emit.engine
+        self.raw: list[Tensor] = []  # queries and keys that are turned
 
-    def run(self, node: Node, q_node: Node, k_node: Node, v_node: Node) -> Tensor:
-        """K, Q, some of V, then per head set scores, exponentials (hidden by the rest of V) and weighted values."""
+    def run(self, node: Node, parts: Sequence[Node], feeds: Sequence[Node]) -> Tensor:
+        """K, Q, some of V, then per head set scores, exponentials (hidden by the rest of V) and weighted values.
+
+        parts: q, k and v; feeds: the Linears that they are or, with a Rotary, read.
+        """
         emit, heads = self.emit, self.heads
+        v_node = parts[2]
         k_words, v_words = heads.kv_words
         k_base, v_base = emit.grow("kv", k_words), emit.grow("kv", v_words)
         order = heads.interleaved()
-        k = self._key(k_node, order, k_base)
-        q = self._query(q_node, order)
+        k = self._key(parts[1], feeds[1], order, k_base)
+        q = self._query(parts[0], feeds[0], order)
         v = Tensor(
             order, v_base, 0, heads.op.v, emit.tag(), "kv"
         )  # owned, that is possible to await, once all is emitted
@@ -41,26 +49,44 @@ class Attend:
                 self._value(v_node, v, k, slice(first, words))
                 first = words
             self._weighted(node, e, v, a, head_set)
-        for tensor in (q, k, v):
+        for tensor in (q, k, v, *self.raw):
             emit.drop(tensor)
         return a
 
-    def _key(self, node: Node, order: Positions, base: int) -> Tensor:
-        emit = self.emit
-        tag = emit.tag()
-        fields = {"dst": lay.DST_KCOL, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "kv_base": base}
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
-        emit.taps[index] = Tap(node.name, 0, order)
-        return emit.own(Tensor(order, base, 0, node.op.y, tag, "kv"))
-
-    def _query(self, node: Node, order: Positions) -> Tensor:
+    def _raw(self, node: Node, order: Positions) -> Tensor:
+        """Queries or keys that have not been turned: residual words."""
         emit = self.emit
         words = -(-len(order) // self.engine.pipes)
-        base, tag = emit.place(words, len(emit.instrs)), emit.tag()
-        fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
+        base, tag = emit.place_res(words), emit.tag()
+        fields = {"dst": lay.DST_RES, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
+        index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields, apart=emit.unread(base, words))
         emit.taps[index] = Tap(node.name, base, order)
+        self.raw.append(emit.own(Tensor(order, base, words, node.op.y, tag, "res", index)))
+        return self.raw[-1]
+
+    def _key(self, node: Node, feed: Node, order: Positions, base: int) -> Tensor:
+        raw = None if feed is node else self._raw(feed, order)
+        tag = self.emit.tag()
+        fields = {"dst": lay.DST_KCOL, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "kv_base": base}
+        self._write(node, order, fields, raw)
+        return self.emit.own(Tensor(order, base, 0, node.op.y, tag, "kv"))
+
+    def _query(self, node: Node, feed: Node, order: Positions) -> Tensor:
+        raw, emit = None if feed is node else self._raw(feed, order), self.emit
+        words = -(-len(order) // self.engine.pipes)
+        base, tag = emit.place(words, raw.stats_by if raw else len(emit.instrs)), emit.tag()
+        fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
+        self._write(node, order, fields, raw)
         return emit.own(Tensor(order, base, words, node.op.y, tag))
+
+    def _write(self, node: Node, order: Positions, fields: dict[str, int], raw: Tensor | None) -> None:
+        """The pass of a Linear, or the turn of what one has written."""
+        emit = self.emit
+        if raw is None:
+            index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
+        else:
+            index = turn(emit, node, raw, self.heads.op.heads, fields)
+        emit.taps[index] = Tap(node.name, fields.get("dst_base", 0), order)
 
     def _value(self, node: Node, v: Tensor, k: Tensor, part: slice) -> None:
         """V's words of `part`: rows of the KV memory, each lane the channel it will weight."""

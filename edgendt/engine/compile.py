@@ -25,9 +25,10 @@ from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
+from edgendt.ops.rotary import COS
 from edgendt.program import Program
 
-MAX_BINS = 65535  # of a Program without position rows
+NO_LIMIT = 0  # max_bins of a Program without position rows
 UNWRITTEN = -(1 << 31)  # in a decoded tap: no format has this code
 
 
@@ -47,7 +48,7 @@ class Compiled:
     @cached_property
     def image(self) -> Image:
         """What the host loads."""
-        max_bins = self.program.max_bins or MAX_BINS
+        max_bins = self.program.max_bins or NO_LIMIT
         return Image(self.engine.parameters(), self.program.channels, self.program.outputs, max_bins, self.sections)
 
     @property
@@ -110,8 +111,8 @@ def compile_program(program: Program, engine: Engine, choice: Choice | None = No
         return fitting[0]
     from edgendt.engine.cycles import cycles_of  # the cycle model reads a Compiled
 
-    steady = (attention.window if attention else 1) - 1
-    steady = min(steady, (program.max_bins or MAX_BINS) - 1)
+    window = attention.window if attention else 1
+    steady = min(window, program.max_bins or window) - 1
     return min(fitting, key=lambda one: cycles_of(one, steady).total)
 
 
@@ -150,7 +151,7 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     if attention is not None:
         config |= Heads(engine, attention, choice.groups, choice.split).configuration()
     config["count_max"] = program.input.hi
-    config["max_bins"] = program.max_bins or MAX_BINS
+    config["max_bins"] = program.max_bins or NO_LIMIT
     config["pos_stride"] = emitter.sizes["pos"]
     sections = tuple(_sections(emitter, engine, config)) if not _over(emitter, engine) else ()
     sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": emitter.sizes["pos"] * (program.max_bins or 0)}
@@ -211,6 +212,11 @@ def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> li
         rows = np.concatenate(words.gamma).reshape(-1, 2)
         sections.append(Section(lay.MEM_GAMMA, 0, _u64((rows[:, 0] & 0xFF) << 24 | rows[:, 1] & 0xFFFFFF)))
         sections.append(Section(lay.MEM_TABLE, 0, _u64(RSQRT)))
+    if words.steps:
+        steps = np.concatenate(words.steps)
+        steps[-1] |= 2 << lay.STEP_BITS
+        sections.append(Section(lay.MEM_STEP, 0, _u64(steps)))
+        sections.append(Section(lay.MEM_COS, 0, _u64(COS & 0xFFF)))
     if any(instr["op"] == lay.OP_EXP for instr in emitter.instrs):
         sections.append(Section(lay.MEM_TABLE, 1024, _u64(RECIP)))
         sections.append(Section(lay.MEM_EXP, 0, _u64(EXP)))

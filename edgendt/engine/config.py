@@ -20,7 +20,8 @@ class Engine:
 
     segments x lanes multipliers; pipes narrowing pipes; sfus special-function units; depths in the words that the
     memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
-    that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial).
+    that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial); rotary: the
+    units turn queries and keys by time.
     """
 
     segments: int = 4
@@ -40,6 +41,7 @@ class Engine:
     packed: int = 0
     splits: int = 1
     serial: int = 0
+    rotary: int = 0
 
     def __post_init__(self) -> None:
         rules = (
@@ -60,6 +62,7 @@ class Engine:
             ("splits", self.words % self.splits == 0, "a divisor of lanes / pipes"),
             ("serial", self.serial in (0, 1), "0 or 1"),
             ("serial", not self.serial or self._least, "0 but for 1 x 4 lanes, 2 pipes, 1 unit, plain"),
+            ("rotary", self.rotary in (0, 1), "0 or 1"),
         )
         for name, good, rule in rules:
             if not good:
@@ -72,8 +75,8 @@ class Engine:
 
     @property
     def _least(self) -> bool:
-        sizes = (self.segments, self.lanes, self.pipes, self.sfus, self.packed, self.splits)
-        return sizes == (1, 4, 2, 1, 0, 1)
+        sizes = (self.segments, self.lanes, self.pipes, self.sfus, self.packed, self.splits, self.rotary)
+        return sizes == (1, 4, 2, 1, 0, 1, 0)
 
     @property
     def lane_count(self) -> int:
@@ -93,12 +96,12 @@ class Engine:
     @property
     def folds(self) -> bool:
         """A tile of a Linear need not be the array: KV rows start at any word, barriers may be late (Folds)."""
-        return bool(self.packed) or self.splits > 1
+        return bool(self.packed) or self.splits > 1 or bool(self.rotary)
 
     def parameters(self) -> dict[str, int]:
-        """SystemVerilog parameters of edt_core and edt_engine; `Serial` only where it is set."""
+        """SystemVerilog parameters of edt_core and edt_engine; `Serial` and `Rotary` only where they are set."""
         values = {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if value or name != "Serial"}
+        return {name: value for name, value in values.items() if value or name not in ("Serial", "Rotary")}
 
     @classmethod
     def named(cls, name: str | Path) -> Engine:
@@ -142,6 +145,7 @@ PARAMETERS = {
     "packed": "Packed",
     "splits": "Splits",
     "serial": "Serial",
+    "rotary": "Rotary",
 }
 
 ENGINES = {
@@ -207,4 +211,5 @@ ENGINES = {
         packed=1,
         splits=8,
     ),
+    "streaming": Engine(rotary=1),  # small, for networks without a last bin
 }

@@ -28,12 +28,13 @@ EARLY = 7  # drain steps left when the next tile may end
 NARROW = 7  # drain step -> announcement
 NARROW_WRITE = 9
 SCORE = 3
-COLUMN = 11  # K's last drain step -> its column begun
+COLUMN = 2  # K's last word written -> its column begun
 SFU = 18  # beat -> announcement
 SFU_WRITE = 20
 RECIP = 19  # last exponential beat -> first group's reciprocal usable
 NORM = 10  # statistics complete -> first LayerNorm beat
 STATS = 3  # write of the last residual word -> statistics complete, plus log2(pipes)
+ANGLES = 8  # start, and two cycles a channel -> the bin's angles
 CHAIN = 3  # announcement -> issue
 
 
@@ -78,6 +79,7 @@ class _Timeline:
         self.drain_free = 0  # first cycle in which a tile's last element may be issued
         self.stats_ok = 0
         self.recip_ok = 0
+        self.angles_ok = 2 * compiled.sizes["angle"] * self.engine.sfus + ANGLES
         self.sfu_idle = 0
         self.sfu_run_end = 0
         self.quiet = 0
@@ -152,12 +154,16 @@ class _Timeline:
             tag.words += [begin + step + NARROW for step in range(steps)]
         tag.done = end + NARROW
         if final and instr["dst"] & lay.DST_KCOL:
-            columns = self.config["head_sets"] * self.config["head_dim"]
-            tag.begun = end + COLUMN
-            tag.done = end + columns + COLUMN
-            self.quiet = max(self.quiet, end + columns + COLUMN + 2)
+            self._column(tag, end + NARROW_WRITE)
         if final and instr["stats"]:
             self.stats_ok = end + NARROW_WRITE + STATS + (self.pipes - 1).bit_length()
+
+    def _column(self, tag: _Tag, written: int) -> None:
+        """The new key's column, once the last word of its row is written."""
+        columns = self.config["head_sets"] * self.config["head_dim"]
+        tag.begun = written + COLUMN
+        tag.done = written + columns + COLUMN
+        self.quiet = max(self.quiet, tag.done + 2)
 
     def _values(self, instr: Instr, tag: _Tag, begin: int, steps: int, final: bool) -> int:
         """Weighted values go through the special-function units: last cycle of the drain."""
@@ -175,7 +181,7 @@ class _Timeline:
         return at - 1
 
     def sfu(self, instr: Instr) -> None:
-        """A LayerNorm or the exponentials of one head set."""
+        """A LayerNorm, the exponentials of one head set, or a Rotary."""
         start = max(self.fetched, self.sfu_idle)
         self.fetched = start + FETCH
         tag = self.tags[instr["dst_tag"]] = _Tag(instr.owner, True, instr["dst_base"])
@@ -188,6 +194,9 @@ class _Timeline:
             self.recip_ok = end + RECIP + groups
         else:
             begin = max(start + 1, self.stats_ok) + NORM
+            if instr["op"] == lay.OP_TURN:
+                written = self.tags[instr["src_tag"]].done + 1 if instr["src_use"] else 0
+                begin = max(start + 1, written, self.angles_ok) + 2
             beats = -(-instr["n_red"] // self.engine.sfus)
             words = -(-beats // self.subs)
             tag.words = [begin + min((word + 1) * self.subs, beats) - 1 + SFU for word in range(words)]
@@ -196,13 +205,15 @@ class _Timeline:
         self.sfu_run_end = end + 1
         self.sfu_idle = end + SFU_WRITE + 1
         self.quiet = max(self.quiet, self.sfu_idle)
+        if instr["dst"] & lay.DST_KCOL:
+            self._column(tag, end + SFU_WRITE)
 
     def run(self, instrs: tuple[Instr, ...]) -> int:
         """Cycles of the bin."""
         for instr in instrs:
             if instr["op"] == lay.OP_MAC:
                 self.mac(instr)
-            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP):
+            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP, lay.OP_TURN):
                 self.sfu(instr)
             elif instr["op"] == lay.OP_SYNC:
                 self.fetched = max(self.fetched, self.tags[instr["bar_tag"]].done + 1) + FETCH

@@ -113,7 +113,7 @@ class Device:
         if self.core.refuse():
             return Status.NO_BINS
         codes, self.cycles = self.core.step(protocol.unpack(body[3:], bits, self.channels))
-        self.codes, self.last, self.bin = tuple(codes), data, self.bin + 1
+        self.codes, self.last, self.bin = tuple(codes), data, (self.bin + 1) % protocol.BINS
         self.brief = bool(body[0] & protocol.BRIEF)
         return Status.OK
 
@@ -124,7 +124,7 @@ class Device:
             return Status.WRONG_SCHEMA
         if int.from_bytes(body[2:6], "little") != self.engine_id:
             return Status.WRONG_ENGINE
-        if flags or not (1 <= channels <= MAX_CHANNELS and 1 <= outputs <= MAX_OUTPUTS and max_bins):
+        if flags or not (1 <= channels <= MAX_CHANNELS and 1 <= outputs <= MAX_OUTPUTS):
             return Status.MALFORMED
         self.channels, self.outputs, self.max_bins = channels, outputs, max_bins
         self.ready, self.loading, self.last = False, True, None

@@ -1,4 +1,4 @@
-"""Each op of a Program as instructions: what `Emitter` appends for a Linear, Add, Position, LayerNorm or Attention."""
+"""Each op of a Program as instructions: what `Emitter` appends for it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from edgendt.engine.config import Engine
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Open, Tap, Tensor, need_of, norm_words
+from edgendt.engine.turn import turn
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
 from edgendt.program import INPUT, Node, Program
 
 OUT = "out"
@@ -27,7 +28,7 @@ def copy_of(source: str, form: Int, size: int, name: str) -> Node:
     return Node(name, op, (source,), {"weight": np.eye(size, dtype=np.int64), "bias": np.zeros(size, np.int64)})
 
 
-def with_copies(program: Program) -> list[Node]:
+def with_copies(program: Program, engine: Engine) -> list[Node]:
     """The Program's nodes, identity Linears added where a reader cannot take its source as it lies."""
     by_name = {node.name: node for node in program.nodes}
     nodes: list[Node] = []
@@ -42,11 +43,11 @@ def with_copies(program: Program) -> list[Node]:
     for node in program.nodes:
         inputs = list(node.inputs)
         for slot, source in enumerate(inputs):
-            if not _takes(program, node, slot, source):
+            if not _takes(program, engine, node, slot, source):
                 inputs[slot] = copied(source, node, slot)
         nodes.append(replace(node, inputs=tuple(inputs)))
     last = program.nodes[-1]
-    if isinstance(last.op, LayerNorm | Attention):
+    if isinstance(last.op, LayerNorm | Attention | Rotary):
         nodes.append(copy_of(last.name, last.op.y, last.op.size, f"{last.name}~{OUT}"))
     return nodes
 
@@ -55,18 +56,33 @@ def _input(program: Program) -> tuple[Int, int]:
     return program.input, program.channels
 
 
-def _takes(program: Program, node: Node, slot: int, source: str) -> bool:
+def _takes(program: Program, engine: Engine, node: Node, slot: int, source: str) -> bool:
     """True when `node` can read input `slot` where `source` naturally lies."""
     if isinstance(node.op, Linear):
         return True
     maker = None if source == INPUT else program.node(source)
-    own = maker is not None and isinstance(maker.op, Linear) and node.inputs.count(source) == 1
-    exclusive = own and maker is not None and len(program.readers(source)) == 1 and source != program.output
+    exclusive = maker is not None and _exclusive(program, node, maker)
+    if isinstance(node.op, Attention) and maker is not None and isinstance(maker.op, Rotary):
+        return slot < 2 and exclusive and _turned_in_place(program, engine, node.op, maker, maker.op)
+    exclusive = exclusive and maker is not None and isinstance(maker.op, Linear)
     if isinstance(node.op, Attention | Position):
         return exclusive
     if isinstance(node.op, Add) and slot == 1:
         return exclusive
     return maker is not None and isinstance(maker.op, Linear | Add | Position)
+
+
+def _exclusive(program: Program, reader: Node, maker: Node) -> bool:
+    """True when `reader` alone reads `maker`, once."""
+    only = len(program.readers(maker.name)) == 1 and reader.inputs.count(maker.name) == 1
+    return only and maker.name != program.output
+
+
+def _turned_in_place(program: Program, engine: Engine, op: Attention, maker: Node, turn: Rotary) -> bool:
+    """True when queries or keys can be turned in the order that scores want: heads side by side, pairs in a word."""
+    feed = None if maker.inputs[0] == INPUT else program.node(maker.inputs[0])
+    paired = 2 * op.heads <= engine.pipes and op.heads & (op.heads - 1) == 0 and turn.head_size == op.head_size
+    return paired and feed is not None and isinstance(feed.op, Linear) and _exclusive(program, maker, feed)
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ class Lowering:
     def __init__(self, program: Program, engine: Engine, choice: Choice) -> None:
         self.program, self.engine, self.choice = program, engine, choice
         self.emit = Emitter(program, engine)
-        self.nodes = with_copies(program)
+        self.nodes = with_copies(program, engine)
         self.by_name = {node.name: node for node in self.nodes}
         self.left = {name: len(self.readers(name)) for name in [INPUT, *self.by_name]}
 
@@ -102,18 +118,22 @@ class Lowering:
         return self.emit
 
     def deferred(self, node: Node) -> bool:
-        """True for a Linear that its reader emits, and for a LayerNorm, emitted right behind its source."""
+        """True for what its reader emits, Linear or Rotary, and for a LayerNorm, emitted right behind its source."""
         readers = self.readers(node.name)
         if isinstance(node.op, LayerNorm):
             return True
-        if not isinstance(node.op, Linear) or len(readers) != 1 or node.name == self.nodes[-1].name:
+        if not isinstance(node.op, Linear | Rotary) or len(readers) != 1 or node.name == self.nodes[-1].name:
             return False
         reader, slot = readers[0]
+        if isinstance(reader.op, Rotary):
+            return self.deferred(reader)
         return isinstance(reader.op, Attention | Position) or (isinstance(reader.op, Add) and slot == 1)
 
     def lower(self, node: Node) -> None:
         if isinstance(node.op, Attention):
             self.attention(node, node.op)
+        elif isinstance(node.op, Rotary):
+            self.turn(node, node.op)
         else:
             self.linear(node)
         for reader, _ in self.readers(node.name):
@@ -219,10 +239,22 @@ class Lowering:
         emit.tensors[node.name, "act"] = emit.own(made)
         self.used(node.inputs[0])
 
+    def turn(self, node: Node, op: Rotary) -> None:
+        """A Rotary, its channels as they are: neighbours are partners."""
+        emit, source = self.emit, self.emit.tensors[node.inputs[0], "res"]
+        words = -(-op.size // self.engine.pipes)
+        base, tag = emit.place(words, source.stats_by), emit.tag()
+        index = turn(emit, node, source, 1, {"dst_base": base, "dst_tag": tag})
+        emit.taps[index] = Tap(node.name, base, np.arange(op.size))
+        made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus)
+        emit.tensors[node.name, "act"] = emit.own(made)
+        self.used(node.inputs[0])
+
     def attention(self, node: Node, op: Attention) -> None:
-        """An attention, whose formats are its own, with the three Linears that feed it."""
+        """An attention, whose formats are its own, with the Linears that feed it and what turns their codes."""
         q, k, v = (self.by_name[name] for name in node.inputs)
         passes = Attend(self.emit, Heads(self.engine, op, self.choice.groups, self.choice.split), self.choice.v_first)
-        self.emit.tensors[node.name, "act"] = passes.run(node, q, k, v)
-        for feed in (k, q, v):
+        feeds = [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in (q, k, v)]
+        self.emit.tensors[node.name, "act"] = passes.run(node, (q, k, v), feeds)
+        for feed in feeds:
             self.used(feed.inputs[0])

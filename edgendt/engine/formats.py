@@ -31,9 +31,17 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
             _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
             _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
-        _need(not isinstance(op, Rotary), node, "the engine does not turn by time yet: take the hls4ml flow")
+        if isinstance(op, Rotary):
+            _need(
+                bool(engine.rotary),
+                node,
+                "an engine turns by time when built with rotary = 1: choose `streaming`",
+            )
+            _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
+            _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
+            _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
         _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
-        if isinstance(op, LayerNorm | Attention):
+        if isinstance(op, LayerNorm | Attention | Rotary):
             _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
     if program.input.bits > 8 or program.channels > 256 or program.outputs > 256:
         raise UnsupportedOp("program", program.name, "at most 8-bit counts, 256 channels and 256 outputs")

@@ -67,7 +67,8 @@ class Image:
     """One network for one engine.
 
     engine: the engine's SystemVerilog parameters (`Engine.parameters()`); channels, outputs: 1..256;
-    max_bins: position rows (the engine refuses later bins until a reset); sections: what is written, in this order.
+    max_bins: position rows (the engine refuses later bins until a reset), 0 where no bin is the last; sections: what is
+    written, in this order.
     """
 
     engine: Mapping[str, int]
@@ -78,14 +79,14 @@ class Image:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("channels", self.channels, MAX_CHANNELS),
-            ("outputs", self.outputs, MAX_OUTPUTS),
-            ("max_bins", self.max_bins, 65535),
-            ("schema", self.schema, 255),
+        for name, value, least, most in (
+            ("channels", self.channels, 1, MAX_CHANNELS),
+            ("outputs", self.outputs, 1, MAX_OUTPUTS),
+            ("max_bins", self.max_bins, 0, 65535),
+            ("schema", self.schema, 1, 255),
         ):
-            if not 1 <= value <= most:
-                raise ValueError(f"{name} must be 1..{most}, got {value}")
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be {least}..{most}, got {value}")
         if not self.sections:
             raise ValueError("sections must not be empty")
 

@@ -52,11 +52,13 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("bar_begun", 1),
     ("spare", 1),
 )
-OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC = range(5)
+OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN = range(6)
 MODE_NARROW, MODE_SCORE, MODE_VALUE = range(3)
 DST_ACT, DST_RES, DST_KV, DST_KCOL, DST_OUT = 16, 8, 4, 2, 1
-MEM_WEIGHT, MEM_BIAS, MEM_POS, MEM_GAMMA, MEM_TABLE, MEM_EXP, MEM_PROG, MEM_CFG, MEM_PAIR = range(9)
+MEM_WEIGHT, MEM_BIAS, MEM_POS, MEM_GAMMA, MEM_TABLE, MEM_EXP, MEM_PROG, MEM_CFG, MEM_PAIR, MEM_STEP, MEM_COS = range(11)
 TAGS = 8
+ANGLES = 256  # channels whose angles are kept
+STEP_BITS = 16  # of a step; above it: an odd channel of its pair, the last channel
 SHIFT_BIAS = 16  # the shift of a bias word is stored as shift + 16
 SHIFTS = (-16, 31)  # beyond them a 28-bit sum has left the output format or vanished: clamping is exact
 

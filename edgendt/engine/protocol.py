@@ -19,6 +19,7 @@ END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 BRIEF_ANSWER = 0x80  # of an answer's status: its head is a brief one
 ANSWER = 0x80  # an answer's type is its request's type with this bit
 WIDTHS = (8, 4, 2, 1)  # bits of a count, by the low two bits of a COUNTS format
+BINS = 1 << 16  # a bin's number counts on from 0 behind the last one of 16 bits
 BRIEF = 0x10  # of a COUNTS format: the answer leaves out state and load frame
 
 

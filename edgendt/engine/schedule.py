@@ -71,6 +71,7 @@ class Words:
     bias: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, pipes, (shift, bias)]
     pos: NDArray[np.int64] | None = None  # [bins, words, pipes]
     gamma: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, sfus, (gamma, beta)]
+    steps: list[NDArray[np.int64]] = field(default_factory=list)  # each [words * sfus], step and place in its pair
 
 
 class Emitter:
@@ -82,11 +83,13 @@ class Emitter:
         self.taps: dict[int, Tap] = {}
         self.words = Words()
         self.sizes = {"weights": 0, "bias": 0, "gamma": 0, "kv": 0, "act": 0, "res": 0, "score": 0, "pos": 0}
+        self.sizes["angle"] = 0
         self.tensors: dict[tuple[str, str], Tensor] = {}  # by node and memory
         self.free_tags = list(range(lay.TAGS))
         self.owners: dict[int, Tensor | None] = {}
         self.free: list[Region] = []
         self.free_res: list[tuple[int, int]] = []
+        self.angles: dict[bytes, int] = {}  # base of a rotary's angles, by what they turn by
         self.open: list[Open] = []  # work of the special-function units that no pass has waited for
         words = -(-program.channels // engine.pipes)
         self.sizes["act"] = words
@@ -158,6 +161,12 @@ class Emitter:
         self.sizes["res"] += words
         return base
 
+    def unread(self, base: int, words: int) -> bool:
+        """True when no open work reads these residual words."""
+        reads = (work.reads for work in self.open)
+        residual = (one for one in reads if one is not None and one.where not in ("act", "score"))
+        return all(one.base + one.words <= base or base + words <= one.base for one in residual)
+
     def drop(self, tensor: Tensor) -> None:
         """No instruction after the last one emitted reads the tensor."""
         if all(work.reads is not tensor for work in self.open):
@@ -175,10 +184,20 @@ class Emitter:
 
     # ---- instructions ----
 
-    def mac(self, owner: str, fields: dict[str, int], source: Tensor | None, barrier: Tensor | None = None) -> int:
-        """Append a pass; guards its source, its barrier and the ports it writes. Returns its index."""
+    def mac(
+        self,
+        owner: str,
+        fields: dict[str, int],
+        source: Tensor | None,
+        barrier: Tensor | None = None,
+        apart: bool = False,
+    ) -> int:
+        """Append a pass; guards its source, its barrier and the ports it writes. Returns its index.
+
+        apart: the residual words that it writes are none that the special-function units may still read.
+        """
         dst = fields.get("dst", 0)
-        touches = dst & (lay.DST_ACT | lay.DST_RES) or fields.get("add_res")
+        touches = dst & (lay.DST_ACT | (0 if apart else lay.DST_RES)) or fields.get("add_res")
         # A LayerNorm still at work needs the statistics that this pass would overwrite.
         norms = [work.tag for work in self.open if work.norm]
         if fields.get("stats") and norms:
@@ -202,6 +221,7 @@ class Emitter:
         fields: dict[str, int],
         barrier: Tensor | None = None,
         owner: str | None = None,
+        apart: bool = False,
     ) -> int:
         """One pass of a Linear. outputs: the output at each place of the flat order, -1 for none."""
         op = node.op
@@ -234,7 +254,7 @@ class Emitter:
             "y1": lay.fmt(op.y),
             "y2": lay.fmt(op.y),
         } | fields
-        return self.mac(owner or node.name, fields, source, barrier)
+        return self.mac(owner or node.name, fields, source, barrier, apart)
 
     def _bias(self, node: Node, op: Linear, flat: Positions) -> int:
         """Base of the bias words, with their shifts, of outputs in flat order."""

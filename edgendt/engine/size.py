@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgendt.engine.config import Engine
-from edgendt.engine.layout import CHUNK_BITS, INSTR_BITS
+from edgendt.engine.layout import ANGLES, CHUNK_BITS, INSTR_BITS
+from edgendt.ops.rotary import COS
 
 # Block RAM shapes (words, bits) by target; a memory takes the cheapest shape, tiled.
 KBIT18 = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
@@ -53,6 +54,16 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         Memory("exponentials", engine.sfus, 256, 16),
         Memory("reciprocals", 1, 2048, 16),
         Memory("program", -(-INSTR_BITS // CHUNK_BITS), engine.prog_depth, CHUNK_BITS),
+        *(_rotary(engine) if engine.rotary else ()),
+    )
+
+
+def _rotary(engine: Engine) -> tuple[Memory, ...]:
+    """Memories of edt_angle."""
+    return (
+        Memory("steps", 1, ANGLES, 18),
+        Memory("cosine", 1, len(COS), 12),
+        Memory("angles", engine.sfus, ANGLES // engine.sfus, 24),
     )
 
 
@@ -99,7 +110,7 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
     lanes, pipes, sfus, acc = engine.lane_count, engine.pipes, engine.sfus, engine.acc_bits
     return {
         ram: sum(blocks(memory, target) for memory in memories(engine)),
-        multiplier: lanes + pipes + 1 + 4 * sfus,
+        multiplier: lanes + pipes + 1 + 4 * sfus + engine.rotary,
         LOGIC[target][0]: LUT_BASE
         + lanes * (LUT_LANE + LUT_ACC * acc)
         + pipes * LUT_PIPE

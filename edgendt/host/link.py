@@ -116,7 +116,7 @@ class Link:
         self._demand(answer, f"bin {self.bin}")
         if answer.bin != self.bin:
             raise LinkError(f"the engine answered bin {answer.bin} when bin {self.bin} was asked")
-        self.bin += 1
+        self.bin = (self.bin + 1) % protocol.BINS
         return answer
 
     def infer(self, counts: NDArray[np.int64], progress: Callable[[int], None] | None = None) -> Result:

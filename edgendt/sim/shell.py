@@ -25,7 +25,7 @@ BENCH = "model_bench"  # the engine's own
 
 def shell_image(program: Program) -> Image:
     """An image that opens the link: sizes, and one word that the shell forgets."""
-    bins = program.max_bins or 65535
+    bins = program.max_bins or 0
     return Image(PARAMETERS, program.channels, program.outputs, bins, (Section(0, 0, np.array([1], np.uint64)),))
 
 

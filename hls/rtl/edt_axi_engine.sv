@@ -18,7 +18,8 @@ module edt_axi_engine #(
   parameter int GammaDepth = 512,
   parameter int ProgDepth  = 256,
   parameter int Packed     = 0,
-  parameter int Splits     = 1
+  parameter int Splits     = 1,
+  parameter int Rotary     = 0
 ) (
   input  wire        clk_i,
   input  wire        rst_i,
@@ -64,7 +65,7 @@ module edt_axi_engine #(
     .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
     .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth),
     .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed),
-    .Splits(Splits)
+    .Splits(Splits), .Rotary(Rotary)
   ) u_engine (
     .clk_i(clk_i), .rst_i(rst),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid && !rst), .s_axis_tready(taken),

@@ -19,7 +19,8 @@ module edt_core
   parameter int GammaDepth = 512,   // words of Sfus channels
   parameter int ProgDepth  = 128,
   parameter int Packed     = 0,     // 1: lanes take two 4-bit weights at once
-  parameter int Splits     = 1      // most groups of segments that share a reduction: 1, 2, 4, 8
+  parameter int Splits     = 1,     // most groups of segments that share a reduction: 1, 2, 4, 8
+  parameter int Rotary     = 0      // 1: turns queries and keys by time
 ) (
   input  wire         clk_i,
   input  wire         rst_i,
@@ -55,7 +56,7 @@ module edt_core
   localparam int PipeBits  = $clog2(Pipes);
   localparam int LaneCount = Segments * Lanes;
   localparam int Stages    = Splits > 2 ? $clog2(Splits) - 1 : 0;  // of the adder tree over a split's groups
-  localparam int Folds     = Packed != 0 || Splits > 1 ? 1 : 0;  // a tile's words need not be the array's
+  localparam int Folds     = Packed != 0 || Splits > 1 || Rotary != 0 ? 1 : 0;  // tiles that are not the array, keys by age
   localparam int ActAddr   = $clog2(ActDepth);
   localparam int OutWords  = 256 / Pipes;
   localparam int KrowDepth = 256 / Pipes;
@@ -72,7 +73,7 @@ module edt_core
   logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
 
-  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus)) i_seq (
+  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary)) i_seq (
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
     .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .ins_o(ins), .pc_o(pc),
@@ -231,27 +232,40 @@ module edt_core
   assign out_data_o = out_word_q[out_pick_q*16+:16];
 
   // ---- keys and values ----
+  sctl_t              s0;
+  sctl_t              s_q [1:20];   // beats of the special-function units
+  logic [Pipes-1:0]   sfu_we;       // and the bytes that they write
+  logic [Pipes*8-1:0] sfu_data;
   logic       kcol_begun, kcol_done, kcol_idle;
   logic [2:0] kcol_tag;
-  edt_kcol #(.Pipes(Pipes), .Depth(KrowDepth)) i_kcol (
-    .clk_i, .rst_i, .cfg_i(cfg), .tile_off_i(slot_off), .we_i(n_q[9].valid && n_q[9].dst.kcol),
-    .waddr_i(n_q[9].row[7-PipeBits:0]), .wdata_i(row_data),
-    .start_i(n_q[9].valid && n_q[9].dst.kcol && n_q[9].last), .base_i(n_q[9].kv_base), .tag_i(n_q[9].tag),
+  logic                       key_row, key_turned;  // a word of the new key, as it is or byte by byte from the units
+  logic [Rotary*(Pipes-1):0]  key_we;
+  edt_kcol #(.Pipes(Pipes), .Depth(KrowDepth), .Rotary(Rotary)) i_kcol (
+    .clk_i, .rst_i, .cfg_i(cfg), .tile_off_i(slot_off), .we_i(key_we),
+    .waddr_i(key_turned ? s_q[20].dst_addr[7-PipeBits:0] : n_q[9].row[7-PipeBits:0]),
+    .wdata_i(key_turned ? sfu_data : row_data),
+    .start_i(key_turned ? s_q[20].fin : key_row && n_q[9].last),
+    .base_i(key_turned ? sfu_ins.kv_base : n_q[9].kv_base), .tag_i(key_turned ? s_q[20].tag : n_q[9].tag),
     .en_o(col_en), .addr_o(col_addr), .data_o(col_data), .begun_o(kcol_begun), .done_o(kcol_done), .tag_o(kcol_tag), .idle_o(kcol_idle)
   );
+  assign key_row    = n_q[9].valid && n_q[9].dst.kcol;
+  assign key_turned = Rotary != 0 && s_q[20].valid && s_q[20].op == SfuTurn && sfu_ins.dst.kcol;
+  if (Rotary != 0) begin : g_key_bytes
+    assign key_we = key_turned ? sfu_we : {Pipes{key_row}};
+  end else begin : g_key_word
+    assign key_we = key_row;
+  end
   assign row_en   = n_q[9].valid && n_q[9].dst.kv;
   assign row_flat = n_q[9].flat;
   assign row_addr = n_q[9].kv_addr;
   assign kv_waddr = col_en ? col_addr : row_addr;
 
   // ---- special-function units: beat in cycle 0, write in cycle 20 ----
-  sctl_t       s0;
-  sctl_t       s_q [1:20];
-  logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok;
+  logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok, angles_ok;
   logic [12:0] sfu_raddr;
-  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds)) i_sfu_seq (
+  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .Rotary(Rotary)) i_sfu_seq (
     .clk_i, .rst_i, .cfg_i(cfg), .valid_i(sfu_valid), .ins_i(ins), .pc_i(pc), .take_o(sfu_take), .idle_o(sfu_idle),
-    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
+    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .angles_ok_i(angles_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
     .exp_clear_o(exp_clear), .ins_o(sfu_ins), .running_o(sfu_running), .read_addr_o(sfu_raddr), .beat_o(norm_beat)
   );
   assign value_ok   = recip_ok && !sfu_running;
@@ -271,7 +285,7 @@ module edt_core
   end else begin : g_direct
     assign s0 = value_beat.valid ? value_beat : norm_beat;
   end
-  assign norm_reads = sfu_running && sfu_ins.op == OpNorm;
+  assign norm_reads = sfu_running && (sfu_ins.op == OpNorm || (Rotary != 0 && sfu_ins.op == OpTurn));
   assign res_raddr  = norm_reads ? sfu_raddr : n_q[5].add_addr;
   for (genvar i = 1; i <= 20; i++) begin : g_beat
     always_ff @(posedge clk_i) begin
@@ -328,7 +342,7 @@ module edt_core
     factor6_q    <= s_q[5].op == SfuExp ? sfu_ins.sbase[14:0] : recip5;
     unique case (s_q[8].op)
       SfuNorm: shift9_q <= root_shift;
-      SfuExp:  shift9_q <= sfu_ins.xstride;
+      SfuExp, SfuTurn: shift9_q <= sfu_ins.xstride;
       default: shift9_q <= s_q[8].gb_addr[5:0] + 6'(length8);
     endcase
   end
@@ -343,15 +357,30 @@ module edt_core
     endcase
   end
 
+  logic [Sfus*24-1:0] angles6;
+  if (Rotary != 0) begin : g_rotary
+    edt_angle #(.Sfus(Sfus)) i_angle (
+      .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i(load_addr_i[9:0]), .load_data_i(load_data_i[17:0]),
+      .start_i(start_i && !busy_o && !refuse_o), .time_i(bin_o), .ok_o(angles_ok),
+      .raddr_i(s_q[4].gb_addr[7-$clog2(Sfus):0]), .angle_o(angles6)
+    );
+  end else begin : g_plain
+    assign angles_ok = 1'b0;
+    assign angles6   = '0;
+  end
+
   logic [Sfus*8-1:0] y20;
   for (genvar n = 0; n < Sfus; n++) begin : g_sfu
-    logic [$clog2(Pipes)-1:0] pick2;
+    logic [$clog2(Pipes)-1:0] pick2, partner2;
+    logic [1:0]               from2;
     logic [AccBits-1:0]       x2;
     logic [31:0]              gb13;
     logic signed [OutW-1:0]   y20_full;
     assign pick2 = PipeBits'(s_q[2].sub * 5'(Sfus) + 5'(n));
+    assign from2    = Rotary != 0 && s_q[2].op == SfuTurn ? SfuNorm : s_q[2].op;  // turns read the residual too
+    assign partner2 = pick2 ^ PipeBits'(sfu_ins.xbase);
     always_comb begin
-      unique case (s_q[2].op)
+      unique case (from2)
         SfuNorm: x2 = {{(AccBits - 16) {res_word[pick2*16+15]}}, res_word[pick2*16+:16]};
         SfuExp:  x2 = score_word_out[pick2*AccBits+:AccBits];
         default: x2 = value_word_q[pick2*AccBits+:AccBits];
@@ -365,10 +394,12 @@ module edt_core
       .raddr_i(s_q[11].gb_addr[$clog2(GammaDepth)-1:0]),
       .rdata_o(gb13)
     );
-    edt_sfu #(.AccBits(AccBits)) i_sfu (
+    edt_sfu #(.AccBits(AccBits), .Rotary(Rotary)) i_sfu (
       .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
       .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi11_i(hi11), .lo11_i(lo11),
       .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y18_i(s_q[18].y), .op20_i(s_q[20].op),
+      .turn6_i(s_q[6].op == SfuTurn), .turn8_i(s_q[8].op == SfuTurn), .partner2_i(res_word[partner2*16+:11]),
+      .angle6_i(angles6[n*24+:24]),
       .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
       .exp17_o(exps17[n*8+:8]), .y20_o(y20_full)
     );
@@ -377,8 +408,6 @@ module edt_core
   end
 
   // ---- activation write port: counts, narrowed words, special-function results ----
-  logic [Pipes-1:0]   sfu_we;
-  logic [Pipes*8-1:0] sfu_data;
   always_comb begin
     for (int b = 0; b < Pipes; b++) begin
       if (s_q[20].op == SfuExp) begin
@@ -393,7 +422,7 @@ module edt_core
       act_waddr = ActAddr'(count_addr_i[7:PipeBits]);
       act_wdata = {Pipes{count_data_i > cfg.count_max ? cfg.count_max : count_data_i}};
       for (int b = 0; b < Pipes; b++) act_we[b] = count_addr_i[PipeBits-1:0] == PipeBits'(b);
-    end else if (s_q[20].valid) begin
+    end else if (s_q[20].valid && !key_turned) begin
       act_waddr = s_q[20].dst_addr[ActAddr-1:0];
       act_wdata = sfu_data;
       act_we    = sfu_we;
@@ -424,7 +453,7 @@ module edt_core
     begins[kcol_tag] = kcol_begun;
     fin = '0;
     if (n_q[7].valid && n_q[7].fin && !n_q[7].dst.kcol) fin[n_q[7].tag] = 1'b1;
-    if (s_q[18].valid && s_q[18].fin) fin[s_q[18].tag] = 1'b1;
+    if (s_q[18].valid && s_q[18].fin && !(Rotary != 0 && s_q[18].op == SfuTurn && sfu_ins.dst.kcol)) fin[s_q[18].tag] = 1'b1;
     if (score_fin_q[3]) fin[score_tag_q[3]] = 1'b1;
     if (kcol_done) fin[kcol_tag] = 1'b1;
     busy_pipes = 1'b0;

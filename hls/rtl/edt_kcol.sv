@@ -6,13 +6,14 @@ module edt_kcol
   import edt_pkg::*;
 #(
   parameter int Pipes = 4,
-  parameter int Depth = 64  // words of P bytes: the widest key
+  parameter int Depth = 64,  // words of P bytes: the widest key
+  parameter int Rotary = 0   // 1: a word may come byte by byte
 ) (
   input  wire                      clk_i,
   input  wire                      rst_i,
   input  wire  cfg_t               cfg_i,
   input  wire  [17:0]              tile_off_i,  // key tile of this bin * head_dim
-  input  wire                      we_i,
+  input  wire  [Rotary*(Pipes-1):0] we_i,
   input  wire  [$clog2(Depth)-1:0] waddr_i,
   input  wire  [Pipes*8-1:0]       wdata_i,
   input  wire                      start_i,     // with the last we_i
@@ -67,7 +68,7 @@ module edt_kcol
   end
 
   logic [Pipes*8-1:0] row;
-  edt_ram #(.Width(Pipes * 8), .Depth(Depth)) i_row (
+  edt_ram #(.Width(Pipes * 8), .Depth(Depth), .Enables(Rotary != 0 ? Pipes : 1)) i_row (
     .clk_i,
     .we_i   (we_i),
     .waddr_i(waddr_i),

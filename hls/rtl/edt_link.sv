@@ -128,8 +128,7 @@ module edt_link #(
     bin_ok_q    <= bin == bin_q;
     refuse_q    <= refuse_i;
     engine_ok_q <= engine_id == EngineId;
-    sizes_ok_q  <= flags == '0 && channels != '0 && channels <= 16'd256 && outputs != '0 && outputs <= 16'd256
-                   && max_bins != '0;
+    sizes_ok_q  <= flags == '0 && channels != '0 && channels <= 16'd256 && outputs != '0 && outputs <= 16'd256;
     next_q      <= index == load_index_q;
     taken_q     <= behind < 16'd256;
     commit_ok_q <= first_q[47:16] == running_crc && load_index_q != '0;

@@ -5,10 +5,12 @@ package edt_pkg;
   localparam int InstrBits = 200;
   localparam int OutW = 18;  // width of a narrowed value inside the pipelines: any 16-bit format, signed or not
 
-  localparam logic [2:0] OpEnd = 3'd0, OpMac = 3'd1, OpNorm = 3'd2, OpExp = 3'd3, OpSync = 3'd4;
+  localparam logic [2:0] OpEnd = 3'd0, OpMac = 3'd1, OpNorm = 3'd2, OpExp = 3'd3, OpSync = 3'd4,
+                         OpTurn = 3'd5;
   localparam logic [1:0] ModeNarrow = 2'd0, ModeScore = 2'd1, ModeValue = 2'd2;
   localparam logic [3:0] MemWeight = 4'd0, MemBias = 4'd1, MemPos = 4'd2, MemGamma = 4'd3, MemTable = 4'd4,
-                         MemExp = 4'd5, MemProg = 4'd6, MemCfg = 4'd7, MemPair = 4'd8;
+                         MemExp = 4'd5, MemProg = 4'd6, MemCfg = 4'd7, MemPair = 4'd8, MemStep = 4'd9,
+                         MemCos = 4'd10;
 
   typedef struct packed {
     logic       is_signed;
@@ -118,7 +120,7 @@ package edt_pkg;
   } nctl_t;
 
   // One beat of the special-function units.
-  localparam logic [1:0] SfuNorm = 2'd0, SfuExp = 2'd1, SfuValue = 2'd2;
+  localparam logic [1:0] SfuNorm = 2'd0, SfuExp = 2'd1, SfuValue = 2'd2, SfuTurn = 2'd3;
   typedef struct packed {
     logic        valid;
     logic [1:0]  op;

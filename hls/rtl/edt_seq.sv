@@ -7,7 +7,8 @@ module edt_seq
 #(
   parameter int SegLanes  = 8,
   parameter int ProgDepth = 256,
-  parameter int Sfus      = 1
+  parameter int Sfus      = 1,
+  parameter int Rotary    = 0
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -96,11 +97,11 @@ module edt_seq
   logic       quiet_q;
   assign ready       = busy_q && wait_q == 2'd0;
   assign mac_valid_o = ready && ins_o.op == OpMac;
-  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp);
+  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn));
   assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]);
   assign finish      = ready && ins_o.op == OpEnd && quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag]);
   assign busy_o      = busy_q;
-  assign refuse_o    = bin_o >= cfg_q.max_bins;
+  assign refuse_o    = cfg_q.max_bins != '0 && bin_o >= cfg_q.max_bins;  // 0: no bin is the last
 
   logic [31:0] count_q;
   logic        wraps;

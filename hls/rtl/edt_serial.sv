@@ -356,7 +356,7 @@ module edt_serial
   // ---- control ----
   logic [31:0] count_q;
   assign busy_o   = state_q != Idle;
-  assign refuse_o = bin_o >= max_bins_q;
+  assign refuse_o = max_bins_q != '0 && bin_o >= max_bins_q;  // 0: no bin is the last
   assign fin      = state_q == Decode && ins.op == OpEnd;
   always_ff @(posedge clk_i) begin
     done_o  <= fin;

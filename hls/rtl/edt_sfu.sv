@@ -1,11 +1,12 @@
-// One special-function unit: (d*x - S1)*r -> *gamma + beta; (m - s)*C -> exponential; a * reciprocal.
-// Reference: edgendt/ops/layernorm.py, attention.py. Element in cycle 2, result in cycle 20, exponential sum in cycle 17.
+// One special-function unit: (d*x - S1)*r -> *gamma + beta; (m - s)*C -> exponential; a * reciprocal; x*cos + partner*sin.
+// Reference: edgendt/ops/layernorm.py, attention.py, rotary.py. Element in cycle 2, result in cycle 20, exponential sum in cycle 17.
 // Operands arrive in the cycle that their name's number says.
 `default_nettype none
 module edt_sfu
   import edt_pkg::*;
 #(
-  parameter int AccBits = 24
+  parameter int AccBits = 24,
+  parameter int Rotary  = 0
 ) (
   input  wire                        clk_i,
   input  wire  signed [AccBits-1:0]  x2_i,
@@ -22,6 +23,11 @@ module edt_sfu
   input  wire  [5:0]                 shift16_i,
   input  wire  fmt_t                 y18_i,
   input  wire  [1:0]                 op20_i,
+  // rotary position
+  input  wire                        turn6_i,
+  input  wire                        turn8_i,
+  input  wire  signed [10:0]         partner2_i,
+  input  wire  [23:0]                angle6_i,    // sine (12 bits), cosine (12 bits)
   // exponential table load
   input  wire                        load_en_i,
   input  wire  [7:0]                 load_addr_i,
@@ -47,15 +53,38 @@ module edt_sfu
     endcase
   end
 
-  // 6..8: 28 x 16 bits on two multipliers.
+  // 6..8: 28 x 16 bits on two multipliers; of a turn each takes a product.
+  logic signed [10:0] partner3_q, partner4_q, partner5_q, partner6_q, upper6, a_high;
+  assign upper6 = a6_q[27:17];
+  logic signed [15:0] b_low, b_high;
+  logic               sign6, turn8;
+  always_ff @(posedge clk_i) begin
+    partner3_q <= partner2_i;
+    partner4_q <= partner3_q;
+    partner5_q <= partner4_q;
+    partner6_q <= partner5_q;
+  end
+  if (Rotary != 0) begin : g_rotary
+    assign sign6  = turn6_i && a6_q[16];
+    assign a_high = turn6_i ? partner6_q : upper6;
+    assign b_low  = turn6_i ? 16'($signed(angle6_i[11:0])) : {1'b0, factor6_i};
+    assign b_high = turn6_i ? 16'($signed(angle6_i[23:12])) : {1'b0, factor6_i};
+    assign turn8  = turn8_i;
+  end else begin : g_plain
+    assign sign6  = 1'b0;
+    assign a_high = upper6;
+    assign b_low  = {1'b0, factor6_i};
+    assign b_high = {1'b0, factor6_i};
+    assign turn8  = 1'b0;
+  end
   logic signed [33:0] low8;
   logic signed [27:0] high8;
   logic signed [43:0] p9_q;
-  edt_mul #(.ABits(18), .BBits(16)) i_low (.clk_i, .a_i({1'b0, a6_q[16:0]}), .b_i({1'b0, factor6_i}), .p_o(low8));
+  edt_mul #(.ABits(18), .BBits(16)) i_low (.clk_i, .a_i({sign6, a6_q[16:0]}), .b_i(b_low), .p_o(low8));
   logic signed [26:0] high8_full;
-  edt_mul #(.ABits(11), .BBits(16)) i_high (.clk_i, .a_i(a6_q[27:17]), .b_i({1'b0, factor6_i}), .p_o(high8_full));
+  edt_mul #(.ABits(11), .BBits(16)) i_high (.clk_i, .a_i(a_high), .b_i(b_high), .p_o(high8_full));
   assign high8 = 28'(high8_full);
-  always_ff @(posedge clk_i) p9_q <= 44'(low8) + {high8[26:0], 17'd0};
+  always_ff @(posedge clk_i) p9_q <= 44'(low8) + (turn8 ? 44'(high8) : {high8[26:0], 17'd0});
 
   // 9..12: shift and round.
   logic signed [OutW-1:0] t13;
@@ -106,6 +135,6 @@ module edt_sfu
     exp20_q <= exp19_q;
   end
   assign y20_o = op20_i == SfuNorm ? norm20 : op20_i == SfuExp ? OutW'({1'b0, exp20_q}) : t_q[6];
-  wire unused = &{1'b0, high8[27]};
+  wire unused = &{1'b0, high8[27], partner6_q, turn6_i, turn8_i, angle6_i};
 endmodule
 `default_nettype wire

@@ -1,12 +1,14 @@
-// Runs LayerNorm and exponential instructions on the special-function units: one beat of N elements per cycle.
+// Runs LayerNorm, exponential and rotary instructions on the special-function units: one beat of N elements per cycle.
 // LayerNorm: statistics complete in cycle 0 -> first beat in cycle 10. Exponentials: scores complete -> next cycle.
+// Rotary: source complete and angles there -> the cycle after the next one, when the last word can be read.
 `default_nettype none
 module edt_sfu_seq
   import edt_pkg::*;
 #(
   parameter int Pipes = 4,
   parameter int Sfus  = 1,
-  parameter int Folds = 0  // 1: with keys by age
+  parameter int Folds = 0,  // 1: with keys by age
+  parameter int Rotary = 0  // 1: with rotary position
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -20,6 +22,7 @@ module edt_sfu_seq
   input  wire  [8:0]   oldest_i,
   input  wire  [7:0]   done_i,
   input  wire          stats_ok_i,
+  input  wire          angles_ok_i,
   input  wire          value_busy_i,
   output wire          stats_start_o,
   output wire          exp_clear_o,
@@ -43,11 +46,13 @@ module edt_sfu_seq
   logic [8:0]  word_q;               // key word within the tile
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
-  logic        is_exp, ready, last_sub, last_group, last, turn;
+  logic        is_exp, is_turn, written, ready, last_sub, last_group, last, turn;
   logic [8:0]  key_q, oldest;        // first key of the beat; by age it turns around behind the last slot
 
   assign is_exp     = ins_q.op == OpExp;
-  assign ready      = !value_busy_i && (is_exp ? done_i[ins_q.src_tag] : stats_ok_i);
+  assign is_turn    = Rotary != 0 && ins_q.op == OpTurn;
+  assign ready      = !value_busy_i && (is_exp || is_turn ? written && (is_exp || angles_ok_i) : stats_ok_i);
+  assign written    = done_i[ins_q.src_tag] || (is_turn && !ins_q.src_use);
   assign last_sub   = sub_q == 5'(Subs - 1);
   assign last_group = !is_exp || 4'(group_q) == cfg_i.groups - 4'd1;
   assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
@@ -58,7 +63,7 @@ module edt_sfu_seq
   assign idle_o        = state_q == Idle;
   assign ins_o         = ins_q;
   assign running_o     = state_q == Run || state_q == Calc;
-  assign stats_start_o = state_q == Wait && ready && !is_exp;
+  assign stats_start_o = state_q == Wait && ready && !is_exp && !is_turn;
   assign exp_clear_o   = state_q == Wait && ready && is_exp;
   assign read_addr_o   = read_q;
 
@@ -79,7 +84,10 @@ module edt_sfu_seq
         left_q  <= ins_i.op == OpExp ? 14'(n_keys_i) : 14'(ins_i.n_red);
         calc_q  <= 5'd8;
       end
-      Wait: if (ready) state_q <= is_exp ? Run : Calc;
+      Wait: if (ready) begin
+        state_q <= is_exp ? Run : Calc;
+        if (is_turn) calc_q <= '0;
+      end
       Calc: begin
         calc_q <= calc_q - 5'd1;
         if (calc_q == 5'd0) state_q <= Run;
@@ -129,10 +137,10 @@ module edt_sfu_seq
   end
 
   assign beat_o = '{
-    valid: state_q == Run, op: is_exp ? SfuExp : SfuNorm, group: group_q, sub: sub_q,
+    valid: state_q == Run, op: is_exp ? SfuExp : is_turn ? SfuTurn : SfuNorm, group: group_q, sub: sub_q,
     count: left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0], dst_addr: dst_q, gb_addr: gb_q, tag: ins_q.dst_tag,
     word_end: last_group && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
   };
-  wire unused = &{1'b0, cfg_i, done_i};
+  wire unused = &{1'b0, cfg_i, done_i, angles_ok_i};
 endmodule
 `default_nettype wire

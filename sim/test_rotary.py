@@ -1,0 +1,49 @@
+"""The engine's rotary position: turned codes, and attention over them, driven by one-op Programs; for 100,000 bins."""
+
+import numpy as np
+import pytest
+from needs import needs
+from networks import random_ndt
+from op_engine import cases, check, engine, examples, rejects, rotary_case, run
+from rounding import FIRST, ROUND
+
+EXAMPLES, TIES = 200, 60
+FAULTS = {
+    "the clock stands still": (".time_i(bin_o)", ".time_i(16'd1)"),
+    "a phase is cut, not rounded": ("phase4[15:0] + 16'd32", "phase4[15:0]"),
+    "even channels turn backwards": ("half_d_q[4] && odd_q[4], half_d_q[4]", "half_d_q[4], half_d_q[4]"),
+    "a code is its own partner": ("pick2 ^ PipeBits'(sfu_ins.xbase)", "pick2"),
+    "nobody waits for the angles": ("written && (is_exp || angles_ok_i)", "written"),
+    "nobody waits for the codes": ("is_exp || is_turn ? written &&", "is_exp ? written && is_exp : is_turn ?"),
+    "the sine's product is too large": ("turn8 ? 44'(high8)", "turn8 ? {high8[26:0], 17'd0}"),
+    "a negative code is a large one": ("turn6_i && a6_q[16]", "1'b0"),
+    "a turned key is announced before its column": ("!(Rotary != 0 && s_q[18].op == SfuTurn", "!(Rotary == 0"),
+    **ROUND,
+    **FIRST,
+}
+
+
+def test_the_engine_equals_the_rotary_of_the_program() -> None:
+    needs("verilator")
+    assert check(cases(rotary_case, EXAMPLES)).codes > EXAMPLES
+
+
+def test_ties_and_limits_are_exact() -> None:
+    needs("verilator")
+    assert check([*examples("rotary", TIES), *examples("rotary", TIES, tied=True)]).codes > TIES
+
+
+def test_a_network_streams_for_100_000_bins_without_a_reset() -> None:
+    """Over the wrap of the engine's clock; every output of every bin."""
+    needs("verilator")
+    program = random_ndt(11, 3, 4, 1, 1, 4, 5, 3, rotary=True)
+    counts = np.random.default_rng(0).integers(0, 16, (100_000, 3))
+    tally = run((program, counts), engine(), taps=False)
+    assert tally.mismatches == 0, tally.first
+    assert tally.codes > 3 * len(counts)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects([*examples("rotary", TIES, tied=True), *cases(rotary_case, EXAMPLES)], *FAULTS[fault])
