@@ -27,7 +27,7 @@ class StandIn:
         self.bin = 0
 
     def refuse(self) -> bool:
-        return self.bin >= self.store[0xF0] & 0xFFFF
+        return 0 < self.store[0xF0] & 0xFFFF <= self.bin
 
     def step(self, counts: Sequence[int]) -> tuple[list[int], int]:
         padded = [*counts, *[0] * (256 - len(counts))]

@@ -79,6 +79,15 @@ def test_a_network_is_loaded_and_answers_exactly_over_a_bad_line(seed, rate):
     assert answer.ready and info.image_crc == one.crc and (info.channels, info.outputs) == (5, 3)
 
 
+def test_without_a_last_bin_the_bins_number_wraps():
+    one, board = image(1, 2, 2, 0), Board(2)
+    link = Link(board)
+    link.load(one)
+    board.device.bin = board.device.core.bin = link.bin = protocol.BINS - 2
+    bins = (protocol.BINS - 2, protocol.BINS - 1, 0, 1)
+    assert tuple(link.step([1, 2]).bin for _ in bins) == bins
+
+
 def test_a_lost_answer_never_steps_the_network_twice():
     drop = iter([False] * 20 + [True, False] * 50)  # after the load, every other answer is lost
 

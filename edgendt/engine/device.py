@@ -69,7 +69,7 @@ class Device:
                 self.refused,
             )
         state = int(self.ready) | 2 * int(self.loading)
-        index = self.bin - 1 if counted else self.bin
+        index = (self.bin - counted) % protocol.BINS
         codes = self.codes if counted else ()
         brief = counted and self.brief
         return Answer(kind, tag, status, state, index, self.load_index, self.cycles, codes, info, brief).to_bytes()

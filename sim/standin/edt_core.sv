@@ -35,7 +35,7 @@ module edt_core #(
   logic [31:0] elapsed;
   wire  [39:0] word = store[out_addr_i];
 
-  assign refuse_o = bin_o >= store[8'hF0][15:0];
+  assign refuse_o = store[8'hF0][15:0] != '0 && bin_o >= store[8'hF0][15:0];
 
   always_ff @(posedge clk_i) begin
     done_o <= 1'b0;
