@@ -152,6 +152,11 @@ ATTENTION = {"size": 4, "heads": 2, "window": 3} | {
 }
 
 
+ROTARY = {f"{name}_{key}": value for name in "xy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))} | {
+    "size": 4
+}
+
+
 def test_lowering_and_running_need_no_torch(tmp_path: Path) -> None:
     net = Net()
     path = net.save(net.quant(bias_last(net), Y), tmp_path / "net.onnx")
@@ -218,6 +223,14 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
             n.counts()
         ),
         "q_frac must be -64..64, got 9999",
+    ),
+    "rotary with one step": (
+        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": 5}))(n.counts()),
+        "steps must be a list of integers, got 5",
+    ),
+    "rotary with a step of nothing": (
+        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": [5, 0]}))(n.counts()),
+        "steps must be 1..32768, got 0..5",
     ),
     "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),
     "a scale that does not fit": (lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and matmul(n), "broadcast"),

@@ -63,5 +63,14 @@ def op_of(kind: str, values: Mapping[str, Any]) -> Own:
             kept[field.name] = Int(bits, frac, bool(signed))
         else:
             value = values[field.name]
-            kept[field.name] = tuple(value) if field.name in LISTS else bool(value) if field.type == "bool" else value
+            if field.name in LISTS:
+                value = _integers(field.name, value)
+            kept[field.name] = bool(value) if field.type == "bool" else value
     return OWN[kind](**kept)
+
+
+def _integers(name: str, value: Any) -> tuple[int, ...]:
+    """A list of integers; ValueError for anything else."""
+    if not isinstance(value, Sequence) or not all(isinstance(item, int) for item in value):
+        raise ValueError(f"{name} must be a list of integers, got {value!r}")
+    return tuple(value)

@@ -5,8 +5,10 @@
 
 #include "edt_trace.h"
 
+#include <cstdint>
+
 namespace {
-int bin = 0;
+int32_t bin = 0;
 edt::Trace trace;
 } // namespace
 
@@ -38,7 +40,11 @@ int32_t edt_step(const int32_t *counts, int32_t *outputs) {
     for (int i = 0; i < results; i++) {
         outputs[i] = int32_t(edt::code(out[i]));
     }
-    bin = edt_network::streams ? bin + 1 : 0;
+    if (!edt_network::streams) {
+        bin = 0;
+    } else if (bin != INT32_MAX) { // without a last bin it may stand still, but never comes back to 0
+        bin++;
+    }
     return 0;
 }
 
