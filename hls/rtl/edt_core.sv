@@ -335,14 +335,17 @@ module edt_core
   );
   assign table_entry = table_word[14:0];
 
+  logic turn2, turn8;
+  assign turn2 = Rotary != 0 && s_q[2].op == SfuTurn;
+  assign turn8 = Rotary != 0 && s_q[8].op == SfuTurn;
   always_ff @(posedge clk_i) begin
     late1_q      <= late_q[Stages].valid;
     value_word_q <= Stages == 0 || late1_q ? head : drained;
     max5_q       <= max4;
     factor6_q    <= s_q[5].op == SfuExp ? sfu_ins.sbase[14:0] : recip5;
-    unique case (s_q[8].op)
+    unique case (turn8 ? SfuExp : s_q[8].op)  // a turn's shift lies where an exponential's does
       SfuNorm: shift9_q <= root_shift;
-      SfuExp, SfuTurn: shift9_q <= sfu_ins.xstride;
+      SfuExp:  shift9_q <= sfu_ins.xstride;
       default: shift9_q <= s_q[8].gb_addr[5:0] + 6'(length8);
     endcase
   end
@@ -372,15 +375,13 @@ module edt_core
   logic [Sfus*8-1:0] y20;
   for (genvar n = 0; n < Sfus; n++) begin : g_sfu
     logic [$clog2(Pipes)-1:0] pick2, partner2;
-    logic [1:0]               from2;
     logic [AccBits-1:0]       x2;
     logic [31:0]              gb13;
     logic signed [OutW-1:0]   y20_full;
     assign pick2 = PipeBits'(s_q[2].sub * 5'(Sfus) + 5'(n));
-    assign from2    = Rotary != 0 && s_q[2].op == SfuTurn ? SfuNorm : s_q[2].op;  // turns read the residual too
     assign partner2 = pick2 ^ PipeBits'(sfu_ins.xbase);
     always_comb begin
-      unique case (from2)
+      unique case (turn2 ? SfuNorm : s_q[2].op)  // turns read the residual too
         SfuNorm: x2 = {{(AccBits - 16) {res_word[pick2*16+15]}}, res_word[pick2*16+:16]};
         SfuExp:  x2 = score_word_out[pick2*AccBits+:AccBits];
         default: x2 = value_word_q[pick2*AccBits+:AccBits];
@@ -398,7 +399,7 @@ module edt_core
       .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
       .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi11_i(hi11), .lo11_i(lo11),
       .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y18_i(s_q[18].y), .op20_i(s_q[20].op),
-      .turn6_i(s_q[6].op == SfuTurn), .turn8_i(s_q[8].op == SfuTurn), .partner2_i(res_word[partner2*16+:11]),
+      .turn6_i(s_q[6].op == SfuTurn), .turn8_i(turn8), .partner2_i(res_word[partner2*16+:11]),
       .angle6_i(angles6[n*24+:24]),
       .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
       .exp17_o(exps17[n*8+:8]), .y20_o(y20_full)
