@@ -79,6 +79,7 @@ def quantize(
     config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
     session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
+    model: Annotated[str | None, typer.Option(help="ndt, or stndt: neurons attend to each other.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
@@ -87,7 +88,7 @@ def quantize(
     from edgendt.config import load_config
     from edgendt.quantize import QuantizeConfig, quantize
 
-    chosen = {"data.source": data, "data.session": session}
+    chosen = {"data.source": data, "data.session": session, "model.kind": model}
     values = {key: value for key, value in chosen.items() if value is not None}
     result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json)
     show(result, json, metrics_table)

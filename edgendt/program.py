@@ -17,7 +17,7 @@ import numpy as np
 
 from edgendt.errors import BadInput, UnsupportedOp, reading
 from edgendt.fixed import Codes, Int, as_codes
-from edgendt.ops import OPS, Add, Attention, Linear, Op, Position, Rotary
+from edgendt.ops import OPS, Add, Attention, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 
 SCHEMA = 1
 INPUT = "counts"
@@ -62,21 +62,25 @@ class Program:
             raise UnsupportedOp("program", self.name, "it has no ops")
         if self.input.signed or self.input.frac:
             raise UnsupportedOp("input", INPUT, "counts are unsigned with no fraction bits")
+        rows: dict[str, int] = {INPUT: 0}
         sizes = {INPUT: self.channels}
         formats = {INPUT: self.input}
         for node in self.nodes:
             if node.name in sizes:
                 raise UnsupportedOp(node.op.kind, node.name, "another node has that name")
             self._check(node, sizes, formats)
+            rows[node.name] = _rows(node, [rows[source] for source in node.inputs])
             sizes[node.name] = node.op.size
             formats[node.name] = node.op.y
         for node in self.nodes:
-            if (rows := whole(node.op)) not in (None, self.bins):
-                raise UnsupportedOp(node.op.kind, node.name, f"its whole window has {rows} bins, another's {self.bins}")
-        if self.bins and self.max_bins is not None and self.max_bins < self.bins:
-            raise UnsupportedOp(
-                "program", self.name, f"{self.max_bins} position rows, its whole window {self.bins} bins"
-            )
+            if (bins := whole(node.op)) not in (None, self.bins):
+                raise UnsupportedOp(node.op.kind, node.name, f"its whole window has {bins} bins, another's {self.bins}")
+        if self.bins and self.max_bins not in (None, self.bins):
+            reason = f"it has {self.max_bins} position rows, its whole window {self.bins} bins"
+            raise UnsupportedOp("program", self.name, reason)
+        if rows[self.output]:
+            raise UnsupportedOp(self.nodes[-1].op.kind, self.output, "the output must have a row per bin")
+        object.__setattr__(self, "_rows", rows)
 
     def _check(self, node: Node, sizes: Mapping[str, int], formats: Mapping[str, Int]) -> None:
         """UnsupportedOp unless the node's inputs exist and agree with it and its constants fit."""
@@ -140,8 +144,9 @@ class Program:
         return next((rows for node in self.nodes if (rows := whole(node.op)) is not None), None)
 
     def rows(self, name: str) -> int:
-        """Rows of the codes of `name` in a whole window; 0 for a network that streams."""
-        return self.bins or 0
+        """Rows of the codes of `name` in a whole window, bins or channels; 0 for a network that streams."""
+        rows: int = cast(Any, self)._rows[name]
+        return rows or self.bins or 0
 
     @cached_property
     def trace_points(self) -> tuple[str, ...]:
@@ -172,7 +177,10 @@ class Program:
         return np.minimum(codes, self.input.hi).astype(np.int64), int((codes > self.input.hi).sum())
 
     def trace(self, counts: Any) -> dict[str, Codes]:
-        """counts: [bins, channels] of one trial from its first bin -> every node's codes [bins, size]."""
+        """counts: [bins, channels] of one trial from its first bin -> every node's codes [bins, size].
+
+        Behind a Transpose codes are [channels, size], and weights between channels [channels, channels].
+        """
         values = {INPUT: self.check_counts(counts)}
         if self.bins is not None and len(values[INPUT]) != self.bins:
             raise BadInput(f"a whole window has {self.bins} bins, got {len(values[INPUT])}")
@@ -196,8 +204,10 @@ class Program:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the Linears per bin."""
-        return sum(node.op.inputs * node.op.outputs for node in self.nodes if isinstance(node.op, Linear))
+        """Multiply-accumulates of the Linears per bin; of a whole window its share."""
+        linears = {node.name: node.op for node in self.nodes if isinstance(node.op, Linear)}
+        total = sum(op.inputs * op.outputs * (self.rows(name) or 1) for name, op in linears.items())
+        return total // (self.bins or 1)
 
     def __eq__(self, other: object) -> bool:
         """Same formats, ops, wiring and constants; `name` and `meta` do not count."""
@@ -290,6 +300,12 @@ def wants(op: Op) -> Iterator[tuple[int, Int]]:
         yield op.inputs, op.x
     elif isinstance(op, Attention):
         yield from ((op.size, form) for form in (op.q, op.k, op.v))
+    elif isinstance(op, SpatialWeights):
+        yield from ((op.bins, form) for form in (op.q, op.k))
+    elif isinstance(op, SpatialMix):
+        yield from ((op.size, form) for form in (op.a, op.z))
+    elif isinstance(op, Transpose):
+        yield op.channels, op.y
     elif isinstance(op, Add | Position):
         yield from ((op.size, op.y) for _ in range(op.arity))
     else:
@@ -298,7 +314,30 @@ def wants(op: Op) -> Iterator[tuple[int, Int]]:
 
 def whole(op: Op) -> int | None:
     """Bins of the whole window that `op` needs; None for an op that goes bin by bin."""
-    return op.whole if isinstance(op, Attention) else None
+    return op.whole if isinstance(op, Attention | Transpose) else None
+
+
+def _rows(node: Node, given: list[int]) -> int:
+    """What the rows of a node's codes are: 0 for bins, or so many channels; given: the same of its inputs.
+
+    UnsupportedOp where those do not suit.
+    """
+    op = node.op
+    if isinstance(op, SpatialWeights):
+        wanted, found = [op.size, op.size], op.size
+    elif isinstance(op, SpatialMix):
+        wanted, found = [op.size, 0], 0
+    elif isinstance(op, Transpose):
+        wanted, found = [0], op.channels
+    elif isinstance(op, Attention | Position):
+        wanted, found = [0] * len(given), 0
+    else:
+        wanted, found = given[:1] * len(given), given[0]
+    for source, rows, want in zip(node.inputs, given, wanted, strict=True):
+        if rows != want:
+            said = [f"{n} channels" if n else "bins" for n in (want, rows)]
+            raise UnsupportedOp(op.kind, node.name, f"it reads rows of {said[0]}, {source!r} has rows of {said[1]}")
+    return found
 
 
 def _structure(program: Program) -> Any:

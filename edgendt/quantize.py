@@ -147,7 +147,8 @@ def write(stage: Path, job: Job, networks: Networks, scores: dict[str, Scores]) 
     if networks.velocity is not None:
         rates = Group(tuple(range(job.data.channels)), log=True)
         meta["outputs"] = {RATES: rates.to_json(), VELOCITY: networks.velocity.group.to_json()}
-    export_qonnx(networks.integer, stage / "model.onnx", meta=meta, bins=job.data.bins)
+    kind = job.config.model.kind
+    export_qonnx(networks.integer, stage / "model.onnx", name=kind, meta=meta, bins=job.data.bins)
     lower(stage / "model.onnx").save(stage / "program.edt")
     write_json(stage / "metrics.json", scores)
     write_json(stage / "data.json", describe(job))

@@ -79,6 +79,29 @@ def attend(q: Row, keys: list[Row], values: list[Row], fracs: dict[str, int], bi
     return [saturate(rne(a * g, 14 + length + fracs["v"] - fracs["y"]), bits) for a in columns]
 
 
+def spatial_weights(q: list[Row], k: list[Row], heads: int, fracs: dict[str, int], bits: int) -> list[Row]:
+    """Weights between channels: a head's share e / D at its own fraction, added as exact fractions, rounded once."""
+    width, out = len(q[0]) // heads, []
+    c, sh = scale(width, fracs["q"], fracs["k"])
+    for mine in q:
+        total = [Fraction(0)] * len(k)
+        for part in (slice(h * width, (h + 1) * width) for h in range(heads)):
+            scores = [sum(a * b for a, b in zip(mine[part], key[part], strict=True)) for key in k]
+            u = [((max(scores) - score) * c) // 2**sh for score in scores]
+            e = [0 if v >= 4096 else rne(round(65280 * 2 ** (-(v % 256) / 256)), 8 + v // 256) for v in u]
+            length = sum(e).bit_length()
+            index = sum(e) >> (length - 10) if length >= 10 else sum(e) << (10 - length)
+            g = Fraction(round(2**24 / (index + 0.5)), 2 ** (14 + length))
+            total = [t + w * g / heads for t, w in zip(total, e, strict=True)]
+        out.append([saturate(round(t * 2 ** fracs["y"]), bits, signed=False) for t in total])
+    return out
+
+
+def spatial_mix(a: list[Row], z: list[Row], shift: int, bits: int) -> list[Row]:
+    """Every bin's weighted sums over channels."""
+    return [[saturate(rne(sum(w * v for w, v in zip(row, b, strict=True)), shift), bits) for row in a] for b in z]
+
+
 def attention(
     q: list[Row], k: list[Row], v: list[Row], heads: int, window: int, fracs: dict[str, int], causal: bool = True
 ) -> list[Row]:

@@ -7,10 +7,10 @@ shapes are in strategies.py.
 from __future__ import annotations
 
 import numpy as np
-from strategies import Example, biased, tied, tied_pairs
+from strategies import Example, biased, spatial_example, tied, tied_pairs
 
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import eps_code
 from edgendt.ops.rotary import geometric
 
@@ -64,12 +64,27 @@ OPS: dict[str, list[Op]] = {
     ],
 }
 
-# Ops of a whole window, which the engine does not hold.
+# Ops of a whole window, which the engine does not hold; a kind that is only here has no bench.
 WHOLE: dict[str, list[Op]] = {
     "attention": [
         Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False),
         Attention(7, 1, 1, ACT, ACT, ACT, ACT, causal=False),
         Attention(12, 3, 5, Int(8, 7), Int(8, 6), ACT, Int(8, 7), causal=False),
+    ],
+    "transpose": [Transpose(1, 1, R12), Transpose(5, 9, ACT), Transpose(8, 3, R16), Transpose(7, 7, COUNTS)],
+    "spatial_weights": [
+        SpatialWeights(1, 1, 1, ACT, ACT, Int(8, 8, False)),
+        SpatialWeights(9, 12, 4, Int(8, 4), Int(8, 5), Int(8, 8, False)),
+        SpatialWeights(24, 10, 2, Int(8, 4), Int(8, 4), Int(8, 11, False)),
+        SpatialWeights(70, 8, 8, ACT, ACT, Int(8, 9, False)),
+        SpatialWeights(5, 7, 1, Int(8, 2), Int(8, 3), Int(6, 6, False)),
+        SpatialWeights(12, 6, 2, ACT, ACT, Int(16, 26, False)),  # a left shift
+    ],
+    "spatial_mix": [
+        SpatialMix(1, Int(8, 8, False), ACT, R12),
+        SpatialMix(16, Int(8, 9, False), ACT, R12),
+        SpatialMix(23, Int(8, 10, False), Int(8, 4), R16),
+        SpatialMix(7, Int(8, 4, False), Int(8, 2), Int(8, 7)),  # a left shift
     ],
 }
 
@@ -101,6 +116,10 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
     if isinstance(op, Rotary):
         return Example(op, (tied_pairs(op, biased(rng, op.x, (12, op.size)), rng),), {})
+    if isinstance(op, Transpose):
+        return Example(op, (biased(rng, op.y, (op.bins, op.channels)),), {})
+    if isinstance(op, SpatialWeights | SpatialMix):
+        return spatial_example(op, rng)
     bins, small = op.whole or int(rng.integers(1, 20)), int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, op.size)) >> small for form in (op.q, op.k))
     return Example(op, (queries, keys, biased(rng, op.v, (bins, op.size))), {})

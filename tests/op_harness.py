@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
@@ -155,7 +155,42 @@ def rotary(op: Rotary) -> Shape:
     )
 
 
+def transpose(op: Transpose) -> Shape:
+    """All bins of a window."""
+    ports = (ap(op.y), op.bins * op.channels)
+    config = _numbers(bins=op.bins, channels=op.channels)
+    return Shape([ports], ports, [], config, "edt::transpose<x0_T, y_T, config>(x0, y)")
+
+
+def spatial_weights(op: SpatialWeights) -> Shape:
+    """Queries and keys of every channel; two tables."""
+    table = ap_codes(16, False)
+    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, c=op.c, shift=op.shift, unroll=1)
+    config += _numbers(longest=op.longest, mean_shift=op.mean_shift)
+    return Shape(
+        [(ap(form), op.size * op.bins) for form in (op.q, op.k)],
+        (ap(op.y), op.size**2),
+        [(table, 256), (table, 512)],
+        f"{config} typedef {table} exp_t; typedef {table} recip_t;",
+        "edt::spatial_weights<x0_T, x1_T, y_T, config>(x0, x1, y, k0, k1)",
+    )
+
+
+def spatial_mix(op: SpatialMix) -> Shape:
+    """One bin and the weights, which come with every bin."""
+    return Shape(
+        [(ap(op.a), op.size**2), (ap(op.z), op.size)],
+        (ap(op.y), op.size),
+        [],
+        _numbers(size=op.size, bins=1, unroll=1),
+        "edt::spatial_mix<x0_T, x1_T, y_T, config>(x0, x1, y)",
+    )
+
+
 SHAPES: dict[type[Op], Any] = {
+    Transpose: transpose,
+    SpatialWeights: spatial_weights,
+    SpatialMix: spatial_mix,
     Linear: linear,
     Add: add,
     Position: position,
@@ -195,7 +230,7 @@ extern "C" void run{index}(int32_t bins, const int32_t *const *in, const int32_t
 
 def run_time_constants(op: Op, constants: dict[str, Codes]) -> list[Codes]:
     """Constants in the order of the generated C++, tables included."""
-    tables = {LayerNorm: [RSQRT[256:]], Attention: [EXP, RECIP[512:]]}
+    tables = {LayerNorm: [RSQRT[256:]], Attention: [EXP, RECIP[512:]], SpatialWeights: [EXP, RECIP[512:]]}
     if isinstance(op, Linear):  # DenseResource reads weights output by output, as hls4ml's transposition leaves them
         return [constants["weight"] << finer(op)[:, None], constants["bias"] << finer(op)]
     if isinstance(op, Rotary):
@@ -227,10 +262,12 @@ class Harness:
 
     def run(self, op: Op, inputs: Sequence[Codes], constants: dict[str, Codes]) -> Codes:
         """inputs: each [bins, n] -> codes [bins, size], bins in order from a reset."""
-        held = [np.ascontiguousarray(a, dtype=np.int32) for a in inputs]
-        fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
         shape = SHAPES[type(op)](op)
-        out = np.empty((held[0].size // shape.inputs[0][1], shape.output[1]), np.int32)
+        calls = max(len(a.ravel()) // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
+        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]  # weights: every bin
+        held = [np.ascontiguousarray(a, dtype=np.int32) for a in parts]
+        fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
+        out = np.empty((calls, shape.output[1]), np.int32)
         pointers = [(ctypes.c_void_p * max(len(a), 1))(*(item.ctypes.data for item in a)) for a in (held, fixed)]
         run = getattr(self._loaded, f"run{self.ops.index(op)}")
         run(ctypes.c_int32(len(out)), *pointers, out.ctypes.data_as(ctypes.c_void_p))
@@ -259,6 +296,7 @@ def compile_ops(
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
     kinds = ("fixed", "rows", "linear", "add", "position", "layernorm", "attention", "rotary")
+    kinds += ("transpose", "spatial_weights", "spatial_mix")
     text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))

@@ -29,6 +29,16 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         NDTConfig(9, 8, d_model=24, layers=2, heads=2, ffn=20, window=6, max_bins=None, position="rotary"),
         Bits(overrides={"embed_linear": 6}),
     ),
+    "bidirectional": (
+        NDTConfig(
+            9, 11, d_model=12, layers=2, heads=2, ffn=20, window=14, max_bins=14, causal=False, position="sinusoidal"
+        ),
+        Bits(),
+    ),
+    "stndt": (
+        NDTConfig(*(9, 13, 12, 2, 2, 20, 16, 16), causal=False, identity=(0, 1, 2, 3, 4, 5, 6, 8, 10), spatial_heads=2),
+        Bits(overrides={"layer1.sq": 8}),
+    ),
     "tiny": (NDTConfig(5, 4, d_model=8, layers=1, heads=8, ffn=3, window=1, max_bins=9), Bits(2, 4, 2, 6, 8, 3)),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import BETA, eps_code
 from edgendt.ops.rotary import COS, SIN
 
@@ -17,7 +17,7 @@ ACCUMULATOR = Int(24)
 
 @dataclass(frozen=True)
 class Example:
-    """One op with inputs [bins, size] and constants: every implementation of the op must give op.run's codes."""
+    """One op with inputs [rows, size] and constants: every implementation of the op must give op.run's codes."""
 
     op: Op
     inputs: tuple[Codes, ...]
@@ -149,3 +149,40 @@ def rotaries(draw: st.DrawFn, most: int = 6) -> Example:
     op = Rotary(2 * heads * pairs, tuple(steps.tolist()), x, Int(bits, 10 + x.frac - shift))
     codes = biased(rng, x, (draw(st.integers(1, 8)), op.size))
     return Example(op, (tied_pairs(op, codes, rng),), {})
+
+
+def spatial_example(op: SpatialWeights | SpatialMix, rng: np.random.Generator) -> Example:
+    """Queries and keys of several magnitudes; or weights and codes of which the first channel's first sum is a tie."""
+    if isinstance(op, SpatialWeights):
+        shape = (op.size, op.bins)
+        queries, keys = (biased(rng, form, shape) >> int(rng.integers(0, 7)) for form in (op.q, op.k))
+        return Example(op, (queries, keys), {})
+    a, z = biased(rng, op.a, (op.size, op.size)), biased(rng, op.z, (4, op.size))
+    if op.shift > 0:  # a power of two alone in the row, so that the code under it decides
+        a[0], z[0] = 0, biased(rng, Int(3), (op.size,)) * 2 + 1
+        a[0, 0] = min(1 << (op.shift - 1), 1 << (op.a.bits - 1))
+    return Example(op, (a, z), {})
+
+
+@st.composite
+def spatial_weights(draw: st.DrawFn, most: int = 24) -> Example:
+    """SpatialWeights over formats and shapes."""
+    heads, (q, k) = draw(st.sampled_from([1, 2, 4, 8])), (draw(formats(frac=(2, 7))) for _ in range(2))
+    y = draw(formats((4, 8), (6, 12), signed=False))
+    op = SpatialWeights(draw(st.integers(1, most)), heads * draw(st.integers(1, 8)), heads, q, k, y)
+    return spatial_example(op, draw(generators))
+
+
+@st.composite
+def spatial_mixes(draw: st.DrawFn, most: int = 24) -> Example:
+    """SpatialMix over formats and shapes; shifts of either sign."""
+    a, z = draw(formats(frac=(4, 12), signed=False)), draw(formats(frac=(2, 7)))
+    y = Int(draw(st.sampled_from([8, 12, 16])), a.frac + z.frac - draw(st.integers(-2, 12)))
+    return spatial_example(SpatialMix(draw(st.integers(1, most)), a, z, y), draw(generators))
+
+
+@st.composite
+def transposes(draw: st.DrawFn, most: int = 12) -> Example:
+    """A Transpose of any codes."""
+    op = Transpose(draw(st.integers(1, most)), draw(st.integers(1, most)), draw(formats((8, 16))))
+    return Example(op, (biased(draw(generators), op.y, (op.bins, op.channels)),), {})

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from op_examples import OPS as IN_ENGINE
 from test_firmware_ops import MUTANTS
 
 from edgendt.ops import OPS
@@ -124,7 +125,7 @@ def test_an_op_has_all_its_siblings(kind: str) -> None:
         f"edgendt/ops/{kind}.py",
         f"edgendt/qat/{kind}.py",
         f"hls/cpp/edt_{kind}.h",
-        f"sim/test_{kind}.py",
+        *((f"sim/test_{kind}.py",) if kind in IN_ENGINE else ()),
         f"tests/test_{kind}.py",
         f"docs/ops/{kind}.md",
     )
@@ -171,4 +172,4 @@ def test_only_modules_are_listed_as_driven_by_others() -> None:
 @pytest.mark.parametrize("kind", [op.kind for op in OPS])
 def test_faults_are_seeded_into_an_op_in_cpp_and_in_rtl(kind: str) -> None:
     assert kind in MUTANTS
-    assert "assert rejects(" in (ROOT / "sim" / f"test_{kind}.py").read_text()
+    assert kind not in IN_ENGINE or "assert rejects(" in (ROOT / "sim" / f"test_{kind}.py").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from needs import needs
+from needs import needs, needs_package
 from networks import golden_ndt, random_counts, random_ndt
 
 from edgendt.compare import compare
@@ -62,6 +62,22 @@ def test_random_network_is_equal_at_every_op(name: str) -> None:
     for seed in (1, 2):  # the second trial starts from the first one's state
         counts = random_counts(program, seed, program.max_bins or 40)
         demand(program, counts, library.trace(counts))
+
+
+@pytest.mark.parametrize("name", ["bidirectional", "stndt"])
+def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> None:
+    needs_package("torch")
+    from quantized import spikes, trained
+
+    q = trained(name)
+    nodes = tuple(Node(node, module.op, inputs, module.constants()) for node, module, inputs in q.nodes())
+    program = Program(name, q.config.channels, q.input, nodes)
+    library = firmware(program)
+    for counts in program.clip(spikes(q.config, 2, seed=4))[0]:
+        demand(program, counts, library.trace(counts))
+        np.testing.assert_array_equal(library.run(counts), program.run(counts))
+    with pytest.raises(BadInput, match=r"a call takes 1[46] bins, got 3"):
+        library.run(counts[:3])
 
 
 def linear_and_attention(seed: int) -> Program:

@@ -33,6 +33,9 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "layernorm": ("edt_layernorm.h", "length += length & 1;", ""),  # odd lengths get the wrong power of two
     "attention": ("edt_attention.h", "best = j == 0 || score > best ? score : best;", "best = score;"),
     "rotary": ("edt_rotary.h", "time * steps[i]", "(time & 3) * steps[i]"),  # the clock turns over too early
+    "transpose": ("edt_transpose.h", "y[i * CONFIG_T::bins + bin]", "y[bin * CONFIG_T::channels + i]"),
+    "spatial_weights": ("edt_spatial_weights.h", "share << (CONFIG_T::longest - length)", "share"),  # heads misaligned
+    "spatial_mix": ("edt_spatial_mix.h", "a[i * size + j]", "a[j * size + i]"),  # columns for rows
     "fixed": ("edt_fixed.h", "sum += odd;", "sum += 0 * odd;"),  # ties go down
 }
 ASSERTED = {  # header, right, wrong; the assertion that must stop it
@@ -114,7 +117,8 @@ def test_a_fault_in_the_header_is_seen(kind: str, tmp_path: Path) -> None:
     headers = mutated(tmp_path, *MUTANTS[kind])
     linear = headers / "edt_linear.h"
     linear.write_text(linear.read_text().replace("static_assert(format<y_T>::ties_to_even", "static_assert(true"))
-    ops = OPS[{"fixed": "layernorm"}.get(kind, kind)][:4]
+    stem = {"fixed": "layernorm"}.get(kind, kind)
+    ops = (OPS.get(stem) or WHOLE[stem])[:4]
     mutant = compile_ops(ops, tmp_path, headers=headers)
     rng, mismatches = np.random.default_rng(0), 0
     for case in (example(op, rng) for op in ops * 20):

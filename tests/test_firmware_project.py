@@ -22,9 +22,9 @@ BOARDS = {name: Board.named(name) for name in ("pynq-z2", "kv260")}
 SMALL = BOARDS["pynq-z2"]
 
 
-def small() -> Program:
+def small(causal: bool = True) -> Program:
     """Compiles fast."""
-    return random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12)
+    return random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12, causal=causal)
 
 
 @pytest.fixture
@@ -99,8 +99,9 @@ def test_a_failed_step_is_a_failed_tool(step: str, fake: Path, tmp_path: Path, m
     assert fake.read_text().splitlines()[-1].startswith(step)
 
 
+@pytest.mark.parametrize("causal", [True, False], ids=["bin by bin", "whole window"])
 def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_difference(
-    fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    causal: bool, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake compiles the project with the very flags and paths of the script."""
     import hls4ml
@@ -108,7 +109,8 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
     needs("g++")
     monkeypatch.setenv("EDT_FAKE_AP", str(Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"))
     project = tmp_path / "project"
-    write_project(small(), SMALL, project, build=True)
+    result = write_project(small(causal), SMALL, project, build=True)
+    assert result["cycles_per_bin" if causal else "cycles_per_window"] == 5120
     assert (project / "vitis_hls.log").read_text().count("PASS: 12 bins equal") == 2  # C simulation, co-simulation
 
     vectors = project / "tb_data" / "layer0_f1.dat"

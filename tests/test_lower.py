@@ -211,7 +211,8 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "must hold codes",
     ),
     "alpha": (lambda n: n.quant(n.node("Gemm", n.counts(), n.weights(4, 3), alpha=2.0), Y), "alpha and beta must be 1"),
-    "a transposed activation": (lambda n: n.quant(n.node("Transpose", n.counts()), Y), "only constants"),
+    "axes that stay": (lambda n: n.node("Transpose", n.counts(), perm=[0, 1]), "only constants, and activations"),
+    "an output of channels": (lambda n: n.node("Transpose", n.counts()), "the output must have a row per bin"),
     "no Quant at the end": (matmul, "must end in a Quant node"),
     "nothing but the input": (lambda n: n.counts(), "must end in a Quant node behind at least one op"),
     "attention without formats": (
@@ -228,9 +229,9 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": 5}))(n.counts()),
         "steps must be a list of integers, got 5",
     ),
-    "rotary with a step of nothing": (
-        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": [5, 0]}))(n.counts()),
-        "steps must be 1..32768, got 0..5",
+    "rotary with a step back": (
+        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": [5, -1]}))(n.counts()),
+        "steps must be 0..32768, got -1..5",
     ),
     "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),
     "a scale that does not fit": (lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and matmul(n), "broadcast"),

@@ -1,7 +1,8 @@
-"""The float NDT: causal, windowed, counted from the trial's start, of the geometry asked for."""
+"""The float NDT: causal, windowed, counted from the trial's start, of the geometry asked for; its whole-window kin."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,13 @@ from needs import needs_package
 
 torch = needs_package("torch")
 
-from edgendt.models.ndt import NDT, NDTConfig, causal_window  # noqa: E402
+from edgendt.models.ndt import NDT, NDTConfig, causal_window, sinusoids  # noqa: E402
+from edgendt.models.stndt import nt_xent  # noqa: E402
 
 SMALL = NDTConfig(channels=5, outputs=7, d_model=16, layers=2, heads=4, ffn=24, window=4, max_bins=20)
+
+WHOLE = replace(SMALL, window=20, causal=False, position="sinusoidal")
+STNDT = NDTConfig(5, 7, 8, 2, 4, 24, 20, 20, causal=False, identity=(0, 1, 3, 4, 6), spatial_heads=2)
 
 
 def network(config: NDTConfig = SMALL) -> NDT:
@@ -88,14 +93,67 @@ def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial
         ({"layers": 0}, "layers must be at least 1"),
         ({"max_bins": None}, "max_bins must be at least 1, got None"),
         ({"position": "rotary"}, "max_bins must not be given with rotary position, which has no last bin, got 100"),
-        ({"position": "fixed"}, "position must be learned or rotary, got 'fixed'"),
         (
             {"position": "rotary", "max_bins": None, "d_model": 10},
             "channels per head must be even with rotary position",
         ),
         ({"dropout": 1.0}, "dropout must be 0 to below 1"),
+        ({"position": "rotary", "max_bins": None, "causal": False}, "must not be rotary where causal is false"),
+        ({"causal": False}, r"window must be max_bins \(100\) where causal is false, got 32"),
+        ({"position": "absolute"}, "position must be one of learned, sinusoidal, rotary, got absolute"),
+        ({"identity": (0, 1)}, "identity must give each of 5 channels a column"),
+        ({"spatial_heads": 2}, "causal must be false with a spatial stream"),
+        ({"spatial_heads": 3, "causal": False, "window": 100}, "spatial_heads must be a power of two that divides 100"),
     ],
 )
 def test_a_geometry_that_cannot_be_is_refused(wrong: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         NDTConfig(**{"channels": 5, "outputs": 7} | wrong)
+
+
+@torch.no_grad()
+def test_in_a_whole_window_the_last_bin_reaches_the_first() -> None:
+    counts = torch.zeros(1, 20, 5)
+    touched = counts.clone()
+    touched[:, 19] = 4
+    assert (network(WHOLE)(counts) - network(WHOLE)(touched)).abs().amax(2)[0].min() > 0
+    with pytest.raises(ValueError, match="bins must be the whole window's 20, got 19"):
+        network(WHOLE)(counts[:, :19])
+
+
+def test_sinusoids_are_fixed_and_tell_bins_apart() -> None:
+    table = sinusoids(20, 15)
+    assert table.shape == (20, 15) and table[0].tolist() == [0.0] * 8 + [1.0] * 7
+    assert torch.allclose(table[7, [0, 8]], torch.tensor([math.sin(7), math.cos(7)]))
+    assert not network(WHOLE).pos.requires_grad and torch.cdist(table, table).fill_diagonal_(1).min() > 0.5
+
+
+@torch.no_grad()
+def test_identity_gives_each_channel_its_own_column() -> None:
+    net = network(STNDT)
+    embedded = (net.embed(torch.eye(5)) - net.embed.bias) * math.sqrt(8)
+    assert torch.allclose(embedded, torch.eye(8)[[0, 1, 3, 4, 6]], atol=1e-6)
+    assert not net.embed.weight.requires_grad
+
+
+@torch.no_grad()
+def test_the_spatial_stream_adds_what_its_weights_say() -> None:
+    spatial = network(STNDT).layers[0].spatial
+    h, z = torch.randn(2, 20, 8), torch.randn(2, 20, 8)
+    weights = spatial.weights(h)
+    assert torch.allclose(weights.sum(-1), torch.ones(2, 8)) and weights.shape == (2, 8, 8)
+    for part in (spatial.f4.weight, spatial.f4.bias):
+        part.zero_()
+    expected = z.clone()
+    for channel in range(8):
+        for other in range(8):
+            expected[:, :, channel] += weights[:, channel, other, None] * spatial.ln3(z)[:, :, other]
+    assert torch.allclose(spatial(h, z), expected, atol=1e-5)
+
+
+def test_contrastive_loss_is_small_for_views_of_one_trial_and_large_for_mixed_ones() -> None:
+    trials = torch.eye(6)
+    alike, mixed = nt_xent(trials, trials), nt_xent(trials, trials.roll(1, 0) + 0.0)
+    assert alike < 0.001 and mixed > 5  # partners are by place
+    others = torch.randn(6, 40)
+    assert nt_xent(others, torch.randn(6, 40)) > nt_xent(others, others + 0.1 * torch.randn(6, 40))

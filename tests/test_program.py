@@ -17,7 +17,7 @@ from networks import golden_ndt, random_counts, random_ndt
 
 from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Rotary
+from edgendt.ops import Add, Attention, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.rotary import TURN
 from edgendt.program import INPUT, Node, Program
 
@@ -221,6 +221,28 @@ def test_whole_windows_of_two_lengths_are_refused() -> None:
     op = dataclasses.replace(program.node("layer1.attention").op, window=6)  # type: ignore[type-var]
     with pytest.raises(UnsupportedOp, match="its whole window has 6 bins, another's 7"):
         dataclasses.replace(program, nodes=replaced(program, "layer1.attention", op=op))
+
+
+def test_rows_of_channels_are_kept_apart_from_bins() -> None:
+    act, weights, counts = Int(8, 4), Int(8, 8, False), Int(4, 0, False)
+    linear = Linear(3, 3, counts, Int(4, 0), act)
+    ones = {"weight": np.ones((3, 3), np.int64), "bias": np.zeros(3, np.int64)}
+    x = Node("x", linear, ("counts",), ones)
+    t = Node("t", Transpose(3, 3, act), ("x",))
+    a = Node("a", SpatialWeights(3, 3, 1, act, act, weights), ("t", "t"))
+    program = Program("p", 3, counts, (x, t, a, Node("y", SpatialMix(3, weights, act, act), ("a", "x"))))
+    assert [program.rows(name) for name in "xtay"] == [3] * 4 and program.trace(np.eye(3))["a"].shape == (3, 3)
+    cases = {  # bins are as many as channels: only what rows are can tell
+        "'t' has rows of 3 channels": Attention(3, 1, 3, act, act, act, act, causal=False),
+        "'x' has rows of bins": SpatialWeights(3, 3, 1, act, act, weights),
+        "it reads rows of bins": Add(3, act),
+        "the output must have a row per bin": Linear(3, 3, act, Int(4, 0), act),
+    }
+    inputs = (("t", "t", "t"), ("x", "x"), ("x", "t"), ("t",))
+    for (said, op), read in zip(cases.items(), inputs, strict=True):
+        node = Node("z", op, read, ones if isinstance(op, Linear) else {})
+        with pytest.raises(UnsupportedOp, match=said):
+            Program("p", 3, counts, (x, t, node))
 
 
 def test_a_file_from_before_whole_windows_is_read(tmp_path: Path) -> None:

@@ -12,7 +12,19 @@ from golden_cases import Case, all_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import golden_ndt, random_counts, random_ndt
-from strategies import Example, adds, attentions, biased, layernorms, linears, positions, rotaries
+from strategies import (
+    Example,
+    adds,
+    attentions,
+    biased,
+    layernorms,
+    linears,
+    positions,
+    rotaries,
+    spatial_mixes,
+    spatial_weights,
+    transposes,
+)
 
 from edgendt.fixed import Int
 from edgendt.ops import Attention, LayerNorm
@@ -69,6 +81,12 @@ def test_attention_equals_its_op(example: Example, grad: bool) -> None:
 @settings(max_examples=250, deadline=None)
 @given(SOME["rotary"], st.booleans())
 def test_rotary_equals_its_op(example: Example, grad: bool) -> None:
+    check(example, grad)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(transposes(), spatial_weights(), spatial_mixes()), st.booleans())
+def test_ops_between_channels_equal_theirs(example: Example, grad: bool) -> None:
     check(example, grad)
 
 

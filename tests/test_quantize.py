@@ -33,8 +33,9 @@ from edgendt.program import ACCUMULATOR, Program  # noqa: E402
 from edgendt.qat.job import Job  # noqa: E402
 from edgendt.qat.limits import LIMITS  # noqa: E402
 from edgendt.qat.ndt import QuantNDT  # noqa: E402
-from edgendt.qat.recipe import QuantizeConfig, resolve  # noqa: E402
+from edgendt.qat.recipe import ModelConfig, QuantizeConfig, resolve  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
+from edgendt.sim.links import execute  # noqa: E402
 from edgendt.wiring import Wiring, groups  # noqa: E402
 
 QUICK = ["data.conditions=4", "train.steps=20", "qat.steps=10", "model.d_model=8", "model.ffn=16", "model.layers=1"]
@@ -94,7 +95,7 @@ def test_the_float_network_loads_and_the_config_repeats_the_run(done: tuple[dict
     saved = torch.load(stage / "float.pt", weights_only=True)
     NDT(NDTConfig(**saved["config"])).load_state_dict(saved["weights"])
     again = load_config(QuantizeConfig, stage / "config.toml")
-    assert resolve(again, 50) == again == resolve(config(), 50)
+    assert resolve(again, 50, 30) == again == resolve(config(), 50, 30)
 
 
 def steps(folder: Path) -> dict[str, list[int]]:
@@ -233,6 +234,14 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
     ("override", "sentence"),
     [
         ("model.heads=3", "heads must divide d_model"),
+        ("model.kind=gru", "model.kind must be one of ndt, stndt, got 'gru'"),
+        ("model.causal=false model.max_bins=60", "model.max_bins must be 50, the longest trial, for whole windows"),
+        ("model.kind=stndt model.d_model=30 model.causal=true", "causal must be false with a spatial stream"),
+        (
+            "model.kind=stndt model.d_model=30 model.spatial_heads=4",
+            "spatial_heads must be a power of two that divides 50 bins",
+        ),
+        ("train.contrast=-1", "train.contrast must be 0 to below 100"),
         ("model.max_bins=10", "longest trial of lorenz has 50 bins"),
         ("model.window=0", "window must be at least 1"),
         ("model.window=300", "model: window must be at most 256, got 300"),
@@ -295,11 +304,34 @@ def test_within_the_limits_no_attention_leaves_its_accumulator() -> None:
 
 
 def test_the_recipe_follows_the_data_and_yields_to_what_is_asked() -> None:
-    synthetic = resolve(QuantizeConfig(), 50)
-    recording = resolve(replace(synthetic, data=replace(synthetic.data, source="lab.npz")), 50)
+    synthetic = resolve(QuantizeConfig(), 50, 30)
+    recording = resolve(replace(synthetic, data=replace(synthetic.data, source="lab.npz")), 50, 30)
     assert synthetic == recording or synthetic.train == recording.train  # what is asked is kept
-    fresh = resolve(load_config(QuantizeConfig, None, ["data.source=lab.npz", "train.lr=0.5"]), 50)
+    fresh = resolve(load_config(QuantizeConfig, None, ["data.source=lab.npz", "train.lr=0.5"]), 50, 30)
     assert fresh.train.lr == 0.5 and fresh.model.dropout != synthetic.model.dropout
+
+
+def test_an_stndt_has_a_column_per_channel_and_whole_windows() -> None:
+    model = resolve(QuantizeConfig(model=ModelConfig("stndt")), 45, 31).model
+    assert (model.d_model, model.window, model.spatial_heads, model.causal) == (32, 45, 1, False)
+    whole = resolve(QuantizeConfig(model=ModelConfig("stndt")), 50, 30)
+    assert (whole.model.spatial_heads, whole.train.thin, whole.train.contrast) == (2, 0.25, 0.01)
+    causal = resolve(QuantizeConfig(), 50, 30)
+    assert (causal.model.window, causal.model.d_model, causal.train.thin, causal.train.contrast) == (32, 64, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("model", ["model.kind=stndt model.d_model=30", "model.causal=false model.position=sinusoidal"])
+def test_networks_of_whole_windows_go_through_and_their_links_agree(model: str, tmp_path: Path) -> None:
+    result = quantize(config(*model.split()), tmp_path, "whole", quiet=True)
+    assert set(result["metrics"]["integer"]) == SCORES
+    run = Run.open("whole", tmp_path)
+    request = {"run": str(run.path), "folder": str(tmp_path), "bins": 60, "engine": None, "waves": False}
+    for link in ("torch", "qonnx"):
+        got = execute({"link": link, **request})
+        assert (got.status, got.bins, got.mismatches) == ("pass", 100, 0)
+    for link in ("stream", "engine"):
+        got = execute({"link": link, **request})
+        assert got.status == "skipped" and "answers whole windows of 50 bins at once" in str(got.reason)
 
 
 def test_a_real_recording_goes_through(tmp_path: Path) -> None:

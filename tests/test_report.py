@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quantized import spikes, trained
 from report_runs import (
     BOARD,
     LINKS,
@@ -22,10 +23,12 @@ from report_runs import (
     whole_run,
 )
 
-from edgendt.artifact import Run, read_json
+from edgendt.artifact import Run, read_json, write_json
 from edgendt.errors import BadInput
+from edgendt.program import Node, Program
 from edgendt.report import write_report
 from edgendt.report.page import resolve
+from edgendt.report.spatial import drivers
 
 VOID = {"meta", "br"}
 FREE = {"svg", "code", "th", "h1", "h3", "title", "style"}  # digits there are names, axes or commands
@@ -289,3 +292,28 @@ def test_names_are_escaped(tmp_path):
     add_synth(run)
     page, _, html = read(write_report(run))
     assert "<b>" not in html and "<b>bold" in "".join(page.text)
+
+
+def test_the_channels_that_give_most_are_named() -> None:
+    a = np.full((4, 4), 0.1)
+    a[:, 2] = 0.4
+    a[1, 1] = 0.9  # what a channel keeps for itself is given to nobody
+    first, second, *_ = drivers(a)
+    assert first == {"channel": 2, "share": pytest.approx(0.4 / 0.7)} and second["channel"] != 2
+
+
+def test_weights_between_channels_are_drawn_from_the_programs_codes(tmp_path: Path) -> None:
+    q = trained("stndt")
+    nodes = tuple(Node(name, module.op, inputs, module.constants()) for name, module, inputs in q.nodes())
+    program, run = Program("stndt", q.config.channels, q.input, nodes), Run(tmp_path / "spatial")
+    counts = program.clip(spikes(q.config, 3))[0]
+    with run.write("quantize") as folder:
+        program.save(folder / "program.edt")
+        write_json(folder / "metrics.json", METRICS)
+        np.savez(folder / "stimulus.npz", counts=counts, lengths=np.full(3, 16), bin_s=0.01)
+    html = write_report(run).read_text()
+    data = read_json(run.path / "report" / "report.json")["spatial"]
+    assert data["windows"] == 3 and [layer["node"] for layer in data["layers"]] == ["layer0.weights", "layer1.weights"]
+    expected = np.mean([program.trace(trial)["layer0.weights"] for trial in counts], axis=0)
+    assert data["layers"][0]["drivers"] == [{**row, "share": pytest.approx(row["share"])} for row in drivers(expected)]
+    assert "Which channels drive the population" in html and "of whole windows" in html

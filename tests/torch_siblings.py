@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgendt.fixed import Codes
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Position, Rotary
+from edgendt.ops import Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import NORM_FRAC
 from edgendt.program import wants
 from edgendt.qat.add import Add as TorchAdd
@@ -20,6 +20,9 @@ from edgendt.qat.layernorm import LayerNorm as TorchLayerNorm
 from edgendt.qat.linear import Linear as TorchLinear
 from edgendt.qat.position import Position as TorchPosition
 from edgendt.qat.rotary import Rotary as TorchRotary
+from edgendt.qat.spatial_mix import SpatialMix as TorchSpatialMix
+from edgendt.qat.spatial_weights import SpatialWeights as TorchSpatialWeights
+from edgendt.qat.transpose import Transpose as TorchTranspose
 
 
 def values(codes: Codes, fracs: Any) -> Tensor:
@@ -40,6 +43,12 @@ def module(op: Op, constants: Mapping[str, Codes]) -> Any:
         return TorchPosition(op, values(constants["table"], op.y.frac))
     if isinstance(op, Rotary):
         return TorchRotary(op)
+    if isinstance(op, Transpose):
+        return TorchTranspose(op)
+    if isinstance(op, SpatialWeights):
+        return TorchSpatialWeights(op)
+    if isinstance(op, SpatialMix):
+        return TorchSpatialMix(op)
     return TorchAttention(op) if isinstance(op, Attention) else TorchAdd(op)
 
 

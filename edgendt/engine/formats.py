@@ -32,6 +32,7 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
             _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
         if isinstance(op, Rotary):
+            _need(not op.inverse, node, "it turns one way only")
             _need(
                 bool(engine.rotary),
                 node,

@@ -34,7 +34,7 @@ def export_qonnx(
 
 def export_program(program: Program, path: Path | str, bins: int | None = None) -> None:
     """Write a Program as QONNX. `bins` is needed where no position table gives the length of a trial."""
-    length = program.max_bins or bins
+    length = program.bins or program.max_bins or bins
     _write(path, program.name, program.channels, program.input, program.nodes, length, program.meta)
 
 

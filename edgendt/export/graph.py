@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgendt.export.nodes import DOMAIN, VERSION, Own, attributes
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Linear, Position
+from edgendt.ops import Add, Linear, Position, SpatialMix, Transpose
 from edgendt.program import INPUT, Node
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
@@ -56,9 +56,13 @@ class Graph:
         fields = {"signed": int(y.signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
         return self.node("Quant", inputs, name, shape, QUANT_DOMAIN, **fields)
 
+    def rows(self, tensor: str) -> int:
+        """Rows of a tensor: bins, or channels behind a transpose."""
+        return self.shapes[tensor][0]
+
     def linear(self, node: Node, op: Linear) -> None:
         """MatMul by quantized weights, Add of the bias where there is one, Relu for an unsigned output, Quant."""
-        shape = (self.bins, op.outputs)
+        shape = (self.rows(node.inputs[0]), op.outputs)
         weight, bias = node.constants["weight"], node.constants["bias"]
         scale = np.ldexp(1.0, -(op.shifts + op.y.frac - op.x.frac))  # [outputs]
         raw = self.constant(f"{node.name}.weight", (weight * scale[:, None]).T)
@@ -83,13 +87,17 @@ class Graph:
 
     def add(self, node: Node, op: Add) -> None:
         """Add, Quant."""
-        shape = (self.bins, op.size)
+        shape = (self.rows(node.inputs[0]), op.size)
         self.quant(self.node("Add", list(node.inputs), f"{node.name}.add", shape), node.name, shape, op.y)
+
+    def transpose(self, node: Node, op: Transpose) -> None:
+        """Transpose."""
+        self.node("Transpose", list(node.inputs), node.name, (op.channels, op.bins), perm=[1, 0])
 
     def own(self, node: Node, op: Own) -> None:
         """One node of our domain; a LayerNorm's gamma and beta are integer codes."""
         codes = [self.constant(f"{node.name}.{key}", node.constants[key], np.int64) for key in op.constants]
-        shape = (self.bins, op.size)
+        shape = (self.rows(node.inputs[isinstance(op, SpatialMix)]), op.size)
         self.node(type(op).__name__, [*node.inputs, *codes], node.name, shape, DOMAIN, **attributes(op))
 
     def write(self, node: Node) -> None:
@@ -101,6 +109,8 @@ class Graph:
             self.position(node, op)
         elif isinstance(op, Add):
             self.add(node, op)
+        elif isinstance(op, Transpose):
+            self.transpose(node, op)
         else:
             self.own(node, op)
 

@@ -1,4 +1,4 @@
-"""Our own ONNX domain: nodes whose attributes are the fields of an op. No torch here."""
+"""Our own ONNX domain: ops as nodes whose attributes are the fields of the op. No torch here."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from edgendt.fixed import Int
-from edgendt.ops import Attention, LayerNorm, Rotary
+from edgendt.ops import Attention, LayerNorm, Rotary, SpatialMix, SpatialWeights
 
 DOMAIN = "edgendt"
 VERSION = 1
 FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
-Own = LayerNorm | Attention | Rotary
-OWN: dict[str, type[Own]] = {"LayerNorm": LayerNorm, "Attention": Attention, "Rotary": Rotary}
+Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix
+OWN: dict[str, type[Own]] = {op.__name__: op for op in (LayerNorm, Attention, Rotary, SpatialWeights, SpatialMix)}
 LISTS = {"steps"}  # attributes that are lists of integers
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgendt.errors import DoesNotFit
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary
+from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
 ELEMENTS = 4  # per cycle at most, of an op that is not a Linear
@@ -31,17 +31,23 @@ def _divisors(n: int) -> list[int]:
 
 def unroll(op: Op) -> int:
     """Elements per cycle: the largest divisor of what the op's loops run over, up to ELEMENTS."""
-    length = op.head_size if isinstance(op, Attention) else len(op.steps) if isinstance(op, Rotary) else op.size
+    if isinstance(op, Rotary):
+        length = len(op.steps)
+    else:
+        length = op.head_size if isinstance(op, Attention | SpatialWeights) else op.size
     return max(k for k in _divisors(length) if k <= ELEMENTS)
 
 
 def multipliers(op: Op) -> int:
     """Of an op that is not a Linear.
 
-    Square, normalise and scale; dot, accumulate and divide, and the exponent; the phase and four of the rotation.
+    Square, normalise and scale; dot, accumulate and divide, and the exponent; the phase and four of the rotation;
+    between channels: dot, exponent and share, or the sum.
     """
     if isinstance(op, Rotary):
         return 5 * unroll(op)
+    if isinstance(op, SpatialWeights | SpatialMix):
+        return unroll(op) + (2 if isinstance(op, SpatialWeights) else 0)
     if isinstance(op, LayerNorm):
         return 3 * unroll(op) + 2
     return 3 * unroll(op) + 1 if isinstance(op, Attention) else 0

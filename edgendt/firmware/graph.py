@@ -15,7 +15,7 @@ from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
 from edgendt.firmware.folding import Folding
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import BETA, RSQRT
 from edgendt.ops.rotary import COS
@@ -129,12 +129,30 @@ def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
     return layer, {"steps": integer_name(TABLE), "cos": integer_name(Int(12))}
 
 
+def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str]]:
+    return {"class_name": "EdtTranspose", "size": op.size, "bins": op.bins, "channels": op.channels}, {}
+
+
+def _spatial_weights(node: Node, op: SpatialWeights) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads, "c": op.c}
+    layer |= {"shift": op.shift, "longest": op.longest, "mean_shift": op.mean_shift}
+    layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
+    return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
+
+
+def _spatial_mix(node: Node, op: SpatialMix) -> tuple[dict[str, Any], dict[str, str]]:
+    return {"class_name": "EdtSpatialMix", "size": op.size}, {}
+
+
 CUSTOM: Mapping[type, Any] = {
     Add: _add,
     Position: _position,
     LayerNorm: _layernorm,
     Attention: _attention,
     Rotary: _rotary,
+    Transpose: _transpose,
+    SpatialWeights: _spatial_weights,
+    SpatialMix: _spatial_mix,
 }
 
 
@@ -154,6 +172,8 @@ def _node(node: Node, names: Mapping[str, str], folding: Folding, rows: int) -> 
     else:
         raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
     layer |= {"rows": rows} if rows else {}
+    if isinstance(op, SpatialMix):
+        layer["bins"] = rows
     precision = {**types, "result": type_name(op.y, narrows=True)}
     return {**layer, "name": names[node.name], "inputs": sources}, {"Precision": precision, "Trace": True, **config}
 

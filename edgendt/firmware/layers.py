@@ -14,8 +14,8 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 
 from edgendt.tools import share
 
-OPS = ("linear", "add", "position", "layernorm", "attention", "rotary")
-HEADERS = ("edt_fixed.h", "edt_rows.h", *(f"edt_{op}.h" for op in OPS))
+OPS = ("linear", "add", "position", "layernorm", "attention", "rotary", "transpose", "spatial_weights", "spatial_mix")
+HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
 
 
 class EdtLayer(Layer):
@@ -105,6 +105,34 @@ class EdtWindowAttention(EdtAttention):
     at_once = True
 
 
+class EdtTranspose(EdtLayer):
+    """The time courses of a whole window's channels as rows."""
+
+    function = "transpose"
+    fields = ("bins", "channels")
+    at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes("size", *fields)
+
+
+class EdtSpatialWeights(EdtLayer):
+    """Weights between channels; inputs: q, k."""
+
+    function = "spatial_weights"
+    fields = ("size", "bins", "heads", "c", "shift", "unroll", "longest", "mean_shift")
+    constants = ("exp", "recip")
+    at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
+
+
+class EdtSpatialMix(EdtLayer):
+    """Weighted sums over channels; inputs: weights, codes."""
+
+    function = "spatial_mix"
+    fields = ("size", "bins", "unroll")
+    at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields)
+
+
 LAYERS: tuple[type[EdtLayer], ...] = (
     EdtLinear,
     EdtAdd,
@@ -113,6 +141,9 @@ LAYERS: tuple[type[EdtLayer], ...] = (
     EdtAttention,
     EdtWindowAttention,
     EdtRotary,
+    EdtTranspose,
+    EdtSpatialWeights,
+    EdtSpatialMix,
 )
 
 # What hls4ml's dense kernels read of their config, beside sizes and types.

@@ -26,10 +26,10 @@ def lower(path: Path | str) -> Program:
 
     model = read.load(path)
     arrays = read.constants(path, model.graph)
-    name, channels = read.input_channels(path, model.graph, arrays)
+    name, bins, channels = read.input_shape(path, model.graph, arrays)
     values: dict[str, Value] = {key: Constant(array) for key, array in arrays.items()}
     values[name] = Counts(channels)
-    lowering = Lowering(channels=channels)
+    lowering = Lowering(channels=channels, bins=bins)
     refusals = walk(model.graph, values, lowering)
     if refusals:
         raise gathered(refusals)

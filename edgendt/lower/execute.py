@@ -15,7 +15,7 @@ from edgendt.program import Program
 
 
 def trace_qonnx(path: Path | str, program: Program, counts: Any) -> dict[str, Codes]:
-    """Codes [bins, size] of every Program node, computed by the qonnx executor.
+    """Codes [rows, size] of every Program node, computed by the qonnx executor.
 
     counts: [bins, channels] of one trial, or the whole window. The graph runs a whole trial; bins after the last given
     one are zeros, which a causal network's earlier bins do not see, and are cut off. ValueError when a value is off its
@@ -42,7 +42,7 @@ def trace_qonnx(path: Path | str, program: Program, counts: Any) -> dict[str, Co
         context = execute_onnx(model, {name: padded.reshape(shape)}, return_full_exec_context=True)
     traced = {}
     for node in program.nodes:
-        values = context[node.name].reshape(-1, node.op.size)[: len(trial)]
+        values = context[node.name].reshape(-1, node.op.size)[: program.rows(node.name) or len(trial)]
         traced[node.name] = codes(values, node.op.y)
     return traced
 

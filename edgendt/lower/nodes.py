@@ -17,7 +17,9 @@ from edgendt.program import wants
 
 
 class OwnNode(CustomOp):  # type: ignore[misc]
-    """What the nodes share."""
+    """What the nodes share. `like`: the input whose shape the output has."""
+
+    like = 0
 
     @property
     def kind(self) -> str:
@@ -34,9 +36,9 @@ class OwnNode(CustomOp):  # type: ignore[misc]
         }
 
     def make_shape_compatible_op(self, model: Any) -> Any:
-        """The output has the shape of the first input."""
+        """The output has the shape of one input."""
         to = int(TensorProto.FLOAT)
-        return helper.make_node("Cast", [self.onnx_node.input[0]], [self.onnx_node.output[0]], to=to)
+        return helper.make_node("Cast", [self.onnx_node.input[self.like]], [self.onnx_node.output[0]], to=to)
 
     def infer_node_datatype(self, model: Any) -> None:
         """Values are scaled integers, carried as float32."""
@@ -65,3 +67,17 @@ class Attention(OwnNode):
 
 class Rotary(OwnNode):
     """edgendt.Rotary: x -> y; row r is time r."""
+
+
+class SpatialWeights(OwnNode):
+    """edgendt.SpatialWeights: q, k -> A."""
+
+    def make_shape_compatible_op(self, model: Any) -> Any:
+        """The output has a row and a column per channel."""
+        return self.make_const_shape_op([self.get_nodeattr("size")] * 2)
+
+
+class SpatialMix(OwnNode):
+    """edgendt.SpatialMix: A, z -> y."""
+
+    like = 1

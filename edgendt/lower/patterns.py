@@ -11,7 +11,7 @@ import numpy as np
 from edgendt.export.nodes import DOMAIN, OWN, op_of
 from edgendt.fixed import Codes, Int
 from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Product, Refused, Sum, Value, whole
-from edgendt.ops import Add, Linear, Op, Position
+from edgendt.ops import Add, Linear, Op, Position, Transpose
 from edgendt.program import INPUT, Node
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
@@ -24,6 +24,7 @@ class Lowering:
 
     input: Int | None = None
     channels: int = 0
+    bins: int = 0  # of the file's input; 0 where it leaves them open
     nodes: list[Node] = field(default_factory=list)
 
     def finish(self, name: str, op: Op, inputs: tuple[str, ...], codes: Mapping[str, Codes]) -> CodesOf:
@@ -224,11 +225,14 @@ def relu(call: Call) -> Value:
 
 def transpose(call: Call) -> Value:
     call.arity(1)
-    source = call.inputs[0]
-    if not isinstance(source, Constant):
-        raise ValueError("only constants can be transposed")
-    axes = call.attributes.get("perm")
-    return source.transposed(None if axes is None else tuple(axes))
+    source, axes = call.inputs[0], call.attributes.get("perm")
+    if isinstance(source, Constant):
+        return source.transposed(None if axes is None else tuple(axes))
+    if not isinstance(source, CodesOf) or (axes is not None and list(axes) != [1, 0]):
+        raise ValueError("only constants, and activations [bins, channels], can be transposed")
+    if not call.lowering.bins:
+        raise ValueError("only a whole window is transposed: the input must give its number of bins")
+    return call.lowering.finish(call.name, Transpose(source.size, call.lowering.bins, source.y), (source.node,), {})
 
 
 def identity(call: Call) -> Value:

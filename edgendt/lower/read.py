@@ -73,8 +73,11 @@ def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any
     return arrays
 
 
-def input_channels(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> tuple[str, int]:
-    """(name of the one graph input, channels). BadInput when there are more, or its last dimension is open."""
+def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> tuple[str, int, int]:
+    """(name of the one graph input, bins or 0 where they are open, channels).
+
+    BadInput when there are more inputs, or the last dimension is open.
+    """
     inputs = [item for item in graph.input if item.name not in known]
     if len(inputs) != 1:
         raise BadInput(f"{path} must have one input (counts), it has {len(inputs)}")
@@ -83,7 +86,7 @@ def input_channels(path: Path | str, graph: onnx.GraphProto, known: Mapping[str,
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
         )
-    return inputs[0].name, shape[-1]
+    return inputs[0].name, shape[-2], shape[-1]
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The Neural Data Transformer as published (Ye & Pandarinath 2021), causal with a window; float, in torch."""
+"""The Neural Data Transformer as published (Ye & Pandarinath 2021), causal with a window or over whole windows; float.
+
+With a spatial stream in each layer it is the STNDT (Le & Shlizerman 2022): edgendt/models/stndt.py.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from edgendt.models.rotary import Rotary
+from edgendt.models.stndt import Spatial
 from edgendt.ops.rotary import geometric
 
-POSITIONS = ("learned", "rotary")
+POSITIONS = ("learned", "sinusoidal", "rotary")
 
 
 @dataclass(frozen=True)
 class NDTConfig:
-    """Geometry. window: bins a query sees, its own included.
+    """Geometry. window: bins a query sees, its own included. max_bins: rows of the position table.
 
-    position: `learned` rows of a table, max_bins of them; or `rotary`, queries and keys turned by time, which has no
-    last bin: max_bins is None.
+    causal = false: every bin sees all max_bins bins of a whole window, so window is max_bins. position: `learned`, a
+    fixed `sinusoidal` table, or `rotary`, queries and keys turned by time, which has no last bin: max_bins is None.
+    identity: instead of a learned embedder, the column of d_model that each input channel's counts enter as they are;
+    other columns start from 0. spatial_heads: heads between channels, in every layer; 0: no spatial stream.
     """
 
     channels: int
@@ -31,7 +37,10 @@ class NDTConfig:
     window: int = 32
     max_bins: int | None = 100
     dropout: float = 0.0
+    causal: bool = True
     position: str = "learned"
+    identity: tuple[int, ...] = ()
+    spatial_heads: int = 0
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
@@ -40,7 +49,9 @@ class NDTConfig:
         if self.d_model % self.heads:
             raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
         if self.position not in POSITIONS:
-            raise ValueError(f"position must be {' or '.join(POSITIONS)}, got {self.position!r}")
+            raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {self.position}")
+        if self.rotary and not self.causal:
+            raise ValueError("position must not be rotary where causal is false: a whole window has a last bin")
         if self.rotary and self.max_bins is not None:
             raise ValueError(
                 f"max_bins must not be given with rotary position, which has no last bin, got {self.max_bins}"
@@ -51,6 +62,23 @@ class NDTConfig:
             raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+        if not self.causal and self.window != self.max_bins:
+            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
+        if self.identity and (
+            len(self.identity) != self.channels or not set(self.identity) <= set(range(self.d_model))
+        ):
+            raise ValueError(f"identity must give each of {self.channels} channels a column below {self.d_model}")
+        heads = self.spatial_heads
+        if heads and self.causal:
+            raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
+        if heads and (heads < 0 or heads & (heads - 1) or self.rows % heads):
+            raise ValueError(f"spatial_heads must be a power of two that divides {self.max_bins} bins, got {heads}")
+
+    @property
+    def rows(self) -> int:
+        """Bins of the position table, or of the whole window: max_bins where there is no rotary position."""
+        assert self.max_bins is not None
+        return self.max_bins
 
     @property
     def rotary(self) -> bool:
@@ -63,7 +91,7 @@ class NDTConfig:
 
 
 class Block(nn.Module):
-    """Pre-LN encoder layer: h + o(attention(ln1 h)), then h + f2(relu(f1(ln2 h)))."""
+    """Pre-LN encoder layer: h + o(attention(ln1 h)), then h + f2(relu(f1(ln2 h))); then the spatial stream, if any."""
 
     def __init__(self, config: NDTConfig) -> None:
         super().__init__()
@@ -74,16 +102,21 @@ class Block(nn.Module):
         self.q_rot, self.k_rot = (Rotary(config.steps) if config.rotary else nn.Identity() for _ in range(2))
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
+        self.spatial = (
+            Spatial(d, config.rows, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
+        )
 
     def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
         """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d]."""
+        before = h
         y = self.ln1(h)
         parts = self.q_rot(self.q(y)), self.k_rot(self.k(y)), self.v(y)
         q, k, v = (self.split(part) for part in parts)  # [batch, heads, bins, d/heads]
         a = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         h = h + self.dropout(self.o(a.transpose(1, 2).flatten(2)))
         y = self.dropout(torch.relu(self.f1(self.ln2(h))))
-        return h + self.dropout(self.f2(y))
+        h = h + self.dropout(self.f2(y))
+        return h if self.spatial is None else self.spatial(before, h)
 
     def split(self, x: Tensor) -> Tensor:
         """[batch, bins, d] -> [batch, heads, bins, d/heads]; head h owns columns h·d/heads onwards."""
@@ -91,7 +124,10 @@ class Block(nn.Module):
 
 
 class NDT(nn.Module):
-    """Spike counts to log-rates (log of expected counts per bin), one answer per bin, from this bin and the past."""
+    """Spike counts to log-rates (log of expected counts per bin), one answer per bin, from this bin and the past.
+
+    Not causal: from the whole window.
+    """
 
     def __init__(self, config: NDTConfig) -> None:
         super().__init__()
@@ -100,19 +136,33 @@ class NDT(nn.Module):
         self.pos = (
             None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
         )
+        if config.position == "sinusoidal":
+            self.pos = nn.Parameter(sinusoids(config.rows, config.d_model), requires_grad=False)
+        if config.identity:
+            self.embed.weight.requires_grad_(False)
+            with torch.no_grad():  # √d, which follows, would drown what other columns have to say
+                unit = 1 / math.sqrt(config.d_model)
+                self.embed.weight.zero_()[list(config.identity), range(config.channels)] = unit
         self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.lnf = nn.LayerNorm(config.d_model)
         self.readout = nn.Linear(config.d_model, config.outputs)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, counts: Tensor) -> Tensor:
-        """counts [batch, bins, channels] -> log-rates [batch, bins, outputs]. Raises ValueError past max_bins."""
+        """counts [batch, bins, channels] -> log-rates [batch, bins, outputs].
+
+        ValueError past max_bins, or for another number of bins than a whole window's.
+        """
         bins = counts.shape[1]
+        if not self.config.causal and bins != self.config.max_bins:
+            raise ValueError(f"bins must be the whole window's {self.config.max_bins}, got {bins}")
         if self.config.max_bins is not None and bins > self.config.max_bins:
             raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
         h = self.embed(counts) * math.sqrt(self.config.d_model)
         h = self.dropout(h if self.pos is None else h + self.pos[:bins])
         allowed = causal_window(bins, self.config.window).to(counts.device)
+        if not self.config.causal:
+            allowed = torch.ones_like(allowed)
         for layer in self.layers:
             h = layer(h, allowed)
         return self.readout(self.lnf(h))
@@ -123,3 +173,10 @@ def causal_window(bins: int, window: int) -> Tensor:
     i = torch.arange(bins)
     back = i[:, None] - i[None, :]
     return (back >= 0) & (back < window)
+
+
+def sinusoids(bins: int, size: int) -> Tensor:
+    """[bins, size] fixed positions: sines in the first half of the columns, cosines in the second (Vaswani 2017)."""
+    half = (size + 1) // 2
+    angle = torch.arange(bins)[:, None] * torch.exp(torch.arange(half) * (-math.log(10_000.0) / half))
+    return torch.cat([angle.sin(), angle.cos()], 1)[:, :size]

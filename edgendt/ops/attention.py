@@ -27,14 +27,8 @@ def score_scale(head_size: int, q: Int, k: Int) -> tuple[int, int]:
     return nearest(base * 2.0**shift), shift
 
 
-def check_scores(head_size: int, q: Int, k: Int, accumulator: Int) -> None:
-    """ValueError when a score can leave the accumulator, or C its 15 bits."""
-    score = head_size * q.limit * k.limit
-    if score > accumulator.hi:
-        raise ValueError(
-            f"accumulator must stay within {accumulator.bits} bits, "
-            f"can reach {score} with {head_size} channels per head"
-        )
+def check_scale(head_size: int, q: Int, k: Int) -> None:
+    """ValueError when C leaves its 15 bits."""
     if (c := score_scale(head_size, q, k)[0]) >= 1 << 15:
         raise ValueError(f"C must be below 2**15, got {c}: the fractions of q and k are too small")
 
@@ -103,12 +97,14 @@ class Attention:
 
     def check(self, accumulator: Int) -> None:
         """ValueError when scores or weighted values can leave the accumulator, or C its 15 bits."""
-        check_scores(self.head_size, self.q, self.k, accumulator)
+        score = self.head_size * self.q.limit * self.k.limit
         value = self.window * 255 * self.v.limit
-        if value > accumulator.hi:
+        if max(score, value) > accumulator.hi:
             raise ValueError(
-                f"accumulator must stay within {accumulator.bits} bits, can reach {value} with {self.window} keys"
+                f"accumulator must stay within {accumulator.bits} bits, can reach {max(score, value)} "
+                f"with {self.head_size} channels per head and {self.window} keys"
             )
+        check_scale(self.head_size, self.q, self.k)
 
     def exponentials(self, scores: Codes) -> Codes:
         """scores: [..., keys] -> e, 0..255, 255 at the maximum."""

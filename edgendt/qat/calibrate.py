@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
+from edgendt.models.stndt import Spatial
 from edgendt.ops.layernorm import BETA, NORM_FRAC
 from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
 
@@ -21,6 +23,7 @@ SAMPLE = 200_000  # values of a tensor that are looked at
 FRACS = (-12, 16)  # limits of any fraction: shifts stay within five bits
 FINER = 4  # an output of its own scale is at most so much finer: a wider spread widens the firmware's weights
 ROTATED = ("q_rot", "k_rot")
+SPATIAL_PARTS = ("lns", "sq", "sk", "ln3", "ln4", "f3", "f4")
 GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
 ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
@@ -85,8 +88,19 @@ def check_counts(counts: Any, limit: int) -> Tensor:
 
 
 def float_module(ndt: NDT, node: str) -> nn.Module:
-    """The module of a float NDT that a Program node stands for: layer0.q is layers.0.q."""
-    return ndt.get_submodule(re.sub(r"^layer(\d+)", r"layers.\1", node))
+    """The module of a float NDT that a node stands for: layer0.q is layers.0.q, layer0.sq layers.0.spatial.sq."""
+    path = re.sub(r"^layer(\d+)", r"layers.\1", node)
+    layer, _, part = path.rpartition(".")
+    return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path)
+
+
+def weights_of(seen: dict[str, list[Tensor]], name: str) -> Callable[..., None]:
+    """A hook that keeps what a spatial stream's weights were."""
+
+    def look(module: Spatial, args: tuple[Tensor, ...], _out: Tensor) -> None:
+        seen.setdefault(name, []).append(module.weights(args[0]).flatten())
+
+    return look
 
 
 @torch.no_grad()
@@ -109,6 +123,12 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
         for name in ("q", "k", "v", "f1", *ROTATED * ndt.config.rotary):
             watch(layer + name, None, layer + name)
         watch(layer + "o", layer + "attention", None)
+        for name in ("ln3", "ln4") if ndt.config.spatial_heads else ():
+            watch(layer + name, "residual", layer + name)
+        for name in ("lns", "sq", "sk", "f3") if ndt.config.spatial_heads else ():
+            watch(layer + name, None, layer + name)
+    for i, block in enumerate(ndt.layers) if ndt.config.spatial_heads else ():
+        hooks.append(cast(Any, block).spatial.register_forward_hook(weights_of(seen, f"layer{i}.weights")))
     watch("lnf", "residual", "lnf")
     watch("readout", None, "readout")
     training = ndt.training
@@ -167,6 +187,15 @@ def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[s
         linear(layer + "o", act(layer + "attention"))
         linear(layer + "f1", norm(layer + "ln2"))
         linear(layer + "f2", act(layer + "f1", signed=False))
+        if ndt.config.spatial_heads:
+            y = norm(layer + "lns")
+            for name in ("sq", "sk"):
+                linear(layer + name, y)
+                act(layer + name)
+            act(layer + "weights", signed=False)
+            norm(layer + "ln3")
+            linear(layer + "f3", norm(layer + "ln4"))
+            linear(layer + "f4", act(layer + "f3", signed=False))
     linear("readout", norm("lnf"))
     act("readout", READOUT_BITS)
     return fracs

@@ -53,7 +53,7 @@ class Job:
             raise BadInput(f"seed must be 0 to {2**31 - 1}, got {config.seed}")
         chosen = config.data
         data = load(chosen.source, config.seed, chosen.session, chosen.conditions)
-        config = resolve(config, data.bins)
+        config = resolve(config, data.bins, data.channels)
         check(config)
         parts = split(data, config.seed, chosen.val, chosen.test, chosen.held_out)
         return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts))
@@ -69,7 +69,11 @@ class Job:
             weight_decay=train.weight_decay or 0.0,
             warmup=train.warmup,
             masking=Masking(
-                train.mask_bins or 0.0, train.mask_channels or 0.0, train.mask_entries or 0.0, train.thin or 0.0
+                train.mask_bins or 0.0,
+                train.mask_channels or 0.0,
+                train.mask_entries or 0.0,
+                train.thin or 0.0,
+                train.contrast or 0.0,
             ),
             seed=self.config.seed,
             val_every=train.val_every or None,
@@ -139,8 +143,13 @@ class Job:
         return network
 
     def calibration_counts(self) -> Array:
-        """[trials, bins, held-in channels] of training trials, all cut to the length most of them reach: no padding."""
+        """[trials, bins, held-in channels] of training trials, all cut to the length most of them reach: no padding.
+
+        A network of whole windows takes them as they are, padded.
+        """
         chosen = self.data.select(self.split.train[: self.config.qat.calibration_trials])
+        if not self.geometry.causal:
+            return chosen.spikes[:, :, self.split.held_in].astype(np.float64)
         length = int(np.quantile(chosen.lengths, 0.25, method="lower"))
         return chosen.spikes[chosen.lengths >= length][:, :length][:, :, self.split.held_in].astype(np.float64)
 
@@ -190,19 +199,24 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
     max_bins = model.max_bins if model.position == "rotary" else model.max_bins or data.bins
     if max_bins is not None and max_bins < data.bins:
         raise BadInput(f"model.max_bins is {max_bins}, but the longest trial of {data.name} has {data.bins} bins")
+    if not model.causal and max_bins is not None and max_bins > data.bins:
+        raise BadInput(f"model.max_bins must be {data.bins}, the longest trial, for whole windows, got {max_bins}")
     try:
-        check_overrides(config.bits, model.layers)
+        check_overrides(config.bits, model.layers, bool(model.spatial_heads))
         geometry = NDTConfig(
             channels=len(parts.held_in),
             outputs=data.channels,
-            d_model=model.d_model,
+            d_model=model.d_model or 0,
             layers=model.layers,
             heads=model.heads,
             ffn=model.ffn,
-            window=model.window,
+            window=model.window or 0,
             max_bins=max_bins,
             dropout=model.dropout or 0.0,
+            causal=bool(model.causal),
             position=model.position,
+            identity=tuple(parts.held_in.tolist()) if model.identity else (),
+            spatial_heads=model.spatial_heads or 0,
         )
         check_limits(geometry)
         return geometry

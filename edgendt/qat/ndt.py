@@ -25,9 +25,20 @@ from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
+from edgendt.qat.spatial_mix import SpatialMix
+from edgendt.qat.spatial_weights import SpatialWeights
+from edgendt.qat.transpose import Transpose
 
 SCHEMA = 1
-Sibling = Linear | Add | Position | LayerNorm | Attention | Rotary
+Sibling = Linear | Add | Position | LayerNorm | Attention | Rotary | Transpose | SpatialWeights | SpatialMix
+PLAIN: dict[type, Any] = {  # siblings without parameters
+    ops.Attention: Attention,
+    ops.Add: Add,
+    ops.Rotary: Rotary,
+    ops.Transpose: Transpose,
+    ops.SpatialWeights: SpatialWeights,
+    ops.SpatialMix: SpatialMix,
+}
 Trace = dict[str, Tensor]
 
 
@@ -39,9 +50,7 @@ def sibling(op: ops.Op) -> Sibling:
         return Position(op, torch.zeros(op.bins, op.size))
     if isinstance(op, ops.LayerNorm):
         return LayerNorm(op, torch.zeros(op.size), torch.zeros(op.size))
-    if isinstance(op, ops.Rotary):
-        return Rotary(op)
-    return Attention(op) if isinstance(op, ops.Attention) else Add(op)
+    return cast(Sibling, PLAIN[type(op)](op))
 
 
 class QuantBlock(nn.Module):
@@ -64,6 +73,7 @@ class QuantBlock(nn.Module):
             trace[f"{self.name}.{part}"] = out
             return out
 
+        before = h
         y = run("ln1", h, surrogate)
         q, k, v = run("q", y), run("k", y), run("v", y)
         if hasattr(self, "q_rot"):
@@ -71,7 +81,14 @@ class QuantBlock(nn.Module):
         attended = run("attention", q, k, v, surrogate)
         h = run("res1", h, self.dropout(run("o", attended)))
         hidden = self.dropout(run("f1", run("ln2", h, surrogate)))
-        return run("res2", h, self.dropout(run("f2", hidden)))
+        h = run("res2", h, self.dropout(run("f2", hidden)))
+        if not hasattr(self, "tokens"):
+            return h
+        y = run("lns", run("tokens", before), surrogate)
+        weights = run("weights", run("sq", y), run("sk", y), surrogate)
+        h = run("res3", h, self.dropout(run("mix", weights, run("ln3", h, surrogate))))
+        hidden = self.dropout(run("f3", run("ln4", h, surrogate)))
+        return run("res4", h, self.dropout(run("f4", hidden)))
 
 
 class QuantNDT(nn.Module):
@@ -80,7 +97,7 @@ class QuantNDT(nn.Module):
     def __init__(self, config: NDTConfig, bits: Bits, fracs: dict[str, int], calibrated: bool) -> None:
         """fracs: see build_ops. Most callers want `from_float` or `load`."""
         super().__init__()
-        check_overrides(bits, config.layers)
+        check_overrides(bits, config.layers, bool(config.spatial_heads))
         self.config, self.bits, self.fracs, self.calibrated = config, bits, dict(fracs), calibrated
         built = build_ops(config, bits, fracs)
         first = cast(ops.Linear, built["embed_linear"])
@@ -88,7 +105,10 @@ class QuantNDT(nn.Module):
         # A position table carries the embedder's bias.
         bias = None if "embed" in built else torch.zeros(first.outputs)
         self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), bias)
+        self.embed_linear.weight.requires_grad_(not config.identity)
         self.embed = cast(Position, sibling(built["embed"])) if "embed" in built else None
+        if self.embed is not None:
+            self.embed.table.requires_grad_(config.position == "learned")
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList([QuantBlock(f"layer{i}", built, config.dropout) for i in range(config.layers)])
         self.lnf = cast(LayerNorm, sibling(built["lnf"]))
@@ -102,7 +122,7 @@ class QuantNDT(nn.Module):
         the network runs, and its export is refused.
         """
         bits = bits or Bits()
-        check_overrides(bits, ndt.config.layers)
+        check_overrides(bits, ndt.config.layers, bool(ndt.config.spatial_heads))
         seen = None
         if calibration_counts is not None:
             limit = Int(bits.counts, 0, False).hi
@@ -151,7 +171,7 @@ class QuantNDT(nn.Module):
 
     @torch.no_grad()
     def trace(self, counts: Any) -> dict[str, Codes]:
-        """counts [bins, channels] -> int64 codes [bins, size] of every node, as Program.trace."""
+        """counts [bins, channels] -> int64 codes [rows, size] of every node, as Program.trace."""
         training = self.training
         values: Trace = {}
         self.eval()(torch.as_tensor(np.asarray(counts), dtype=torch.float32), trace=values)

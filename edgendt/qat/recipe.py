@@ -27,28 +27,35 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Geometry of the NDT. position: `learned` or `rotary`; max_bins: rows of a learned table.
+    """Geometry. max_bins: rows of the position table; the longest trial by default.
 
-    max_bins is the longest trial by default. With rotary position a network has no last bin: it streams for as long as
-    it is fed, and max_bins must not be given.
+    kind: `ndt`, or `stndt`, which has a spatial stream, a column per channel and whole windows; what is not given
+    follows from it. causal = false: every bin sees the whole window, the longest trial. position: `learned`,
+    `sinusoidal`, or `rotary`, which has no last bin: the network streams for as long as it is fed, and max_bins must
+    not be given. identity: no learned embedder, each input channel has its own column. spatial_heads: see NDTConfig.
     """
 
-    d_model: int = 64
+    kind: str = "ndt"
+    d_model: int | None = None
     layers: int = 2
     heads: int = 2
     ffn: int = 128
-    window: int = 32
+    window: int | None = None
     max_bins: int | None = None
     dropout: float | None = None
+    causal: bool | None = None
     position: str = "learned"
+    identity: bool | None = None
+    spatial_heads: int | None = None
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Float training. None takes the recipe of the data's kind.
 
-    mask_* are shares of inputs hidden in training, thin the share of the spikes of every other input. val_every = 0
-    trains on the validation trials too and keeps the last weights; else those that are best on validation are kept.
+    mask_* are shares of inputs hidden in training, thin the share of the spikes of every other input. contrast: weight
+    of the contrastive loss between two views of a trial, masked apart. val_every = 0 trains on the validation trials
+    too and keeps the last weights; else those that are best on validation are kept.
     """
 
     steps: int | None = None
@@ -60,6 +67,7 @@ class TrainConfig:
     mask_channels: float | None = None
     mask_entries: float | None = None
     thin: float | None = None
+    contrast: float | None = None
     val_every: int | None = None
 
 
@@ -109,18 +117,40 @@ C = TypeVar("C", ModelConfig, TrainConfig, QatConfig)
 
 
 LEAST_BATCH = 8  # trials
+KINDS = ("ndt", "stndt")
+CONTRAST = 0.01  # of an STNDT
+THIN = 0.25  # where a channel's counts reach its own rate: what the network sees must then be trained, too
 
 
-def resolve(config: QuantizeConfig, bins: int) -> QuantizeConfig:
+def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
+    """The model with what follows from its kind written out. BadInput for a kind that is not known."""
+    if model.kind not in KINDS:
+        raise BadInput(f"model.kind must be one of {', '.join(KINDS)}, got {model.kind!r}")
+    spatial = model.kind == "stndt"
+    model = _fill(model, causal=not spatial, identity=spatial)
+    columns = -(-channels // max(model.heads, 1)) * model.heads  # one per channel, up to a multiple of the heads
+    window = bins if model.max_bins is None else model.max_bins
+    return _fill(
+        model,
+        d_model=columns if model.identity else 64,
+        window=32 if model.causal else window,
+        spatial_heads=(1 if window % 2 else 2) if spatial else 0,
+    )
+
+
+def resolve(config: QuantizeConfig, bins: int, channels: int) -> QuantizeConfig:
     """The config with the recipe written out, so that a run can be read and repeated. bins: of the longest trial."""
+    model = geometry(config.model, bins, channels)
     recipe = SYNTHETIC if config.data.source in BUILT_IN else RECORDING
     return replace(
         config,
-        model=_fill(config.model, dropout=recipe.dropout),
+        model=_fill(model, dropout=recipe.dropout),
         train=_fill(
             config.train,
             batch=max(LEAST_BATCH, recipe.batch_bins // bins),
-            **{key: getattr(recipe, key) for key in _keys(TrainConfig)},
+            contrast=CONTRAST if model.kind == "stndt" else 0.0,
+            **{key: getattr(recipe, key) for key in _keys(TrainConfig)}
+            | {"thin": THIN if model.identity else recipe.thin},
         ),
         qat=_fill(config.qat, lr=recipe.qat_lr),
     )
@@ -154,6 +184,8 @@ def check(config: QuantizeConfig) -> None:
     for name, share in (shares | {"qat.warmup": qat.warmup, "qat.surrogate": qat.surrogate}).items():
         if not 0 <= share <= 1:
             raise BadInput(f"{name} must be a share of 0 to 1, got {share}")
+    if train.contrast is None or not 0 <= train.contrast < 100:
+        raise BadInput(f"train.contrast must be 0 to below 100, got {train.contrast}")
     if train.thin is None or not 0 <= train.thin < 1:
         raise BadInput(f"train.thin must be a share of 0 to below 1, got {train.thin}")
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edgendt.data import Dataset, Split
 from edgendt.errors import BadInput, EdgendtError
 from edgendt.metrics import Array
+from edgendt.models.stndt import nt_xent
 
 if TYPE_CHECKING:
     from edgendt.models.ndt import NDT, NDTConfig
@@ -36,13 +37,15 @@ class Masking:
 
     bins, channels, entries: shares of inputs hidden whole. thin: share of the spikes of every other input that are set
     aside one by one, as targets; the rest is scaled up to the usual size. The two parts of a Poisson count are
-    independent: neither gives the other away.
+    independent: neither gives the other away. contrast: weight of the contrastive loss between two such views of a
+    trial; 0: one view.
     """
 
     bins: float = 0.1
     channels: float = 0.1
     entries: float = 0.1
     thin: float = 0.0
+    contrast: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ def new_ndt(config: NDTConfig, mean: Array, seed: int) -> NDT:
     with torch.no_grad():
         net.readout.bias.copy_(torch.tensor(mean).clamp(min=1e-3).log())
         net.readout.weight.mul_(0.3)
-        net.embed.weight.mul_(0.2)
+        if not config.identity:
+            net.embed.weight.mul_(0.2)
     return net
 
 
@@ -115,7 +119,21 @@ def hidden(shape: torch.Size, masking: Masking) -> Tensor:
 
 
 def masked_loss(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking) -> Tensor:
-    """Poisson loss per entry over what `masking` keeps from the inputs and held-out channels, never over padding."""
+    """Poisson loss per entry over what `masking` keeps from the inputs and held-out channels, never over padding.
+
+    With a contrast, the mean over two views and their contrastive loss, whose features are the log-rates of all bins,
+    less their mean over the batch: the readout is the projection.
+    """
+    loss, log_rates = view(net, data, trials, masking)
+    if not masking.contrast:
+        return loss
+    other, others = view(net, data, trials, masking)
+    first, second = ((x - x.mean(0)).flatten(1) for x in (log_rates, others))
+    return (loss + other) / 2 + masking.contrast * nt_xent(first, second)
+
+
+def view(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking) -> tuple[Tensor, Tensor]:
+    """(Poisson loss of one masked view, its log-rates [trials, bins, outputs] with padding at 0)."""
     counts = data.counts[trials]
     inputs = counts[:, :, data.held_in]
     hide = hidden(inputs.shape, masking)
@@ -126,7 +144,8 @@ def masked_loss(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, 
     unseen[:, :, data.held_in] = inputs - seen
     share[:, :, data.held_in] = torch.where(hide, 1.0, masking.thin)
     mask, log_rates = data.mask[trials][..., None], net(seen / (1.0 - masking.thin))
-    return ((share * log_rates.exp() - unseen * log_rates) * mask).sum() / (share * mask).sum().clamp(min=1.0)
+    loss = ((share * log_rates.exp() - unseen * log_rates) * mask).sum() / (share * mask).sum().clamp(min=1.0)
+    return loss, log_rates * mask
 
 
 @torch.no_grad()
@@ -142,7 +161,7 @@ def validation_loss(net: nn.Module, data: Tensors, trials: Tensor, plan: Plan) -
                 log_rates = net(counts[:, :, data.held_in])[mask][:, data.held_out]
                 loss = (log_rates.exp() - counts[mask][:, data.held_out] * log_rates).mean()
             else:
-                loss = masked_loss(net, data, part, plan.masking)
+                loss = view(net, data, part, plan.masking)[0]
             losses.append(float(loss))
             weights.append(int(data.mask[part].sum()))
     net.train()

@@ -16,6 +16,7 @@ def write_report(run: Run) -> Path:
     """
     from edgendt.report.gather import gather, neural
     from edgendt.report.page import render
+    from edgendt.report.spatial import of_run
 
     stages = [path for path in sorted(run.path.glob(f"*/{MANIFEST}")) if path.parent.name != "report"]
     if not stages:
@@ -23,5 +24,5 @@ def write_report(run: Run) -> Path:
     data = gather(run)
     with run.write("report", config={"manifests": {path.parent.name: sha256(path) for path in stages}}) as folder:
         write_json(folder / DATA, data)
-        (folder / PAGE).write_text(render(data, neural(run)[1]))
+        (folder / PAGE).write_text(render(data, neural(run)[1], of_run(run)[1]))
     return run.path / "report" / PAGE

@@ -12,6 +12,7 @@ from edgendt.errors import BadInput, reading
 from edgendt.ops import Attention, Linear
 from edgendt.profile.latency import width
 from edgendt.program import Program
+from edgendt.report import spatial
 from edgendt.report.predictions import Predictions, agreement, choose
 from edgendt.synth.engine import simulated
 
@@ -28,7 +29,8 @@ LINKS = {
 
 
 def gather(run: Run) -> dict[str, Any]:
-    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, provenance, stale.
+    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial,
+    provenance, stale.
 
     Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
@@ -47,6 +49,7 @@ def gather(run: Run) -> dict[str, Any]:
         "boards": (found := part(boards, "{synth,profile}-*/*.json")),
         "main_board": main_board(found),
         "neural": part(neural, "quantize/predictions.npz")[0],
+        "spatial": part(spatial.of_run, "quantize/stimulus.npz")[0],
         "provenance": part(lambda run: list(provenance(run)), f"*/{MANIFEST}"),
         "stale": part(lambda run: list(stale(run)), f"*/{MANIFEST}"),
     }
@@ -97,6 +100,7 @@ def describe(program: Program) -> dict[str, Any]:
         "layers": len(attentions),
         "ffn": max((op.outputs for name, op in linears.items() if name.endswith("f1")), default=None),
         "max_bins": program.max_bins,
+        "whole_window": program.bins,
         "ops": len(program.nodes),
         "weights": weights,
         "macs": program.macs,

@@ -1,0 +1,38 @@
+"""SpatialMix: each channel takes a weighted sum of all channels of its bin, summed exactly, narrowed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edgendt.fixed import Codes, Int, narrow
+
+
+@dataclass(frozen=True)
+class SpatialMix:
+    """y = narrow((A z^T)^T): A [size, size], z [bins, size] -> [bins, size]. Source: Le & Shlizerman 2022."""
+
+    kind: ClassVar[str] = "spatial_mix"
+    constants: ClassVar[tuple[str, ...]] = ()
+    arity: ClassVar[int] = 2
+
+    size: int
+    a: Int
+    z: Int
+    y: Int
+
+    @property
+    def shift(self) -> int:
+        return self.a.frac + self.z.frac - self.y.frac
+
+    def check(self, accumulator: Int) -> None:
+        """ValueError when a sum can leave the accumulator."""
+        reach = self.size * self.a.limit * self.z.limit + (1 << max(self.shift - 1, 0))
+        if reach > accumulator.hi:
+            raise ValueError(
+                f"accumulator must stay within {accumulator.bits} bits, can reach {reach} with {self.size} channels"
+            )
+
+    def run(self, a: Codes, z: Codes) -> Codes:
+        """a: [size, size], z: [bins, size] -> [bins, size]."""
+        return narrow(z @ a.T, self.shift, self.y)

@@ -1,0 +1,84 @@
+"""Attention weights between channels: softmax of their time courses' products, averaged over heads, rounded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from edgendt.fixed import Codes, Int, narrow
+from edgendt.ops.attention import check_scale, exponentials, reciprocal, score_scale
+
+
+@dataclass(frozen=True)
+class SpatialWeights:
+    """A = mean over heads of softmax(q k^T / sqrt(d_h)): two [size, bins] -> [size, size], rows sum to about 1.
+
+    Row i says how much every channel j gives to channel i. Source: Le & Shlizerman 2022, spatial attention of STNDT.
+    """
+
+    kind: ClassVar[str] = "spatial_weights"
+    constants: ClassVar[tuple[str, ...]] = ()
+    arity: ClassVar[int] = 2
+
+    size: int
+    bins: int
+    heads: int
+    q: Int
+    k: Int
+    y: Int
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.bins % self.heads:
+            raise ValueError(f"heads must divide bins {self.bins}, got {self.heads}")
+        if self.heads & (self.heads - 1):
+            raise ValueError(f"heads must be a power of two, for their mean is a shift, got {self.heads}")
+
+    @property
+    def head_size(self) -> int:
+        return self.bins // self.heads
+
+    @cached_property
+    def scale(self) -> tuple[int, int]:
+        """(C, sh) of `score_scale`."""
+        return score_scale(self.head_size, self.q, self.k)
+
+    @property
+    def c(self) -> int:
+        return self.scale[0]
+
+    @property
+    def shift(self) -> int:
+        return self.scale[1]
+
+    @property
+    def longest(self) -> int:
+        """Bit length of the largest sum of exponentials, at whose fraction the heads are added."""
+        return (255 * self.size).bit_length()
+
+    @property
+    def mean_shift(self) -> int:
+        """Right shift from the sum over heads to a code of the mean."""
+        return 14 + self.longest + (self.heads.bit_length() - 1) - self.y.frac
+
+    def check(self, accumulator: Int) -> None:
+        """ValueError when scores can leave the accumulator, C its 15 bits, or weights are signed."""
+        score = self.head_size * self.q.limit * self.k.limit
+        if score > accumulator.hi:
+            raise ValueError(
+                f"accumulator must stay within {accumulator.bits} bits, can reach {score} "
+                f"with {self.head_size} bins per head"
+            )
+        check_scale(self.head_size, self.q, self.k)
+        if self.y.signed:
+            raise ValueError("weights must be unsigned")
+
+    def run(self, q: Codes, k: Codes) -> Codes:
+        """q, k: [size, bins] -> [size, size]."""
+        shape = (self.size, self.heads, self.head_size)
+        e = exponentials(np.einsum("ihd,jhd->hij", q.reshape(shape), k.reshape(shape)), self.scale)
+        g, length = reciprocal(e.sum(axis=-1))
+        share = e * g[..., None] << (self.longest - length)[..., None]  # of every head at one fraction: sums are exact
+        return narrow(share.sum(axis=0), self.mean_shift, self.y)

@@ -1,0 +1,27 @@
+// Transpose of a whole window: y = x^T, no code changes. Reference: edgendt/ops/transpose.py.
+#ifndef EDT_TRANSPOSE_H_
+#define EDT_TRANSPOSE_H_
+
+#include "edt_fixed.h"
+
+namespace edt {
+
+// CONFIG_T: bins; channels. x: [bins * channels]; y: [channels * bins].
+template <class x_T, class y_T, class CONFIG_T>
+void transpose(x_T x[CONFIG_T::bins * CONFIG_T::channels], y_T y[CONFIG_T::channels * CONFIG_T::bins]) {
+#pragma HLS INLINE OFF
+    static_assert(CONFIG_T::bins > 0 && CONFIG_T::channels > 0, "sizes must be positive");
+    static_assert(format<x_T>::frac == format<y_T>::frac && format<x_T>::bits == format<y_T>::bits,
+                  "a transpose changes no format");
+EDT_LABEL(Bins)
+    for (int bin = 0; bin < CONFIG_T::bins; bin++) {
+        for (int i = 0; i < CONFIG_T::channels; i++) {
+#pragma HLS PIPELINE II=1
+            y[i * CONFIG_T::bins + bin] = value<y_T>(code(x[bin * CONFIG_T::channels + i]));
+        }
+    }
+}
+
+} // namespace edt
+
+#endif
