@@ -250,7 +250,7 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
         ("model.d_model=258", "model: d_model must be at most 256, got 258"),
         ("model.ffn=2000", "model: ffn must be at most 1024, got 2000"),
         ("model.position=rotary model.max_bins=90", "max_bins must not be given with rotary position"),
-        ("model.position=fourier", "position must be learned or rotary, got 'fourier'"),
+        ("model.position=fourier", "position must be one of learned, sinusoidal, rotary, got fourier"),
         ("model.max_bins=70000", "model: max_bins must be at most 65535, got 70000"),
         ("bits.weight=9", "bits of weight must be 2..8"),
         ("bits.overrides.layer9.q=8", "layer9"),
