@@ -57,6 +57,12 @@ def unsupported(*nodes: Node, counts: Int = COUNTS, channels: int = 3) -> str:
     return str(caught.value)
 
 
+def test_turning_back_is_refused_by_name() -> None:
+    nodes = turning((5,))
+    back = replace(nodes[1], op=replace(nodes[1].op, inverse=True))
+    assert "turns one way only" in unsupported(nodes[0], back)
+
+
 def turning(*steps: tuple[int, ...], x: Int = ACT, y: Int = ACT) -> tuple[Node, ...]:
     """A Linear and a Rotary for each of `steps`, of 2 channels a step."""
     nodes = [(linear(f"x{i}", 3, 2 * len(s), y=x), s) for i, s in enumerate(steps)]
