@@ -179,7 +179,7 @@ def test_a_trial_starts_afresh_after_a_reset_in_its_middle(core: FastCore) -> No
 
 
 def test_a_bin_past_the_last_position_row_is_refused_until_reset(core: FastCore) -> None:
-    program = geometry(2, core.engine)
+    program = random_ndt(2, bins=12)
     counts = random_counts(program, 2, 12)
     core.load(compile_program(program, core.engine))
     core.run(counts)

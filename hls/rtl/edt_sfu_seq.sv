@@ -47,6 +47,7 @@ module edt_sfu_seq
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
   logic        is_exp, is_turn, written, ready, last_sub, last_group, last, turn;
+  logic        turn_q;               // the next beat is behind the last slot: compared a beat ahead
   logic [8:0]  key_q, oldest;        // first key of the beat; by age it turns around behind the last slot
 
   assign is_exp     = ins_q.op == OpExp;
@@ -56,7 +57,7 @@ module edt_sfu_seq
   assign last_sub   = sub_q == 5'(Subs - 1);
   assign last_group = !is_exp || 4'(group_q) == cfg_i.groups - 4'd1;
   assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
-  assign turn       = Folds != 0 && is_exp && ins_q.aged && key_q + 9'(Sfus) >= n_keys_i;
+  assign turn       = Folds != 0 && is_exp && ins_q.aged && turn_q;
   assign last       = left_q <= 14'(Sfus) && last_group;
 
   assign take_o        = valid_i && state_q == Idle;
@@ -84,9 +85,12 @@ module edt_sfu_seq
         left_q  <= ins_i.op == OpExp ? 14'(n_keys_i) : 14'(ins_i.n_red);
         calc_q  <= 5'd8;
       end
-      Wait: if (ready) begin
-        state_q <= is_exp ? Run : Calc;
-        if (is_turn) calc_q <= '0;
+      Wait: begin
+        turn_q <= key_q + 9'(Sfus) >= n_keys_i;
+        if (ready) begin
+          state_q <= is_exp ? Run : Calc;
+          if (is_turn) calc_q <= '0;
+        end
       end
       Calc: begin
         calc_q <= calc_q - 5'd1;
@@ -100,8 +104,10 @@ module edt_sfu_seq
           sub_q   <= last_sub ? 5'd0 : sub_q + 5'd1;
           if (is_exp || last_sub) dst_q <= dst_q + 13'd1;
           // The next word: the following one, or behind the last group's words when the tile is through.
-          key_q <= key_q + 9'(Sfus);
+          key_q  <= key_q + 9'(Sfus);
+          turn_q <= key_q + 9'(2 * Sfus) >= n_keys_i;
           if (turn) begin
+            turn_q  <= 9'(Sfus) >= n_keys_i;
             key_q   <= '0;
             sub_q   <= '0;
             word_q  <= '0;
