@@ -12,7 +12,10 @@ import pytest
 from needs import ROOT, needs_package
 
 needs_package("scipy")
-VARIANTS = ("8 bits everywhere", "default", "4 bits everywhere", "3 bits everywhere")
+VARIANTS = (
+    *("8 bits everywhere", "default", "default, own scales"),
+    *("4 bits everywhere", "4 bits, own scales", "3 bits everywhere"),
+)
 
 
 def room(name: str = "accuracy_page") -> ModuleType:
