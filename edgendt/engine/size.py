@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgendt.engine.config import Engine
@@ -41,7 +43,7 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         return _serial(engine)
     quads = engine.segments * -(-engine.lanes // 4)
     return (
-        Memory("weights", engine.lane_count, engine.weight_depth, 9),
+        *_weights(engine),
         Memory("kv", quads, engine.kv_depth, 32),
         Memory("bias", pipes, engine.bias_depth, 34),
         Memory("positions", pipes, engine.pos_depth, 16),
@@ -56,6 +58,13 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         Memory("program", -(-INSTR_BITS // CHUNK_BITS), engine.prog_depth, CHUNK_BITS),
         *(_rotary(engine) if engine.rotary else ()),
     )
+
+
+def _weights(engine: Engine) -> Iterator[Memory]:
+    """A memory for each load word of four lanes, in each segment that has some of them: nine bits for each it has."""
+    lanes = Counter((lane // engine.lanes, lane // 4) for lane in range(engine.lane_count))
+    for own, count in sorted(Counter(lanes.values()).items()):
+        yield Memory(f"weights of {own}", count, engine.weight_depth, 9 * own)
 
 
 def _rotary(engine: Engine) -> tuple[Memory, ...]:
