@@ -13,7 +13,7 @@ LINK = (1240, 630)  # LUTs, registers, as synthesised with the small engine
 HOST = (180, 130)  # UART, or AXI registers
 LARGE_THERE = {"ice40": {LARGE["ice40"][0]: 4}}  # of every part of the family that has any
 SCALE = {  # a part's cells per LUT and register of the formula, which was fitted to ECP5s before packing
-    "ecp5": (1.06, 1.0),  # nextpnr's packing: carry chains take cells of their own
+    "ecp5": (1.06, 1.05),  # carry chains take cells of their own, segments keep registers of their own
     "gowin": (1.15, 1.24),  # distributed memory takes the registers of its place, too
     "ice40": (1.22, 1.0),  # a cell holds a LUT and a register, where they belong together
     "xilinx": (0.63, 0.82),  # LUTs have six inputs, delays become shift registers (yosys, docs/synth.md)
