@@ -62,8 +62,8 @@ WIDE = Engine(
     **{"weight_depth": 2048, "act_depth": 512, "res_depth": 32, "score_depth": 32, "gamma_depth": 1024},
     **{"prog_depth": 256, "packed": 1, "splits": 4},
 )
-# edt_axi_engine after yosys' synth_xilinx for series 7: RAMB18 (a RAMB36 is two), DSP48, LUT (also as memory), FF; the last
-# two from before four lanes shared a weight memory.
+# edt_axi_engine after yosys' synth_xilinx for series 7: RAMB18 (a RAMB36 is two), DSP48, LUT (also as memory), FF.
+# LUT and FF are from before four lanes shared a weight memory.
 AMD = [
     (Engine(segments=1, **TINY), (13, 11, 5470, 4680)),
     (Engine(segments=2, packed=1, **TINY), (16, 15, 6548, 5475)),
