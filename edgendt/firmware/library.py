@@ -36,6 +36,7 @@ def build(program: Program, folder: Path | str, folding: Folding | None = None) 
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
+    program.needs_counts("the firmware")
     target = Path(folder).resolve()
     target.mkdir(parents=True, exist_ok=True)
     for old in target.glob("edgendt-*.so"):  # of an earlier Program in this folder
