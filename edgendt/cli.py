@@ -331,7 +331,12 @@ def lower(
 
     program = lower(model)
     program.save(output)
-    result = {"program": str(output), "ops": len(program.nodes), "channels": program.channels, "macs": program.macs}
+    result: dict[str, Any] = {"program": str(output), "ops": len(program.nodes)}
+    if program.inputs:
+        result["inputs"] = ", ".join(item.name for item in program.inputs if item.codes is None)
+        show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, reads {r['inputs']}")
+        return
+    result |= {"channels": program.channels, "macs": program.macs}
     show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, {r['channels']} channels, {r['macs']} MACs per bin")
 
 
