@@ -79,7 +79,9 @@ def quantize(
     config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
     session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
-    model: Annotated[str | None, typer.Option(help="ndt, or stndt: neurons attend to each other.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="ndt; stndt: neurons attend to each other; poyo: single spikes.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
@@ -95,9 +97,11 @@ def quantize(
 
 
 def metrics_table(result: dict[str, Any]) -> Table:
-    """Scores of the four networks on the test trials."""
-    names = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
-    rows: list[list[object]] = [[row, *(scores[key] for key in names)] for row, scores in result["metrics"].items()]
+    """Scores of the networks and baselines on the test trials."""
+    known = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
+    known |= {"whole_window_r2": "velocity R², whole windows"}
+    names = {key: words for key, words in known.items() if key in result["metrics"]["float"]}
+    rows: list[list[object]] = [[row, *map(scores.get, names)] for row, scores in result["metrics"].items()]
     table = grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
     if velocity := result.get("velocity"):
         table.caption = "velocity R² on the chip {readout_r2:.3f}, in float {readout_float_r2:.3f}".format(**velocity)

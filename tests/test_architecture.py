@@ -30,12 +30,13 @@ LINES = (
     ("engine",),
     ("boards",),
     ("synth", "host"),
+    ("quantize_poyo",),
     ("quantize", "sim"),
     ("estimate", "profile", "report"),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(LINES) for room in rooms}
-TORCH_ROOMS = {"models", "qat", "export", "quantize"}
+TORCH_ROOMS = {"models", "qat", "export", "quantize", "quantize_poyo"}
 # Packages that only these rooms may import, and only inside functions where the room is not named for them.
 KEPT_IN = {
     "torch": TORCH_ROOMS,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +32,7 @@ from edgendt.qat.linear import Linear
 from edgendt.qat.lookup import Lookup
 from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Step, build_ops, feed, graph_inputs, layout, output
 from edgendt.qat.rotary import Rotary
+from edgendt.qat.saved import read_state
 
 SCHEMA = 1
 HEADROOM = 2.0  # times the largest value seen that rows of new units, and velocities, may reach
@@ -172,6 +174,15 @@ class QuantPOYO(nn.Module):
         q = cls(POYO(POYOConfig(**state["config"])), Bits(**state["bits"]), state["fracs"])
         q.load_state_dict(state["weights"])
         return q.eval()
+
+    def save(self, path: Path | str) -> None:
+        """Write `state` to a file."""
+        torch.save(self.state(), path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> QuantPOYO:
+        """The network that `save` wrote. BadInput when the file is something else."""
+        return cls.from_state(read_state(path))
 
     def part(self, step: Step) -> Any:
         """The torch module of a node."""

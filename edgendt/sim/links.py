@@ -23,11 +23,13 @@ PROVEN = "proven.json"  # in the engine link's folder
 
 @dataclass(frozen=True)
 class Case:
-    """What a link is checked on. trials: counts [bins, channels] each, clipped; folder: where the link may write."""
+    """What a link is checked on. trials: counts [bins, channels] each, clipped, or inputs by name; folder: where the
+    link may write.
+    """
 
     run: Run
     program: Program
-    trials: tuple[Codes, ...]
+    trials: tuple[Any, ...]
     folder: Path
     engine: str | None
     waves: bool
@@ -41,9 +43,11 @@ class Case:
 def torch(case: Case) -> Tally:
     """The QAT network in eval mode, every op."""
     from edgendt.qat.ndt import QuantNDT
+    from edgendt.qat.poyo import QuantPOYO
 
-    network = QuantNDT.load(case.model / "qat.pt")
-    return over_trials("torch", case, network.trace)
+    saved = case.model / "qat.pt"
+    trace = QuantPOYO.load(saved).trace_given if case.program.inputs else QuantNDT.load(saved).trace
+    return over_trials("torch", case, trace)
 
 
 def qonnx(case: Case) -> Tally:
@@ -53,7 +57,7 @@ def qonnx(case: Case) -> Tally:
 
     load(case.model / "model.onnx")  # BadInput where the executor would say less
 
-    return over_trials("qonnx", case, lambda counts: trace_qonnx(case.model / "model.onnx", case.program, counts))
+    return over_trials("qonnx", case, lambda given: trace_qonnx(case.model / "model.onnx", case.program, given))
 
 
 def stream(case: Case) -> Tally:
@@ -68,14 +72,14 @@ def stream(case: Case) -> Tally:
 
 
 def over_trials(
-    link: str, case: Case, trace: Callable[[Codes], dict[str, Codes]], points: Sequence[str] | None = None
+    link: str, case: Case, trace: Callable[[Any], dict[str, Codes]], points: Sequence[str] | None = None
 ) -> Tally:
     """Compare `trace` with the Program's own on every trial, at `points` (all trace points by default)."""
     tally = Tally()
-    for counts in case.trials:
-        expected = case.program.trace(counts)
+    for given in case.trials:
+        expected = case.program.trace(given)
         seen = {name: expected[name] for name in points or case.program.trace_points}
-        tally += compare(link, seen, trace(counts), whole=bool(case.program.bins))
+        tally += compare(link, seen, trace(given), whole=not case.program.streams)
     return tally
 
 
@@ -135,6 +139,7 @@ LINKS: dict[str, Callable[[Case], Tally]] = {
 
 
 BIN_BY_BIN = ("stream", "engine")  # links that a network of whole windows does not have
+OF_COUNTS = ("hls4ml",)  # links that a network with inputs of its own does not have yet
 
 
 def execute(request: dict[str, Any]) -> LinkResult:
@@ -143,9 +148,12 @@ def execute(request: dict[str, Any]) -> LinkResult:
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
     case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
-    if program.bins and name in BIN_BY_BIN:
-        said = f"the network answers whole windows of {program.bins} bins at once, this link goes bin by bin"
+    if not program.streams and name in BIN_BY_BIN:
+        of = f" of {program.bins} bins" if program.bins else ""
+        said = f"the network answers whole windows{of} at once, this link goes bin by bin"
         return LinkResult(name, "skipped", said)
+    if program.inputs and name in OF_COUNTS:
+        return LinkResult(name, "skipped", "the network reads tokens, of which there is no firmware yet")
     try:
         tally = LINKS[name](case)
     except ToolMissing as error:
