@@ -70,8 +70,6 @@ DRIVEN_BY = {
     "slip_tx": "uart",
     "fifo": "uart",
 }
-# Ops of a Program, with torch sibling, test, page and QONNX node, but no firmware or engine, and their pages say so.
-DEFINED = ("cross_attention", "geglu", "lookup")
 ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "node", "program", "program_file", "wiring"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
@@ -126,7 +124,7 @@ def test_an_op_has_all_its_siblings(kind: str) -> None:
     siblings = (
         f"edgendt/ops/{kind}.py",
         f"edgendt/qat/{kind}.py",
-        *((f"hls/cpp/edt_{kind}.h",) if kind not in DEFINED else ()),
+        f"hls/cpp/edt_{kind}.h",
         *((f"sim/test_{kind}.py",) if kind in IN_ENGINE else ()),
         f"tests/test_{kind}.py",
         f"docs/ops/{kind}.md",
@@ -134,17 +132,11 @@ def test_an_op_has_all_its_siblings(kind: str) -> None:
     assert [name for name in siblings if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.parametrize("kind", DEFINED)
-def test_an_op_that_is_only_defined_says_so(kind: str) -> None:
-    assert "\nIn a Program, in torch and in QONNX; there is no" in (ROOT / "docs" / "ops" / f"{kind}.md").read_text()
-    assert kind in {op.kind for op in OPS} and not (ROOT / "hls" / "cpp" / f"edt_{kind}.h").exists()
-
-
 def test_no_header_or_page_belongs_to_an_op_that_is_not_there() -> None:
     kinds = {op.kind for op in OPS}
     assert {path.stem for path in (ROOT / "docs" / "ops").glob("*.md")} == kinds
     headers = {path.stem.removeprefix("edt_") for path in (ROOT / "hls" / "cpp").glob("edt_*.h")}
-    assert kinds - set(DEFINED) <= headers
+    assert kinds <= headers
 
 
 def units() -> list[str]:
@@ -171,5 +163,5 @@ def test_only_modules_are_listed_as_driven_by_others() -> None:
 
 @pytest.mark.parametrize("kind", [op.kind for op in OPS])
 def test_faults_are_seeded_into_an_op_in_cpp_and_in_rtl(kind: str) -> None:
-    assert kind in MUTANTS or kind in DEFINED
+    assert kind in MUTANTS
     assert kind not in IN_ENGINE or "assert rejects(" in (ROOT / "sim" / f"test_{kind}.py").read_text()
