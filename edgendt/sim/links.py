@@ -18,6 +18,7 @@ from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import cache_folder, missing_package
 
+ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
 
 
@@ -88,11 +89,21 @@ def hls4ml(case: Case) -> Tally:
     from edgendt.firmware.library import cached
     from edgendt.sim.shell import simulated
 
-    firmware = cached(case.program, cache_folder("firmware"))
+    firmware = cached(case.program, cache_folder("firmware"), room(case))
     tally = over_trials("hls4ml", case, firmware.trace)
-    if tally.mismatches or case.program.bins:  # the engine's ports carry bins
+    if tally.mismatches or not case.program.streams:  # the engine's ports carry bins
         return tally
     return tally + simulated(firmware, case.trials, case.folder)
+
+
+def room(case: Case) -> dict[str, int]:
+    """Rows of each axis of a network of tokens that every window has room in, in steps that many runs share."""
+    most: dict[str, int] = {}
+    for item in case.program.inputs:
+        if item.codes is None:
+            longest = max(len(given[item.name]) for given in case.trials)
+            most[item.axis.name] = -(-longest // ROOM) * ROOM
+    return most
 
 
 def engine(case: Case) -> Tally:
@@ -139,7 +150,6 @@ LINKS: dict[str, Callable[[Case], Tally]] = {
 
 
 BIN_BY_BIN = ("stream", "engine")  # links that a network of whole windows does not have
-OF_COUNTS = ("hls4ml",)  # links that a network with inputs of its own does not have yet
 
 
 def execute(request: dict[str, Any]) -> LinkResult:
@@ -152,8 +162,6 @@ def execute(request: dict[str, Any]) -> LinkResult:
         of = f" of {program.bins} bins" if program.bins else ""
         said = f"the network answers whole windows{of} at once, this link goes bin by bin"
         return LinkResult(name, "skipped", said)
-    if program.inputs and name in OF_COUNTS:
-        return LinkResult(name, "skipped", "the network reads tokens, of which there is no firmware yet")
     try:
         tally = LINKS[name](case)
     except ToolMissing as error:
