@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from edgendt import program_file
 from edgendt.errors import BadInput, UnsupportedOp, reading
 from edgendt.fixed import Codes, Int, as_codes
 from edgendt.node import BINS, INDEX, Axis, Flow, Input, Node, feed, flow, wants, whole
-from edgendt.ops import Add, Attention, CrossAttention, Linear, Position, Rotary
+from edgendt.ops import Add, Attention, CrossAttention, Linear, Lookup, Position, Rotary
 
 __all__ = ["ACCUMULATOR", "BINS", "INDEX", "INPUT", "Axis", "Input", "Node", "Program", "Stream", "wants"]
 INPUT = "counts"
@@ -61,9 +62,8 @@ class Program:
         if self.bins and self.max_bins not in (None, self.bins):
             reason = f"it has {self.max_bins} position rows, its whole window {self.bins} bins"
             raise UnsupportedOp("program", self.name, reason)
-        given = {str(item.axis) for item in self.sources if item.codes is None}
-        if (axis := str(flows[self.output].axis)) not in given:
-            reason = f"the output must have rows of {' or '.join(sorted(given))}, not {axis}"
+        if (axis := flows[self.output].axis) not in self.open_axes:
+            reason = f"the output must have rows of {' or '.join(map(str, self.open_axes))}, not {axis}"
             raise UnsupportedOp(self.nodes[-1].op.kind, self.output, reason)
         object.__setattr__(self, "_flows", flows)
 
@@ -111,6 +111,11 @@ class Program:
     def bins(self) -> int | None:
         """Bins of the whole window that the network answers at once; None: it streams, bin by bin."""
         return next((rows for node in self.nodes if (rows := whole(node.op)) is not None), None)
+
+    @property
+    def open_axes(self) -> tuple[Axis, ...]:
+        """What there may be any number of rows of, in the order of the inputs."""
+        return tuple(dict.fromkeys(item.axis for item in self.sources if item.codes is None))
 
     @property
     def streams(self) -> bool:
@@ -165,7 +170,12 @@ class Program:
         if self.inputs:
             if not isinstance(given, Mapping):
                 raise BadInput(f"{self.name} takes inputs by name, got {type(given).__name__}")
-            return feed(self.inputs, self.input, given)
+            fed = feed(self.inputs, self.input, given)
+            for node in self.nodes:
+                if isinstance(node.op, Lookup) and node.inputs[0] in fed:
+                    with _asked_of(node):
+                        node.op.check_tokens(fed[node.inputs[0]])
+            return fed
         counts = self.check_counts(given)
         if self.bins is not None and len(counts) != self.bins:
             raise BadInput(f"a whole window has {self.bins} bins, got {len(counts)}")
@@ -182,10 +192,8 @@ class Program:
         values = self.feed(given)
         for node in self.nodes:
             run = cast(Callable[..., Codes], node.op.run)
-            try:
+            with _asked_of(node):
                 values[node.name] = run(*(values[source] for source in node.inputs), **node.constants)
-            except ValueError as error:  # a row that no table has, more keys than there may be
-                raise BadInput(f"{node.name}: {error}") from error
         return {node.name: values[node.name] for node in self.nodes}
 
     def run(self, given: Any) -> Codes:
@@ -293,6 +301,15 @@ class Stream:
         if isinstance(op, Rotary):
             return op.run(inputs[0], np.array([self.bin]))
         return cast(Callable[..., Codes], op.run)(*inputs, **node.constants)
+
+
+@contextmanager
+def _asked_of(node: Node) -> Iterator[None]:
+    """BadInput that names the node for what it cannot do: a row that no table has, more keys than there may be."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(f"{node.name}: {error}") from error
 
 
 def _structure(program: Program) -> Any:

@@ -82,7 +82,7 @@ def test_room_is_as_many_keys_as_the_op_weights_and_names_are_any() -> None:
         demand(program, draw(seed, tokens, queries), library)
     with pytest.raises(BadInput, match="the firmware has room for 128 queries, the window has 129"):
         library.run(draw(0, 3, 129))
-    with pytest.raises(BadInput, match="a: keys must be at most 40, got 41"):
+    with pytest.raises(BadInput, match="the firmware has room for 40 spikes seen, the window has 41"):
         library.run(draw(0, 41, 3))
     with pytest.raises(BadInput, match=r"t: row of a token must be 0\.\.6, got 7\.\.7"):
         library.run(draw(0, 3, 3) | {"in.tokens": [[7, 0]]})

@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[tuple[Node, ...], str]] = {
     ),
     "codes as times": ((Node("y", Rotary(2, (1,), ACT, ACT), ("q", "q")),), r"it reads 1 x Int\(bits=16"),
     "codes as tokens": ((Node("y", Lookup(2, 2, 1, ACT), ("q",), TABLES),), r"it reads 2 x Int\(bits=16"),
-    "an output of latents": ((), "the output must have rows of queries or tokens, not 3 latents"),
+    "an output of latents": ((), "the output must have rows of tokens or queries, not 3 latents"),
     "three inputs of a Rotary": (
         (Node("y", Rotary(2, (1,), ACT, ACT), ("t", "token_ms", "token_ms")),),
         "it takes 1 inputs, got 3",

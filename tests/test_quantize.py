@@ -394,6 +394,26 @@ def test_what_a_poyo_says_comes_back_as_velocity(tmp_path: Path) -> None:
         assert np.array_equal(arrays["vel"].reshape(expected.shape), job.sessions.data[0].vel[trials])
 
 
+def test_stimulus_of_another_poyo_is_one_sentence(tmp_path: Path) -> None:
+    quantize(poyo(), tmp_path, "tokens", quiet=True)
+    run = Run.open("tokens", tmp_path)
+    path, program = run.stage("quantize") / "stimulus.npz", Program.load(run.stage("quantize") / "program.edt")
+    with np.load(path) as found:
+        arrays = dict(found)
+    for change, said in (
+        ({"tokens": arrays["tokens"] + 99}, "embed: row of a token must be"),
+        ({"tokens": arrays["tokens"][:-1]}, "tokens.rows must add up to the rows of tokens"),
+        ({"query_ms.rows": arrays["query_ms.rows"].sum(keepdims=True)}, "every input must have as many windows"),
+        ({"queries": arrays["queries"][:, :1]}, r"queries must be \[queries, 2\]"),
+    ):
+        np.savez(path, **arrays | change)
+        with pytest.raises(BadInput, match=said):
+            stimulus(run, program, 1)
+    np.savez(path, **{key: value for key, value in arrays.items() if key != "tokens"})
+    with pytest.raises(BadInput, match=r"stimulus\.npz cannot be read: it has no tokens"):
+        stimulus(run, program, 1)
+
+
 def test_several_sessions_of_a_file_share_one_poyo(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     arrays = {}

@@ -58,13 +58,15 @@ def packed(windows: Sequence[Mapping[str, Codes]]) -> dict[str, Codes]:
 
 def _windows(arrays: Mapping[str, NDArray[Any]], program: Program) -> list[dict[str, Codes]]:
     """What `packed` made; KeyError or ValueError when it is something else."""
+    asked = [item for item in program.inputs if item.codes is None]
+    if missing := [key for item in asked for key in (item.name, item.name + ROWS) if key not in arrays]:
+        raise ValueError(f"it has no {', '.join(missing)}")
     split = {}
-    for item in program.inputs:
-        if item.codes is None:
-            ends = np.cumsum(arrays[f"{item.name}{ROWS}"])
-            if ends.ndim != 1 or not len(ends) or ends[-1] != len(arrays[item.name]) or ends.dtype.kind not in "iu":
-                raise ValueError(f"{item.name}{ROWS} must add up to the rows of {item.name}")
-            split[item.name] = np.split(arrays[item.name], ends[:-1])
+    for item in asked:
+        ends = np.cumsum(arrays[item.name + ROWS])
+        if ends.ndim != 1 or not len(ends) or ends[-1] != len(arrays[item.name]) or ends.dtype.kind not in "iu":
+            raise ValueError(f"{item.name}{ROWS} must add up to the rows of {item.name}")
+        split[item.name] = np.split(arrays[item.name], ends[:-1])
     if len({len(parts) for parts in split.values()}) != 1:
         raise ValueError("every input must have as many windows")
     windows = [dict(zip(split, parts, strict=True)) for parts in zip(*split.values(), strict=True)]

@@ -14,6 +14,7 @@ import numpy as np
 from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
 from edgendt.firmware.folding import Folding
+from edgendt.firmware.room import most_rows, number
 from edgendt.fixed import Int
 from edgendt.ops import (
     GEGLU,
@@ -32,12 +33,11 @@ from edgendt.ops import (
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import BETA, RSQRT
 from edgendt.ops.rotary import COS
-from edgendt.program import INPUT, Axis, Node, Program
+from edgendt.program import INPUT, Node, Program
 
 RESET = "reset"
 RESERVED = {INPUT, RESET, "input"}
 TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
-ROWS = 128  # of an axis of a window at most, where no op has a bound of its own
 
 
 @dataclass(frozen=True)
@@ -63,32 +63,13 @@ def integer_name(form: Int) -> str:
 def layer_names(program: Program) -> dict[str, str]:
     """hls4ml layer name of each input and node: letters, digits and _ only, unique without regard to case."""
     names: dict[str, str] = {}
-    taken = RESERVED | {number(axis).lower() for axis in open_axes(program)}
+    taken = RESERVED | {number(axis).lower() for axis in program.open_axes}
     for original in (*(item.name for item in program.inputs), *(node.name for node in program.nodes)):
         stem = re.sub(r"\W", "_", original)
         name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(1, len(names) + 5))) if n.lower() not in taken)
         taken.add(name.lower())
         names[original] = name
     return names
-
-
-def open_axes(program: Program) -> list[Axis]:
-    """What a window has its own number of rows of, in the order of its inputs."""
-    return list(dict.fromkeys(item.axis for item in program.inputs if item.codes is None))
-
-
-def number(axis: Axis) -> str:
-    """hls4ml name of the input that says how many rows of an axis there are."""
-    return re.sub(r"\W", "_", axis.name) + "_rows"
-
-
-def most_rows(program: Program) -> dict[str, int]:
-    """Rows of each open axis that a firmware has room for: as many keys as an op weights, or ROWS."""
-    most = {axis.name: ROWS for axis in open_axes(program)}
-    for node in program.nodes:
-        if isinstance(node.op, CrossAttention) and (axis := program.axis(node.inputs[1])).name in most:
-            most[axis.name] = node.op.keys
-    return most
 
 
 @dataclass(frozen=True)
@@ -218,7 +199,7 @@ class Span:
     @classmethod
     def of(cls, program: Program, name: str, most: Mapping[str, int]) -> Span:
         axis = program.axis(name)
-        return cls(most[axis.name], number(axis)) if axis in open_axes(program) else cls(program.rows(name))
+        return cls(most[axis.name], number(axis)) if axis.name in most else cls(program.rows(name))
 
 
 def _node(
@@ -264,7 +245,7 @@ def _window(
     """(ports, their LayerName config, layers of constants) of a network of tokens."""
     y = type_name(program.input)
     given = [item for item in program.inputs if item.codes is None]
-    numbers = [number(axis) for axis in open_axes(program)]
+    numbers = [number(axis) for axis in program.open_axes]
     ports = [_input(names[item.name], spans[item.name].rows, item.size) for item in given]
     ports += [_input(name, 1) for name in numbers]
     config: dict[str, Any] = {port["name"]: {"Precision": {"result": y}} for port in ports}
@@ -289,11 +270,11 @@ def model_graph(
     """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin.
 
     Of a network of whole windows: top(counts[bins * channels], outputs[bins * outputs]), one call per window. Of one of
-    tokens: top(each input [most rows * size], rows[1] of each axis, outputs), one call per window; most: see most_rows.
+    tokens: top(each input [most rows * size], rows[1] of each axis, outputs), one call per window; most: see build.
     """
     layers.register()
     names = layer_names(program)
-    most = most_rows(program) | dict(most or {})
+    most = most_rows(program, most or {})
     every = (*(item.name for item in program.sources), *(node.name for node in program.nodes))
     spans = {name: Span.of(program, name, most) for name in every}
     stages = [_node(node, names, folding, spans) for node in program.nodes]

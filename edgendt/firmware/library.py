@@ -19,6 +19,7 @@ import numpy as np
 
 from edgendt.errors import BadInput
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.room import most_rows
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import run_tool, share
@@ -38,7 +39,7 @@ def build(
 ) -> Firmware:
     """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer.
 
-    most: of a network of tokens the rows of each axis that there is room for; see graph.most_rows.
+    most: of a network of tokens the rows of each axis that there is room for; see room.most_rows.
     """
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
@@ -125,10 +126,8 @@ class Firmware:
 
     @cached_property
     def _room(self) -> dict[str, int]:
-        """Rows of each open axis that there is room for."""
-        from edgendt.firmware.graph import most_rows
-
-        return most_rows(self.program) | dict(self.most)
+        """Rows of each open axis that there is room for; none of bins."""
+        return most_rows(self.program, self.most)
 
     def _rows(self, fed: Mapping[str, Codes]) -> dict[str, int]:
         """Rows of each open axis of a window; BadInput where there is no room for them."""
@@ -141,7 +140,6 @@ class Firmware:
 
     def _window(self, given: Any) -> Codes:
         """One call of the top of a network of tokens, on a stack that holds the codes of a whole window."""
-        self.program.run(given)  # BadInput for a token that no table has
         fed = self.program.feed(given)
         rows = self._rows(fed)
         asked = [fed[item.name] for item in self.program.inputs if item.codes is None]
@@ -166,9 +164,7 @@ class Firmware:
         """Every op's codes [size], or [rows, size] of a whole window, in the last step taken with tracing on."""
         out = {}
         for index, node in enumerate(self.program.nodes):
-            rows = self.program.rows(node.name) or (self._room if self.program.inputs else {}).get(
-                self.program.axis(node.name).name, 0
-            )
+            rows = self._room.get(self.program.axis(node.name).name) or self.program.rows(node.name)
             codes = np.empty((rows or 1) * node.op.size, np.int32)
             self._abi.edt_traced(index, codes)
             out[node.name] = codes.astype(np.int64).reshape(*([rows] if rows else []), node.op.size)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.graph import Dense, Target, layer_names, model_graph, number, open_axes
+from edgendt.firmware.graph import Dense, Target, layer_names, model_graph
+from edgendt.firmware.room import number
 from edgendt.ops import Linear
 from edgendt.program import Program
 from edgendt.tools import share
@@ -23,7 +24,7 @@ HOST_OF_TOKENS = ("edt_window.cpp", "edt_trace.h")
 def write_sources(
     program: Program, folder: Path, folding: Folding, target: Target, most: Mapping[str, int] | None = None
 ) -> Any:
-    """Everything g++ emulation needs, in `folder`; returns the ModelGraph. most: see graph.most_rows."""
+    """Everything g++ emulation needs, in `folder`; returns the ModelGraph. most: see room.most_rows."""
     graph = model_graph(program, folder, folding, target, most)
     _demand_exactness(program, graph)
     graph.write()
@@ -108,7 +109,7 @@ def network_header(program: Program, graph: Any) -> str:
 
 def window_header(program: Program, graph: Any) -> str:
     """edt_network.h of a network of tokens: sizes, the top's call on codes, and every op in the Program's order."""
-    names, axes = layer_names(program), open_axes(program)
+    names, axes = layer_names(program), program.open_axes
     variables = {name: layer.get_output_variable() for name, layer in graph.graph.items()}
     fills = []
     given = [item for item in program.inputs if item.codes is None]
