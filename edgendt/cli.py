@@ -80,6 +80,9 @@ def quantize(
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
     session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
     model: Annotated[str | None, typer.Option(help="ndt, or stndt: neurons attend to each other.")] = None,
+    from_checkpoint: Annotated[
+        str | None, typer.Option(help="FILE of an NDT trained by its public code, instead of float training.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
@@ -88,7 +91,7 @@ def quantize(
     from edgendt.config import load_config
     from edgendt.quantize import QuantizeConfig, quantize
 
-    chosen = {"data.source": data, "data.session": session, "model.kind": model}
+    chosen = {"data.source": data, "data.session": session, "model.kind": model, "train.checkpoint": from_checkpoint}
     values = {key: value for key, value in chosen.items() if value is not None}
     result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json)
     show(result, json, metrics_table)
