@@ -29,7 +29,7 @@ LINES = (
     ("engine",),
     ("boards",),
     ("synth", "host"),
-    ("quantize", "sim"),
+    ("quantize", "sim", "plugin"),
     ("estimate", "profile", "report"),
     ("cli",),
 )
@@ -39,7 +39,7 @@ TORCH_ROOMS = {"models", "qat", "export", "quantize"}
 KEPT_IN = {
     "torch": TORCH_ROOMS,
     "brevitas": {"qat", "export"},
-    "hls4ml": {"firmware"},
+    "hls4ml": {"firmware", "plugin"},
     "qonnx": {"export", "lower"},
     "sklearn": {"metrics", "models"},
     "matplotlib": {"report"},

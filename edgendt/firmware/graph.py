@@ -33,6 +33,7 @@ class Target:
     part: str = "xczu5ev-sfvc784-2-i"
     clock_ns: float = 5.0
     name: str = "edgendt"
+    backend: str = "Vitis"
 
 
 def type_name(form: Int, narrows: bool = False) -> str:
@@ -199,7 +200,7 @@ def model_graph(program: Program, folder: Path, folding: Folding, target: Target
     settings = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=target.name,
-        backend="Vitis",
+        backend=target.backend,
         part=target.part,
         clock_period=target.clock_ns,
         io_type="io_parallel",
