@@ -128,7 +128,7 @@ def layernorm(op: LayerNorm) -> Shape:
 def attention(op: Attention) -> Shape:
     """Queries, keys, values and the reset; two tables."""
     table = ap_codes(16, False)
-    config = _numbers(size=op.size, heads=op.heads, window=op.window, c=op.c, shift=op.shift, unroll=1)
+    config = _numbers(size=op.size, heads=op.heads, window=op.window, **op.scale._asdict(), unroll=1)
     codes = (op.whole or 1) * op.size
     call = "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
     if op.whole:
@@ -165,7 +165,7 @@ def transpose(op: Transpose) -> Shape:
 def spatial_weights(op: SpatialWeights) -> Shape:
     """Queries and keys of every channel; two tables."""
     table = ap_codes(16, False)
-    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, c=op.c, shift=op.shift, unroll=1)
+    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, **op.scale._asdict(), unroll=1)
     config += _numbers(longest=op.longest, mean_shift=op.mean_shift)
     return Shape(
         [(ap(form), op.size * op.bins) for form in (op.q, op.k)],
