@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    OPS,
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Op,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
@@ -261,10 +273,13 @@ class Harness:
         return ctypes.CDLL(str(self.library))
 
     def run(self, op: Op, inputs: Sequence[Codes], constants: dict[str, Codes]) -> Codes:
-        """inputs: each [bins, n] -> codes [bins, size], bins in order from a reset."""
+        """inputs: codes of one call behind those of the other; of weights between channels one call's are enough.
+
+        -> codes [calls, n], calls in order from a reset.
+        """
         shape = SHAPES[type(op)](op)
-        calls = max(len(a.ravel()) // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
-        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]  # weights: every bin
+        calls = max(a.size // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
+        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]
         held = [np.ascontiguousarray(a, dtype=np.int32) for a in parts]
         fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
         out = np.empty((calls, shape.output[1]), np.int32)
@@ -295,9 +310,8 @@ def compile_ops(
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
-    kinds = ("fixed", "rows", "linear", "add", "position", "layernorm", "attention", "rotary")
-    kinds += ("transpose", "spatial_weights", "spatial_mix")
-    text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
+    stems = ("fixed", "rows", *(op.kind for op in OPS))
+    text = "".join(HEADER.format(stem) for stem in stems) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
     content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)

@@ -320,6 +320,11 @@ def test_an_stndt_has_a_column_per_channel_and_whole_windows() -> None:
     assert (causal.model.window, causal.model.d_model, causal.train.thin, causal.train.contrast) == (32, 64, 0.0, 0.0)
 
 
+def test_heads_that_cannot_be_are_named_also_where_the_width_follows_from_them() -> None:
+    with pytest.raises(BadInput, match="heads must be at least 1, got 0"):
+        Job.of(load_config(QuantizeConfig, None, ["data.conditions=4", "model.kind=stndt", "model.heads=0"]))
+
+
 @pytest.mark.parametrize("model", ["model.kind=stndt model.d_model=30", "model.causal=false model.position=sinusoidal"])
 def test_networks_of_whole_windows_go_through_and_their_links_agree(model: str, tmp_path: Path) -> None:
     result = quantize(config(*model.split()), tmp_path, "whole", quiet=True)

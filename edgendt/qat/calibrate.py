@@ -123,12 +123,13 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
         for name in ("q", "k", "v", "f1", *ROTATED * ndt.config.rotary):
             watch(layer + name, None, layer + name)
         watch(layer + "o", layer + "attention", None)
-        for name in ("ln3", "ln4") if ndt.config.spatial_heads else ():
-            watch(layer + name, "residual", layer + name)
-        for name in ("lns", "sq", "sk", "f3") if ndt.config.spatial_heads else ():
-            watch(layer + name, None, layer + name)
-    for i, block in enumerate(ndt.layers) if ndt.config.spatial_heads else ():
-        hooks.append(cast(Any, block).spatial.register_forward_hook(weights_of(seen, f"layer{i}.weights")))
+        if ndt.config.spatial_heads:
+            for name in ("ln3", "ln4"):
+                watch(layer + name, "residual", layer + name)
+            for name in ("lns", "sq", "sk", "f3"):
+                watch(layer + name, None, layer + name)
+            stream = float_module(ndt, layer + "spatial")
+            hooks.append(stream.register_forward_hook(weights_of(seen, layer + "weights")))
     watch("lnf", "residual", "lnf")
     watch("readout", None, "readout")
     training = ndt.training
