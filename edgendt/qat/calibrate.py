@@ -150,7 +150,7 @@ def activation_frac(name: str, y: Int, seen: dict[str, Tensor] | None) -> int:
 
 @torch.no_grad()
 def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
-    """The fraction of every tensor of the network (keys: see build_ops); guesses for activations when seen is None."""
+    """The fraction of every tensor of the network (keys: see layout); guesses for activations when seen is None."""
     fracs: dict[str, int] = {}
 
     def act(name: str, size: int = bits.activation, signed: bool = True) -> Int:

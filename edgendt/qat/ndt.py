@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -20,9 +20,10 @@ from edgendt.qat import calibrate
 from edgendt.qat.add import Add
 from edgendt.qat.attention import Attention
 from edgendt.qat.fixed import Fixed, to_codes
-from edgendt.qat.formats import Bits, build_ops, check_overrides, node_inputs
+from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
+from edgendt.qat.ndt_graph import Step, layout
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
 from edgendt.qat.spatial_mix import SpatialMix
@@ -56,14 +57,14 @@ def sibling(op: ops.Op) -> Sibling:
 class QuantBlock(nn.Module):
     """One pre-LN layer in integers; dropout (training only) where the float layer has it."""
 
-    def __init__(self, name: str, built: dict[str, ops.Op], dropout: float) -> None:
+    def __init__(self, name: str, graph: Mapping[str, Step], dropout: float) -> None:
         super().__init__()
         self.name = name
         self.dropout = nn.Dropout(dropout)
-        for node, op in built.items():
+        for node, step in graph.items():
             layer, _, part = node.rpartition(".")
             if layer == name:
-                self.add_module(part, sibling(op))
+                self.add_module(part, sibling(step.op))
 
     def forward(self, h: Tensor, surrogate: bool, trace: Trace) -> Tensor:
         """h [..., bins, d] -> the same; every node's values go into `trace` under its name."""
@@ -95,24 +96,24 @@ class QuantNDT(nn.Module):
     """NDT with the Program's integers in its forward pass and straight-through gradients in its backward pass."""
 
     def __init__(self, config: NDTConfig, bits: Bits, fracs: dict[str, int], calibrated: bool) -> None:
-        """fracs: see build_ops. Most callers want `from_float` or `load`."""
+        """fracs: see layout. Most callers want `from_float` or `load`."""
         super().__init__()
         check_overrides(bits, config.layers, bool(config.spatial_heads))
         self.config, self.bits, self.fracs, self.calibrated = config, bits, dict(fracs), calibrated
-        built = build_ops(config, bits, fracs)
-        first = cast(ops.Linear, built["embed_linear"])
+        self.graph = layout(config, bits, fracs)
+        first = cast(ops.Linear, self.graph["embed_linear"].op)
         self.input_quant = Fixed(first.x)
         # A position table carries the embedder's bias.
-        bias = None if "embed" in built else torch.zeros(first.outputs)
+        bias = None if "embed" in self.graph else torch.zeros(first.outputs)
         self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), bias)
         self.embed_linear.weight.requires_grad_(not config.identity)
-        self.embed = cast(Position, sibling(built["embed"])) if "embed" in built else None
+        self.embed = cast(Position, sibling(self.graph["embed"].op)) if "embed" in self.graph else None
         if self.embed is not None:
             self.embed.table.requires_grad_(config.position == "learned")
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList([QuantBlock(f"layer{i}", built, config.dropout) for i in range(config.layers)])
-        self.lnf = cast(LayerNorm, sibling(built["lnf"]))
-        self.readout = cast(Linear, sibling(built["readout"]))
+        self.layers = nn.ModuleList([QuantBlock(f"layer{i}", self.graph, config.dropout) for i in range(config.layers)])
+        self.lnf = cast(LayerNorm, sibling(self.graph["lnf"].op))
+        self.readout = cast(Linear, sibling(self.graph["readout"].op))
 
     @classmethod
     def from_float(cls, ndt: NDT, bits: Bits | None = None, calibration_counts: Any = None) -> QuantNDT:
@@ -187,7 +188,7 @@ class QuantNDT(nn.Module):
             modules |= {f"{layer.name}.{part}": m for part, m in layer.named_children() if part != "dropout"}
         modules |= {"lnf": self.lnf, "readout": self.readout}
         for name, module in modules.items():
-            yield name, cast(Sibling, module), node_inputs(name, self.config)
+            yield name, cast(Sibling, module), self.graph[name].inputs
 
     @property
     def input(self) -> Int:
