@@ -13,19 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import (
-    OPS,
-    Add,
-    Attention,
-    LayerNorm,
-    Linear,
-    Op,
-    Position,
-    Rotary,
-    SpatialMix,
-    SpatialWeights,
-    Transpose,
-)
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
@@ -310,7 +298,7 @@ def compile_ops(
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
-    stems = ("fixed", "rows", *(op.kind for op in OPS))
+    stems = ("fixed", "rows", *(op.kind for op in SHAPES))
     text = "".join(HEADER.format(stem) for stem in stems) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgendt.export.nodes import DOMAIN, VERSION, Own, attributes
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Linear, Position, Transpose
+from edgendt.ops import Add, Linear, Position, SpatialMix, Transpose
 from edgendt.program import INPUT, Node
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
@@ -95,9 +95,9 @@ class Graph:
         self.node("Transpose", list(node.inputs), node.name, (op.channels, op.bins), perm=[1, 0])
 
     def own(self, node: Node, op: Own) -> None:
-        """One node of our domain, with the rows of its last input; a LayerNorm's gamma and beta are integer codes."""
+        """One node of our domain; a LayerNorm's gamma and beta are integer codes."""
         codes = [self.constant(f"{node.name}.{key}", node.constants[key], np.int64) for key in op.constants]
-        shape = (self.rows(node.inputs[-1]), op.size)
+        shape = (self.rows(node.inputs[isinstance(op, SpatialMix)]), op.size)
         self.node(type(op).__name__, [*node.inputs, *codes], node.name, shape, DOMAIN, **attributes(op))
 
     def write(self, node: Node) -> None:

@@ -12,10 +12,10 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute, WeightAttribute
 from hls4ml.model.layers import Layer, layer_map, register_layer
 
-from edgendt.ops import OPS
 from edgendt.tools import share
 
-HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *(op.kind for op in OPS)))
+OPS = ("linear", "add", "position", "layernorm", "attention", "rotary", "transpose", "spatial_weights", "spatial_mix")
+HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
 
 
 class EdtLayer(Layer):
