@@ -71,12 +71,12 @@ class NDTConfig:
         heads = self.spatial_heads
         if heads and self.causal:
             raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
-        if heads and (heads < 0 or heads & (heads - 1) or self.rows % heads):
+        if heads and (heads < 0 or heads & (heads - 1) or self.bins % heads):
             raise ValueError(f"spatial_heads must be a power of two that divides {self.max_bins} bins, got {heads}")
 
     @property
-    def rows(self) -> int:
-        """Bins of the position table, or of the whole window: max_bins where there is no rotary position."""
+    def bins(self) -> int:
+        """Of the position table, or of the whole window: max_bins where there is no rotary position."""
         assert self.max_bins is not None
         return self.max_bins
 
@@ -103,7 +103,7 @@ class Block(nn.Module):
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
         self.spatial = (
-            Spatial(d, config.rows, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
+            Spatial(d, config.bins, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
         )
 
     def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class NDT(nn.Module):
             None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
         )
         if config.position == "sinusoidal":
-            self.pos = nn.Parameter(sinusoids(config.rows, config.d_model), requires_grad=False)
+            self.pos = nn.Parameter(sinusoids(config.bins, config.d_model), requires_grad=False)
         if config.identity:
             self.embed.weight.requires_grad_(False)
             with torch.no_grad():  # √d, which follows, would drown what other columns have to say
@@ -160,9 +160,8 @@ class NDT(nn.Module):
             raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
         h = self.embed(counts) * math.sqrt(self.config.d_model)
         h = self.dropout(h if self.pos is None else h + self.pos[:bins])
-        allowed = causal_window(bins, self.config.window).to(counts.device)
-        if not self.config.causal:
-            allowed = torch.ones_like(allowed)
+        allowed = causal_window(bins, self.config.window) if self.config.causal else torch.ones(bins, bins).bool()
+        allowed = allowed.to(counts.device)
         for layer in self.layers:
             h = layer(h, allowed)
         return self.readout(self.lnf(h))

@@ -102,7 +102,7 @@ class _Layout:
 
     def spatial(self, layer: str, before: str, h: str) -> str:
         """models.stndt.Spatial, whose tokens are time courses of the layer's input `before`."""
-        d, bins = self.config.d_model, self.config.rows
+        d, bins = self.config.d_model, self.config.bins
         y = self.norm(layer + "lns", self.add(layer + "tokens", ops.Transpose(d, bins, self.stream), before))
         q, k = (self.linear(layer + name, y, self.act(layer + name), bins) for name in ("sq", "sk"))
         a = self.act(layer + "weights", signed=False)
