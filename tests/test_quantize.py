@@ -235,6 +235,7 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
     [
         ("model.heads=3", "heads must divide d_model"),
         ("model.kind=gru", "model.kind must be one of ndt, stndt, got 'gru'"),
+        ("model.kind=stndt", "d_model must be above 29, a channel's own column, got 8"),
         ("model.causal=false model.max_bins=60", "model.max_bins must be 50, the longest trial, for whole windows"),
         ("model.kind=stndt model.d_model=30 model.causal=true", "causal must be false with a spatial stream"),
         (

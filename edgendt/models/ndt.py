@@ -48,8 +48,18 @@ class NDTConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d_model % self.heads:
             raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+        self._check_position()
+        if not self.causal and self.window != self.max_bins:
+            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
+        self._check_columns()
+
+    def _check_position(self) -> None:
         if self.position not in POSITIONS:
             raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {self.position}")
+        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
+            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
         if self.rotary and not self.causal:
             raise ValueError("position must not be rotary where causal is false: a whole window has a last bin")
         if self.rotary and self.max_bins is not None:
@@ -58,16 +68,12 @@ class NDTConfig:
             )
         if self.rotary and self.d_model // self.heads % 2:
             raise ValueError(f"channels per head must be even with rotary position, got {self.d_model // self.heads}")
-        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
-            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
-        if not self.causal and self.window != self.max_bins:
-            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
-        if self.identity and (
-            len(self.identity) != self.channels or not set(self.identity) <= set(range(self.d_model))
-        ):
-            raise ValueError(f"identity must give each of {self.channels} channels a column below {self.d_model}")
+
+    def _check_columns(self) -> None:
+        if self.identity and (len(self.identity) != self.channels or min(self.identity) < 0):
+            raise ValueError(f"identity must give each of {self.channels} channels a column, got {self.identity}")
+        if self.identity and max(self.identity) >= self.d_model:
+            raise ValueError(f"d_model must be above {max(self.identity)}, a channel's own column, got {self.d_model}")
         heads = self.spatial_heads
         if heads and self.causal:
             raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
