@@ -17,7 +17,7 @@ BINS = 50  # where the network has no last one
 GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
     "default": (NDTConfig(30, 30, max_bins=40), Bits()),
     "overrides": (
-        NDTConfig(12, 5, d_model=24, layers=3, heads=3, ffn=40, window=5, max_bins=30),
+        NDTConfig(12, 5, d_model=24, layers=3, heads=3, ffn=40, window=5, max_bins=30, dropout=0.2),
         Bits(overrides={"layer1.f1": 8, "layer0.q": 2, "embed_linear": 5, "readout": 6}),
     ),
     "3 bits": (NDTConfig(7, 9, d_model=20, layers=2, heads=1, ffn=33, window=64, max_bins=90), Bits(3, 3, 3)),
@@ -44,6 +44,7 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
             ffn=20,
             window=16,
             max_bins=16,
+            dropout=0.1,
             causal=False,
             identity=(0, 1, 2, 3, 4, 5, 6, 8, 10),
             spatial_heads=2,

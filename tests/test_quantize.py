@@ -235,13 +235,13 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
     [
         ("model.heads=3", "heads must divide d_model"),
         ("model.kind=gru", "model.kind must be one of ndt, stndt, got 'gru'"),
-        ("model.kind=stndt", "d_model must be above 29, a channel's own column, got 8"),
         ("model.causal=false model.max_bins=60", "model.max_bins must be 50, the longest trial, for whole windows"),
         ("model.kind=stndt model.d_model=30 model.causal=true", "causal must be false with a spatial stream"),
         (
             "model.kind=stndt model.d_model=30 model.spatial_heads=4",
             "spatial_heads must be a power of two that divides 50 bins",
         ),
+        ("model.kind=stndt", "d_model must be above 29, a channel's own column, got 8"),
         ("train.contrast=-1", "train.contrast must be 0 to below 100"),
         ("model.max_bins=10", "longest trial of lorenz has 50 bins"),
         ("model.window=0", "window must be at least 1"),
