@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from edgendt.models.ndt import NDT
 from edgendt.models.stndt import Spatial
 from edgendt.ops.layernorm import BETA, NORM_FRAC
 from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
+from edgendt.qat.ndt_graph import path
 
 EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
 SAMPLE = 200_000  # values of a tensor that are looked at
@@ -89,9 +89,8 @@ def check_counts(counts: Any, limit: int) -> Tensor:
 
 def float_module(ndt: NDT, node: str) -> nn.Module:
     """The module of a float NDT that a node stands for: layer0.q is layers.0.q, layer0.sq layers.0.spatial.sq."""
-    path = re.sub(r"^layer(\d+)", r"layers.\1", node)
-    layer, _, part = path.rpartition(".")
-    return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path)
+    layer, _, part = path(node).rpartition(".")
+    return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path(node))
 
 
 def weights_of(seen: dict[str, list[Tensor]], name: str) -> Callable[..., None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ class Step(NamedTuple):
 
     op: ops.Op
     inputs: tuple[str, ...]
+
+
+def path(node: str) -> str:
+    """Where a network's module of that node lies: layer0.q is layers.0.q."""
+    return re.sub(r"^layer(\d+)", r"layers.\1", node)
 
 
 def layout(config: NDTConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[str, Step]:
