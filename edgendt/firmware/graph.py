@@ -118,7 +118,7 @@ def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str
 def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
     kind = "EdtAttention" if op.causal else "EdtWindowAttention"
     layer = {"class_name": kind, "size": op.size, "heads": op.heads, "window": op.window}
-    layer |= {"c": op.c, "shift": op.shift, "exp_data": EXP, "recip_data": RECIP[512:]}
+    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
@@ -135,9 +135,9 @@ def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str
 
 
 def _spatial_weights(node: Node, op: SpatialWeights) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads, "c": op.c}
-    layer |= {"shift": op.shift, "longest": op.longest, "mean_shift": op.mean_shift}
-    layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
+    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads}
+    layer |= {"longest": op.longest, "mean_shift": op.mean_shift}
+    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 

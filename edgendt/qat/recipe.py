@@ -147,7 +147,8 @@ def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
         raise BadInput(f"model.kind must be one of {', '.join(KINDS)}, got {model.kind!r}")
     spatial = model.kind == "stndt"
     model = _fill(model, causal=not spatial, identity=spatial)
-    columns = -(-channels // max(model.heads, 1)) * model.heads  # one per channel, up to a multiple of the heads
+    heads = max(model.heads, 1)  # fewer are refused, as heads
+    columns = -(-channels // heads) * heads  # one per channel, up to a multiple of the heads
     window = bins if model.max_bins is None else model.max_bins
     return _fill(
         model,
