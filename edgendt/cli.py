@@ -79,7 +79,9 @@ def quantize(
     config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
     session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
-    model: Annotated[str | None, typer.Option(help="ndt, or stndt: neurons attend to each other.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="ndt; stndt: neurons attend to each other; poyo: single spikes.")
+    ] = None,
     from_checkpoint: Annotated[
         str | None, typer.Option(help="FILE of an NDT trained by its public code, instead of float training.")
     ] = None,
@@ -98,9 +100,11 @@ def quantize(
 
 
 def metrics_table(result: dict[str, Any]) -> Table:
-    """Scores of the four networks on the test trials."""
-    names = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
-    rows: list[list[object]] = [[row, *(scores[key] for key in names)] for row, scores in result["metrics"].items()]
+    """Scores of the networks and baselines on the test trials."""
+    known = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
+    known |= {"whole_window_r2": "velocity R², whole windows"}
+    names = {key: words for key, words in known.items() if key in result["metrics"]["float"]}
+    rows: list[list[object]] = [[row, *map(scores.get, names)] for row, scores in result["metrics"].items()]
     table = grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
     if velocity := result.get("velocity"):
         table.caption = "velocity R² on the chip {readout_r2:.3f}, in float {readout_float_r2:.3f}".format(**velocity)
@@ -334,7 +338,12 @@ def lower(
 
     program = lower(model)
     program.save(output)
-    result = {"program": str(output), "ops": len(program.nodes), "channels": program.channels, "macs": program.macs}
+    result: dict[str, Any] = {"program": str(output), "ops": len(program.nodes)}
+    if program.inputs:
+        result["inputs"] = ", ".join(item.name for item in program.inputs if item.codes is None)
+        show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, reads {r['inputs']}")
+        return
+    result |= {"channels": program.channels, "macs": program.macs}
     show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, {r['channels']} channels, {r['macs']} MACs per bin")
 
 

@@ -121,14 +121,15 @@ def attentions(draw: st.DrawFn, most: int = 16) -> Example:
     return Example(op, (queries, keys, biased(rng, v, (bins, size))), {})
 
 
-def tied_pairs(op: Rotary, codes: Codes, rng: np.random.Generator) -> Codes:
-    """codes [rows, size] of times 0, 1, ...; the first pair of every row on a tie of one of its sums, where one is."""
+def tied_pairs(op: Rotary, codes: Codes, times: Codes, rng: np.random.Generator) -> Codes:
+    """codes [rows, size] of times [rows]; the first pair of every row on a tie of one of its sums, where one is."""
     if op.shift < 1:
         return codes
     codes, every = codes.copy(), np.arange(op.x.lo, op.x.hi + 1)
-    for row, a in zip(codes, op.addresses(np.arange(len(codes)))[:, 0], strict=True):
+    for row, a in zip(codes, op.addresses(times)[:, 0], strict=True):
         even, odd = every[:, None], every[None]
-        sums = np.stack([even * COS[a] - odd * SIN[a], even * SIN[a] + odd * COS[a]])
+        sin = -SIN[a] if op.inverse else SIN[a]
+        sums = np.stack([even * COS[a] - odd * sin, even * sin + odd * COS[a]])
         tie = (sums & (1 << op.shift) - 1 == 1 << op.shift - 1) & (np.abs(sums >> op.shift) <= op.y.hi)
         found = np.argwhere(tie.any(axis=0))
         if len(found):
@@ -148,7 +149,7 @@ def rotaries(draw: st.DrawFn, most: int = 6) -> Example:
     steps = np.where(rng.random(pairs) < 0.3, rng.choice([0, 1, 2**14, 2**15], pairs), rng.integers(1, 2**15, pairs))
     op = Rotary(2 * heads * pairs, tuple(steps.tolist()), x, Int(bits, 10 + x.frac - shift))
     codes = biased(rng, x, (draw(st.integers(1, 8)), op.size))
-    return Example(op, (tied_pairs(op, codes, rng),), {})
+    return Example(op, (tied_pairs(op, codes, np.arange(len(codes)), rng),), {})
 
 
 def spatial_example(op: SpatialWeights | SpatialMix, rng: np.random.Generator) -> Example:

@@ -35,6 +35,9 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "rotary": ("edt_rotary.h", "time * steps[i]", "(time & 3) * steps[i]"),  # the clock turns over too early
     "transpose": ("edt_transpose.h", "y[i * CONFIG_T::bins + bin]", "y[bin * CONFIG_T::channels + i]"),
     "spatial_weights": ("edt_spatial_weights.h", "share << (CONFIG_T::longest - length)", "share"),  # heads misaligned
+    "lookup": ("edt_lookup.h", "+ integer(kinds[kind + i])", "+ integer(kinds[i + 0 * kind])"),  # all are spikes
+    "geglu": ("edt_geglu.h", "+ 128]", "& 255]"),  # the table from 0 on
+    "cross_attention": ("edt_cross_attention.h", "values, count, attended", "values, window, attended"),  # padding, too
     "spatial_mix": ("edt_spatial_mix.h", "a[i * size + j]", "a[j * size + i]"),  # columns for rows
     "fixed": ("edt_fixed.h", "sum += odd;", "sum += 0 * odd;"),  # ties go down
 }

@@ -212,7 +212,10 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     ),
     "alpha": (lambda n: n.quant(n.node("Gemm", n.counts(), n.weights(4, 3), alpha=2.0), Y), "alpha and beta must be 1"),
     "axes that stay": (lambda n: n.node("Transpose", n.counts(), perm=[0, 1]), "only constants, and activations"),
-    "an output of channels": (lambda n: n.node("Transpose", n.counts()), "the output must have a row per bin"),
+    "an output of channels": (
+        lambda n: n.node("Transpose", n.counts()),
+        "the output must have rows of bins, not 4 channels",
+    ),
     "no Quant at the end": (matmul, "must end in a Quant node"),
     "nothing but the input": (lambda n: n.counts(), "must end in a Quant node behind at least one op"),
     "attention without formats": (

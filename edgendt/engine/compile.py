@@ -94,6 +94,7 @@ class Compiled:
 
 def compile_program(program: Program, engine: Engine, choice: Choice | None = None) -> Compiled:
     """The fastest schedule of `program` on `engine`. UnsupportedOp: what it cannot hold; DoesNotFit: what to change."""
+    program.needs_counts("the engine")
     if program.bins:
         raise UnsupportedOp(
             "a whole window",

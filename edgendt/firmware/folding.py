@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgendt.errors import DoesNotFit
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights
+from edgendt.ops import GEGLU, Attention, CrossAttention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
 ELEMENTS = 4  # per cycle at most, of an op that is not a Linear
@@ -31,6 +31,7 @@ def _divisors(n: int) -> list[int]:
 
 def unroll(op: Op) -> int:
     """Elements per cycle: the largest divisor of what the op's loops run over, up to ELEMENTS."""
+    op = op.attention if isinstance(op, CrossAttention) else op
     if isinstance(op, Rotary):
         length = len(op.steps)
     else:
@@ -42,7 +43,7 @@ def multipliers(op: Op) -> int:
     """Of an op that is not a Linear.
 
     Square, normalise and scale; dot, accumulate and divide, and the exponent; the phase and four of the rotation;
-    between channels: dot, exponent and share, or the sum.
+    between channels: dot, exponent and share, or the sum; the gate.
     """
     if isinstance(op, Rotary):
         return 5 * unroll(op)
@@ -50,7 +51,9 @@ def multipliers(op: Op) -> int:
         return unroll(op) + (2 if isinstance(op, SpatialWeights) else 0)
     if isinstance(op, LayerNorm):
         return 3 * unroll(op) + 2
-    return 3 * unroll(op) + 1 if isinstance(op, Attention) else 0
+    if isinstance(op, GEGLU):
+        return unroll(op)
+    return 3 * unroll(op) + 1 if isinstance(op, Attention | CrossAttention) else 0
 
 
 def plan(program: Program, available: int | None = None) -> Folding:

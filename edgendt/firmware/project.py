@@ -72,6 +72,7 @@ def write_project(
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
+    program.needs_counts("the vendor project")
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgendt.errors import BadInput, UnsupportedOp
-from edgendt.program import Node, Program
+from edgendt.program import Axis, Input, Node, Program
 
 if TYPE_CHECKING:
     import onnx
@@ -26,18 +26,23 @@ def lower(path: Path | str) -> Program:
 
     model = read.load(path)
     arrays = read.constants(path, model.graph)
-    name, bins, channels = read.input_shape(path, model.graph, arrays)
-    values: dict[str, Value] = {key: Constant(array) for key, array in arrays.items()}
-    values[name] = Counts(channels)
-    lowering = Lowering(channels=channels, bins=bins)
+    given = read.inputs(path, model.graph, arrays)
+    values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
+    values |= {item.name: Counts(item.size, item.node) for item in given}
+    lowering = Lowering(bins=given[0].rows)
     refusals = walk(model.graph, values, lowering)
     if refusals:
         raise gathered(refusals)
     output = finished(model.graph.output[0].name, values, lowering)
     if lowering.input is None:
-        raise BadInput(f"{path}: nothing reads the input {name!r}")
+        raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
-    return Program(model.graph.name or Path(path).stem, channels, lowering.input, nodes, read.meta(model))
+    name, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
+    if len(given) == 1:
+        return Program(name, given[0].size, lowering.input, nodes, meta, sums)
+    inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
+    constants = tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
+    return Program(name, 0, lowering.input, nodes, meta, sums, inputs + constants)
 
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:

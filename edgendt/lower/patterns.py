@@ -11,8 +11,8 @@ import numpy as np
 from edgendt.export.nodes import DOMAIN, OWN, op_of
 from edgendt.fixed import Codes, Int
 from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Product, Refused, Sum, Value, whole
+from edgendt.node import Node, takes
 from edgendt.ops import Add, Linear, Op, Position, Transpose
-from edgendt.program import INPUT, Node
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 ACTIVATION = "its input must be an activation that a Quant node wrote"
@@ -20,12 +20,12 @@ ACTIVATION = "its input must be an activation that a Quant node wrote"
 
 @dataclass
 class Lowering:
-    """What has been found so far: the input's format and the Program's nodes, in order."""
+    """What has been found so far: the input's format, the Program's nodes in order, and constants that they read."""
 
     input: Int | None = None
-    channels: int = 0
     bins: int = 0  # of the file's input; 0 where it leaves them open
     nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, Codes] = field(default_factory=dict)
 
     def finish(self, name: str, op: Op, inputs: tuple[str, ...], codes: Mapping[str, Codes]) -> CodesOf:
         """Add a Program node; the codes it gives."""
@@ -87,7 +87,7 @@ def quant(call: Call) -> Value:
     grid = grid_of(call)
     source = call.inputs[0]
     if isinstance(source, Constant):
-        return Constant(grid.quantize(source.values), grid)
+        return Constant(grid.quantize(source.values), grid, source.name)
     y = grid.format()
     if isinstance(source, Counts):
         return quant_counts(call, source, y)
@@ -106,7 +106,7 @@ def quant_counts(call: Call, source: Counts, y: Int) -> CodesOf:
     if call.lowering.input not in (None, y):
         raise ValueError("the input is quantized to two formats")
     call.lowering.input = y
-    return CodesOf(INPUT, source.channels, y)
+    return CodesOf(source.node, source.channels, y)
 
 
 def quant_product(call: Call, source: Product, y: Int) -> CodesOf:
@@ -255,21 +255,32 @@ def constant(call: Call) -> Value:
 def own(kind: str, call: Call) -> Value:
     """A node of our domain: the op is in its attributes, a LayerNorm's codes are constants behind its input."""
     op = op_of(kind, call.attributes)
-    call.arity(op.arity + len(op.constants))
+    further = len(op.constants)
+    call.arity(op.arity + further, len(list(takes(op))) + further)
+    read, given = call.inputs[: len(call.inputs) - further], call.inputs[len(call.inputs) - further :]
     codes = {}
-    for key, value in zip(op.constants, call.inputs[op.arity :], strict=True):
+    for key, value in zip(op.constants, given, strict=True):
         if not isinstance(value, Constant):
             raise ValueError(f"its {key} must be constant codes")
         found = whole(value.values, 0)
         if found is None:
             raise ValueError(f"its {key} must be integers")
         codes[key] = found
-    inputs = []
-    for value in call.inputs[: op.arity]:
-        if not isinstance(value, CodesOf):
-            raise ValueError(ACTIVATION)
-        inputs.append(value.node)
-    return call.lowering.finish(call.name, op, tuple(inputs), codes)
+    return call.lowering.finish(call.name, op, tuple(activation(call, value) for value in read), codes)
+
+
+def activation(call: Call, value: Value) -> str:
+    """The node or input of the Program that a value is: codes, or a constant that goes in where they do."""
+    if isinstance(value, CodesOf):
+        return value.node
+    if not isinstance(value, Constant) or value.grid is None or not value.name:
+        raise ValueError(ACTIVATION)
+    y = value.grid.format()
+    codes = whole(value.values, 0)
+    if y.signed or y.frac or codes is None or codes.ndim != 2:
+        raise ValueError("a constant that it reads must be [rows, size], quantized unsigned with scale 1")
+    call.lowering.constants[value.name] = codes
+    return value.name
 
 
 STANDARD: dict[str, Callable[[Call], Value]] = {

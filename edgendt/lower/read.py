@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput
-from edgendt.export.graph import META
+from edgendt.export.graph import META, SUMS
+from edgendt.fixed import Int
+from edgendt.program import ACCUMULATOR, BINS, INPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -73,20 +76,47 @@ def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any
     return arrays
 
 
-def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> tuple[str, int, int]:
-    """(name of the one graph input, bins or 0 where they are open, channels).
+@dataclass(frozen=True)
+class Given:
+    """An input of a graph. node: its name in the Program; rows: 0 where they are open; axis: what they are."""
 
-    BadInput when there are more inputs, or the last dimension is open.
+    name: str
+    node: str
+    rows: int
+    size: int
+    axis: str
+
+
+def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> list[Given]:
+    """The inputs of a graph: counts per bin, or several that say by names of their first dimensions what rows are.
+
+    BadInput for other shapes.
     """
-    inputs = [item for item in graph.input if item.name not in known]
-    if len(inputs) != 1:
-        raise BadInput(f"{path} must have one input (counts), it has {len(inputs)}")
-    shape = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
+    found = [item for item in graph.input if item.name not in known]
+    dims = [item.type.tensor_type.shape.dim for item in found]
+    if len(found) > 1 and all(len(d) == 2 and d[0].dim_param and d[1].dim_value for d in dims):
+        return [
+            Given(item.name, item.name, 0, d[1].dim_value, d[0].dim_param) for item, d in zip(found, dims, strict=True)
+        ]
+    if len(found) != 1:
+        raise BadInput(
+            f"{path} must have one input (counts), or several of shapes [AXIS, size] whose AXIS has a name; "
+            f"it has {len(found)}"
+        )
+    shape = [dim.dim_value for dim in dims[0]]
     if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] != 1):
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
         )
-    return inputs[0].name, shape[-2], shape[-1]
+    return [Given(found[0].name, INPUT, shape[-2], shape[-1], BINS.name)]
+
+
+def accumulator(path: Path | str, model: onnx.ModelProto) -> Int:
+    """Format of the sums, which a file may say. BadInput where it says something else."""
+    said = {item.key: item.value for item in model.metadata_props}.get(SUMS, str(ACCUMULATOR.bits))
+    if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= 32:
+        raise BadInput(f"{path}: {SUMS} must be 1..32 bits, got {said!r}")
+    return Int(int(said))
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

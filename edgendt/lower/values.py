@@ -44,10 +44,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Constant:
-    """Numbers known now; `grid` when they went through a Quant node."""
+    """Numbers known now; `grid` when they went through a Quant node; the name of the initializer that they are."""
 
     values: NDArray[Any]
     grid: Grid | None = None
+    name: str = ""
 
     def transposed(self, axes: tuple[int, ...] | None = None) -> Constant:
         """The same with its axes permuted (None: reversed)."""
@@ -59,9 +60,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Counts:
-    """The network's input before its Quant node."""
+    """An input of the network before its Quant node, and its name in the Program."""
 
     channels: int
+    node: str
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from edgendt.qat.linear import Linear
 from edgendt.qat.ndt_graph import layout, path
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
+from edgendt.qat.saved import read_state
 from edgendt.qat.spatial_mix import SpatialMix
 from edgendt.qat.spatial_weights import SpatialWeights
 from edgendt.qat.transpose import Transpose
@@ -188,12 +189,4 @@ class QuantNDT(nn.Module):
     @classmethod
     def load(cls, path: Path | str) -> QuantNDT:
         """The network that `save` wrote. BadInput when the file is something else."""
-        try:
-            state = torch.load(path, weights_only=True)
-        except FileNotFoundError as error:
-            raise BadInput(f"{path} does not exist") from error
-        except Exception as error:  # whatever unpickling strange bytes raises
-            raise BadInput(f"{path} is not a saved quantized network, or is damaged") from error
-        if not isinstance(state, dict):
-            raise BadInput(f"{path} is not a saved quantized network: it holds a {type(state).__name__}")
-        return cls.from_state(state)
+        return cls.from_state(read_state(path))

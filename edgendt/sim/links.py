@@ -18,16 +18,19 @@ from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import cache_folder, missing_package
 
+ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a link is checked on. trials: counts [bins, channels] each, clipped; folder: where the link may write."""
+    """What a link is checked on. trials: counts [bins, channels] each, clipped, or inputs by name; folder: where the
+    link may write.
+    """
 
     run: Run
     program: Program
-    trials: tuple[Codes, ...]
+    trials: tuple[Any, ...]
     folder: Path
     engine: str | None
     waves: bool
@@ -41,9 +44,11 @@ class Case:
 def torch(case: Case) -> Tally:
     """The QAT network in eval mode, every op."""
     from edgendt.qat.ndt import QuantNDT
+    from edgendt.qat.poyo import QuantPOYO
 
-    network = QuantNDT.load(case.model / "qat.pt")
-    return over_trials("torch", case, network.trace)
+    saved = case.model / "qat.pt"
+    trace = QuantPOYO.load(saved).trace_given if case.program.inputs else QuantNDT.load(saved).trace
+    return over_trials("torch", case, trace)
 
 
 def qonnx(case: Case) -> Tally:
@@ -53,7 +58,7 @@ def qonnx(case: Case) -> Tally:
 
     load(case.model / "model.onnx")  # BadInput where the executor would say less
 
-    return over_trials("qonnx", case, lambda counts: trace_qonnx(case.model / "model.onnx", case.program, counts))
+    return over_trials("qonnx", case, lambda given: trace_qonnx(case.model / "model.onnx", case.program, given))
 
 
 def stream(case: Case) -> Tally:
@@ -68,14 +73,14 @@ def stream(case: Case) -> Tally:
 
 
 def over_trials(
-    link: str, case: Case, trace: Callable[[Codes], dict[str, Codes]], points: Sequence[str] | None = None
+    link: str, case: Case, trace: Callable[[Any], dict[str, Codes]], points: Sequence[str] | None = None
 ) -> Tally:
     """Compare `trace` with the Program's own on every trial, at `points` (all trace points by default)."""
     tally = Tally()
-    for counts in case.trials:
-        expected = case.program.trace(counts)
+    for given in case.trials:
+        expected = case.program.trace(given)
         seen = {name: expected[name] for name in points or case.program.trace_points}
-        tally += compare(link, seen, trace(counts), whole=bool(case.program.bins))
+        tally += compare(link, seen, trace(given), whole=not case.program.streams)
     return tally
 
 
@@ -84,11 +89,21 @@ def hls4ml(case: Case) -> Tally:
     from edgendt.firmware.library import cached
     from edgendt.sim.shell import simulated
 
-    firmware = cached(case.program, cache_folder("firmware"))
+    firmware = cached(case.program, cache_folder("firmware"), room(case))
     tally = over_trials("hls4ml", case, firmware.trace)
-    if tally.mismatches or case.program.bins:  # the engine's ports carry bins
+    if tally.mismatches or not case.program.streams:  # the engine's ports carry bins
         return tally
     return tally + simulated(firmware, case.trials, case.folder)
+
+
+def room(case: Case) -> dict[str, int]:
+    """Rows of each axis of a network of tokens that every window has room in, in steps that many runs share."""
+    most: dict[str, int] = {}
+    for item in case.program.inputs:
+        if item.codes is None:
+            longest = max(len(given[item.name]) for given in case.trials)
+            most[item.axis.name] = -(-longest // ROOM) * ROOM
+    return most
 
 
 def engine(case: Case) -> Tally:
@@ -143,8 +158,9 @@ def execute(request: dict[str, Any]) -> LinkResult:
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
     case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
-    if program.bins and name in BIN_BY_BIN:
-        said = f"the network answers whole windows of {program.bins} bins at once, this link goes bin by bin"
+    if not program.streams and name in BIN_BY_BIN:
+        of = f" of {program.bins} bins" if program.bins else ""
+        said = f"the network answers whole windows{of} at once, this link goes bin by bin"
         return LinkResult(name, "skipped", said)
     try:
         tally = LINKS[name](case)

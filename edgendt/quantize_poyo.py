@@ -1,0 +1,66 @@
+"""The quantize stage's files of a POYO."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgendt.artifact import write_json
+from edgendt.config import dump_config
+from edgendt.data.stimulus import packed
+from edgendt.export import export_program
+from edgendt.lower import lower
+from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks, Scores
+from edgendt.wiring import VELOCITY, Group
+
+
+def write(stage: Path, job: PoyoJob, networks: PoyoNetworks, scores: dict[str, Scores]) -> None:
+    """Every file of the quantize stage but the event files."""
+    export_program(networks.integer.program(meta=meta(job)), stage / "model.onnx")
+    lower(stage / "model.onnx").save(stage / "program.edt")
+    write_json(stage / "metrics.json", scores)
+    write_json(stage / "data.json", {"name": job.name, "sessions": described(job)})
+    (stage / "config.toml").write_text(dump_config(job.config))
+    networks.integer.save(stage / "qat.pt")
+    saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
+    torch.save(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
+    cuts, windows = zip(*job.windows(), strict=True)
+    vel = np.concatenate([job.sessions.data[cut.session].vel[cut.trial, cut.first : cut.last] for cut in cuts])
+    arrays: dict[str, Any] = {"vel": vel, **packed(windows)}
+    np.savez_compressed(stage / "stimulus.npz", **arrays)
+
+
+def meta(job: PoyoJob) -> dict[str, Any]:
+    """What travels with the Program: its outputs are standardised velocity; of one session, how it comes back."""
+    group = Group(tuple(range(job.geometry.outputs)))
+    targets = [(target.std.tolist(), target.mean.tolist()) for target in job.sessions.targets]
+    if len(targets) == 1:
+        scale, offset = targets[0]
+        group = replace(group, scale=tuple(scale), offset=tuple(offset))
+    sessions = [
+        {"name": data.binned.name, "bin_s": data.binned.bin_s, "units": data.units, "scale": scale, "offset": offset}
+        for data, (scale, offset) in zip(job.sessions.data, targets, strict=True)
+    ]
+    return {"data": job.name, "sessions": sessions, "outputs": {VELOCITY: group.to_json()}}
+
+
+def described(job: PoyoJob) -> list[dict[str, Any]]:
+    """Each session and how its trials were split."""
+    both = zip(job.sessions.data, job.sessions.splits, strict=True)
+    return [
+        {
+            "name": data.binned.name,
+            "source": data.source,
+            "trials": data.binned.trials,
+            "bins": int(data.binned.lengths.sum()),
+            "units": data.units,
+            "spikes": len(data.ms),
+            "bin_s": data.binned.bin_s,
+            **{key: getattr(parts, key).tolist() for key in ("train", "val", "test")},
+        }
+        for data, parts in both
+    ]
