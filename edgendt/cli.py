@@ -121,6 +121,9 @@ def synth(
     build: Annotated[
         bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
     ] = False,
+    folding: Annotated[
+        Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
+    ] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
@@ -134,6 +137,7 @@ def synth(
         engine=engine,
         seed=seed,
         build=build,
+        folding=folding,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)
@@ -145,6 +149,9 @@ def synth_table(result: dict[str, Any]) -> Table:
     if result.get("fmax_mhz") is not None:
         rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
     rows += [[kind, usage(count)] for kind, count in (result.get("resources") or {}).items()]
+    if "cycles" in (analytic := result.get("analytic", {})):
+        rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
+        rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
     return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
 

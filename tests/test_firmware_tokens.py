@@ -106,7 +106,7 @@ def test_a_longer_row_of_the_table_is_seen(tmp_path: Path) -> None:
 def test_folding_changes_no_code(tmp_path: Path) -> None:
     needs("g++")
     program = random_poyo(depth=1)
-    folding = plan(program, plan(program).multipliers // 2)
+    folding = plan(program, plan(program).multipliers(program) // 2)
     library = build(program, tmp_path, folding, MOST).compile()
     demand(program, windows()[0], library)
 

@@ -18,6 +18,7 @@ EDT_LABEL(Bins)
     for (int bin = 0; bin < CONFIG_T::bins; bin++) {
         for (int i = 0; i < CONFIG_T::channels; i++) {
 #pragma HLS PIPELINE II=1
+            EDT_BEAT(1);
             y[i * CONFIG_T::bins + bin] = value<y_T>(code(x[bin * CONFIG_T::channels + i]));
         }
     }
