@@ -82,6 +82,9 @@ def quantize(
     model: Annotated[
         str | None, typer.Option(help="ndt; stndt: neurons attend to each other; poyo: single spikes.")
     ] = None,
+    from_checkpoint: Annotated[
+        str | None, typer.Option(help="FILE of an NDT trained by its public code, instead of float training.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
@@ -90,7 +93,7 @@ def quantize(
     from edgendt.config import load_config
     from edgendt.quantize import QuantizeConfig, quantize
 
-    chosen = {"data.source": data, "data.session": session, "model.kind": model}
+    chosen = {"data.source": data, "data.session": session, "model.kind": model, "train.checkpoint": from_checkpoint}
     values = {key: value for key, value in chosen.items() if value is not None}
     result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json)
     show(result, json, metrics_table)
@@ -118,6 +121,9 @@ def synth(
     build: Annotated[
         bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
     ] = False,
+    folding: Annotated[
+        Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
+    ] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
@@ -131,6 +137,7 @@ def synth(
         engine=engine,
         seed=seed,
         build=build,
+        folding=folding,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)
@@ -142,6 +149,9 @@ def synth_table(result: dict[str, Any]) -> Table:
     if result.get("fmax_mhz") is not None:
         rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
     rows += [[kind, usage(count)] for kind, count in (result.get("resources") or {}).items()]
+    if "cycles" in (analytic := result.get("analytic", {})):
+        rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
+        rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
     return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
 

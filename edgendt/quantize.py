@@ -56,8 +56,7 @@ def quantize(
                 if value is not None:
                     writer.add_scalar(f"test/{metric}/{network}", value, 0)
         writer.close()
-        source = Path(config.data.source)
-        inputs = [source] if source.is_file() else []
+        inputs = [path for path in map(Path, (config.data.source, config.train.checkpoint)) if path.is_file()]
         with run.write("quantize", inputs=inputs, config=asdict(job.config), seed=config.seed) as stage:
             write_files(stage, job, networks, scores)
             if velocity is not None:

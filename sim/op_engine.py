@@ -176,7 +176,8 @@ def rotary_case(seed: int) -> Case:
     rng = np.random.default_rng(seed)
     inputs, heads = int(rng.integers(1, 12)), int(rng.integers(1, 4))
     pairs = int(rng.integers(1, 5 if heads > 1 else 17))
-    size, steps = 2 * heads * pairs, tuple(rng.integers(1, 1 << 15, pairs, endpoint=True).tolist())
+    turning = rng.random(pairs) < 0.9  # the others stand still
+    size, steps = 2 * heads * pairs, tuple((rng.integers(1, 1 << 15, pairs, endpoint=True) * turning).tolist())
     raw, turned = Int(8, int(rng.integers(2, 6))), Int(8, int(rng.integers(2, 6)))
     if seed % 2:
         x = linear(rng, "x", inputs, size, COUNTS, Int(int(rng.choice([5, 8, 11])), raw.frac))

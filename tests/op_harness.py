@@ -144,7 +144,7 @@ def layernorm(op: LayerNorm) -> Shape:
 def attention(op: Attention) -> Shape:
     """Queries, keys, values and the reset; two tables."""
     table = ap_codes(16, False)
-    config = _numbers(size=op.size, heads=op.heads, window=op.window, c=op.c, shift=op.shift, unroll=1)
+    config = _numbers(size=op.size, heads=op.heads, window=op.window, **op.scale._asdict(), unroll=1)
     codes = (op.whole or 1) * op.size
     call = "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
     if op.whole:
@@ -234,7 +234,7 @@ def transpose(op: Transpose) -> Shape:
 def spatial_weights(op: SpatialWeights) -> Shape:
     """Queries and keys of every channel; two tables."""
     table = ap_codes(16, False)
-    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, c=op.c, shift=op.shift, unroll=1)
+    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, **op.scale._asdict(), unroll=1)
     config += _numbers(longest=op.longest, mean_shift=op.mean_shift)
     return Shape(
         [(ap(form), op.size * op.bins) for form in (op.q, op.k)],
@@ -346,12 +346,15 @@ class Harness:
         return ctypes.CDLL(str(self.library))
 
     def run(self, op: Op, inputs: Sequence[Codes], constants: dict[str, Codes]) -> Codes:
-        """inputs: each [bins, n] -> codes [bins, size], bins in order from a reset."""
+        """inputs: codes of one call behind those of the other; of weights between channels one call's are enough.
+
+        -> codes [calls, n], calls in order from a reset.
+        """
         asked = len(inputs[0])
         inputs = padded(op, inputs) if isinstance(op, CrossAttention) else inputs
         shape = shapes(op)[len(inputs)]
-        calls = max(len(a.ravel()) // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
-        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]  # weights: every bin
+        calls = max(a.size // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
+        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]
         held = [np.ascontiguousarray(a, dtype=np.int32) for a in parts]
         fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
         out = np.empty((calls, shape.output[1]), np.int32)
@@ -383,9 +386,8 @@ def compile_ops(
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
-    kinds = ("fixed", "rows", "linear", "add", "position", "layernorm", "attention", "rotary")
-    kinds += ("transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention")
-    text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
+    stems = ("fixed", "rows", *(op.kind for op in SHAPES))
+    text = "".join(HEADER.format(stem) for stem in stems) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
     content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)

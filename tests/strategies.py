@@ -146,7 +146,7 @@ def rotaries(draw: st.DrawFn, most: int = 6) -> Example:
         draw(st.sampled_from([8, 8, 12, 16])),
         draw(st.sampled_from([-2, 0, 1, 8, 10, 11])),
     )
-    steps = np.where(rng.random(pairs) < 0.3, rng.choice([1, 2**14, 2**15], pairs), rng.integers(1, 2**15, pairs))
+    steps = np.where(rng.random(pairs) < 0.3, rng.choice([0, 1, 2**14, 2**15], pairs), rng.integers(1, 2**15, pairs))
     op = Rotary(2 * heads * pairs, tuple(steps.tolist()), x, Int(bits, 10 + x.frac - shift))
     codes = biased(rng, x, (draw(st.integers(1, 8)), op.size))
     return Example(op, (tied_pairs(op, codes, np.arange(len(codes)), rng),), {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from op_examples import OPS as IN_ENGINE
+from op_examples import WHOLE
 from test_firmware_ops import MUTANTS
 
 from edgendt.ops import OPS
@@ -31,7 +32,7 @@ LINES = (
     ("boards",),
     ("synth", "host"),
     ("quantize_poyo",),
-    ("quantize", "sim"),
+    ("quantize", "sim", "plugin"),
     ("estimate", "profile", "report"),
     ("cli",),
 )
@@ -41,7 +42,7 @@ TORCH_ROOMS = {"models", "qat", "export", "quantize", "quantize_poyo"}
 KEPT_IN = {
     "torch": TORCH_ROOMS,
     "brevitas": {"qat", "export"},
-    "hls4ml": {"firmware"},
+    "hls4ml": {"firmware", "plugin"},
     "qonnx": {"export", "lower"},
     "sklearn": {"metrics", "models"},
     "matplotlib": {"report"},
@@ -130,6 +131,7 @@ def test_an_op_has_all_its_siblings(kind: str) -> None:
         f"docs/ops/{kind}.md",
     )
     assert [name for name in siblings if not (ROOT / name).is_file()] == []
+    assert kind in (*IN_ENGINE, *WHOLE), "it has no examples: nothing says whether the engine holds it"
 
 
 def test_no_header_or_page_belongs_to_an_op_that_is_not_there() -> None:

@@ -123,7 +123,7 @@ def test_one_changed_entry_of_a_table_is_seen(tmp_path: Path) -> None:
 def test_folding_changes_no_code(tmp_path: Path) -> None:
     needs("g++")
     program = random_poyo(depth=1)
-    folding = plan(program, plan(program).multipliers // 2)
+    folding = plan(program, plan(program).multipliers(program) // 2)
     library = build(program, tmp_path, folding, MOST).compile()
     demand(program, windows()[0], library)
 

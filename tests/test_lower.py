@@ -228,12 +228,20 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         ),
         "q_frac must be -64..64, got 9999",
     ),
+    "attention of several sizes": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", **ATTENTION | {"size": [4]}))(n.counts()),
+        r"size must be an integer, got \[4\]",
+    ),
+    "rotary of half a bit": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, 6], "x_bits": 7.5}),
+        "x_bits must be an integer, got 7.5",
+    ),
     "rotary with one step": (
-        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": 5}))(n.counts()),
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": 5}),
         "steps must be a list of integers, got 5",
     ),
     "rotary with a step back": (
-        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": [5, -1]}))(n.counts()),
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, -1]}),
         "steps must be 0..32768, got -1..5",
     ),
     "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),

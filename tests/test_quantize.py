@@ -249,6 +249,7 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
             "model.kind=stndt model.d_model=30 model.spatial_heads=4",
             "spatial_heads must be a power of two that divides 50 bins",
         ),
+        ("model.kind=stndt", "d_model must be above 29, a channel's own column, got 8"),
         ("train.contrast=-1", "train.contrast must be 0 to below 100"),
         ("model.max_bins=10", "longest trial of lorenz has 50 bins"),
         ("model.window=0", "window must be at least 1"),
@@ -326,6 +327,11 @@ def test_an_stndt_has_a_column_per_channel_and_whole_windows() -> None:
     assert (whole.model.spatial_heads, whole.train.thin, whole.train.contrast) == (2, 0.25, 0.01)
     causal = resolve(QuantizeConfig(), 50, 30)
     assert (causal.model.window, causal.model.d_model, causal.train.thin, causal.train.contrast) == (32, 64, 0.0, 0.0)
+
+
+def test_heads_that_cannot_be_are_named_also_where_the_width_follows_from_them() -> None:
+    with pytest.raises(BadInput, match="heads must be at least 1, got 0"):
+        Job.of(load_config(QuantizeConfig, None, ["data.conditions=4", "model.kind=stndt", "model.heads=0"]))
 
 
 @pytest.mark.parametrize("model", ["model.kind=stndt model.d_model=30", "model.causal=false model.position=sinusoidal"])

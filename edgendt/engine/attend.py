@@ -144,8 +144,8 @@ class Attend:
             "dst_tag": tag,
             "tag_clear": 1,
             "tag_fin": 1,
-            "sbase": heads.op.c,
-            "xstride": heads.op.shift,
+            "sbase": heads.op.scale.c,
+            "xstride": heads.op.scale.shift,
             "dst_base": base,
             "aged": int(heads.aged),
         }

@@ -26,7 +26,7 @@ def check_formats(program: Program, engine: Engine) -> None:
         if isinstance(op, Attention):
             forms = (op.q, op.k, op.v)
             _need(all(form.bits <= 8 and form.signed for form in forms), node, "q, k and v are signed 8-bit codes")
-            _need(op.shift <= 55, node, f"the exponent's shift is at most 55, got {op.shift}")
+            _need(op.scale.shift <= 55, node, f"the exponent's shift is at most 55, got {op.scale.shift}")
             reach = op.v.frac - op.y.frac
             _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
             _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")

@@ -10,12 +10,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgendt.export.functions import QUANT_DOMAIN, functions
 from edgendt.export.nodes import DOMAIN, VERSION, Own, attributes
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Linear, Position, SpatialMix, Transpose
 from edgendt.program import ACCUMULATOR, BINS, Node, Program
 
-QUANT_DOMAIN = "qonnx.custom_op.general"
 OPSET, IR = 18, 10
 META = "edgendt.meta"
 SUMS = "edgendt.accumulator"  # bits of it, where it has others than a Program's usual ones
@@ -138,7 +138,8 @@ def model(program: Program, bins: int) -> onnx.ModelProto:
     )
     domains = (("", OPSET), (QUANT_DOMAIN, 1), (DOMAIN, VERSION))
     opsets = [helper.make_opsetid(domain, version) for domain, version in domains]
-    made = helper.make_model(built, opset_imports=opsets, ir_version=IR, producer_name="edgendt")
+    bodies = functions(graph.nodes, OPSET)
+    made = helper.make_model(built, opset_imports=opsets, ir_version=IR, producer_name="edgendt", functions=bodies)
     sums = {} if program.accumulator == ACCUMULATOR else {SUMS: str(program.accumulator.bits)}
     helper.set_model_props(made, {META: json.dumps(dict(program.meta)), **sums})
     return made

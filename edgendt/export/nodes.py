@@ -51,9 +51,11 @@ def attribute_names(kind: str) -> tuple[str, ...]:
 def op_of(kind: str, values: Mapping[str, Any]) -> Own:
     """The op whose `attributes` these are. ValueError when one is missing or out of range."""
     values = defaults(kind) | dict(values)
-    missing = [name for name in attribute_names(kind) if name not in values]
-    if missing:
-        raise ValueError(f"attribute {missing[0]} is missing")
+    for name in attribute_names(kind):
+        if name not in values:
+            raise ValueError(f"attribute {name} is missing")
+        if name not in LISTS and not isinstance(values[name], int):
+            raise ValueError(f"{name} must be an integer, got {values[name]!r}")
     kept: dict[str, Any] = {}
     for field in fields(OWN[kind]):
         if field.name in format_fields(kind):

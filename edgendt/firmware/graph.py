@@ -47,6 +47,7 @@ class Target:
     part: str = "xczu5ev-sfvc784-2-i"
     clock_ns: float = 5.0
     name: str = "edgendt"
+    backend: str = "Vitis"
 
 
 def type_name(form: Int, narrows: bool = False) -> str:
@@ -131,7 +132,7 @@ def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str
 def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
     kind = "EdtAttention" if op.causal else "EdtWindowAttention"
     layer = {"class_name": kind, "size": op.size, "heads": op.heads, "window": op.window}
-    layer |= {"c": op.c, "shift": op.shift, "exp_data": EXP, "recip_data": RECIP[512:]}
+    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
@@ -147,9 +148,9 @@ def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str
 
 
 def _spatial_weights(node: Node, op: SpatialWeights) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads, "c": op.c}
-    layer |= {"shift": op.shift, "longest": op.longest, "mean_shift": op.mean_shift}
-    layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
+    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads}
+    layer |= {"longest": op.longest, "mean_shift": op.mean_shift}
+    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
@@ -169,7 +170,13 @@ def _geglu(node: Node, op: GEGLU) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _cross_attention(node: Node, op: CrossAttention) -> tuple[dict[str, Any], dict[str, str]]:
     one = op.attention
-    layer = {"class_name": "EdtCrossAttention", "size": op.size, "heads": op.heads, "c": one.c, "shift": one.shift}
+    layer = {
+        "class_name": "EdtCrossAttention",
+        "size": op.size,
+        "heads": op.heads,
+        "c": one.scale.c,
+        "shift": one.scale.shift,
+    }
     layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
@@ -289,7 +296,7 @@ def model_graph(
     settings = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=target.name,
-        backend="Vitis",
+        backend=target.backend,
         part=target.part,
         clock_period=target.clock_ns,
         io_type="io_parallel",

@@ -48,8 +48,18 @@ class NDTConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d_model % self.heads:
             raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+        self._check_position()
+        if not self.causal and self.window != self.max_bins:
+            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
+        self._check_columns()
+
+    def _check_position(self) -> None:
         if self.position not in POSITIONS:
             raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {self.position}")
+        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
+            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
         if self.rotary and not self.causal:
             raise ValueError("position must not be rotary where causal is false: a whole window has a last bin")
         if self.rotary and self.max_bins is not None:
@@ -58,25 +68,21 @@ class NDTConfig:
             )
         if self.rotary and self.d_model // self.heads % 2:
             raise ValueError(f"channels per head must be even with rotary position, got {self.d_model // self.heads}")
-        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
-            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
-        if not self.causal and self.window != self.max_bins:
-            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
-        if self.identity and (
-            len(self.identity) != self.channels or not set(self.identity) <= set(range(self.d_model))
-        ):
-            raise ValueError(f"identity must give each of {self.channels} channels a column below {self.d_model}")
+
+    def _check_columns(self) -> None:
+        if self.identity and (len(self.identity) != self.channels or min(self.identity) < 0):
+            raise ValueError(f"identity must give each of {self.channels} channels a column, got {self.identity}")
+        if self.identity and max(self.identity) >= self.d_model:
+            raise ValueError(f"d_model must be above {max(self.identity)}, a channel's own column, got {self.d_model}")
         heads = self.spatial_heads
         if heads and self.causal:
             raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
-        if heads and (heads < 0 or heads & (heads - 1) or self.rows % heads):
+        if heads and (heads < 0 or heads & (heads - 1) or self.bins % heads):
             raise ValueError(f"spatial_heads must be a power of two that divides {self.max_bins} bins, got {heads}")
 
     @property
-    def rows(self) -> int:
-        """Bins of the position table, or of the whole window: max_bins where there is no rotary position."""
+    def bins(self) -> int:
+        """Of the position table, or of the whole window: max_bins where there is no rotary position."""
         assert self.max_bins is not None
         return self.max_bins
 
@@ -103,7 +109,7 @@ class Block(nn.Module):
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
         self.spatial = (
-            Spatial(d, config.rows, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
+            Spatial(d, config.bins, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
         )
 
     def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
@@ -137,7 +143,7 @@ class NDT(nn.Module):
             None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
         )
         if config.position == "sinusoidal":
-            self.pos = nn.Parameter(sinusoids(config.rows, config.d_model), requires_grad=False)
+            self.pos = nn.Parameter(sinusoids(config.bins, config.d_model), requires_grad=False)
         if config.identity:
             self.embed.weight.requires_grad_(False)
             with torch.no_grad():  # √d, which follows, would drown what other columns have to say
@@ -160,9 +166,8 @@ class NDT(nn.Module):
             raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
         h = self.embed(counts) * math.sqrt(self.config.d_model)
         h = self.dropout(h if self.pos is None else h + self.pos[:bins])
-        allowed = causal_window(bins, self.config.window).to(counts.device)
-        if not self.config.causal:
-            allowed = torch.ones_like(allowed)
+        allowed = causal_window(bins, self.config.window) if self.config.causal else torch.ones(bins, bins).bool()
+        allowed = allowed.to(counts.device)
         for layer in self.layers:
             h = layer(h, allowed)
         return self.readout(self.lnf(h))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,27 +18,37 @@ EXP_ZERO = 4096  # from here on an exponential is zero
 LOG2_E = 1.4426950408889634
 
 
-def score_scale(head_size: int, q: Int, k: Int) -> tuple[int, int]:
-    """(C, sh): score difference to exponent address, with the largest sh >= 0 that keeps C below 2**15."""
-    base = LOG2_E / head_size**0.5 * 2.0 ** (8 - q.frac - k.frac)
-    shift = 0
-    while nearest(base * 2.0 ** (shift + 1)) < 1 << 15:
-        shift += 1
-    return nearest(base * 2.0**shift), shift
+class Scale(NamedTuple):
+    """C and sh: how far a score is from the largest one, times C >> sh, is the address of its exponential."""
+
+    c: int
+    shift: int
+
+    @classmethod
+    def of(cls, head_size: int, q: Int, k: Int) -> Scale:
+        """The largest sh >= 0 that keeps C below 2**15."""
+        base = LOG2_E / head_size**0.5 * 2.0 ** (8 - q.frac - k.frac)
+        shift = 0
+        while nearest(base * 2.0 ** (shift + 1)) < 1 << 15:
+            shift += 1
+        return cls(nearest(base * 2.0**shift), shift)
+
+    def exponentials(self, scores: Codes) -> Codes:
+        """scores: [..., keys] -> e, 0..255, 255 at the maximum."""
+        u = ((scores.max(axis=-1, keepdims=True) - scores) * self.c) >> self.shift
+        e = rne(EXP[u & 255], 8 + np.minimum(u >> 8, 40))
+        return np.where(u >= EXP_ZERO, 0, e)
 
 
-def check_scale(head_size: int, q: Int, k: Int) -> None:
-    """ValueError when C leaves its 15 bits."""
-    if (c := score_scale(head_size, q, k)[0]) >= 1 << 15:
+def check_scores(head_size: int, q: Int, k: Int, accumulator: Int, what: str = "channels") -> None:
+    """ValueError when a score of so many `what` per head can leave the accumulator, or C its 15 bits."""
+    score = head_size * q.limit * k.limit
+    if score > accumulator.hi:
+        raise ValueError(
+            f"accumulator must stay within {accumulator.bits} bits, can reach {score} with {head_size} {what} per head"
+        )
+    if (c := Scale.of(head_size, q, k).c) >= 1 << 15:
         raise ValueError(f"C must be below 2**15, got {c}: the fractions of q and k are too small")
-
-
-def exponentials(scores: Codes, scale: tuple[int, int]) -> Codes:
-    """scores: [..., keys] -> e, 0..255, 255 at the maximum; scale: `score_scale`."""
-    c, shift = scale
-    u = ((scores.max(axis=-1, keepdims=True) - scores) * c) >> shift
-    e = rne(EXP[u & 255], 8 + np.minimum(u >> 8, 40))
-    return np.where(u >= EXP_ZERO, 0, e)
 
 
 def reciprocal(total: Codes) -> tuple[Codes, Codes]:
@@ -83,37 +93,23 @@ class Attention:
         return None if self.causal else self.window
 
     @cached_property
-    def scale(self) -> tuple[int, int]:
-        """(C, sh) of `score_scale`."""
-        return score_scale(self.head_size, self.q, self.k)
-
-    @property
-    def c(self) -> int:
-        return self.scale[0]
-
-    @property
-    def shift(self) -> int:
-        return self.scale[1]
+    def scale(self) -> Scale:
+        """From scores to exponentials."""
+        return Scale.of(self.head_size, self.q, self.k)
 
     def check(self, accumulator: Int) -> None:
         """ValueError when scores or weighted values can leave the accumulator, or C its 15 bits."""
-        score = self.head_size * self.q.limit * self.k.limit
+        check_scores(self.head_size, self.q, self.k, accumulator)
         value = self.window * 255 * self.v.limit
-        if max(score, value) > accumulator.hi:
+        if value > accumulator.hi:
             raise ValueError(
-                f"accumulator must stay within {accumulator.bits} bits, can reach {max(score, value)} "
-                f"with {self.head_size} channels per head and {self.window} keys"
+                f"accumulator must stay within {accumulator.bits} bits, can reach {value} with {self.window} keys"
             )
-        check_scale(self.head_size, self.q, self.k)
-
-    def exponentials(self, scores: Codes) -> Codes:
-        """scores: [..., keys] -> e, 0..255, 255 at the maximum."""
-        return exponentials(scores, self.scale)
 
     def mix(self, q: Codes, k: Codes, v: Codes) -> Codes:
         """One bin. q: [heads, d_h]; k, v: [keys, heads, d_h] -> [size]."""
         scores = np.einsum("hd,khd->hk", q, k)
-        e = self.exponentials(scores)
+        e = self.scale.exponentials(scores)
         weighted = np.einsum("hk,khd->hd", e, v)
         g, length = reciprocal(e.sum(axis=-1))
         shift = 14 + length + self.v.frac - self.y.frac

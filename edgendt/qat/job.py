@@ -15,11 +15,13 @@ from edgendt.data import Dataset, Split, load, split
 from edgendt.errors import BadInput
 from edgendt.metrics import Array
 from edgendt.models import ridge
+from edgendt.models.checkpoint import Checkpoint
+from edgendt.models.checkpoint import read as read_checkpoint
 from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.limits import LIMITS, check_limits
 from edgendt.qat.ndt import QuantNDT
-from edgendt.qat.recipe import QuantizeConfig, check, check_seed, resolve
+from edgendt.qat.recipe import QuantizeConfig, check, check_seed, of_checkpoint, resolve
 from edgendt.qat.train import Masked, Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
 from edgendt.qat.velocity import Velocity, features, scores
 
@@ -46,17 +48,23 @@ class Job:
     split: Split
     tensors: Tensors
     geometry: NDTConfig
+    checkpoint: Checkpoint | None = None
 
     @classmethod
     def of(cls, config: QuantizeConfig) -> Job:
         """Load and split the data, check the options. Raises BadInput."""
         check_seed(config)
         chosen = config.data
+        checkpoint = read_checkpoint(config.train.checkpoint) if config.train.checkpoint else None
+        if checkpoint is not None:
+            config = replace(config, model=of_checkpoint(config.model, checkpoint))
         data = load(chosen.source, config.seed, chosen.session, chosen.conditions)
         config = resolve(config, data.bins, data.channels)
         check(config)
         parts = split(data, config.seed, chosen.val, chosen.test, chosen.held_out)
-        return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts))
+        if checkpoint is not None:
+            checkpoint.of_inputs(parts.held_in.tolist(), data.channels)  # BadInput before anything is trained
+        return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts), checkpoint)
 
     @property
     def name(self) -> str:
@@ -82,8 +90,8 @@ class Job:
                 train.mask_channels or 0.0,
                 train.mask_entries or 0.0,
                 train.thin or 0.0,
-                train.contrast or 0.0,
             ),
+            contrast=train.contrast or 0.0,
             seed=self.config.seed,
             val_every=train.val_every or None,
             refit=train.val_every == 0,
@@ -104,7 +112,13 @@ class Job:
         return Networks(network, control, velocity.append_to(integer) if velocity else integer, velocity)
 
     def train_float(self, checkpoint: Path | None, progress: Progress, writer: Writer | None = None) -> NDT:
-        """The float network: the best weights on validation, or the last ones where it trains on those trials too."""
+        """The float network: the checkpoint's, or trained: the best weights on validation, or the last ones where it
+        trains on those trials too.
+        """
+        if self.checkpoint is not None:
+            network = NDT(self.geometry)
+            network.load_state_dict(self.checkpoint.of_inputs(self.split.held_in.tolist(), self.data.channels))
+            return network
         train = self.data.select(self.split.train)
         network = new_ndt(self.geometry, train.spikes[train.mask].mean(0), self.config.seed)
         return self._run("float", network, checkpoint, progress, writer)

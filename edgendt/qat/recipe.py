@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from edgendt.data.load import BUILT_IN
 from edgendt.errors import BadInput
+from edgendt.models.checkpoint import Checkpoint
 from edgendt.qat.formats import Bits
 
 
@@ -73,8 +74,11 @@ class TrainConfig:
 
     mask_* are shares of inputs hidden in training, thin the share of the spikes of every other input. contrast: weight
     of the contrastive loss between two views of a trial, masked apart. val_every = 0 trains on the validation trials
-    too and keeps the last weights; else those that are best on validation are kept.
+    too and keeps the last weights; else those that are best on validation are kept. checkpoint: a file of weights that
+    were trained elsewhere; the float network is then these, and its phase is left out (models/checkpoint.py).
     """
+
+    checkpoint: str = ""
 
     steps: int | None = None
     batch: int | None = None
@@ -144,13 +148,29 @@ CONTRAST = 0.01  # of an STNDT
 THIN = 0.25  # where a channel's counts reach its own rate: what the network sees must then be trained, too
 
 
+def of_checkpoint(model: ModelConfig, checkpoint: Checkpoint) -> ModelConfig:
+    """The model that a checkpoint is. BadInput where another was asked for, or where nothing says what a bin sees."""
+    fixed = {**checkpoint.model, **checkpoint.settings}
+    for name, found in fixed.items():
+        asked = getattr(model, name)
+        if asked not in (getattr(ModelConfig(), name), found):
+            raise BadInput(f"model.{name} is {asked}, but checkpoint {checkpoint.path} has {found}: leave it out")
+    if model.causal is None and model.window is None and "causal" not in checkpoint.settings:
+        raise BadInput(
+            f"checkpoint {checkpoint.path} does not say what a bin sees: add model.causal=false for whole windows, or "
+            "model.window=BINS, its own bin included"
+        )
+    return replace(model, **fixed)
+
+
 def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
     """The model with what follows from its kind written out. BadInput for a kind that is not known."""
     if model.kind not in KINDS:
         raise BadInput(f"model.kind must be one of {', '.join(KINDS)}, got {model.kind!r}")
     spatial = model.kind == "stndt"
     model = _fill(model, causal=not spatial, identity=spatial)
-    columns = -(-channels // max(model.heads, 1)) * model.heads  # one per channel, up to a multiple of the heads
+    heads = max(model.heads, 1)  # fewer are refused, as heads
+    columns = -(-channels // heads) * heads  # one per channel, up to a multiple of the heads
     window = bins if model.max_bins is None else model.max_bins
     return _fill(
         model,

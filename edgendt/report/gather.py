@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from edgendt.artifact import MANIFEST, Run, read_json, sha256
 from edgendt.boards import DEFAULT
@@ -14,7 +14,7 @@ from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear
 from edgendt.profile.latency import width
 from edgendt.program import Program
 from edgendt.report import spatial
-from edgendt.report.predictions import Predictions, agreement, choose
+from edgendt.report.predictions import Array, Predictions, agreement, choose
 from edgendt.synth.engine import simulated
 
 T = TypeVar("T")
@@ -30,31 +30,39 @@ LINKS = {
 }
 
 
-def gather(run: Run) -> dict[str, Any]:
-    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial,
-    provenance, stale.
+class Arrays(NamedTuple):
+    """What figures draw beside the JSON: what the network said, and weights between channels by node."""
 
-    Every part is an object with `status` "done", or "not run" and the `command` that would make it.
+    predictions: Predictions | None
+    weights: Mapping[str, Array]
+
+
+def gather(run: Run) -> tuple[dict[str, Any], Arrays]:
+    """The report's JSON, and the arrays that figures draw beside it.
+
+    Parts of the JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial, provenance,
+    stale. Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
 
     def part(read: Callable[[Run], T], files: str) -> T:
         with reading(f"{run.path}/{files}"):  # BadInput also for a file that holds something else, as an older one may
             return read(run)
 
-    return {
+    data = {
         "schema": SCHEMA,
         "run": run.name,
         "network": part(network, "quantize/program.edt"),
-        "data": part(data, "quantize/data.json"),
+        "data": part(recording, "quantize/data.json"),
         "accuracy": part(accuracy, "quantize/metrics.json"),
         "chain": part(chain, "sim/sim.json"),
         "boards": (found := part(boards, "{synth,profile}-*/*.json")),
         "main_board": main_board(found),
-        "neural": part(neural, "quantize/predictions.npz")[0],
-        "spatial": part(spatial.of_run, "quantize/stimulus.npz")[0],
+        "neural": (said := part(neural, "quantize/predictions.npz"))[0],
+        "spatial": (between := part(spatial.of_run, "quantize/stimulus.npz"))[0],
         "provenance": part(lambda run: list(provenance(run)), f"*/{MANIFEST}"),
         "stale": part(lambda run: list(stale(run)), f"*/{MANIFEST}"),
     }
+    return data, Arrays(said[1], between[1])
 
 
 def missing(run: Run, stage: str) -> dict[str, Any]:
@@ -85,7 +93,7 @@ def typical(run: Run, program: Program) -> dict[str, Any] | None:
     return {"windows": len(windows), "rows": rows, "products": program.products(rows)}
 
 
-def data(run: Run) -> dict[str, Any] | None:
+def recording(run: Run) -> dict[str, Any] | None:
     """data.json in numbers: trials, bins and channels in all, and how many were kept for what; None without it."""
     path = run.path / "quantize" / "data.json"
     if not run.has("quantize") or not path.is_file():

@@ -77,6 +77,7 @@ EDT_LABEL(Heads)
                 for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+                    EDT_BEAT(CONFIG_T::unroll);
                     score += integer(q[head * width + i]) * keys[j][head * width + i];
                 }
                 scores[j] = score;
@@ -91,6 +92,7 @@ EDT_LABEL(Heads)
         for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+            EDT_BEAT(CONFIG_T::unroll);
             sums[i] = 0;
         }
     EDT_LABEL(Weigh)
@@ -103,6 +105,7 @@ EDT_LABEL(Heads)
                 for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+                    EDT_BEAT(CONFIG_T::unroll);
                     sums[i] += weight * values[j][head * width + i];
                 }
             }
@@ -114,6 +117,7 @@ EDT_LABEL(Heads)
         for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+            EDT_BEAT(CONFIG_T::unroll);
             const ap_int<out_bits> product = sums[i] * g;
             y[head * width + i] = saturate<y_T>(
                 rne_by<min_shift, min_shift + d_bits, out_bits>(product, min_shift + length));
@@ -145,6 +149,7 @@ EDT_LABEL(Store)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         keys[slot][i] = integer(k[i]);
         values[slot][i] = integer(v[i]);
     }
@@ -169,6 +174,7 @@ EDT_LABEL(Store)
     for (int row = 0; row < window; row++) {
         for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
+            EDT_BEAT(1);
             keys[row][i] = integer(k[row * size + i]);
             values[row][i] = integer(v[row * size + i]);
         }

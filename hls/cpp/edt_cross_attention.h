@@ -27,6 +27,7 @@ EDT_LABEL(Store)
         if (row < count) {
             for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
+                EDT_BEAT(1);
                 keys[row][i] = integer(k[row * size + i]);
                 values[row][i] = integer(v[row * size + i]);
             }

@@ -20,6 +20,7 @@ EDT_LABEL(Elements)
     for (int i = 0; i < int(CONFIG_T::size); i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         const ap_int<sint<a_T>::bits + 16> product = integer(a[i]) * gelu[int(code(gate[i])) + 128];
         y[i] = narrow<shift, y_T>(product);
     }

@@ -22,6 +22,7 @@ EDT_LABEL(Elements)
     for (int i = 0; i < int(CONFIG_T::size); i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         const ap_int<sum_bits> sum = integer(table[first + i]) + integer(kinds[kind + i]);
         y[i] = saturate<y_T>(sum);
     }

@@ -31,6 +31,7 @@ EDT_LABEL(Heads)
         for (int i = 0; i < pairs; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+            EDT_BEAT(CONFIG_T::unroll);
             const ap_uint<16> phase = time * steps[i];
             const ap_uint<16> nearest = phase + 32;
             const ap_uint<10> a = nearest >> 6;

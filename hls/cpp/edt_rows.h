@@ -12,6 +12,7 @@ template <int ROWS, int SIZE, class T> void take_row(const T codes[ROWS * SIZE],
 EDT_LABEL(Take)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         row[i] = codes[index * SIZE + i];
     }
 }
@@ -22,6 +23,7 @@ template <int ROWS, int SIZE, class T> void put_row(const T row[SIZE], int index
 EDT_LABEL(Put)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         codes[index * SIZE + i] = row[i];
     }
 }
@@ -34,6 +36,7 @@ void constant(y_T y[CONFIG_T::length * CONFIG_T::size],
 EDT_LABEL(Bring)
     for (int i = 0; i < int(CONFIG_T::length * CONFIG_T::size); i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         y[i] = value<y_T>(typename format<y_T>::code_t(codes[i]));
     }
 }
