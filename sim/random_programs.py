@@ -16,10 +16,11 @@ ACT, WIDE = Int(8, 4), Int(12, 6)
 class Wiring:
     """Grows a Program node by node; `sources` are (name, size, format) of what exists."""
 
-    def __init__(self, rng: Generator, channels: int) -> None:
-        self.rng, self.nodes = rng, []
+    def __init__(self, rng: Generator, channels: int, whole: bool = False) -> None:
+        self.rng, self.nodes, self.whole = rng, [], whole
         self.sources = [(INPUT, channels, COUNTS)]
         self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
+        self.rows = self.window if whole else 8  # of position tables
 
     def name(self) -> str:
         return f"n{len(self.nodes)}"
@@ -45,8 +46,8 @@ class Wiring:
     def position(self) -> None:
         size = int(self.rng.integers(1, 10))
         x = self.feed(size, WIDE)
-        table = self.rng.integers(-500, 500, (8, size))
-        self.add(Node(self.name(), Position(size, 8, WIDE), (x,), {"table": table}), size)
+        table = self.rng.integers(-500, 500, (self.rows, size))
+        self.add(Node(self.name(), Position(size, self.rows, WIDE), (x,), {"table": table}), size)
 
     def residual(self) -> None:
         """h + something: a fresh Linear, or any other source of that size and format."""
@@ -82,20 +83,24 @@ class Wiring:
         for slot in range(3):
             fresh = self.rng.random() < 0.7 or not alike
             inputs.append(self.feed(size, ACT) if fresh else alike[int(self.rng.integers(len(alike)))])
-            if slot < 2 and self.width % 2 == 0 and self.rng.random() < 0.5:
+            if slot < 2 and self.width % 2 == 0 and not self.whole and self.rng.random() < 0.5:
                 inputs[-1] = self.turned(inputs[-1], size, self.width // 2)
-        op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT)
+        op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT, causal=not self.whole)
         self.add(Node(self.name(), op, tuple(inputs)), size)
 
 
-def random_case(seed: int) -> Case:
-    """A Program of four to sixteen nodes and its stimulus. UnsupportedOp when the draw makes no Program."""
+def random_case(seed: int, whole: bool = False) -> Case:
+    """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins.
+
+    UnsupportedOp when the draw makes no Program.
+    """
     rng = np.random.default_rng(seed)
-    wiring = Wiring(rng, int(rng.integers(1, 10)))
-    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, wiring.rotary)
+    wiring = Wiring(rng, int(rng.integers(1, 10)), whole)
+    last = wiring.attention if whole else wiring.rotary
+    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()
-    if not wiring.nodes:
+    if not wiring.nodes or (whole and not any(isinstance(node.op, Attention) for node in wiring.nodes)):
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
     program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
-    return program, stimulus(rng, program, 7)
+    return program, stimulus(rng, program, program.bins or 7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgendt.engine.config import Engine
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Attention, LayerNorm, Linear, Rotary
+from edgendt.ops import Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import Node, Program
 
 
@@ -41,6 +41,8 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
             _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        if program.bins:
+            _whole(node, engine)
         _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
         if isinstance(op, LayerNorm | Attention | Rotary):
             _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
@@ -51,6 +53,17 @@ def check_formats(program: Program, engine: Engine) -> None:
             f"{program.name} needs accumulators of {program.accumulator.bits} bits",
             f"build the engine with acc_bits = {program.accumulator.bits}",
         )
+
+
+def _whole(node: Node, engine: Engine) -> None:
+    """What an engine holds of a network of whole windows."""
+    op = node.op
+    if isinstance(op, Attention):
+        asked = "an engine answers whole windows when built with windows = 1: choose `window`"
+        _need(bool(engine.windows), node, asked)
+        _need(not op.causal, node, "in a whole window every attention must see all of it")
+    held = not isinstance(op, Transpose | SpatialWeights | SpatialMix | Rotary)
+    _need(held, node, "the engine does not hold it in a whole window: use the network's firmware (synth --flow hls4ml)")
 
 
 def _need(good: bool, node: Node, reason: str) -> None:

@@ -1,4 +1,5 @@
-// The engine's core: one MAC array shared by all ops of the loaded network, one time bin per start.
+// The engine's core: one MAC array shared by all ops of the loaded network, one time bin per start; of a whole window the
+// last bin's start computes all bins but for their last phase, which further starts do, one for each answer.
 // Reference: edgendt/program.py; cycles: edgendt/engine/cycles.py; instruction and memory map: docs/engine.md.
 `default_nettype none
 module edt_core
@@ -20,7 +21,8 @@ module edt_core
   parameter int ProgDepth  = 128,
   parameter int Packed     = 0,     // 1: lanes take two 4-bit weights at once
   parameter int Splits     = 1,     // most groups of segments that share a reduction: 1, 2, 4, 8
-  parameter int Rotary     = 0      // 1: turns queries and keys by time
+  parameter int Rotary     = 0,     // 1: turns queries and keys by time
+  parameter int Windows    = 0      // 1: runs networks of whole windows
 ) (
   input  wire         clk_i,
   input  wire         rst_i,
@@ -73,7 +75,9 @@ module edt_core
   logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
 
-  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary)) i_seq (
+  edt_seq #(
+    .SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary), .Windows(Windows), .Pipes(Pipes)
+  ) i_seq (
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
     .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .ins_o(ins), .pc_o(pc),

@@ -3,6 +3,7 @@
 /* verilator lint_off UNUSEDPARAM */  // a package serves every module; none uses all of its names
 package edt_pkg;
   localparam int InstrBits = 200;
+  localparam int RowsBits = 6;  // above them in a loaded word: rows_t
   localparam int OutW = 18;  // width of a narrowed value inside the pipelines: any 16-bit format, signed or not
 
   localparam logic [2:0] OpEnd = 3'd0, OpMac = 3'd1, OpNorm = 3'd2, OpExp = 3'd3, OpSync = 3'd4,
@@ -67,6 +68,17 @@ package edt_pkg;
     logic        bar_begun;   // the barrier falls when the key's column is begun: scores read it as it is written
     logic        spare;
   } instr_t;
+
+  // What the sequencer does itself in an engine for whole windows: it repeats a phase for every bin, and adds the bin's
+  // row to the addresses of codes that are kept for every bin of a window.
+  typedef struct packed {
+    logic loop;        // END of a phase: it is repeated for the window's next bin, or behind the last one the next follows
+    logic pause_each;  // and waits for a start before that bin
+    logic pause_last;  // and before that phase
+    logic x;           // kept: what is read as activation
+    logic dst;         // what is written
+    logic add;         // what is read from the residual memory
+  } rows_t;
 
   typedef struct packed {
     logic [7:0]  count_max;
