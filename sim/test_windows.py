@@ -1,6 +1,7 @@
 """Networks of whole windows on the engine's RTL, compiled: every op of every bin, every start's cycles."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.ops import Attention
 from edgendt.program import Program
+from edgendt.sim import rtl
 from edgendt.sim.fast import FastCore, SimulationStuck
 
 ROOM = {"act_depth": 4096, "res_depth": 4096, "pos_depth": 8192, "kv_depth": 1 << 15, "windows": 1}  # a row per bin
@@ -101,6 +103,17 @@ def test_the_widest_window_is_exact() -> None:
     program = random_ndt(6, channels=9, d=12, layers=2, heads=3, ffn=8, bins=256, causal=False)
     tally = on_engine(FastCore(BUILDS["odd"]), program, random_counts(program, 6, 256))
     assert tally.mismatches == 0, str(tally.first)
+
+
+def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
+    """Each bin's counts in a packet, each answer asked for by another, streams that idle and stall."""
+    needs("verilator"), needs("g++")
+    program = random_ndt(8, channels=7, d=8, ffn=9, layers=2, bins=4, outputs=5, causal=False)
+    compiled, trials = compile_program(program, SMALLEST), [random_counts(program, seed, 4) for seed in range(2)]
+    traced = rtl.trace(compiled, trials, tmp_path, idle=0.3, stall=0.3)
+    tally = rtl.check(program, trials, traced)
+    assert tally.first is None and tally.ops == len(program.trace_points)
+    rtl.check_cycles(compiled, [trial.cycles for trial in traced])
 
 
 def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:

@@ -63,7 +63,7 @@ def _whole(node: Node, engine: Engine) -> None:
         _need(bool(engine.windows), node, asked)
         _need(not op.causal, node, "in a whole window every attention must see all of it")
     held = not isinstance(op, Transpose | SpatialWeights | SpatialMix | Rotary)
-    _need(held, node, "the engine does not hold it in a whole window: use the network's firmware (synth --flow hls4ml)")
+    _need(held, node, "the engine does not hold it: use the network's firmware (synth --flow hls4ml)")
 
 
 def _need(good: bool, node: Node, reason: str) -> None:

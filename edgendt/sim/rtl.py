@@ -83,7 +83,7 @@ def check(program: Program, trials: Sequence[Codes], traced: Sequence[Traced]) -
     for counts, got in zip(trials, traced, strict=True):
         expected = program.trace(counts)
         points = {name: expected[name] for name in program.trace_points}
-        tally += compare("engine", points, got.ops)
+        tally += compare("engine", points, got.ops, whole=bool(program.bins))
         answer = f"{program.output} (answer)"
         tally += replace(compare("engine", {answer: expected[program.output]}, {answer: got.answers}), bins=0)
     return tally
