@@ -6,7 +6,7 @@ from op_engine import COUNTS, Case, linear, stimulus
 
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -21,6 +21,7 @@ class Wiring:
         self.sources = [(INPUT, channels, COUNTS)]
         self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
         self.rows = self.window if whole else 8  # of position tables
+        self.columns, self.spatial_heads = 0, 2 if whole and self.window % 2 == 0 and rng.random() < 0.5 else 1
 
     def name(self) -> str:
         return f"n{len(self.nodes)}"
@@ -76,6 +77,28 @@ class Wiring:
             name, size = alike[int(self.rng.integers(len(alike)))]
             self.turned(name, size, size // 2)
 
+    def spatial(self) -> None:
+        """Weights between the columns of a signed source, and what they mix; all of one size."""
+        good = [source for source in self.sources if source[2].signed and self.columns in (0, source[1])]
+        if not good:
+            return
+        name, size, form = good[int(self.rng.integers(len(good)))]
+        self.columns, bins = size, self.window
+        kept = len(self.sources)
+        tokens = self.add(Node(self.name(), Transpose(size, bins, form), (name,)), bins)
+        gamma, beta = self.rng.integers(-100, 100, bins), self.rng.integers(-(1 << 15), 1 << 15, bins)
+        norm = LayerNorm(bins, form, Int(8, 6), ACT, eps_code(bins, form))
+        normed = self.add(Node(self.name(), norm, (tokens,), {"gamma": gamma, "beta": beta}), bins)
+        pair = [self.add(linear(self.rng, self.name(), bins, bins, ACT, ACT, normed), bins) for _ in "qk"]
+        shares = Int(int(self.rng.integers(5, 9)), int(self.rng.integers(4, 11)), signed=False)
+        op = SpatialWeights(size, bins, self.spatial_heads, ACT, ACT, shares)
+        weights = self.add(Node(self.name(), op, tuple(pair)), size)
+        del self.sources[kept:]  # rows of channels
+        alike = [(source, z) for source, n, z in self.sources if n == size and z.bits <= 8]
+        z, z_form = alike[int(self.rng.integers(len(alike)))] if alike else (self.feed(size, ACT), ACT)
+        y = (ACT, WIDE, form)[int(self.rng.integers(3))]
+        self.add(Node(self.name(), SpatialMix(size, shares, z_form, y), (weights, z)), size)
+
     def attention(self) -> None:
         size = self.heads * self.width
         alike = [name for name, n, form in self.sources if (n, form) == (size, ACT)]
@@ -96,11 +119,11 @@ def random_case(seed: int, whole: bool = False) -> Case:
     """
     rng = np.random.default_rng(seed)
     wiring = Wiring(rng, int(rng.integers(1, 10)), whole)
-    last = wiring.attention if whole else wiring.rotary
+    last = wiring.spatial if whole else wiring.rotary
     steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()
-    if not wiring.nodes or (whole and not any(isinstance(node.op, Attention) for node in wiring.nodes)):
+    if not wiring.nodes or (whole and not any(isinstance(node.op, Attention | Transpose) for node in wiring.nodes)):
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
     program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
     return program, stimulus(rng, program, program.bins or 7)

@@ -12,6 +12,7 @@ from random_programs import random_case
 from test_engine import ENGINES, on_engine
 
 from edgendt.engine.compile import choices_of, compile_program
+from edgendt.engine.config import Engine
 from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.ops import Attention
@@ -20,6 +21,7 @@ from edgendt.sim import rtl
 from edgendt.sim.fast import FastCore, SimulationStuck
 
 ROOM = {"act_depth": 4096, "res_depth": 4096, "pos_depth": 8192, "kv_depth": 1 << 15, "windows": 1}  # a row per bin
+ROOM |= {"prog_depth": 1024, "gamma_depth": 4096, "bias_depth": 8192}
 BUILDS = {name: replace(engine, **ROOM) for name, engine in ENGINES.items()}
 GEOMETRIES = 25  # networks per engine
 SMALLEST = replace(TINY, windows=1)
@@ -31,10 +33,18 @@ def core(request: pytest.FixtureRequest) -> FastCore:
     return FastCore(BUILDS[request.param])
 
 
-def geometry(seed: int) -> Program:
-    """A random bidirectional NDT whose every size is drawn: one to six layers, windows of one bin and more."""
+def geometry(seed: int, engine: Engine | None = None) -> Program:
+    """A random bidirectional NDT whose every size is drawn: one to six layers, windows of one bin and more.
+
+    With an engine an STNDT, with as many heads between channels as it takes.
+    """
     rng = np.random.default_rng(seed)
     heads, deep = int(rng.integers(1, 9)), seed % 5 == 0
+    bins = 1 if seed % 7 == 0 else int(rng.integers(2, 24))
+    groups = (
+        (engine.segments, engine.pipes // engine.sfus, engine.words) if engine else (0,)
+    )  # heads between channels take a group each
+    spatial = [one for one in (1, 2, 4, 8) if bins % one == 0 and all(n >= one and n % one == 0 for n in groups)]
     return random_ndt(
         seed,
         channels=int(rng.integers(1, 40)),
@@ -43,13 +53,14 @@ def geometry(seed: int) -> Program:
         heads=heads,
         ffn=int(rng.integers(1, 60)),
         outputs=int(rng.integers(1, 40)),
-        bins=1 if seed % 7 == 0 else int(rng.integers(2, 24)),
+        bins=bins,
         weight=int(rng.integers(2, 9)),
         residual=int(rng.choice([8, 10, 12, 16])),
         counts=int(rng.integers(1, 9)),
         per_channel=bool(rng.integers(2)),
         mixed=seed % 2 == 1,
         causal=False,
+        spatial=int(rng.choice(spatial)) if spatial else 0,
     )
 
 
@@ -57,6 +68,14 @@ def test_random_bidirectional_networks_are_exact_at_every_op_in_the_predicted_cy
     first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
     for seed in range(first, first + GEOMETRIES):
         program = geometry(seed)
+        tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_random_stndts_are_exact_at_every_op_in_the_predicted_cycles(core: FastCore) -> None:
+    first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
+    for seed in range(first, first + GEOMETRIES):
+        program = geometry(seed, core.engine)
         tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
 

@@ -9,7 +9,17 @@ from golden_cases import arrays, scalar
 
 from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.layernorm import eps_code
 from edgendt.ops.rotary import geometric
 from edgendt.program import INPUT, Node, Program
@@ -28,7 +38,14 @@ def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tu
         wiring += [(p + "attention", (p + "q" + turned, p + "k" + turned, p + "v")), (p + "o", (p + "attention",))]
         wiring += [(p + "res1", (stream, p + "o")), (p + "ln2", (p + "res1",)), (p + "f1", (p + "ln2",))]
         wiring += [(p + "f2", (p + "f1",)), (p + "res2", (p + "res1", p + "f2"))]
-        stream = p + "res2"
+        if p + "tokens" in parts:
+            wiring += [(p + "tokens", (stream,)), (p + "lns", (p + "tokens",))]
+            wiring += [(p + n, (p + "lns",)) for n in ("sq", "sk")]
+            wiring += [(p + "weights", (p + "sq", p + "sk")), (p + "ln3", (p + "res2",))]
+            wiring += [(p + "mix", (p + "weights", p + "ln3")), (p + "res3", (p + "res2", p + "mix"))]
+            wiring += [(p + "ln4", (p + "res3",)), (p + "f3", (p + "ln4",)), (p + "f4", (p + "f3",))]
+            wiring += [(p + "res4", (p + "res3", p + "f4"))]
+        stream = p + ("res4" if p + "tokens" in parts else "res2")
     wiring += [("lnf", (stream,)), ("readout", ("lnf",))]
     return tuple(Node(name, parts[name][0], inputs, parts[name][1]) for name, inputs in wiring)
 
@@ -93,11 +110,12 @@ def random_ndt(
     mixed: bool = False,
     rotary: bool = False,
     causal: bool = True,
+    spatial: int = 0,
 ) -> Program:
     """A network with random weights, scaled so that codes use their range and a share of them saturates.
 
     mixed: every Linear draws its weight bits, 2 to 8. rotary: by rotary position, without `bins` rows. Not causal: the
-    whole window is `bins`.
+    whole window is `bins`. spatial: heads of attention between the d columns, as in an STNDT.
     """
     window = window if causal else bins
     rng = np.random.default_rng(seed)
@@ -115,9 +133,9 @@ def random_ndt(
         bias = rng.integers(-int(spread), int(spread), m, endpoint=True) if biased else np.zeros(m, np.int64)
         parts[name] = (Linear(n, m, source, w_form, y, w_frac), {"weight": weight_codes, "bias": bias})
 
-    def norm(name: str, y: Int) -> None:
-        op = LayerNorm(d, r, Int(8, 6), y, eps_code(d, r))
-        parts[name] = (op, {"gamma": rng.integers(-127, 127, d), "beta": rng.integers(-(2**17), 2**17, d)})
+    def norm(name: str, y: Int, size: int = d) -> None:
+        op = LayerNorm(size, r, Int(8, 6), y, eps_code(size, r))
+        parts[name] = (op, {"gamma": rng.integers(-127, 127, size), "beta": rng.integers(-(2**17), 2**17, size)})
 
     linear("embed_linear", x, channels, d, embed, r, biased=rotary)
     if not rotary:
@@ -137,6 +155,19 @@ def random_ndt(
         linear(n + "f1", act, d, ffn, weight, hidden)
         linear(n + "f2", hidden, ffn, d, weight, r)
         parts[n + "res1"] = parts[n + "res2"] = (Add(d, r), {})
+        if spatial:
+            parts[n + "tokens"] = (Transpose(d, bins, r), {})
+            norm(n + "lns", act, bins)
+            linear(n + "sq", act, bins, bins, weight, qkv)
+            linear(n + "sk", act, bins, bins, weight, qkv)
+            shares = Int(8, int(rng.integers(7, 12)), False)
+            parts[n + "weights"] = (SpatialWeights(d, bins, spatial, qkv, qkv, shares), {})
+            norm(n + "ln3", act)
+            parts[n + "mix"] = (SpatialMix(d, shares, act, r), {})
+            norm(n + "ln4", act)
+            linear(n + "f3", act, d, ffn, weight, hidden)
+            linear(n + "f4", hidden, ffn, d, weight, r)
+            parts[n + "res3"] = parts[n + "res4"] = (Add(d, r), {})
     norm("lnf", act)
     linear("readout", act, d, outputs, readout, Int(16, 10))
     return Program(f"random{seed}", channels, x, ndt_nodes(parts, layers))

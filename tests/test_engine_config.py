@@ -121,7 +121,7 @@ def test_a_field_that_overflows_is_refused_by_name() -> None:
 
 
 def test_chunks_hold_the_whole_word() -> None:
-    instr = Instr("x", {"op": 7, "spare": 0x1, "bar_late": 1, "sbase": 0xABCDE})
+    instr = Instr("x", {"op": 7, "kv_unsigned": 1, "bar_late": 1, "sbase": 0xABCDE})
     assert sum(chunk << CHUNK_BITS * at for at, chunk in enumerate(instr.chunks())) == instr.word()
 
 

@@ -53,7 +53,7 @@ class Attend:
         for tensor in (q, k, v, *self.raw):
             emit.drop(tensor)
         if not heads.op.causal:
-            emit.free_kv.append((k.base, v.base, emit.phase))
+            emit.free_kv.append((k.base, v.base, *heads.kv_words, emit.phase))
         return a
 
     def _raw(self, node: Node, order: Positions) -> Tensor:

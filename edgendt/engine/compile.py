@@ -18,17 +18,20 @@ from edgendt.engine.formats import check_formats, same_heads
 from edgendt.engine.heads import Heads, layouts
 from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
+from edgendt.engine.phases import BINS, COLUMNS, TOKENS
 from edgendt.engine.schedule import Emitter, Rows, Tap
+from edgendt.engine.spatial import between_channels, columns
 from edgendt.engine.tiling import both
 from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Attention
+from edgendt.ops import Attention, SpatialWeights, Transpose
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
 from edgendt.program import Program
 
 NO_LIMIT = 0  # max_bins of a Program without position rows
+NOTHING = np.zeros((0, 2), np.int64)  # events of an instruction that did not run
 UNWRITTEN = -(1 << 31)  # in a decoded tap: no format has this code
 
 
@@ -45,6 +48,7 @@ class Compiled:
     sections: tuple[Section, ...]
     choice: Choice
     phase_of: Mapping[str, int]  # of each node; 0 in a stream
+    loops: tuple[int, ...]  # how often each phase runs: for each bin, or each channel
 
     @cached_property
     def image(self) -> Image:
@@ -91,24 +95,25 @@ class Compiled:
 
         A code never written is UNWRITTEN. In a whole window an instruction writes as much for one bin as for another.
         """
-        if bins := self.program.bins:
-            parts = _by_instruction(np.concatenate(events))
-            return self._decode({pc: np.array_split(part, bins) for pc, part in parts.items()}, bins)
-        rows = [self._decode({pc: [part] for pc, part in _by_instruction(one).items()}, 1) for one in events]
+        if self.program.bins:
+            return self._decode(np.concatenate(events))
+        rows = [self._decode(one) for one in events]
         return {op: np.concatenate([row[op] for row in rows]) for op in self._tap_tables}
 
-    def _decode(self, events: Mapping[int, Sequence[NDArray[np.int64]]], bins: int) -> dict[str, Codes]:
-        """events: by instruction and bin, [n, (position, code)] -> codes [bins, size] by op."""
+    def _decode(self, events: NDArray[np.int64]) -> dict[str, Codes]:
+        """events: of one start, or of all starts of a window -> codes [rows, size] by op."""
         codes: dict[str, Codes] = {}
+        parts = _by_instruction(events)
         for op, tables in self._tap_tables.items():
-            got = np.full((bins, self.program.node(op).op.size), UNWRITTEN, np.int64)
+            rows = self.program.rows(op) or 1
+            got = np.full((rows, self.program.node(op).op.size), UNWRITTEN, np.int64)
             for pc, positions, channels, stride in tables:
-                for bin, part in enumerate(events.get(pc, ())):
-                    at = part[:, 0] - bin * stride
+                for row, part in enumerate(np.array_split(parts.get(pc, NOTHING), rows)):
+                    at = part[:, 0] - row * stride
                     memory = np.full(int(positions.max()) + 1, UNWRITTEN, np.int64)
                     there = (at >= 0) & (at < len(memory))
                     memory[at[there]] = part[there, 1]
-                    got[bin, channels] = memory[positions]
+                    got[row, channels] = memory[positions]
             codes[op] = _as_written(got, self.program.node(op).op.y)
         return codes
 
@@ -151,14 +156,6 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
 
 
 def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> Compiled:
-    lowering = Lowering(program, engine, choice, Rows())
-    emitter, phases = lowering.run(), lowering.phases
-    if program.bins:  # what is kept lies behind the rest, and now both are known
-        sizes = emitter.sizes
-        rows = Rows(sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"])
-        emitter = Lowering(program, engine, choice, rows).run()
-        emitter.sizes["act"] += program.bins * sizes["act_row"]
-        emitter.sizes["res"] += program.bins * sizes["res_row"]
     config = dict.fromkeys(lay.CFG, 0) | {"window": 1, "groups": 1, "group_words": engine.words, "key_words": 1}
     config |= {
         "key_tiles": 1,
@@ -167,9 +164,19 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         "head_sets": 1,
         "head_dim": 1,
         "value_rows": 1,
+        "window": program.bins or 1,
     }
     if attention is not None:
         config |= Heads(engine, attention, choice.groups, choice.split).configuration()
+    shapes = _shapes(program, engine, config)
+    lowering = Lowering(program, engine, choice, Rows(), shapes)
+    emitter, phases = lowering.run(), lowering.phases
+    if phases:  # what is kept lies behind the rest, and now both are known
+        sizes, most = emitter.sizes, max(program.rows(node.name) for node in program.nodes)
+        rows = Rows(sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"])
+        emitter = Lowering(program, engine, choice, rows, shapes).run()
+        emitter.sizes["act"] += most * sizes["act_row"]
+        emitter.sizes["res"] += most * sizes["res_row"]
     config["count_max"] = program.input.hi
     config["max_bins"] = last_start(program)
     config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
@@ -179,7 +186,20 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
     phase_of = {name: phases.of[name] if phases else 0 for name in names}
-    return Compiled(program, engine, tuple(emitter.instrs), config, taps, sizes, sections, choice, phase_of)
+    loops = tuple(shapes.get(over, config)["window"] for over in phases.over) if phases else (1,)
+    return Compiled(program, engine, tuple(emitter.instrs), config, taps, sizes, sections, choice, phase_of, loops)
+
+
+def _shapes(program: Program, engine: Engine, config: Mapping[str, int]) -> dict[str, Mapping[str, int]]:
+    """The configuration of each kind of phase, where they differ."""
+    turned = [node.op for node in program.nodes if isinstance(node.op, Transpose)]
+    if not turned:
+        return {}
+    tokens = columns(engine, config, turned[0].channels)
+    for node in program.nodes:
+        if isinstance(node.op, SpatialWeights):
+            tokens |= between_channels(engine, node, node.op).configuration()
+    return {BINS: config, TOKENS: tokens, COLUMNS: columns(engine, config, turned[0].channels)}
 
 
 DEPTHS = {

@@ -15,9 +15,10 @@ import numpy as np
 
 from edgendt.engine import layout as lay
 from edgendt.engine.layout import Instr
+from edgendt.engine.phases import shaped
 from edgendt.engine.serial import cycles_of_instr
 from edgendt.engine.tiling import PAIR_BITS
-from edgendt.ops import Attention, Linear
+from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ class _Timeline:
         self.pipes = self.engine.pipes
         self.subs = self.pipes // self.engine.sfus
         self.stages = max(0, self.engine.splits.bit_length() - 2)  # registers of the adder tree over a split
-        lanes = self.config["group_words"] * self.pipes
-        self.key_tiles = min(-(-keys // lanes), self.config["key_tiles"])
+        self.key_tiles = self._tiles()
         self.tags = [_Tag() for _ in range(lay.TAGS)]
         self.fetch = FETCH + self.engine.windows
         self.fetched = self.fetch
@@ -87,6 +87,15 @@ class _Timeline:
         self.quiet = 0
         self.by_op: dict[str, int] = {}
         self.charged = 0
+
+    def _tiles(self) -> int:
+        """Tiles of keys in use."""
+        return min(-(-self.keys // (self.config["group_words"] * self.pipes)), self.config["key_tiles"])
+
+    def shape(self, config: Mapping[str, int]) -> None:
+        """Another attention's geometry, all its keys in use."""
+        self.config, self.keys = config, config["window"]
+        self.key_tiles = self._tiles()
 
     def charge(self, owner: str, until: int) -> None:
         self.by_op[owner] = self.by_op.get(owner, 0) + until - self.charged
@@ -194,6 +203,13 @@ class _Timeline:
             tag.words = [begin + (one + 1) * groups - 1 + SFU for one in range(sets)]
             end = begin + sets * groups - 1
             self.recip_ok = end + RECIP + groups
+        elif instr["op"] == lay.OP_SHARE:
+            groups, beats = self.config["groups"], -(-instr["n_red"] // self.engine.sfus)
+            begin = max(start + 1, self.tags[instr["src_tag"]].done + 1, self.recip_ok) + 1
+            tag.words = [
+                begin + min((one + 1) * self.subs, beats) * groups - 1 + SFU for one in range(-(-beats // self.subs))
+            ]
+            end = begin + beats * groups - 1
         else:
             begin = max(start + 1, self.stats_ok) + NORM
             if instr["op"] == lay.OP_TURN:
@@ -215,8 +231,11 @@ class _Timeline:
         for instr in instrs:
             if instr["op"] == lay.OP_MAC:
                 self.mac(instr)
-            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP, lay.OP_TURN):
+            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP, lay.OP_TURN, lay.OP_SHARE):
                 self.sfu(instr)
+            elif instr["op"] == lay.OP_SHAPE:
+                self.shape(shaped(self.config, instr))
+                self.fetched += self.fetch
             elif instr["op"] == lay.OP_SYNC:
                 self.fetched = max(self.fetched, self.tags[instr["bar_tag"]].done + 1) + self.fetch
         end = instrs[-1]
@@ -263,7 +282,11 @@ def _repeats(compiled: Compiled, start: int) -> Counter[int]:
     bins, last = compiled.program.bins, len(compiled.phases) - 1
     if bins is None or start < bins - 1:
         return Counter({0: 1})
-    return Counter({last: 1}) if start >= bins else Counter({0: 1}) + Counter(dict.fromkeys(range(1, last), bins))
+    return (
+        Counter({last: 1})
+        if start >= bins
+        else Counter({0: 1}) + Counter({p: compiled.loops[p] for p in range(1, last)})
+    )
 
 
 def _total(compiled: Compiled, keys: int, repeats: Mapping[int, int], starts: int) -> Cycles:
@@ -308,4 +331,8 @@ def bound_of(
             bits += runs * node.op.inputs * node.op.outputs * node.op.w.bits
         elif isinstance(node.op, Attention):
             half += runs * 4 * keys * node.op.size
+        elif isinstance(node.op, SpatialWeights):
+            half += runs * 2 * node.op.size * node.op.bins
+        elif isinstance(node.op, SpatialMix):
+            half += runs * 2 * node.op.size * node.op.size
     return max(-(-half // (2 * lanes)), -(-bits // (9 * lanes)))

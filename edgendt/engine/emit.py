@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +12,23 @@ from edgendt.engine.attend import Attend
 from edgendt.engine.config import Engine
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
-from edgendt.engine.phases import Phases, end_of, phases_of
+from edgendt.engine.phases import COLUMNS, Phases, end_of, phases_of, shape_of
 from edgendt.engine.schedule import Emitter, Open, Rows, Tap, Tensor, need_of, norm_words
+from edgendt.engine.spatial import Weigh, between_channels, column, mix, transpose
 from edgendt.engine.turn import turn
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.program import INPUT, Node, Program
 
 OUT = "out"
@@ -65,12 +77,13 @@ def _takes(program: Program, engine: Engine, node: Node, slot: int, source: str)
     exclusive = maker is not None and _exclusive(program, node, maker)
     if isinstance(node.op, Attention) and maker is not None and isinstance(maker.op, Rotary):
         return slot < 2 and exclusive and _turned_in_place(program, engine, node.op, maker, maker.op)
-    exclusive = exclusive and maker is not None and isinstance(maker.op, Linear)
-    if isinstance(node.op, Attention | Position):
-        return exclusive
+    if isinstance(node.op, SpatialMix):  # of the weights a copy becomes columns; codes in order are taken as they lie
+        return slot == 1 and maker is not None and not isinstance(maker.op, Attention)
     if isinstance(node.op, Add) and slot == 1:
-        return exclusive
-    return maker is not None and isinstance(maker.op, Linear | Add | Position)
+        return exclusive and maker is not None and isinstance(maker.op, Linear | SpatialMix)
+    if isinstance(node.op, Attention | Position | SpatialWeights):
+        return exclusive and maker is not None and isinstance(maker.op, Linear)
+    return maker is not None and isinstance(maker.op, Linear | Add | Position | Transpose | SpatialMix)
 
 
 def _exclusive(program: Program, reader: Node, maker: Node) -> bool:
@@ -98,8 +111,10 @@ class Choice:
 class Lowering:
     """One compilation of a Program under one Choice."""
 
-    def __init__(self, program: Program, engine: Engine, choice: Choice, rows: Rows) -> None:
-        self.program, self.engine, self.choice = program, engine, choice
+    def __init__(
+        self, program: Program, engine: Engine, choice: Choice, rows: Rows, shapes: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        self.program, self.engine, self.choice, self.shapes = program, engine, choice, shapes
         self.emit = Emitter(program, engine, rows)
         self.nodes = with_copies(program, engine)
         self._name()
@@ -139,10 +154,12 @@ class Lowering:
     def _run(self, phases: Phases) -> Emitter:
         """Emit the phases of a whole window, each with its end."""
         for phase in range(phases.count):
+            if self.shapes:
+                self.emit.instrs.append(shape_of(self.shapes[phases.over[phase]]))
             for node in self.nodes:
                 if self.deferred(node):
                     continue
-                if isinstance(node.op, Attention) and phases.of[node.name] == phase + 1:
+                if isinstance(node.op, Attention | SpatialWeights) and phases.of[node.inputs[0]] == phase:
                     self.feed(node, node.op)
                     self.fed(node)
                 elif phases.of[node.name] == phase:
@@ -159,18 +176,32 @@ class Lowering:
         readers = self.readers(node.name)
         if isinstance(node.op, LayerNorm):
             return True
-        if not isinstance(node.op, Linear | Rotary) or len(readers) != 1 or node.name == self.nodes[-1].name:
+        feeds = isinstance(node.op, Linear | Rotary | SpatialMix)
+        if not feeds or len(readers) != 1 or node.name == self.nodes[-1].name:
             return False
         reader, slot = readers[0]
         if isinstance(reader.op, Rotary):
             return self.deferred(reader)
-        return isinstance(reader.op, Attention | Position) or (isinstance(reader.op, Add) and slot == 1)
+        return isinstance(reader.op, Attention | Position | SpatialWeights) or (
+            isinstance(reader.op, Add) and slot == 1
+        )
 
     def lower(self, node: Node) -> None:
         if isinstance(node.op, Attention):
             self.attention(node, node.op)
         elif isinstance(node.op, Rotary):
             self.turn(node, node.op)
+        elif isinstance(node.op, Transpose):
+            stats = any(isinstance(reader.op, LayerNorm) for reader, _ in self.readers(node.name))
+            self.emit.tensors[node.name, "res"] = transpose(self.emit, node, node.op, stats)
+            self.used(node.inputs[0])
+        elif isinstance(node.op, SpatialWeights):
+            weigh = self.attends[node.name]
+            assert isinstance(weigh, Weigh)
+            self.emit.tensors[node.name, "act"] = weigh.weigh(node, node.op, self.kept(node.name))
+        elif self.phases and self.phases.over[self.phases.of[node.name]] == COLUMNS:
+            self.emit.tensors[node.name, "kv"] = column(self.emit, node, self.engine)
+            self.used(node.inputs[0])
         else:
             self.linear(node)
         for reader, _ in self.readers(node.name):
@@ -188,13 +219,20 @@ class Lowering:
     def linear(self, node: Node) -> None:
         """A Linear, or an Add or Position with the Linear that feeds it, once per memory that needs its codes."""
         places = sorted(need_of(self.readers(node.name)) | ({OUT} if node is self.nodes[-1] else set()))
+        feed = self.by_name[node.inputs[-1]] if isinstance(node.op, Add) else None
+        if feed is not None and isinstance(feed.op, SpatialMix):  # codes of their own that everyone shows
+            self.pass_of(feed, "res")
+            self.emit.drop(self.emit.tensors[feed.name, "res"])
         for place in places or [OUT if node is self.nodes[-1] else "act"]:
             self.pass_of(node, place)
         for name in self._sources(node):
             self.used(name)
+            if (name, "kv") in self.emit.tensors and not self.left[name]:
+                columns = self.emit.tensors[name, "kv"]
+                self.emit.free_kv.append((columns.base, 0, columns.words, 0, self.emit.phase))
 
     def _sources(self, node: Node) -> list[str]:
-        if isinstance(node.op, Linear):
+        if isinstance(node.op, Linear | SpatialMix):
             return list(node.inputs)
         feed = self.by_name[node.inputs[-1]]
         return [*feed.inputs, *node.inputs[:-1]]
@@ -202,8 +240,7 @@ class Lowering:
     def pass_of(self, node: Node, place: str) -> None:
         """The pass that writes `node` to `place`."""
         emit, op = self.emit, node.op
-        feed = node if isinstance(op, Linear) else self.by_name[node.inputs[-1]]
-        source, size = emit.tensors[feed.inputs[0], "act"], op.size
+        feed, size = node if isinstance(op, Linear | SpatialMix) else self.by_name[node.inputs[-1]], op.size
         words = -(-size // self.engine.pipes)
         fields: dict[str, int] = {
             "dst": DST[place],
@@ -225,7 +262,11 @@ class Lowering:
             base, kept = self._res(node, words, kept)
         tag = emit.tag()
         fields |= {"dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "rows_dst": kept}
-        index = emit.linear(feed, source, np.arange(size), fields, barrier, node.name)
+        if isinstance(feed.op, SpatialMix):
+            index = mix(emit, feed, fields, barrier, node.name)
+        else:
+            source = emit.tensors[feed.inputs[0], "act"]
+            index = emit.linear(feed, source, np.arange(size), fields, barrier, node.name)
         emit.taps[index] = Tap(node.name, base, np.arange(size), emit.rows.stride(place) if kept else 0)
         made = Tensor(np.arange(size), base, words, op.y, tag, place, index, kept=kept)
         emit.tensors[node.name, place] = emit.own(made)
@@ -304,12 +345,15 @@ class Lowering:
         if op.causal:
             self.fed(node)
 
-    def feed(self, node: Node, op: Attention) -> None:
+    def feed(self, node: Node, op: Attention | SpatialWeights) -> None:
         """The Linears that feed an attention, and what turns their codes."""
-        q, k, v = (self.by_name[name] for name in node.inputs)
-        passes = Attend(self.emit, Heads(self.engine, op, self.choice.groups, self.choice.split), self.choice.v_first)
-        feeds = [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in (q, k, v)]
-        passes.feed((q, k, v), feeds)
+        parts = [self.by_name[name] for name in node.inputs]
+        if isinstance(op, SpatialWeights):
+            passes: Attend = Weigh(self.emit, between_channels(self.engine, node, op), 0)
+        else:
+            heads = Heads(self.engine, op, self.choice.groups, self.choice.split)
+            passes = Attend(self.emit, heads, self.choice.v_first)
+        passes.feed(parts, [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in parts])
         self.attends[node.name] = passes
 
     def fed(self, node: Node) -> None:

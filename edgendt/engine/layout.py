@@ -50,7 +50,7 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("bar_late", 1),
     ("aged", 1),
     ("bar_begun", 1),
-    ("spare", 1),
+    ("kv_unsigned", 1),
 )
 # Above them, as in rows_t: what the sequencer of an engine for whole windows does itself.
 ROWS: tuple[tuple[str, int], ...] = (
@@ -61,8 +61,8 @@ ROWS: tuple[tuple[str, int], ...] = (
     ("rows_dst", 1),
     ("rows_add", 1),
 )
-OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN = range(6)
-MODE_NARROW, MODE_SCORE, MODE_VALUE = range(3)
+OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN, OP_SHAPE, OP_SHARE = range(8)
+MODE_NARROW, MODE_SCORE, MODE_VALUE, MODE_GATHER = range(4)
 DST_ACT, DST_RES, DST_KV, DST_KCOL, DST_OUT = 16, 8, 4, 2, 1
 MEM_WEIGHT, MEM_BIAS, MEM_POS, MEM_GAMMA, MEM_TABLE, MEM_EXP, MEM_PROG, MEM_CFG, MEM_PAIR, MEM_STEP, MEM_COS = range(11)
 TAGS = 8

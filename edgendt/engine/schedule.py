@@ -18,7 +18,7 @@ from edgendt.engine.heads import Positions
 from edgendt.engine.layout import Instr
 from edgendt.engine.tiling import best
 from edgendt.fixed import Int
-from edgendt.ops import Attention, Linear
+from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import INPUT, Node, Program
 
 
@@ -106,7 +106,7 @@ class Emitter:
         self.owners: dict[int, Tensor | None] = {}
         self.free: tuple[list[Region], list[Region]] = [], []  # by whether it is kept
         self.free_res: list[tuple[int, int, int]] = []  # base, words, kept
-        self.free_kv: list[tuple[int, int, int]] = []  # base of keys, of values, the last phase that reads them
+        self.free_kv: list[tuple[int, int, int, int, int]] = []  # bases, sizes of keys and values, last phase's reads
         self.angles: dict[bytes, int] = {}  # base of a rotary's angles, by what they turn by
         self.open: list[Open] = []  # work of the special-function units that no pass has waited for
         words = -(-program.channels // engine.pipes)
@@ -198,7 +198,7 @@ class Emitter:
     def place_kv(self, keys: int, values: int) -> tuple[int, int]:
         """Bases of the keys' and the values' bytes of an attention."""
         for item in self.free_kv:
-            if item[2] < self.phase:
+            if item[2:4] == (keys, values) and item[4] < self.phase:
                 self.free_kv.remove(item)
                 return item[0], item[1]
         return self.grow("kv", keys), self.grow("kv", values)
@@ -322,8 +322,10 @@ def need_of(readers: Iterable[tuple[Node, int]]) -> set[str]:
     for node, slot in readers:
         if isinstance(node.op, Linear):
             places.add("act")
-        elif isinstance(node.op, Attention):
+        elif isinstance(node.op, Attention | SpatialWeights):
             places.add("qkv"[slot])
+        elif isinstance(node.op, SpatialMix):
+            places.add("act" if slot else "kv")
         else:
             places.add("res")
     return places

@@ -36,6 +36,7 @@ module edt_seq
   output logic [8:0]   n_keys_o,
   output logic [8:0]   key_tiles_o,
   output logic [12:0]  pos_off_o,
+  output wire  [12:0]  res_stride_o,  // words from a bin's residual row to the next one's
   // dispatch
   output wire instr_t  ins_o,
   output wire  [9:0]   pc_o,
@@ -50,6 +51,9 @@ module edt_seq
   localparam int Chunks    = (InstrBits + ChunkBits - 1) / ChunkBits;
   localparam int ProgBits  = $clog2(ProgDepth);
   localparam logic [1:0] Wait = Windows != 0 ? 2'd3 : 2'd2;
+
+  logic ready, consume, finish, pause, wraps, again;
+  logic shape;  // an instruction that changes the configuration
 
   // Configuration, one register per address.
   cfg_t cfg_q;
@@ -75,6 +79,21 @@ module edt_seq
         4'd15: cfg_q.value_rows  <= load_data_i[8:0];
       endcase
     end
+    if (shape) begin
+      cfg_q.window      <= ins_o.n_tiles;
+      cfg_q.gshift      <= ins_o.bias_base[7:4];
+      cfg_q.groups      <= ins_o.bias_base[3:0];
+      cfg_q.group_words <= ins_o.steps;
+      cfg_q.key_words   <= ins_o.words;
+      cfg_q.head_dim    <= ins_o.n_red[8:0];
+      cfg_q.head_sets   <= ins_o.dst_base[3:0];
+      cfg_q.heads       <= ins_o.dst_base[7:4];
+      cfg_q.key_tiles   <= ins_o.sbase[8:0];
+      cfg_q.set_stride  <= ins_o.kv_base;
+      cfg_q.group_segs  <= ins_o.sstride;
+      cfg_q.value_split <= ins_o.split;
+      cfg_q.value_rows  <= ins_o.xbase[8:0];
+    end
     if (rst_i) cfg_q <= '0;
   end
 
@@ -96,13 +115,12 @@ module edt_seq
   // Dispatch.
   logic       busy_q, next_q;
   logic [1:0] wait_q;
-  logic       ready, consume, finish, pause, wraps, again;
   logic [ProgBits-1:0] resume;  // where the program goes on behind END
   logic       quiet_q;
   assign ready       = busy_q && wait_q == 2'd0;
   assign mac_valid_o = ready && ins_o.op == OpMac;
-  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn));
-  assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]);
+  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn) || (Windows != 0 && ins_o.op == OpShare));
+  assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]) || shape;
   assign finish      = ready && ins_o.op == OpEnd && quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag]);
   assign busy_o      = busy_q;
   assign refuse_o    = cfg_q.max_bins != '0 && bin_o >= cfg_q.max_bins;  // 0: no bin is the last
@@ -158,6 +176,10 @@ module edt_seq
       end
     end
     if (Windows != 0 && trial_reset_i) pc_q <= '0;
+    if (shape) begin  // another attention begins, with the keys of a whole phase
+      n_keys_o    <= ins_o.n_tiles;
+      key_tiles_o <= ins_o.sbase[8:0];
+    end
     if (rst_i || trial_reset_i) begin
       bin_o       <= '0;
       pos_off_o   <= '0;
@@ -189,7 +211,9 @@ module edt_seq
     assign {rows, raw} = word[RowsBits+InstrBits-1:0];
     assign ins_o       = ins_q;
     assign pause       = finish && (!rows_q.loop || (wraps ? rows_q.pause_last : rows_q.pause_each));
-    assign again       = loop_q && wraps;
+    assign again        = loop_q && wraps;
+    assign shape        = ready && ins_q.op == OpShape;
+    assign res_stride_o = res_stride_q;
     assign resume      = !rows_q.loop ? '0 : wraps ? pc_q + 1'b1 : phase_q;
     always_ff @(posedge clk_i) begin
       if (load_en_i && load_mem_i == MemCfg && load_addr_i[4]) begin
@@ -219,6 +243,8 @@ module edt_seq
     assign ins_o  = word[InstrBits-1:0];
     assign pause  = finish;
     assign again  = 1'b0;
+    assign shape  = 1'b0;
+    assign res_stride_o = '0;
     assign resume = '0;
   end
   wire unused = &{1'b0, load_addr_i, load_data_i, word};
