@@ -37,7 +37,11 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "spatial_weights": ("edt_spatial_weights.h", "share << (CONFIG_T::longest - length)", "share"),  # heads misaligned
     "lookup": ("edt_lookup.h", "+ integer(kinds[kind + i])", "+ integer(kinds[i + 0 * kind])"),  # all are spikes
     "geglu": ("edt_geglu.h", "+ 128]", "& 255]"),  # the table from 0 on
-    "cross_attention": ("edt_cross_attention.h", "values, 0, count, attended", "values, 0, window, attended"),  # padding, too
+    "cross_attention": (
+        "edt_cross_attention.h",
+        "values, 0, count, attended",
+        "values, 0, window, attended",
+    ),  # and padding
     "spatial_mix": ("edt_spatial_mix.h", "a[i * size + j]", "a[j * size + i]"),  # columns for rows
     "fixed": ("edt_fixed.h", "sum += odd;", "sum += 0 * odd;"),  # ties go down
 }
