@@ -26,6 +26,7 @@ from edgendt.ops import (
     Transpose,
 )
 
+INPUT = "counts"  # what comes in where a network has no inputs of its own
 INDEX = Int(16, 0, False)  # rows of tables, kinds, times in ms
 
 

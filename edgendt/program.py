@@ -15,11 +15,11 @@ import numpy as np
 from edgendt import program_file
 from edgendt.errors import BadInput, UnsupportedOp, reading
 from edgendt.fixed import Codes, Int, as_codes
-from edgendt.node import BINS, INDEX, Axis, Flow, Input, Node, feed, flow, wants, whole
-from edgendt.ops import Add, Attention, CrossAttention, Linear, Lookup, Position, Rotary
+from edgendt.node import BINS, INDEX, INPUT, Axis, Flow, Input, Node, feed, flow, wants, whole
+from edgendt.ops import Add, CrossAttention, Linear, Lookup, Position
+from edgendt.stream import Stream
 
 __all__ = ["ACCUMULATOR", "BINS", "INDEX", "INPUT", "Axis", "Input", "Node", "Program", "Stream", "wants"]
-INPUT = "counts"
 ACCUMULATOR = Int(24)
 
 
@@ -256,51 +256,6 @@ class Program:
         """Read a file of `save`. BadInput when it is missing, damaged or of another schema."""
         with reading(f"program {path}"), zipfile.ZipFile(path) as archive:
             return cls(**program_file.read(archive))
-
-
-class Stream:
-    """A Program fed one bin at a time: a KV cache per attention, a bin counter, a reset."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.bin = 0
-        self._cache: dict[str, list[tuple[Codes, Codes]]] = {}
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the trial: the next bin is bin 0."""
-        self.bin = 0
-        self._cache = {node.name: [] for node in self.program.nodes if isinstance(node.op, Attention)}
-
-    def step(self, counts: Any) -> Codes:
-        """counts: [channels] of the next bin -> output codes [outputs]; BadInput past the last position row."""
-        return self.trace_step(counts)[self.program.output]
-
-    def trace_step(self, counts: Any) -> dict[str, Codes]:
-        """counts: [channels] of the next bin -> every node's codes [size]."""
-        rows = self.program.max_bins
-        if rows is not None and self.bin >= rows:
-            raise BadInput(f"bin {self.bin} has no position row ({rows} rows): reset at the start of a trial")
-        values = {INPUT: self.program.check_counts(np.asarray(counts)[None])}
-        for node in self.program.nodes:
-            values[node.name] = self._run(node, [values[source] for source in node.inputs])
-        self.bin += 1
-        return {name: codes[0] for name, codes in values.items() if name != INPUT}
-
-    def _run(self, node: Node, inputs: list[Codes]) -> Codes:
-        op = node.op
-        if isinstance(op, Attention):
-            q, k, v = (codes.reshape(op.heads, op.head_size) for codes in inputs)
-            cache = self._cache[node.name]
-            cache.append((k, v))
-            del cache[: -op.window]
-            keys, values = (np.stack(column) for column in zip(*cache, strict=True))
-            return op.mix(q, keys, values)[None]
-        if isinstance(op, Position):
-            return op.run(*inputs, **node.constants, first=self.bin)
-        if isinstance(op, Rotary):
-            return op.run(inputs[0], np.array([self.bin]))
-        return cast(Callable[..., Codes], op.run)(*inputs, **node.constants)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def write(stage: Path, job: PoyoJob, networks: PoyoNetworks, scores: dict[str, S
     export_program(networks.integer.program(meta=meta(job)), stage / "model.onnx")
     lower(stage / "model.onnx").save(stage / "program.edt")
     write_json(stage / "metrics.json", scores)
-    write_json(stage / "data.json", {"name": job.name, "sessions": described(job)})
+    write_json(stage / "data.json", described(job))
     (stage / "config.toml").write_text(dump_config(job.config))
     networks.integer.save(stage / "qat.pt")
     saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
@@ -48,19 +48,24 @@ def meta(job: PoyoJob) -> dict[str, Any]:
     return {"data": job.name, "sessions": sessions, "outputs": {VELOCITY: group.to_json()}}
 
 
-def described(job: PoyoJob) -> list[dict[str, Any]]:
-    """Each session and how its trials were split."""
-    both = zip(job.sessions.data, job.sessions.splits, strict=True)
-    return [
+def described(job: PoyoJob) -> dict[str, Any]:
+    """The data in all, and session by session; train, val, test: pairs of session and trial."""
+    sessions: list[dict[str, Any]] = [
         {
             "name": data.binned.name,
             "source": data.source,
             "trials": data.binned.trials,
             "bins": int(data.binned.lengths.sum()),
-            "units": data.units,
+            "channels": data.units,
             "spikes": len(data.ms),
             "bin_s": data.binned.bin_s,
-            **{key: getattr(parts, key).tolist() for key in ("train", "val", "test")},
         }
-        for data, parts in both
+        for data in job.sessions.data
     ]
+    parts = {
+        key: [[i, int(trial)] for i, split in enumerate(job.sessions.splits) for trial in getattr(split, key)]
+        for key in ("train", "val", "test")
+    }
+    totals = {key: sum(session[key] for session in sessions) for key in ("trials", "bins", "channels", "spikes")}
+    units = {"held_in": list(range(job.geometry.units)), "held_out": [], "clipped": 0}
+    return {"name": job.name, "bin_s": sessions[0]["bin_s"], **totals, **parts, **units, "sessions": sessions}

@@ -20,7 +20,7 @@ LINES = (
     ("errors", "fixed"),
     ("ops",),
     ("node",),
-    ("program", "program_file", "compare", "wiring"),
+    ("program", "program_file", "stream", "compare", "wiring"),
     ("config", "artifact", "tools"),
     ("data", "metrics"),
     ("models",),
@@ -71,7 +71,7 @@ DRIVEN_BY = {
     "slip_tx": "uart",
     "fifo": "uart",
 }
-ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "node", "program", "program_file", "wiring"}
+ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "node", "program", "program_file", "stream", "wiring"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
 

@@ -90,8 +90,25 @@ def test_room_is_as_many_keys_as_the_op_weights_and_names_are_any() -> None:
         library.run({"queries": [[0, 0]]})
 
 
-def test_a_longer_row_of_the_table_is_seen(tmp_path: Path) -> None:
-    """One changed entry of a constant that the firmware was built from is a mismatch."""
+def test_a_window_that_fills_the_sums_is_equal() -> None:
+    """4,112 keys, nearly all of the largest score, and results fine enough to show one unit of a sum of 28 bits."""
+    program, rng = small(), np.random.default_rng(0)
+    attend = CrossAttention(6, 2, 4112, ACT, ACT, ACT, Int(24, ACT.frac + 15))
+    values = np.where(rng.random((7, 6)) < 0.1, 127, -127)
+    ones = {"table": np.full((7, 6), 127), "kinds": np.zeros((2, 6), np.int64)}
+    q, v = (
+        replace(program.node(name), constants=tables) for name, tables in (("q", ones), ("t", ones | {"table": values}))
+    )
+    keys = replace(v, name="k", constants=ones | {"table": np.where(rng.random((7, 6)) < 0.1, 126, 127)})
+    nodes = (q, v, keys, Node("a", attend, ("q", "k", "t")))
+    full = replace(program, nodes=nodes, accumulator=Int(28))
+    given = draw(2, 4112, 3)
+    weighted = 255 * full.trace(given)["t"].sum(axis=0)
+    assert np.abs(weighted).max() > 1 << 26
+    demand(full, given, firmware(full, {}))
+
+
+def test_one_changed_entry_of_a_table_is_seen(tmp_path: Path) -> None:
     needs("g++")
     program = small()
     table = program.node("q").constants["table"].copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from edgendt.qat.poyo_job import PoyoJob  # noqa: E402
 from edgendt.qat.recipe import ModelConfig, QuantizeConfig, resolve, resolve_poyo  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
 from edgendt.report import write_report  # noqa: E402
+from edgendt.report.page import resolve as at_pointer  # noqa: E402
 from edgendt.sim.links import execute  # noqa: E402
 from edgendt.tools import find_tool  # noqa: E402
 from edgendt.wiring import Wiring, groups  # noqa: E402
@@ -382,8 +384,12 @@ def test_a_poyo_goes_through_and_its_links_agree(tmp_path: Path) -> None:
     for link in ("stream", "engine"):
         got = execute({"link": link, **request})
         assert got.status == "skipped" and "whole windows at once, this link goes bin by bin" in str(got.reason)
-    with pytest.raises(UnsupportedOp, match="the report takes counts per bin, poyo reads tokens"):
-        write_report(run)
+    page = write_report(run).read_text()
+    said = json.loads((run.stage("report") / "report.json").read_text())
+    numbers = re.findall(r'<data value="([^"]*)" data-from="([^"]*)"', page)
+    assert len(numbers) > 20 and all(str(at_pointer(said, pointer)) == value for value, pointer in numbers)
+    assert "a POYO on single spikes" in page and "edgendt profile" not in page
+    assert said["network"]["typical"]["windows"] == 2 and said["accuracy"]["metrics"]["gru"]["velocity_r2"] is not None
 
 
 def test_what_a_poyo_says_comes_back_as_velocity(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgendt.artifact import MANIFEST, Run, sha256, write_json
-from edgendt.program import Program
 
 PAGE, DATA = "report.html", "report.json"
 
@@ -13,7 +12,7 @@ PAGE, DATA = "report.html", "report.json"
 def write_report(run: Run) -> Path:
     """Write `report/report.html` and `report/report.json` from what the run's folders hold; returns the page's path.
 
-    BadInput for a folder without any stage, which is no run; UnsupportedOp for a network of tokens.
+    BadInput for a folder without any stage, which is no run.
     """
     from edgendt.report.gather import gather
     from edgendt.report.page import render
@@ -21,9 +20,6 @@ def write_report(run: Run) -> Path:
     stages = [path for path in sorted(run.path.glob(f"*/{MANIFEST}")) if path.parent.name != "report"]
     if not stages:
         run.stage("quantize")  # says what to do first
-    if run.has("quantize"):
-        program = run.stage("quantize") / "program.edt"
-        Program.load(program).needs_counts("the report")
     data, arrays = gather(run)
     with run.write("report", config={"manifests": {path.parent.name: sha256(path) for path in stages}}) as folder:
         write_json(folder / DATA, data)

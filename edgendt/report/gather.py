@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from edgendt.artifact import MANIFEST, Run, read_json, sha256
 from edgendt.boards import DEFAULT
+from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, reading
-from edgendt.ops import Attention, Linear
+from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear
 from edgendt.profile.latency import width
 from edgendt.program import Program
 from edgendt.report import spatial
@@ -18,6 +19,7 @@ from edgendt.synth.engine import simulated
 
 T = TypeVar("T")
 SCHEMA = 1
+METRICS = ("co_bps", "rate_r2", "velocity_r2", "whole_window_r2")
 NETWORKS = ("float", "control", "integer", "baseline")
 LINKS = {
     "torch": "quantized network in torch, evaluated",
@@ -78,7 +80,17 @@ def network(run: Run) -> dict[str, Any]:
     if not run.has("quantize"):
         return missing(run, "quantize")
     program = Program.load(run.stage("quantize") / "program.edt")
-    return {"status": "done", **describe(program)}
+    return {"status": "done", **describe(program), "typical": typical(run, program)}
+
+
+def typical(run: Run, program: Program) -> dict[str, Any] | None:
+    """Of a network of tokens: mean rows of a window of the test trials by axis, and its products; None of counts."""
+    if not program.inputs:
+        return None
+    windows = stimulus(run, program, None)
+    asked = [item for item in program.inputs if item.codes is None]
+    rows = {item.axis.name: round(sum(len(given[item.name]) for given in windows) / len(windows)) for item in asked}
+    return {"windows": len(windows), "rows": rows, "products": program.products(rows)}
 
 
 def recording(run: Run) -> dict[str, Any] | None:
@@ -93,7 +105,8 @@ def recording(run: Run) -> dict[str, Any] | None:
 
 def describe(program: Program) -> dict[str, Any]:
     """A Program's geometry in numbers; None where an op kind is absent."""
-    attentions = [node.op for node in program.nodes if isinstance(node.op, Attention)]
+    attentions = [node.op for node in program.nodes if isinstance(node.op, Attention | CrossAttention)]
+    norms = [node.op for node in program.nodes if isinstance(node.op, LayerNorm)]
     linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
     weights = sum(op.inputs * op.outputs for op in linears.values())
     inside = [op for name, op in linears.items() if name not in ("embed_linear", "readout")]
@@ -102,16 +115,17 @@ def describe(program: Program) -> dict[str, Any]:
         "name": program.name,
         "channels": program.channels,
         "outputs": program.outputs,
-        "d_model": first.size if first else None,
+        "d_model": norms[0].size if program.inputs and norms else first.size if first else None,
         "heads": first.heads if first else None,
-        "window": first.window if first else None,
+        "window": first.window if isinstance(first, Attention) else None,
         "layers": len(attentions),
         "ffn": max((op.outputs for name, op in linears.items() if name.endswith("f1")), default=None),
         "max_bins": program.max_bins,
         "whole_window": program.bins,
         "ops": len(program.nodes),
         "weights": weights,
-        "macs": program.macs,
+        "macs": None if program.inputs else program.macs,
+        "inputs": [item.name for item in program.inputs if item.codes is None],
         "weight_bits": {name: op.w.bits for name, op in linears.items()},
         "layer_bits": sorted({op.w.bits for op in inside}),
         "ends_bits": sorted({op.w.bits for name, op in linears.items() if name in ("embed_linear", "readout")}),
@@ -126,7 +140,9 @@ def accuracy(run: Run) -> dict[str, Any]:
     metrics = data.get("metrics", data)
     if lacking := [name for name in NETWORKS if name not in metrics]:
         raise ValueError(f"it lacks the scores of {', '.join(lacking)}")
-    change = {key: relative(metrics, key) for key in ("co_bps", "rate_r2", "velocity_r2")}
+    known = [key for key in METRICS if any(key in scores for scores in metrics.values())]
+    metrics = {name: {key: scores.get(key) for key in known} for name, scores in metrics.items()}
+    change = {key: relative(metrics, key) for key in known}
     path = run.stage("quantize") / "velocity.json"
     velocity = read_json(path) if path.is_file() else None
     return {"status": "done", "metrics": metrics, "change_percent": change, "velocity": velocity}
@@ -222,7 +238,9 @@ def neural(run: Run) -> tuple[dict[str, Any], Predictions | None]:
 
 
 def missing_predictions(run: Run) -> dict[str, Any]:
-    """The quantize stage makes predictions.npz; an older one lacks it."""
+    """The quantize stage makes predictions.npz; an older one lacks it, and a network of tokens infers no rates."""
+    if run.has("quantize") and Program.load(run.stage("quantize") / "program.edt").inputs:
+        return {"status": "none"}
     return {"status": "not run", "command": "edgendt quantize"} if run.has("quantize") else missing(run, "quantize")
 
 
