@@ -45,9 +45,9 @@ Case = tuple[Program, Codes]
 
 
 @cache
-def engine(sources: tuple[Path, ...] | None = None) -> FastCore:
+def engine(sources: tuple[Path, ...] | None = None, size: Engine = TINY) -> FastCore:
     """The tiny engine, compiled once per process."""
-    return FastCore(TINY, sources)
+    return FastCore(size, sources)
 
 
 def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = True) -> Tally:
@@ -74,9 +74,9 @@ def check(cases: Iterable[Case], choice: Choice | None = None) -> Tally:
     return total
 
 
-def rejects(cases: Sequence[Case], old: str, new: str, choice: Choice | None = None) -> bool:
+def rejects(cases: Sequence[Case], old: str, new: str, choice: Choice | None = None, size: Engine = TINY) -> bool:
     """True when the cases expose a core in whose sources `old` was replaced by `new`."""
-    core = engine(tuple(mutate(core_sources(), old, new)))
+    core = engine(tuple(mutate(core_sources(), old, new)), size)
     for case in cases:
         try:
             if run(case, core, choice).mismatches:

@@ -10,7 +10,17 @@ from golden_cases import arrays, scalar
 
 from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.layernorm import eps_code
 from edgendt.ops.rotary import geometric
 from edgendt.program import INPUT, Node, Program
@@ -31,7 +41,14 @@ def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tu
         wiring += [(p + "attention", (p + "q" + turned, p + "k" + turned, p + "v")), (p + "o", (p + "attention",))]
         wiring += [(p + "res1", (stream, p + "o")), (p + "ln2", (p + "res1",)), (p + "f1", (p + "ln2",))]
         wiring += [(p + "f2", (p + "f1",)), (p + "res2", (p + "res1", p + "f2"))]
-        stream = p + "res2"
+        if p + "tokens" in parts:
+            wiring += [(p + "tokens", (stream,)), (p + "lns", (p + "tokens",))]
+            wiring += [(p + n, (p + "lns",)) for n in ("sq", "sk")]
+            wiring += [(p + "weights", (p + "sq", p + "sk")), (p + "ln3", (p + "res2",))]
+            wiring += [(p + "mix", (p + "weights", p + "ln3")), (p + "res3", (p + "res2", p + "mix"))]
+            wiring += [(p + "ln4", (p + "res3",)), (p + "f3", (p + "ln4",)), (p + "f4", (p + "f3",))]
+            wiring += [(p + "res4", (p + "res3", p + "f4"))]
+        stream = p + ("res4" if p + "tokens" in parts else "res2")
     wiring += [("lnf", (stream,)), ("readout", ("lnf",))]
     return tuple(Node(name, parts[name][0], inputs, parts[name][1]) for name, inputs in wiring)
 
@@ -103,9 +120,11 @@ class Draw:
         bias = rng.integers(-int(spread), int(spread), m, endpoint=True) if biased else np.zeros(m, np.int64)
         self.parts[name] = (Linear(n, m, source, w_form, y, w_frac), {"weight": weight, "bias": bias})
 
-    def norm(self, name: str) -> None:
-        op = LayerNorm(self.d, self.r, Int(8, 6), ACT, eps_code(self.d, self.r))
-        gamma, beta = self.rng.integers(-127, 127, self.d), self.rng.integers(-(2**17), 2**17, self.d)
+    def norm(self, name: str, size: int | None = None) -> None:
+        """size: d by default."""
+        size = size or self.d
+        op = LayerNorm(size, self.r, Int(8, 6), ACT, eps_code(size, self.r))
+        gamma, beta = self.rng.integers(-127, 127, size), self.rng.integers(-(2**17), 2**17, size)
         self.parts[name] = (op, {"gamma": gamma, "beta": beta})
 
     def layer(self, n: str, weight: int, ffn: int, attention: Attention, steps: tuple[int, ...]) -> None:
@@ -123,6 +142,21 @@ class Draw:
         self.linear(n + "f1", ACT, d, ffn, weight, hidden)
         self.linear(n + "f2", hidden, ffn, d, weight, self.r)
         self.parts[n + "res1"] = self.parts[n + "res2"] = (Add(d, self.r), {})
+
+    def spatial(self, n: str, weight: int, ffn: int, bins: int, heads: int) -> None:
+        """The spatial stream of an STNDT's layer."""
+        d, hidden, shares = self.d, Int(8, 5, False), Int(8, int(self.rng.integers(7, 12)), False)
+        self.parts[n + "tokens"] = (Transpose(d, bins, self.r), {})
+        self.norm(n + "lns", bins)
+        for name in ("sq", "sk"):
+            self.linear(n + name, ACT, bins, bins, weight, QKV)
+        self.parts[n + "weights"] = (SpatialWeights(d, bins, heads, QKV, QKV, shares), {})
+        self.norm(n + "ln3")
+        self.parts[n + "mix"] = (SpatialMix(d, shares, ACT, self.r), {})
+        self.norm(n + "ln4")
+        self.linear(n + "f3", ACT, d, ffn, weight, hidden)
+        self.linear(n + "f4", hidden, ffn, d, weight, self.r)
+        self.parts[n + "res3"] = self.parts[n + "res4"] = (Add(d, self.r), {})
 
 
 def random_ndt(
@@ -144,10 +178,12 @@ def random_ndt(
     mixed: bool = False,
     rotary: bool = False,
     causal: bool = True,
+    spatial: int = 0,
 ) -> Program:
     """A network with random weights, see Draw.
 
-    rotary: by rotary position, without `bins` rows. Not causal: the whole window is `bins`.
+    rotary: by rotary position, without `bins` rows. Not causal: the whole window is `bins`. spatial: heads of attention
+    between the d columns, as in an STNDT.
     """
     window = window if causal else bins
     r, x = Int(residual, residual - 5), Int(counts, 0, False)
@@ -158,6 +194,8 @@ def random_ndt(
     attention = Attention(d, heads, window, QKV, QKV, QKV, ACT, causal)
     for i in range(layers):
         draw.layer(f"layer{i}.", weight, ffn, attention, geometric(d // heads // 2, window) if rotary else ())
+        if spatial:
+            draw.spatial(f"layer{i}.", weight, ffn, bins, spatial)
     draw.norm("lnf")
     draw.linear("readout", ACT, d, outputs, readout, Int(16, 10))
     return Program(f"random{seed}", channels, x, ndt_nodes(draw.parts, layers))

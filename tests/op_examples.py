@@ -84,6 +84,9 @@ WHOLE: dict[str, list[Op]] = {
         Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False),
         Attention(7, 1, 1, ACT, ACT, ACT, ACT, causal=False),
         Attention(12, 3, 5, Int(8, 7), Int(8, 6), ACT, Int(8, 7), causal=False),
+        Attention(8, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, back=3, ahead=1),
+        Attention(8, 2, 6, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, back=0, ahead=2),
+        Attention(8, 2, 6, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, ahead=0),
     ],
     "transpose": [Transpose(1, 1, R12), Transpose(5, 9, ACT), Transpose(8, 3, R16), Transpose(7, 7, COUNTS)],
     "spatial_weights": [

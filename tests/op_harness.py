@@ -148,6 +148,7 @@ def attention(op: Attention) -> Shape:
     codes = (op.whole or 1) * op.size
     call = "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
     if op.whole:
+        config += _numbers(back=op.back, ahead=op.ahead)
         call = "edt::attention_window<x0_T, x1_T, x2_T, y_T, config>(x0, x1, x2, y, k0, k1)"
     return Shape(
         [(ap(form), codes) for form in (op.q, op.k, op.v)],
@@ -204,7 +205,7 @@ def geglu(op: GEGLU) -> Shape:
 def cross_attention(op: CrossAttention) -> Shape:
     """Queries, keys and values, padded to the most there may be, and how many there are; two tables."""
     table, one = ap_codes(16, False), op.attention
-    config = _numbers(size=op.size, heads=op.heads, window=op.keys, queries=QUERIES, c=one.c, shift=one.shift, unroll=1)
+    config = _numbers(size=op.size, heads=op.heads, window=op.keys, queries=QUERIES, **one.scale._asdict(), unroll=1)
     rows = {"q": QUERIES, "k": op.keys, "v": op.keys}
     return Shape(
         [*((ap(getattr(op, name)), n * op.size) for name, n in rows.items()), (INDEX, 2)],

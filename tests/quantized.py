@@ -36,6 +36,10 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         ),
         Bits(),
     ),
+    "some bins ahead": (
+        NDTConfig(9, 11, d_model=12, layers=2, heads=2, ffn=20, window=14, max_bins=14, causal=False, back=4, ahead=2),
+        Bits(),
+    ),
     "stndt": (
         NDTConfig(
             9,

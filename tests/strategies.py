@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops.attention import ALL
 from edgendt.ops.layernorm import BETA, eps_code
 from edgendt.ops.rotary import COS, SIN
 
@@ -114,7 +115,8 @@ def attentions(draw: st.DrawFn, most: int = 16) -> Example:
     size, window, bins = heads * draw(st.integers(1, most)), draw(st.integers(1, 12)), draw(st.integers(1, 14))
     q, k, v = (draw(formats(frac=(2, 7))) for _ in range(3))
     causal = draw(st.booleans())
-    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))), causal)
+    reach = (ALL, ALL) if causal else (draw(st.integers(-1, 5)), draw(st.integers(-1, 5)))
+    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))), causal, *reach)
     bins = bins if causal else window
     small = int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, size)) >> small for form in (q, k))

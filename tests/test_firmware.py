@@ -64,7 +64,7 @@ def test_random_network_is_equal_at_every_op(name: str) -> None:
         demand(program, counts, library.trace(counts))
 
 
-@pytest.mark.parametrize("name", ["bidirectional", "stndt"])
+@pytest.mark.parametrize("name", ["bidirectional", "some bins ahead", "stndt"])
 def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> None:
     needs_package("torch")
     from quantized import program_of, spikes, trained

@@ -11,7 +11,7 @@ from needs import needs_package
 
 torch = needs_package("torch")
 
-from edgendt.models.ndt import NDT, NDTConfig, causal_window, sinusoids  # noqa: E402
+from edgendt.models.ndt import NDT, NDTConfig, seen, sinusoids  # noqa: E402
 from edgendt.models.stndt import nt_xent  # noqa: E402
 
 SMALL = NDTConfig(channels=5, outputs=7, d_model=16, layers=2, heads=4, ffn=24, window=4, max_bins=20)
@@ -26,7 +26,7 @@ def network(config: NDTConfig = SMALL) -> NDT:
 
 
 def test_a_query_sees_its_own_bin_and_the_window_before_it() -> None:
-    assert causal_window(5, 3).int().tolist() == [
+    assert seen(5, 2, 0).int().tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],

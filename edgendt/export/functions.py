@@ -121,7 +121,10 @@ def attention(b: Body) -> Tensor:
     i = times(b, "q")
     back = i.column(1) - i
     recent = (back >= 0) & (back < b.attribute("window"))
-    return attend(b, recent | b.attribute("causal").call("Equal", 0))
+    reach, ahead = b.attribute("back"), b.attribute("ahead")
+    near = ((reach < 0) | (back < reach + 1)) & ((ahead < 0) | (-back < ahead + 1))
+    whole = b.attribute("causal").call("Equal", 0)
+    return attend(b, (whole & near) | (whole.call("Not") & recent))
 
 
 def cross_attention(b: Body) -> Tensor:

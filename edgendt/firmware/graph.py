@@ -132,6 +132,7 @@ def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str
 def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
     kind = "EdtAttention" if op.causal else "EdtWindowAttention"
     layer = {"class_name": kind, "size": op.size, "heads": op.heads, "window": op.window}
+    layer |= {} if op.causal else {"back": op.back, "ahead": op.ahead}
     layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 

@@ -149,11 +149,13 @@ class EdtCrossAttention(EdtAttention):
 
 
 class EdtWindowAttention(EdtAttention):
-    """Attention of every bin over all bins of a whole window; inputs: q, k, v."""
+    """Attention of every bin over bins of a whole window; inputs: q, k, v."""
 
     function = "attention_window"
+    fields = (*EdtAttention.fields, "back", "ahead")
     resets = False
     at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=EdtAttention.constants)
 
 
 class EdtTranspose(EdtLayer):

@@ -61,11 +61,12 @@ def cycles(program: Program, node: Node, folding: Folding, keys: int | None) -> 
     if isinstance(op, SpatialMix):
         return rows * op.size * op.size // fold
     if isinstance(op, Attention):
-        held = op.window if keys is None else min(keys, op.window)
-        attend = op.heads * (2 * held + 2) * (op.head_size // fold)
+        beats = op.heads * op.head_size // fold  # of one key, which is scored and weighed; and of clearing, dividing
         if not rows:
-            return op.size // fold + attend
-        return rows * (op.size + attend + 2 * op.size)
+            held = op.window if keys is None else min(keys, op.window)
+            return op.size // fold + (2 * held + 2) * beats
+        seen = sum(stop - first for first, stop in op.sees(rows))
+        return (2 * seen + 2 * rows) * beats + 3 * rows * op.size
     copied = sum(_width(program, source) for source in node.inputs) + op.size if rows else 0
     return max(rows, 1) * (_row(op, fold) + copied)
 

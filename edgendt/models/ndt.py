@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgendt.models.rotary import Rotary
 from edgendt.models.stndt import Spatial
+from edgendt.ops.attention import ALL
 from edgendt.ops.rotary import geometric
 
 POSITIONS = ("learned", "sinusoidal", "rotary")
@@ -22,10 +23,11 @@ POSITIONS = ("learned", "sinusoidal", "rotary")
 class NDTConfig:
     """Geometry. window: bins a query sees, its own included. max_bins: rows of the position table.
 
-    causal = false: every bin sees all max_bins bins of a whole window, so window is max_bins. position: `learned`, a
-    fixed `sinusoidal` table, or `rotary`, queries and keys turned by time, which has no last bin: max_bins is None.
-    identity: instead of a learned embedder, the column of d_model that each input channel's counts enter as they are;
-    other columns start from 0. spatial_heads: heads between channels, in every layer; 0: no spatial stream.
+    causal = false: every bin sees the max_bins bins of a whole window, so window is max_bins; or `back` bins before it
+    and `ahead` behind it, -1 for all. position: `learned`, a fixed `sinusoidal` table, or `rotary`, queries and keys
+    turned by time, which has no last bin: max_bins is None. identity: instead of a learned embedder, the column of
+    d_model that each input channel's counts enter as they are; other columns start from 0. spatial_heads: heads between
+    channels, in every layer; 0: no spatial stream.
     """
 
     channels: int
@@ -41,6 +43,8 @@ class NDTConfig:
     position: str = "learned"
     identity: tuple[int, ...] = ()
     spatial_heads: int = 0
+    back: int = ALL
+    ahead: int = ALL
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
@@ -53,6 +57,10 @@ class NDTConfig:
         self._check_position()
         if not self.causal and self.window != self.max_bins:
             raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
+        if min(self.back, self.ahead) < ALL:
+            raise ValueError(f"back and ahead must be at least 0, or {ALL} for all, got {self.back} and {self.ahead}")
+        if self.causal and (self.back, self.ahead) != (ALL, ALL):
+            raise ValueError("back and ahead must not be given where causal is true: window says how far a bin sees")
         self._check_columns()
 
     def _check_position(self) -> None:
@@ -166,18 +174,19 @@ class NDT(nn.Module):
             raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
         h = self.embed(counts) * math.sqrt(self.config.d_model)
         h = self.dropout(h if self.pos is None else h + self.pos[:bins])
-        allowed = causal_window(bins, self.config.window) if self.config.causal else torch.ones(bins, bins).bool()
+        back = self.config.window - 1 if self.config.causal else self.config.back
+        allowed = seen(bins, back, 0 if self.config.causal else self.config.ahead)
         allowed = allowed.to(counts.device)
         for layer in self.layers:
             h = layer(h, allowed)
         return self.readout(self.lnf(h))
 
 
-def causal_window(bins: int, window: int) -> Tensor:
-    """[bins, bins] bool: query i may see keys max(0, i − window + 1)..i."""
+def seen(bins: int, back: int, ahead: int) -> Tensor:
+    """[bins, bins] bool: query i may see keys i − back..i + ahead; ALL of those before it, or behind it."""
     i = torch.arange(bins)
-    back = i[:, None] - i[None, :]
-    return (back >= 0) & (back < window)
+    before = i[:, None] - i[None, :]
+    return (before <= (bins if back == ALL else back)) & (-before <= (bins if ahead == ALL else ahead))
 
 
 def sinusoids(bins: int, size: int) -> Tensor:

@@ -14,6 +14,7 @@ from edgendt.ops.layernorm import table_index
 EXP: Codes = np.array([nearest(65280 * 2 ** (-i / 256)) for i in range(256)], dtype=np.int64)
 # Only 512..1023 is ever addressed; lower entries are zero so that the table is a plain 1,024-entry memory.
 RECIP: Codes = np.array([0] * 512 + [nearest(2**24 / (i + 0.5)) for i in range(512, 1024)], dtype=np.int64)
+ALL = -1
 EXP_ZERO = 4096  # from here on an exponential is zero
 LOG2_E = 1.4426950408889634
 
@@ -61,7 +62,8 @@ def reciprocal(total: Codes) -> tuple[Codes, Codes]:
 class Attention:
     """o = softmax(q k^T / sqrt(d_h)) v per head over the last `window` bins: three [bins, size] -> [bins, size].
 
-    Not causal: every bin sees all bins of a whole window, of which there are `window`.
+    Not causal: bins are those of a whole window, of which there are `window`, and bin i sees bins i - back..i + ahead;
+    ALL of those before it, or behind it.
     """
 
     kind: ClassVar[str] = "attention"
@@ -76,16 +78,27 @@ class Attention:
     v: Int
     y: Int
     causal: bool = True
+    back: int = ALL
+    ahead: int = ALL
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.size % self.heads:
             raise ValueError(f"heads must divide size {self.size}, got {self.heads}")
         if self.window < 1:
             raise ValueError(f"window must be at least 1, got {self.window}")
+        if min(self.back, self.ahead) < ALL:
+            raise ValueError(f"back and ahead must be at least 0, or {ALL} for all, got {self.back} and {self.ahead}")
+        if self.causal and self.limited:
+            raise ValueError("back and ahead are of whole windows, where causal is false")
 
     @property
     def head_size(self) -> int:
         return self.size // self.heads
+
+    @property
+    def limited(self) -> bool:
+        """True where a bin of a whole window does not see all others."""
+        return (self.back, self.ahead) != (ALL, ALL)
 
     @property
     def whole(self) -> int | None:
@@ -121,10 +134,11 @@ class Attention:
             return [(max(0, i - self.window + 1), i + 1) for i in range(bins)]
         if bins != self.window:
             raise ValueError(f"bins must be the whole window's {self.window}, got {bins}")
-        return [(0, bins)] * bins
+        back, ahead = (bins if reach == ALL else reach for reach in (self.back, self.ahead))
+        return [(max(0, i - back), min(bins, i + ahead + 1)) for i in range(bins)]
 
     def run(self, q: Codes, k: Codes, v: Codes) -> Codes:
-        """q, k, v: [bins, size] -> [bins, size]; bin i sees bins max(0, i - window + 1)..i, or all of them."""
+        """q, k, v: [bins, size] -> [bins, size]; bin i sees the keys of `sees`."""
         shape = (len(q), self.heads, self.head_size)
         q, k, v = q.reshape(shape), k.reshape(shape), v.reshape(shape)
         rows = [self.mix(q[i], k[first:last], v[first:last]) for i, (first, last) in enumerate(self.sees(len(q)))]

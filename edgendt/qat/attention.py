@@ -71,12 +71,9 @@ class Attention(nn.Module):
 
     def allowed(self, bins: int, device: torch.device) -> Tensor:
         """[bins, bins] bool: which keys a query sees. ValueError for bins of no whole window."""
-        self.op.sees(bins)
-        if not self.op.causal:
-            return torch.ones(bins, bins, dtype=torch.bool, device=device)
-        i = torch.arange(bins, device=device)
-        back = i[:, None] - i[None, :]
-        return (back >= 0) & (back < self.op.window)
+        first, stop = torch.tensor(self.op.sees(bins), device=device).T
+        key = torch.arange(bins, device=device)
+        return (key >= first[:, None]) & (key < stop[:, None])
 
     def split(self, x: Tensor) -> Tensor:
         """[..., bins, size] -> [..., heads, bins, d_h]; head h owns columns h * d_h onwards."""

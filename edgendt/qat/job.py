@@ -249,6 +249,8 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
             position=model.position,
             identity=tuple(parts.held_in.tolist()) if model.identity else (),
             spatial_heads=model.spatial_heads or 0,
+            back=model.back,
+            ahead=model.ahead,
         )
         check_limits(geometry)
         return geometry

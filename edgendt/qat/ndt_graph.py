@@ -92,7 +92,8 @@ class _Layout:
             q, k = (self.turned(f"{source}_rot", source) for source in (q, k))
         q_form, k_form, v_form = (self.form(source) for source in (q, k, v))
         y_form = self.act(layer + "attention")
-        op = ops.Attention(d, config.heads, config.window, q_form, k_form, v_form, y_form, config.causal)
+        sight = config.causal, config.back, config.ahead
+        op = ops.Attention(d, config.heads, config.window, q_form, k_form, v_form, y_form, *sight)
         a = self.linear(layer + "o", self.add(layer + "attention", op, q, k, v), self.stream, d)
         return self.feed_forward(layer, self.residual(layer + "res1", h, a), ("ln2", "f1", "f2", "res2"))
 

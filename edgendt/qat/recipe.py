@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from edgendt.data.load import BUILT_IN
 from edgendt.errors import BadInput
 from edgendt.models.checkpoint import Checkpoint
+from edgendt.ops.attention import ALL
 from edgendt.qat.formats import Bits
 
 
@@ -34,7 +35,8 @@ class ModelConfig:
     follows from it. Or `poyo`, whose geometry is PoyoConfig's and nothing that follows here. causal = false: every bin
     sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: the
     network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each input
-    channel has its own column. spatial_heads: see NDTConfig.
+    channel has its own column. spatial_heads, and back and ahead,
+    which narrow a whole window: see NDTConfig.
     """
 
     kind: str = "ndt"
@@ -49,6 +51,8 @@ class ModelConfig:
     position: str = "learned"
     identity: bool | None = None
     spatial_heads: int | None = None
+    back: int = ALL
+    ahead: int = ALL
 
 
 @dataclass(frozen=True)

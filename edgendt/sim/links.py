@@ -13,13 +13,14 @@ from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
 from edgendt.data.stimulus import stimulus
-from edgendt.errors import EdgendtError, ToolMissing
+from edgendt.errors import EdgendtError, ToolMissing, UnsupportedOp
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import cache_folder, missing_package
 
 ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
+WINDOW = "window"  # the engine for networks of whole windows, unless one is given
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,8 @@ def engine(case: Case) -> Tally:
     from edgendt.sim import rtl
     from edgendt.sim.fast import FastCore
 
-    compiled = compile_program(
-        case.program, Engine.named(case.engine or boards.Board.named(boards.DEFAULT).engine or "small")
-    )
+    usual = WINDOW if case.program.bins else boards.Board.named(boards.DEFAULT).engine or "small"
+    compiled = compile_program(case.program, Engine.named(case.engine or usual))
     # What is about to be proven, hashed before it is built: synth.json can then say whether it was this.
     write_json(case.folder / PROVEN, {"sources": hashes(engine_sources()), "engine": compiled.engine.parameters()})
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)
@@ -149,16 +149,13 @@ LINKS: dict[str, Callable[[Case], Tally]] = {
 }
 
 
-BIN_BY_BIN = ("stream", "engine")  # links that a network of whole windows does not have
-
-
 def execute(request: dict[str, Any]) -> LinkResult:
     """What the process of one link does."""
     run, name = Run(Path(request["run"])), request["link"]
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
     case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
-    if not program.streams and name in BIN_BY_BIN:
+    if not program.streams and name == "stream":
         of = f" of {program.bins} bins" if program.bins else ""
         said = f"the network answers whole windows{of} at once, this link goes bin by bin"
         return LinkResult(name, "skipped", said)
@@ -171,6 +168,10 @@ def execute(request: dict[str, Any]) -> LinkResult:
         if missing is None:
             raise
         return LinkResult(name, "skipped", missing)
+    except UnsupportedOp as error:
+        if name != "engine" or not program.bins:
+            return LinkResult(name, "fail", f"{name}: {error}")
+        return LinkResult(name, "skipped", str(error))  # the engine holds a part of the networks of whole windows
     except EdgendtError as error:
         return LinkResult(name, "fail", f"{name}: {error}")
     if tally.codes == 0:

@@ -39,7 +39,7 @@ EDT_LABEL(Queries)
             q_T query[size];
             y_T attended[size];
             take_row<queries, size>(q, row, query);
-            attend<q_T, k_T, v_T, y_T, CONFIG_T>(query, keys, values, count, attended, exp_table, recip);
+            attend<q_T, k_T, v_T, y_T, CONFIG_T>(query, keys, values, 0, count, attended, exp_table, recip);
             put_row<queries, size>(attended, row, y);
         }
     }
