@@ -10,6 +10,7 @@ from networks import random_counts, random_ndt
 from op_engine import WINDOWS, Case, engine, rejects, run
 from random_programs import random_case
 from test_engine import ENGINES, on_engine
+from test_engine import geometry as streaming
 
 from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
@@ -105,6 +106,13 @@ def test_a_stream_a_window_and_a_window_after_a_reset_in_its_middle_follow_each_
         for row in np.concatenate([counts, 0 * counts])[:starts]:
             core.step(row)
         assert np.array_equal(core.run(counts)[0], window.run(counts)), starts
+
+
+def test_streams_are_as_exact_on_an_engine_for_windows(core: FastCore) -> None:
+    for seed in range(1000, 1012):
+        program = streaming(seed, core.engine)
+        tally = on_engine(core, program, random_counts(program, seed, min(program.max_bins or 12, 12)))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
 
 
 def test_behind_the_last_answer_the_engine_waits_for_a_reset(core: FastCore) -> None:
