@@ -7,7 +7,7 @@ from rounding import ROUND
 
 EXAMPLES, TIES = 200, 60
 FAULTS = {
-    "the row never moves": ("pos_off_o <= pos_off_o + cfg_q.pos_stride;", "pos_off_o <= pos_off_o;"),
+    "the row never moves": ("pos_off_o <= again ? '0 : pos_off_o + cfg_q.pos_stride;", "pos_off_o <= pos_off_o;"),
     **ROUND,  # of the Linear that the engine fuses with it
 }
 

@@ -6,11 +6,14 @@ from needs import needs
 
 SOURCES = rtl("edt_pkg", "edt_sfu_seq")
 FAULTS = {
-    "LayerNorm does not wait for the units": ("!value_busy_i && (is_exp", "(!value_busy_i || !is_exp) && (is_exp"),
+    "LayerNorm does not wait for the units": ("!value_busy_i && (is_share", "(!value_busy_i || !is_exp) && (is_share"),
     "exponentials wait for another tag": ("done_i[ins_q.src_tag]", "done_i[ins_q.dst_tag]"),
     "the statistics get a cycle less": ("calc_q  <= 5'd8;", "calc_q  <= 5'd7;"),
-    "groups are not read apart": ("read_q  <= read_q + 13'(cfg_i.key_words);", "read_q  <= read_q + 13'd1;"),
-    "the next tile's words are missed": ("read_q  <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
+    "groups are not read apart": (
+        "if (!is_share) read_q <= read_q + 13'(cfg_i.key_words);",
+        "read_q  <= read_q + 13'd1;",
+    ),
+    "the next tile's words are missed": ("if (!is_share) read_q <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
     "a part of the last beat counts as whole": ("left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0]", "5'(Sfus)"),
     "the last word is not announced": ("(is_exp || last_sub || last)", "(is_exp || last_sub)"),
     "the oldest key is passed over": (

@@ -46,6 +46,7 @@ SYNTHESISED = [
     (Engine(segments=2, splits=2, **TINY), (26, 15, 9176, 6964)),
     (Engine(packed=1, splits=2), (106, 41, 16680, 11828)),
     (Engine(segments=4, lanes=8, pipes=8, sfus=2, packed=1, splits=4), (124, 49, 23010, 15119)),
+    (Engine.named("window"), (127, 41, 17629, 12239)),
 ]
 
 
@@ -81,7 +82,9 @@ def test_parts_with_other_cells_are_counted(engine, counts):
     assert counts[3] == pytest.approx(expected["FF"], rel=0.15)
 
 
-@pytest.mark.parametrize("name, board", [("small", DEFAULT), ("full", DEFAULT), ("large", "zcu104")])
+@pytest.mark.parametrize(
+    "name, board", [("small", DEFAULT), ("full", DEFAULT), ("large", "zcu104"), ("window", DEFAULT)]
+)
 def test_every_named_engine_fits_its_board(name, board):
     assert name in ENGINES
     part(Board.named(board), Engine.named(name))

@@ -80,7 +80,8 @@ module edt_core
   ) i_seq (
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
-    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .res_stride_o(res_stride), .ins_o(ins), .pc_o(pc),
+    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off),
+    .res_stride_o(res_stride), .ins_o(ins), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -129,7 +130,8 @@ module edt_core
   );
 
   edt_ram #(.Width(Pipes * 8), .Depth(ActDepth), .Enables(Pipes)) i_act (
-    .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata), .raddr_i(sharing ? sfu_raddr[ActAddr-1:0] : x_index[PipeBits+:ActAddr]),
+    .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata),
+    .raddr_i(sharing ? sfu_raddr[ActAddr-1:0] : x_index[PipeBits+:ActAddr]),
     .rdata_o(act_word)
   );
   // A load word has a byte for each of four lanes: a weight, or two of a pair, {b, a}, stored as {b - (a < 0), a}.
@@ -144,7 +146,8 @@ module edt_core
       .WgtDepth(WgtDepth), .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits), .Windows(Windows)
     ) i_segment (
       .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
-      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split), .kv_unsigned_i(kv_unsigned),
+      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split),
+      .kv_unsigned_i(kv_unsigned),
       .byte_i(x_index[PipeBits-1:0]), .word_i(act_word),
       .load_en_i(load_en_i && (load_mem_i == MemWeight || load_mem_i == MemPair)), .load_addr_i,
       .load_data_i(weight_load),
@@ -167,7 +170,8 @@ module edt_core
   edt_drain #(
     .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Windows(Windows), .Folds(Folds)
   ) i_drain (
-    .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .res_stride_i(res_stride), .end_i(go && last), .desc_i(desc), .pend_o(pend),
+    .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .res_stride_i(res_stride),
+    .end_i(go && last), .desc_i(desc), .pend_o(pend),
     .idle_o(drain_idle), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
     .score_o(score_step),
     .score_addr_o(score_waddr), .score_group_o(score_group), .score_word_o(score_word), .score_fin_o(score_fin),
@@ -286,7 +290,8 @@ module edt_core
   logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok, angles_ok;
   edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .Rotary(Rotary), .Windows(Windows)) i_sfu_seq (
     .clk_i, .rst_i, .cfg_i(cfg), .valid_i(sfu_valid), .ins_i(ins), .pc_i(pc), .take_o(sfu_take), .idle_o(sfu_idle),
-    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .angles_ok_i(angles_ok), .recip_ok_i(recip_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
+    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .angles_ok_i(angles_ok), .recip_ok_i(recip_ok),
+    .value_busy_i(value_busy), .stats_start_o(stats_start),
     .exp_clear_o(exp_clear), .ins_o(sfu_ins), .running_o(sfu_running), .read_addr_o(sfu_raddr), .beat_o(norm_beat)
   );
   assign value_ok   = recip_ok && !sfu_running;
@@ -409,7 +414,8 @@ module edt_core
       unique case (turn2 ? SfuNorm : s_q[2].op)  // turns read the residual too
         SfuNorm: x2 = {{(AccBits - 16) {res_word[pick2*16+15]}}, res_word[pick2*16+:16]};
         SfuExp:  x2 = score_word_out[pick2*AccBits+:AccBits];
-        default: x2 = share ? AccBits'(act_word[(n*(Pipes/Sfus)+int'(s_q[2].group))%Pipes*8+:8]) : value_word_q[pick2*AccBits+:AccBits];
+        default: x2 = share ? AccBits'(act_word[(n*(Pipes/Sfus)+int'(s_q[2].group))%Pipes*8+:8])
+                      : value_word_q[pick2*AccBits+:AccBits];
       endcase
     end
     edt_ram #(.Width(32), .Depth(GammaDepth)) i_gamma (
@@ -494,7 +500,8 @@ module edt_core
   assign tap_narrow_pc_o   = n_q[9].pc;
   assign tap_narrow_addr_o = (n_q[9].dst.kv || n_q[9].dst.kcol) ? n_q[9].row : n_q[9].dst_addr;
   for (genvar p = 0; p < Pipes; p++) begin : g_tap
-    assign tap_narrow_data_o[p*OutW+:OutW] = Windows != 0 && n_q[9].gather ? OutW'($signed(res_data[p*16+:16])) : y[p*OutW+:OutW];
+    assign tap_narrow_data_o[p*OutW+:OutW] = Windows != 0 && n_q[9].gather ? OutW'($signed(res_data[p*16+:16]))
+                                             : y[p*OutW+:OutW];
   end
   assign tap_sfu_o         = s_q[20].op == SfuExp ? '0 : sfu_we;
   assign tap_sfu_pc_o      = s_q[20].pc;

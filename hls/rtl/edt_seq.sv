@@ -119,7 +119,8 @@ module edt_seq
   logic       quiet_q;
   assign ready       = busy_q && wait_q == 2'd0;
   assign mac_valid_o = ready && ins_o.op == OpMac;
-  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn) || (Windows != 0 && ins_o.op == OpShare));
+  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn)
+                                 || (Windows != 0 && ins_o.op == OpShare));
   assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]) || shape;
   assign finish      = ready && ins_o.op == OpEnd && quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag]);
   assign busy_o      = busy_q;

@@ -150,7 +150,8 @@ module edt_sfu_seq
 
   assign beat_o = '{
     // of a share only the last head's beat: the others are added to it on the way
-    valid: state_q == Run && (!is_share || last_group), op: is_exp ? SfuExp : is_turn ? SfuTurn : is_share ? SfuValue : SfuNorm, group: group_q, sub: sub_q,
+    valid: state_q == Run && (!is_share || last_group),
+    op: is_exp ? SfuExp : is_turn ? SfuTurn : is_share ? SfuValue : SfuNorm, group: group_q, sub: sub_q,
     count: left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0], dst_addr: dst_q, gb_addr: gb_q, tag: ins_q.dst_tag,
     word_end: last_group && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
   };
