@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -325,17 +325,33 @@ def boards_table(result: dict[str, Any]) -> Table:
 
 @app.command()
 def lower(
-    model: Annotated[Path, typer.Argument(help="A QONNX file.")],
+    model: Annotated[Path, typer.Argument(help="A QONNX or QCDQ file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the Program goes.")] = Path("program.edt"),
+    calibrate: Annotated[
+        Path | None, typer.Option(help="FILE.npz with `spikes`: says how far the ops are from floats, and sets scales.")
+    ] = None,
+    session: Annotated[str, typer.Option(help="Session inside FILE.npz, where it holds several.")] = "",
     json: JsonOpt = False,
 ) -> None:
     """A QONNX file -> Program, or the list of what cannot be held."""
-    from edgendt.lower import lower
+    from edgendt.lower.summary import lower_file
 
-    program = lower(model)
-    program.save(output)
-    result = {"program": str(output), "ops": len(program.nodes), "channels": program.channels, "macs": program.macs}
-    show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, {r['channels']} channels, {r['macs']} MACs per bin")
+    show(lower_file(model, output, calibrate, session), json, lower_table)
+
+
+def lower_table(result: dict[str, Any]) -> Group:
+    """The Program's nodes, where it is not exactly the file, and how far its integers are from the file's values."""
+    apart = ["op_rms", "op_worst", "network_rms", "network_worst"] if result["trials"] else []
+    heads = ["node", "op", "size", "format", *(key.replace("_", ", ") for key in apart)]
+    title = "{program}: {ops} ops, {channels} channels, {macs} MACs per bin".format(**result)
+    nodes = grid(title, heads, [[node[key.replace(", ", "_")] for key in heads] for node in result["nodes"]])
+    if apart:
+        nodes.caption = (
+            f"from the file's values on {result['trials']} trials: relative RMS, and the worst in steps of the format; "
+            "`op` is fed those values, `network` its own"
+        )
+    rows: list[list[object]] = [[note["where"], note["what"], note["error"]] for note in result["notes"]]
+    return Group(nodes, *([grid("not exactly as in the file", ["tensor", "", "relative RMS"], rows)] if rows else []))
 
 
 @app.command()

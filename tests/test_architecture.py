@@ -18,7 +18,7 @@ PACKAGE = ROOT / "edgendt"
 LINES = (
     ("errors", "fixed"),
     ("ops",),
-    ("program", "compare", "wiring"),
+    ("program", "compare", "wiring", "scales"),
     ("config", "artifact", "tools"),
     ("data", "metrics"),
     ("models",),
@@ -70,7 +70,7 @@ DRIVEN_BY = {
 }
 # Ops with definition, torch sibling, test and page, but no firmware or engine: not in OPS, and their pages say so.
 DEFINED = ("cross_attention", "geglu", "lookup")
-ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "program", "wiring"}
+ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "program", "wiring", "scales"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
 

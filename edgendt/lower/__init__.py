@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.program import Node, Program
@@ -11,8 +15,24 @@ from edgendt.program import Node, Program
 if TYPE_CHECKING:
     import onnx
 
-    from edgendt.lower.patterns import Lowering
+    from edgendt.fixed import Int
+    from edgendt.lower.patterns import Lowering, Note, Place
+    from edgendt.lower.read import Given
     from edgendt.lower.values import Value
+
+    Formats = Mapping[str, Int]
+
+Arrays = Mapping[str, NDArray[Any]]
+Calibration = Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A Program, where it is not exactly what the file says, and which of the file's tensors its nodes are."""
+
+    program: Program
+    notes: tuple[Note, ...]
+    places: Mapping[str, Place]
 
 
 def lower(path: Path | str) -> Program:
@@ -20,45 +40,74 @@ def lower(path: Path | str) -> Program:
 
     UnsupportedOp names every node the Program cannot hold and why; BadInput a file that is no sound ONNX.
     """
+    return lowered(path).program
+
+
+def lowered(path: Path | str, calibration: Calibration | None = None) -> Lowered:
+    """The same, with all that there is to tell. calibration: counts [bins, channels] of some trials."""
     from edgendt.lower import read
-    from edgendt.lower.patterns import Lowering
-    from edgendt.lower.values import Constant, Counts
+    from edgendt.lower.deviation import ranges
 
     model = read.load(path)
     arrays = read.constants(path, model.graph)
-    name, bins, channels = read.input_shape(path, model.graph, arrays)
+    given = read.input_shape(path, model.graph, arrays)
+    seen = {} if calibration is None else ranges(path, model, given, calibration)
+    return attempt(path, model, arrays, given, seen)
+
+
+def attempt(
+    path: Path | str, model: onnx.ModelProto, arrays: Arrays, given: Given, seen: Arrays, forced: Formats | None = None
+) -> Lowered:
+    """Lower once; where parts of a sum have other formats than it, once more with one format for all of them."""
+    from edgendt.lower import read
+    from edgendt.lower.formats import common
+    from edgendt.lower.patterns import Lowering
+    from edgendt.lower.values import Constant, Counts
+
     values: dict[str, Value] = {key: Constant(array) for key, array in arrays.items()}
-    values[name] = Counts(channels)
-    lowering = Lowering(channels=channels, bins=bins)
+    values[given.name] = Counts(given.channels)
+    opset = read.opset(model)
+    lowering = Lowering(channels=given.channels, bins=given.bins, lead=given.lead, opset=opset, seen=seen)
+    lowering.forced = forced
     refusals = walk(model.graph, values, lowering)
     if refusals:
         raise gathered(refusals)
+    if forced is None and (one := common(lowering)):
+        made = attempt(path, model, arrays, given, seen, one)
+        return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
     output = finished(model.graph.output[0].name, values, lowering)
     if lowering.input is None:
-        raise BadInput(f"{path}: nothing reads the input {name!r}")
+        raise BadInput(f"{path}: nothing reads the input {given.name!r}")
     nodes = needed(lowering.nodes, output)
-    return Program(model.graph.name or Path(path).stem, channels, lowering.input, nodes, read.meta(model))
+    name = model.graph.name or Path(path).stem
+    program = Program(name, given.channels, lowering.input, nodes, read.meta(model))
+    return Lowered(program, tuple(lowering.notes), lowering.places)
 
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:
     """Follow the graph; `values` and `lowering` are filled. What was refused, in order, causes only."""
     from edgendt.lower import read
-    from edgendt.lower.patterns import Call, apply
+    from edgendt.lower.operators import apply
+    from edgendt.lower.patterns import Call
     from edgendt.lower.values import Refused
 
     refusals = []
     for node in graph.node:
         label = read.label(node)
         try:
-            if len(node.output) != 1:
-                raise ValueError(f"it must write one tensor, it writes {len(node.output)}")
-            inputs = tuple(values[name] for name in node.input if name)
-            call = Call(node.output[0], inputs, read.attributes(node), lowering)
-            values[node.output[0]] = apply(node.domain, node.op_type, call)
+            names = tuple(name for name in node.input if name)
+            inputs = tuple(values[name] if name in values else unheld(name) for name in names)
+            call = Call(node.output[0], inputs, read.attributes(node), lowering, node, names)
+            values |= dict(zip(node.output, apply(node.domain, node.op_type, call), strict=False))
         except (ValueError, TypeError, IndexError) as error:
             refusals.append(UnsupportedOp(node.op_type, label, str(error)))
             values |= {name: Refused() for name in node.output}
     return refusals
+
+
+def unheld(name: str) -> Value:
+    """ValueError for an output that nothing is known of."""
+    raise ValueError(f"it reads {name!r}, a further output of a node of which only the first is held")
 
 
 def gathered(refusals: list[UnsupportedOp]) -> UnsupportedOp:
@@ -70,9 +119,14 @@ def gathered(refusals: list[UnsupportedOp]) -> UnsupportedOp:
 
 def finished(name: str, values: dict[str, Value], lowering: Lowering) -> str:
     """The Program node whose codes are the network's output. UnsupportedOp when the output is none."""
+    from edgendt.lower.patterns import Call
     from edgendt.lower.values import CodesOf
+    from edgendt.lower.views import flat
 
-    value = values[name]
+    try:
+        value, _ = flat(Call(name, (), {}, lowering), values[name])
+    except ValueError as error:
+        raise UnsupportedOp("output", name, str(error)) from error
     if not isinstance(value, CodesOf) or not any(node.name == value.node for node in lowering.nodes):
         raise UnsupportedOp("output", name, "the network must end in a Quant node behind at least one op")
     return value.node

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgendt.export.nodes import DOMAIN, OWN, op_of
+from edgendt.export.nodes import op_of
 from edgendt.fixed import Codes, Int
-from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Product, Refused, Sum, Value, whole
-from edgendt.ops import Add, Linear, Op, Position, Transpose
+from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Norm, Product, Source, Sum, Value, whole
+from edgendt.ops import Add, LayerNorm, Linear, Op, Position
+from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.program import INPUT, Node
+from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
 
-QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 ACTIVATION = "its input must be an activation that a Quant node wrote"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The tensor of the file that holds a node's values. at [rows, size]: where in it, flattened; None: in order."""
+
+    tensor: str
+    at: NDArray[np.int64] | None = None
+    factor: float = 1.0
+
+    def columns(self, chosen: list[int], extent: tuple[int, int], factor: float) -> Place:
+        """The same for some columns of values that are `extent` large, times `factor`."""
+        at = np.arange(extent[0] * extent[1]).reshape(extent) if self.at is None else self.at
+        return Place(self.tensor, at[:, chosen], self.factor * factor)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Where the Program is not exactly what the file says; error: relative RMS, where it is known."""
+
+    where: str
+    what: str
+    error: float | None = None
 
 
 @dataclass
@@ -26,6 +51,33 @@ class Lowering:
     channels: int = 0
     bins: int = 0  # of the file's input; 0 where it leaves them open
     nodes: list[Node] = field(default_factory=list)
+    lead: int = 0  # leading dimensions of 1 of the file's input
+    opset: int = 0
+    seen: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # calibration: values of the file's tensors
+    notes: list[Note] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)  # of nodes that are not the tensor of their name
+    parts: list[object] = field(default_factory=list)
+    joined: list[tuple[str, ...]] = field(default_factory=list)  # sums and their parts, where formats differ
+    forced: Mapping[str, Int] | None = None  # formats of nodes that sums join
+
+    def note(self, where: str, what: str, error: float | None = None) -> None:
+        """Something to tell the user."""
+        self.notes.append(Note(where, what, error))
+
+    def found(self, name: str) -> CodesOf | None:
+        """The codes of the node of that name, where there is one."""
+        node = next((node for node in self.nodes if node.name == name), None)
+        return None if node is None else CodesOf(name, node.op.size, node.op.y)
+
+    def formats(self, name: str, y: Int) -> Int:
+        """The format of a node: its own, or that of everything a sum joins it to."""
+        return (self.forced or {}).get(name, y)
+
+    def part(self, key: object) -> int:
+        """A number for a part of a node, the same for the same part."""
+        if key not in self.parts:
+            self.parts.append(key)
+        return self.parts.index(key)
 
     def finish(self, name: str, op: Op, inputs: tuple[str, ...], codes: Mapping[str, Codes]) -> CodesOf:
         """Add a Program node; the codes it gives."""
@@ -41,6 +93,8 @@ class Call:
     inputs: tuple[Value, ...]
     attributes: Mapping[str, Any]
     lowering: Lowering
+    node: Any = None  # of the file
+    tensors: tuple[str, ...] = ()  # names of the inputs
 
     def arity(self, low: int, high: int | None = None) -> None:
         """ValueError unless the number of inputs is as the operator has it."""
@@ -57,7 +111,7 @@ def scalar(value: Value, what: str) -> float:
 
 
 def grid_of(call: Call) -> Grid:
-    """The format of a Quant node: power-of-two scale, no zero point, ties to even."""
+    """The format of a Quant node: ties to even, no zero point; a scale that is no power of two is refitted."""
     call.arity(4)
     scale, zero, bits = call.inputs[1:]
     if (
@@ -67,9 +121,6 @@ def grid_of(call: Call) -> Grid:
         or (scale.values <= 0).any()
     ):
         raise ValueError("its scale must be constant and positive")
-    mantissa, exponent = np.frexp(scale.values.astype(np.float64))
-    if (mantissa != 0.5).any():
-        raise ValueError(f"its scale must be a power of two, got {float(scale.values[mantissa != 0.5].flat[0]):g}")
     if not isinstance(zero, Constant) or zero.values.any():
         raise ValueError("its zero point must be 0")
     width = scalar(bits, "bit width")
@@ -79,7 +130,36 @@ def grid_of(call: Call) -> Grid:
     if mode not in ("ROUND", "HALF_EVEN"):
         raise ValueError(f"its rounding_mode must be ROUND (ties to even), got {mode}")
     signed, narrow = bool(call.attributes.get("signed", 1)), bool(call.attributes.get("narrow", 0))
-    return Grid(int(width), signed, narrow, 1 - exponent.astype(np.int64))
+    steps = scale.values.astype(np.float64)
+    mantissa, exponent = np.frexp(steps)
+    grid = Grid(int(width), signed, narrow, 1 - exponent.astype(np.int64))
+    return grid if (mantissa == 0.5).all() else refit(call, grid, steps)
+
+
+def refit(call: Call, grid: Grid, steps: NDArray[np.float64]) -> Grid:
+    """The grid with powers of two for scales `steps`: of a constant those with the smallest squared error, of an
+    activation those that suit what calibration saw, or keep its range.
+    """
+    source, y = call.inputs[0], Int(grid.bits, 0, grid.signed)
+    where, was = call.tensors[0] if call.tensors else call.name, f"scale {float(steps.flat[0]):.4g}"
+    if isinstance(source, Constant):
+        values = grid.on(source.values, steps)
+        which = np.broadcast_to(np.arange(steps.size).reshape(steps.shape), values.shape)
+        fracs = [best_frac(values[which == i], y, grid.narrow) for i in range(steps.size)]
+        made = replace(grid, fracs=np.array(fracs, np.int64).reshape(steps.shape))
+        error = relative_rms(made.quantize(values) - values, values)
+    elif steps.size > 1:
+        raise ValueError("its scale must be one number, it has several")
+    elif where in call.lowering.seen:
+        seen = call.lowering.seen[where]
+        made = replace(grid, fracs=np.array(best_frac(seen, y)))
+        error = relative_rms(made.quantize(seen) - grid.on(seen, steps), seen)
+    else:
+        made = replace(grid, fracs=np.array(int(np.floor(-np.log2(float(steps.flat[0])))), np.int64))
+        error = None
+    several = f" and {steps.size - 1} more" if steps.size > 1 else ""
+    call.lowering.note(where, f"{was}{several} refitted to 2^{-int(made.fracs.flat[0])}{several}", error)
+    return made
 
 
 def quant(call: Call) -> Value:
@@ -88,16 +168,36 @@ def quant(call: Call) -> Value:
     source = call.inputs[0]
     if isinstance(source, Constant):
         return Constant(grid.quantize(source.values), grid)
-    y = grid.format()
+    return ended(call, source, grid.format())
+
+
+def ended(call: Call, source: Value, y: Int) -> Value:
+    """What waits, as codes of y: the Program node that has the name of the call."""
+    y = call.lowering.formats(call.name, y)
     if isinstance(source, Counts):
         return quant_counts(call, source, y)
     if isinstance(source, Product):
         return quant_product(call, source, y)
     if isinstance(source, Sum):
         return quant_sum(call, source, y)
-    if isinstance(source, CodesOf) and source.y == y:
+    if isinstance(source, Norm):
+        return quant_norm(call, source, y)
+    if isinstance(source, CodesOf) and (source.y == y or source.node in (call.lowering.forced or {})):
         return source
     raise ValueError(f"its input already has a format ({source.y if isinstance(source, CodesOf) else source})")
+
+
+def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
+    size, bits = source.x.size, Int(GAMMA_BITS)
+    gamma_format = Int(GAMMA_BITS, gamma_frac(source.gamma, source.beta, bits))
+    gamma = on_grid(source.gamma, bits, gamma_format.frac)
+    error = relative_rms(gamma - source.gamma, source.gamma)
+    if error:
+        call.lowering.note(call.name, f"gamma rounded to {GAMMA_BITS} bits, 2^{-gamma_format.frac}", error)
+    beta = np.rint(np.ldexp(source.beta, NORM_FRAC + gamma_format.frac)).astype(np.int64)
+    op = LayerNorm(size, source.x.y, gamma_format, y, eps_code(size, source.x.y, source.eps))
+    codes = {"gamma": np.ldexp(gamma, gamma_format.frac).astype(np.int64), "beta": beta}
+    return call.lowering.finish(call.name, op, (source.x.node,), codes)
 
 
 def quant_counts(call: Call, source: Counts, y: Int) -> CodesOf:
@@ -111,7 +211,7 @@ def quant_counts(call: Call, source: Counts, y: Int) -> CodesOf:
 
 def quant_product(call: Call, source: Product, y: Int) -> CodesOf:
     if source.relu and y.signed:
-        raise ValueError("a Relu must be followed by an unsigned Quant")
+        y = Int(max(y.bits - 1, 1), y.frac, False)  # the same codes: none is negative
     outputs, inputs = source.weight.shape
     bias = np.zeros(outputs, dtype=np.int64) if source.bias is None else source.bias
     op = Linear(inputs, outputs, source.x.y, source.w, y, source.w_frac)
@@ -119,33 +219,63 @@ def quant_product(call: Call, source: Product, y: Int) -> CodesOf:
 
 
 def quant_sum(call: Call, source: Sum, y: Int) -> CodesOf:
-    first = source.parts[0]
-    for part in source.parts:
-        if part.y != y:
-            raise ValueError(f"a sum and its parts must have one format, {part.node} has {part.y}, the sum {y}")
-        if part.size != first.size:
-            raise ValueError(f"it adds {first.size} and {part.size} channels")
-    inputs = tuple(part.node for part in source.parts)
+    parts = [part_of(call, part, name, y) for part, name in zip(source.parts, source.names, strict=True)]
+    first = parts[0]
+    if any(part.size != first.size for part in parts):
+        raise ValueError(f"it adds {' and '.join(str(part.size) for part in parts)} channels")
+    inputs = tuple(part.node for part in parts)
+    call.lowering.joined.append((call.name, *inputs))
     if source.table is None:
         return call.lowering.finish(call.name, Add(first.size, y), inputs, {})
-    table = whole(source.table, y.frac)
-    if table is None or not y.holds(table):
-        raise ValueError(f"the position table must hold codes of {y}: quantize it as the sum is")
-    return call.lowering.finish(call.name, Position(first.size, len(table), y), inputs, {"table": table})
+    if source.table.shape[1:] != (first.size,):
+        raise ValueError(f"a constant added to an activation must be [bins, {first.size}]")
+    table = on_grid(source.table, y, y.frac)
+    if error := relative_rms(table - source.table, source.table):
+        call.lowering.note(call.name, f"position table rounded to {y.bits} bits, 2^{-y.frac}", error)
+    codes = np.ldexp(table, y.frac).astype(np.int64)
+    return call.lowering.finish(call.name, Position(first.size, len(table), y), inputs, {"table": codes})
 
 
-def product(x: Value, weight: Value) -> Product:
+def part_of(call: Call, part: Value, name: str, y: Int) -> CodesOf:
+    """A part of a sum as codes; one that no Quant ended gets the format of the sum."""
+    made = part if isinstance(part, CodesOf) else call.lowering.found(name)
+    if made is None:
+        call.lowering.note(name, f"no Quant: {y.bits} bits, 2^{-y.frac}, as the sum has")
+        ends = ended(replace(call, name=name), part, y)
+        assert isinstance(ends, CodesOf)
+        made = ends
+    return made
+
+
+def settled(call: Call, at: int, value: Value, bits: int = 12) -> CodesOf:
+    """Input `at` as codes; one that no Quant ended gets its format from calibration. ValueError without one."""
+    made = value if isinstance(value, CodesOf) else call.lowering.found(call.tensors[at])
+    if made is not None:
+        return made
+    if not isinstance(value, Source):
+        raise ValueError("its input must be an activation")
+    name = call.tensors[at]
+    if isinstance(value, Counts) or name not in call.lowering.seen:
+        raise ValueError(f"{ACTIVATION}; without one its format is chosen on calibration data (--calibrate)")
+    signed = not (isinstance(value, Product) and value.relu)
+    y = Int(bits, best_frac(call.lowering.seen[name], Int(bits, 0, signed)), signed)
+    call.lowering.note(name, f"no Quant: {bits} bits, 2^{-y.frac}, by calibration")
+    ends = ended(replace(call, name=name), value, y)
+    assert isinstance(ends, CodesOf)
+    return ends
+
+
+def product(call: Call, x: Value, weight: Value) -> Product:
     """x times weight [inputs, outputs]."""
-    if not isinstance(x, CodesOf):
-        if isinstance(x, Counts):
-            raise ValueError("the counts must go through an unsigned Quant node first")
-        raise ValueError(f"{ACTIVATION}, then it is multiplied by constant weights")
+    if isinstance(x, Counts):
+        raise ValueError("the counts must go through an unsigned Quant node first")
     if not isinstance(weight, Constant):
-        raise ValueError("activations times activations is held only as a node edgendt.Attention")
+        raise ValueError("its weights must be constant")
     if weight.grid is None:
         raise ValueError("its weights must go through a Quant node")
     if not weight.grid.signed:
         raise ValueError("its weights must be signed")
+    x = settled(call, 0, x, 8)
     if weight.values.ndim != 2 or weight.values.shape[0] != x.size:
         raise ValueError(f"its weights must be [{x.size}, outputs], got {list(weight.values.shape)}")
     fracs = weight.grid.fracs
@@ -159,22 +289,45 @@ def product(x: Value, weight: Value) -> Product:
     return Product(x, codes.T.copy(), Int(weight.grid.bits, first), own)
 
 
-def with_bias(source: Product, bias: Constant) -> Product:
-    """The product with a bias that is exact at the accumulator's fraction."""
-    if source.bias is not None or source.relu:
-        raise ValueError("a second sum must wait for the Quant of the first")
+def with_bias(call: Call, source: Product, bias: Constant) -> Product:
+    """The product with a bias, which is rounded to the accumulator's fraction."""
+    if source.relu:
+        raise ValueError("a sum behind a Relu must wait for the Relu's Quant")
     outputs = len(source.weight)
     if bias.values.size not in (1, outputs) or bias.values.shape[-1:] not in ((), (1,), (outputs,)):
         raise ValueError(f"its bias must be [{outputs}], got {list(bias.values.shape)}")
-    codes = whole(np.broadcast_to(bias.values.reshape(-1), (outputs,)), source.sum_fracs)
-    if codes is None:
-        raise ValueError("its bias must be a multiple of (input scale * weight scale)")
-    return replace(source, bias=codes)
+    values = np.broadcast_to(bias.values.reshape(-1), (outputs,)).astype(np.float64)
+    scaled = np.ldexp(values, source.sum_fracs)
+    if not np.isfinite(scaled).all() or (np.abs(scaled) > 2.0**62).any():
+        raise ValueError("its bias must be finite and within the accumulator")
+    codes = np.rint(scaled).astype(np.int64)
+    error = relative_rms(np.ldexp(codes.astype(np.float64), -source.sum_fracs) - values, values)
+    if error:
+        call.lowering.note(call.name, "bias rounded to input scale * weight scale", error)
+    return replace(source, bias=codes if source.bias is None else source.bias + codes)
 
 
-def matmul(call: Call) -> Value:
-    call.arity(2)
-    return product(*call.inputs)
+def scaled(call: Call, source: Product, factor: float) -> Product:
+    """The product times a number: its weights move by a power of two, or are refitted."""
+    if source.relu or not np.isfinite(factor) or factor == 0:
+        raise ValueError("a matrix product times a number is held before its Relu only, and the number is not 0")
+    mantissa, exponent = np.frexp(factor)
+    if mantissa == 0.5:
+        shift = 1 - int(exponent)
+        own = None if source.w_frac is None else tuple(frac + shift for frac in source.w_frac)
+        return replace(source, w=replace(source.w, frac=source.w.frac + shift), w_frac=own)
+    fracs = source.sum_fracs - source.x.y.frac
+    values = np.ldexp(source.weight.astype(np.float64), -fracs[:, None]) * factor
+    frac = best_frac(values, source.w)
+    weight = on_grid(values, source.w, frac)
+    call.lowering.note(
+        call.name, f"weights times {factor:.4g} refitted to 2^{-frac}", relative_rms(weight - values, values)
+    )
+    codes = np.ldexp(weight, frac).astype(np.int64)
+    made = Product(source.x, codes, replace(source.w, frac=frac), None)
+    if source.bias is None:
+        return made
+    return with_bias(call, made, Constant(np.ldexp(source.bias.astype(np.float64), -source.sum_fracs) * factor))
 
 
 def gemm(call: Call) -> Value:
@@ -184,55 +337,47 @@ def gemm(call: Call) -> Value:
     x, weight, *bias = call.inputs
     if call.attributes.get("transB") and isinstance(weight, Constant):
         weight = weight.transposed()
-    made = product(x, weight)
+    made = product(call, x, weight)
     if bias and not isinstance(bias[0], Constant):
         raise ValueError("its bias must be constant")
-    return with_bias(made, bias[0]) if bias and isinstance(bias[0], Constant) else made
+    return with_bias(call, made, bias[0]) if bias and isinstance(bias[0], Constant) else made
 
 
 def add(call: Call) -> Value:
     """A bias, a position table, or the residual stream; the order of the inputs does not matter to the first two."""
     call.arity(2)
-    left, right = call.inputs
+    (left, right), names = call.inputs, call.tensors
     if isinstance(left, Constant):
-        left, right = right, left
-    if isinstance(left, Product) and isinstance(right, Constant):
-        return with_bias(left, right)
-    if isinstance(left, CodesOf) and isinstance(right, CodesOf):
-        return Sum((left, right))
-    if isinstance(left, CodesOf) and isinstance(right, Constant):
-        return Sum((left,), position_table(right, left.size))
-    raise ValueError("both inputs must be activations that Quant nodes wrote, or one of them a constant")
+        left, right, names = right, left, names[::-1]
+    if not isinstance(left, Source) or not isinstance(right, Source | Constant):
+        raise ValueError("both inputs must be activations, or one of them a constant")
+    if isinstance(right, Source):
+        return Sum((left, right), names)
+    if right.values.ndim < 2 or right.values.size == right.values.shape[-1]:
+        if isinstance(left, Product):
+            return with_bias(call, left, right)
+        if not call.lowering.bins:
+            raise ValueError("a row added to an activation is a position table: the input must give its number of bins")
+        return Sum((left,), names[:1], np.tile(right.values.reshape(1, -1), (call.lowering.bins, 1)))
+    return Sum((left,), names[:1], position_table(right))
 
 
-def position_table(constant: Constant, size: int) -> Any:
-    """The values [bins, size] of a position table, a leading batch dimension of 1 dropped."""
+def position_table(constant: Constant) -> NDArray[Any]:
+    """The values [bins, size] of a position table, leading dimensions of 1 dropped."""
     table = constant.values
-    if table.ndim == 3 and len(table) == 1:
-        table = table[0]
-    if table.ndim != 2 or table.shape[1] != size:
-        raise ValueError(f"a constant added to an activation must be [bins, {size}], got {list(table.shape)}")
-    return table
+    if table.size != table.shape[-2] * table.shape[-1]:
+        raise ValueError(f"a constant added to an activation must be [bins, size], got {list(table.shape)}")
+    return table.reshape(table.shape[-2:])
 
 
 def relu(call: Call) -> Value:
     call.arity(1)
     source = call.inputs[0]
+    if isinstance(source, CodesOf) and not source.y.signed:
+        return source
     if not isinstance(source, Product):
         raise ValueError("a Relu is held only between a matrix product and its unsigned Quant")
     return replace(source, relu=True)
-
-
-def transpose(call: Call) -> Value:
-    call.arity(1)
-    source, axes = call.inputs[0], call.attributes.get("perm")
-    if isinstance(source, Constant):
-        return source.transposed(None if axes is None else tuple(axes))
-    if not isinstance(source, CodesOf) or (axes is not None and list(axes) != [1, 0]):
-        raise ValueError("only constants, and activations [bins, channels], can be transposed")
-    if not call.lowering.bins:
-        raise ValueError("only a whole window is transposed: the input must give its number of bins")
-    return call.lowering.finish(call.name, Transpose(source.size, call.lowering.bins, source.y), (source.node,), {})
 
 
 def identity(call: Call) -> Value:
@@ -270,28 +415,3 @@ def own(kind: str, call: Call) -> Value:
             raise ValueError(ACTIVATION)
         inputs.append(value.node)
     return call.lowering.finish(call.name, op, tuple(inputs), codes)
-
-
-STANDARD: dict[str, Callable[[Call], Value]] = {
-    "MatMul": matmul,
-    "Gemm": gemm,
-    "Add": add,
-    "Relu": relu,
-    "Transpose": transpose,
-    "Identity": identity,
-    "Constant": constant,
-}
-
-
-def apply(domain: str, kind: str, call: Call) -> Value:
-    """The value of one graph node. ValueError with the reason when the Program cannot hold it."""
-    if any(isinstance(value, Refused) for value in call.inputs):
-        return Refused()
-    if domain in QUANT_DOMAINS and kind in ("Quant", "IntQuant"):
-        return quant(call)
-    if domain == DOMAIN and kind in OWN:
-        return own(kind, call)
-    if domain in ("", "ai.onnx") and kind in STANDARD:
-        return STANDARD[kind](call)
-    known = ", ".join(["Quant", *STANDARD, *(f"{DOMAIN}.{name}" for name in OWN)])
-    raise ValueError(f"the Program holds {known}")

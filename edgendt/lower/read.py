@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 
 from edgendt.errors import BadInput
 from edgendt.export.graph import META
+from edgendt.lower.folding import LARGEST
 
 if TYPE_CHECKING:
     import onnx
+
+OLDEST = 7  # opset: broadcasting as it is today
 
 
 def load(path: Path | str) -> onnx.ModelProto:
@@ -73,20 +77,46 @@ def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any
     return arrays
 
 
-def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> tuple[str, int, int]:
-    """(name of the one graph input, bins or 0 where they are open, channels).
+@dataclass(frozen=True)
+class Given:
+    """The one input of a graph: counts [bins, channels] behind `lead` dimensions of 1; bins 0: open."""
 
-    BadInput when there are more inputs, or the last dimension is open.
-    """
+    name: str
+    bins: int
+    channels: int
+    lead: int
+
+
+def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> Given:
+    """BadInput when there are more inputs, the last dimension is open, or it holds no numbers."""
+    from onnx import TensorProto
+
     inputs = [item for item in graph.input if item.name not in known]
     if len(inputs) != 1:
         raise BadInput(f"{path} must have one input (counts), it has {len(inputs)}")
-    shape = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
-    if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] != 1):
+    tensor = inputs[0].type.tensor_type
+    shape = [dim.dim_value for dim in tensor.shape.dim]
+    if tensor.elem_type in (TensorProto.STRING, TensorProto.BOOL, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
+        kind = TensorProto.DataType.Name(tensor.elem_type)
+        raise BadInput(f"{path}: the input must hold counts, it holds {kind.lower()}")
+    if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] > 1):
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
         )
-    return inputs[0].name, shape[-2], shape[-1]
+    if min(shape) < 0 or max(shape[-2], 1) * shape[-1] > LARGEST:
+        raise BadInput(f"{path}: the input must have at most {LARGEST} elements, got {shape}")
+    return Given(inputs[0].name, shape[-2], shape[-1], len(shape) - 2)
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of the standard operators. BadInput where it says none, or one that onnx does not know."""
+    from onnx import defs
+
+    known = defs.onnx_opset_version()
+    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if not OLDEST <= version <= known:
+        raise BadInput(f"the file's operators must be those of opset {OLDEST} to {known}, got {version}")
+    return int(version)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
