@@ -19,7 +19,7 @@ def unclipped_frac(values: NDArray[Any], y: Int, headroom: float = 1.0) -> int:
     """The largest fraction at which `headroom` times the largest magnitude still has a code in y."""
     largest = float(np.abs(values).max()) * headroom if values.size else 0.0
     if largest == 0:
-        return y.bits - 1
+        return min(y.bits - 1, FRACS[1])
     return int(np.clip(np.floor(np.log2(y.hi / largest)), *FRACS))
 
 

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from edgendt.fixed import Int
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.patterns import Call, settled
+from edgendt.lower.patterns import FEWEST_BITS, Call, settled
 from edgendt.lower.values import Attended, CodesOf, Constant, Scores, View
 from edgendt.lower.views import columns, extent, select, view
 from edgendt.ops import Attention
 
 NEVER = -1000.0  # a mask that adds this or less hides a key
-FEWEST_BITS = 8  # of a Quant that is left out
 
 
 def product(call: Call) -> View:

@@ -14,6 +14,7 @@ from edgendt.fixed import Int
 from edgendt.lower import attend, norm, qcdq
 from edgendt.lower.folding import FOLDED, MOVES, evaluate
 from edgendt.lower.patterns import (
+    FEWEST_BITS,
     Call,
     Place,
     add,
@@ -111,6 +112,8 @@ def any_quant(call: Call) -> Value:
     seen = call.inputs[0] if call.inputs else None
     if not isinstance(seen, View) and not isinstance(seen, Attended):
         return quant(call)
+    if isinstance(seen, View) and isinstance(seen.source, Counts):
+        return through(call, quant)
     grid = grid_of(replace(call, inputs=(seen.source if isinstance(seen, View) else seen, *call.inputs[1:])))
     if isinstance(seen, Attended):
         return attend.attention(call, seen, grid.format())
@@ -123,14 +126,14 @@ def quant_view(call: Call, seen: View, y: Int) -> Value:
     """Quant of a tensor that shows its source in another order: the source's op, and the same order of its codes."""
     source, index = seen.source, seen.index
     if seen.factor != 1:
-        halvings = -int(np.log2(seen.factor))
-        if (
-            isinstance(source, CodesOf)
-            and seen.factor == 2.0**-halvings
-            and y == replace(source.y, frac=source.y.frac + halvings)
-        ):
-            return seen
-        raise ValueError("an activation times a number cannot be quantized anew: fold the number into the weights")
+        if y.bits < FEWEST_BITS:
+            raise ValueError(
+                f"an activation times a number cannot be quantized to {y.bits} bits: fold it into the weights"
+            )
+        call.lowering.note(
+            call.name, f"Quant left out: what is multiplied by {seen.factor:.4g} goes into scores as it is"
+        )
+        return seen
     size = extent(call.lowering, source)[1]
     kept = np.unique(index % size)
     if isinstance(source, Product) and len(kept) < size:
@@ -138,7 +141,7 @@ def quant_view(call: Call, seen: View, y: Int) -> Value:
         index = index // size * len(kept) + np.searchsorted(kept, index % size)
     made = attend.attention(call, source, y) if isinstance(source, Attended) else ended(call, source, y)
     assert isinstance(made, CodesOf)
-    if not isinstance(source, CodesOf):
+    if made != source:
         rows, size = extent(call.lowering, made)
         if index.size != rows * size or len(np.unique(index)) != index.size:
             raise ValueError("some of what a Quant ends is cut off or repeated: put the Quant before that")

@@ -17,6 +17,9 @@ from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.program import INPUT, Node
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
 
+WIDEST_CONSTANT = 16  # bits of a constant that has a grid of its own
+FEWEST_BITS = 8  # of a Quant that may be left out
+COUNT_BITS = 8  # of an input whose file says something else than whole numbers
 ACTIVATION = "its input must be an activation that a Quant node wrote"
 
 
@@ -110,8 +113,8 @@ def scalar(value: Value, what: str) -> float:
     return float(value.values.flat[0])
 
 
-def grid_of(call: Call) -> Grid:
-    """The format of a Quant node: ties to even, no zero point; a scale that is no power of two is refitted."""
+def spec_of(call: Call) -> tuple[Grid, NDArray[np.float64]]:
+    """(bits and range of a Quant node, fractions where they are whole; its scales). ValueError for what none has."""
     call.arity(4)
     scale, zero, bits = call.inputs[1:]
     if (
@@ -131,9 +134,13 @@ def grid_of(call: Call) -> Grid:
         raise ValueError(f"its rounding_mode must be ROUND (ties to even), got {mode}")
     signed, narrow = bool(call.attributes.get("signed", 1)), bool(call.attributes.get("narrow", 0))
     steps = scale.values.astype(np.float64)
-    mantissa, exponent = np.frexp(steps)
-    grid = Grid(int(width), signed, narrow, 1 - exponent.astype(np.int64))
-    return grid if (mantissa == 0.5).all() else refit(call, grid, steps)
+    return Grid(int(width), signed, narrow, 1 - np.frexp(steps)[1].astype(np.int64)), steps
+
+
+def grid_of(call: Call) -> Grid:
+    """The format of a Quant node: ties to even, no zero point; a scale that is no power of two is refitted."""
+    grid, steps = spec_of(call)
+    return grid if (np.frexp(steps)[0] == 0.5).all() else refit(call, grid, steps)
 
 
 def refit(call: Call, grid: Grid, steps: NDArray[np.float64]) -> Grid:
@@ -164,27 +171,45 @@ def refit(call: Call, grid: Grid, steps: NDArray[np.float64]) -> Grid:
 
 def quant(call: Call) -> Value:
     """Ends an op: a constant goes on the grid, a waiting sum becomes a Program node."""
-    grid = grid_of(call)
     source = call.inputs[0]
     if isinstance(source, Constant):
-        return Constant(grid.quantize(source.values), grid)
+        return quant_constant(call, source)
+    if isinstance(source, Counts):
+        return quant_counts(call, source)
+    grid = grid_of(call)
     return ended(call, source, grid.format())
 
 
 def ended(call: Call, source: Value, y: Int) -> Value:
     """What waits, as codes of y: the Program node that has the name of the call."""
     y = call.lowering.formats(call.name, y)
-    if isinstance(source, Counts):
-        return quant_counts(call, source, y)
     if isinstance(source, Product):
         return quant_product(call, source, y)
     if isinstance(source, Sum):
         return quant_sum(call, source, y)
     if isinstance(source, Norm):
         return quant_norm(call, source, y)
-    if isinstance(source, CodesOf) and (source.y == y or source.node in (call.lowering.forced or {})):
+    if isinstance(source, CodesOf):
+        return quant_codes(call, source, y)
+    raise ValueError(f"a Quant cannot end {type(source).__name__.lower()}")
+
+
+def quant_codes(call: Call, source: CodesOf, y: Int) -> CodesOf:
+    """Codes that are quantized again: a Linear by the unit matrix narrows them, unless that is not worth it."""
+    finer = y.frac >= source.y.frac and y.signed >= source.y.signed
+    if finer and y.hi * y.scale >= source.y.hi * source.y.scale:
         return source
-    raise ValueError(f"its input already has a format ({source.y if isinstance(source, CodesOf) else source})")
+    if y.bits >= max(FEWEST_BITS, source.y.bits) and y.signed == source.y.signed:
+        call.lowering.note(
+            call.name, f"second Quant left out: its input keeps {source.y.bits} bits, 2^{-source.y.frac}"
+        )
+        return source
+    return quant_product(call, unit(source), y)
+
+
+def unit(source: CodesOf) -> Product:
+    """Codes as the product with the unit matrix."""
+    return Product(source, np.eye(source.size, dtype=np.int64), Int(2, 0), None)
 
 
 def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
@@ -200,9 +225,23 @@ def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
     return call.lowering.finish(call.name, op, (source.x.node,), codes)
 
 
-def quant_counts(call: Call, source: Counts, y: Int) -> CodesOf:
-    if y.signed or y.frac:
-        raise ValueError("counts must be quantized unsigned with scale 1")
+def quant_constant(call: Call, source: Constant) -> Constant:
+    spec, steps = spec_of(call)
+    if spec.bits > WIDEST_CONSTANT:  # a bias, which goes to its accumulator's fraction anyway
+        return Constant(spec.on(source.values, steps))
+    grid = grid_of(call)
+    return Constant(grid.quantize(source.values), grid)
+
+
+def quant_counts(call: Call, source: Counts) -> CodesOf:
+    """Counts are whole numbers, whatever steps the file takes."""
+    spec, steps = spec_of(call)
+    highest = float(steps.flat[0]) * (2 ** (spec.bits - spec.signed) - 1)
+    y = Int(max(1, min(int(np.ceil(highest)).bit_length(), COUNT_BITS)), 0, False)
+    if spec.signed or steps.size != 1 or steps.flat[0] != 1:
+        call.lowering.note(call.name, f"counts are whole numbers to {y.hi}, not steps of {float(steps.flat[0]):.4g}")
+    else:
+        y = spec.format()
     if call.lowering.input not in (None, y):
         raise ValueError("the input is quantized to two formats")
     call.lowering.input = y
@@ -375,6 +414,8 @@ def relu(call: Call) -> Value:
     source = call.inputs[0]
     if isinstance(source, CodesOf) and not source.y.signed:
         return source
+    if isinstance(source, CodesOf):
+        source = unit(source)
     if not isinstance(source, Product):
         raise ValueError("a Relu is held only between a matrix product and its unsigned Quant")
     return replace(source, relu=True)
