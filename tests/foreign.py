@@ -178,3 +178,41 @@ def export(network: nn.Module, path: Path, kind: str = "qonnx", **given: Any) ->
         fields = {"dynamo": False} | given
         write(network, args=torch.ones(1, BINS, CHANNELS), export_path=str(path), **fields)
     return path
+
+
+class Stock(nn.Module):
+    """Torch's own encoder layer in floats; what a lab has that quantizes afterwards."""
+
+    def __init__(self, first: bool, mask: Tensor | None) -> None:
+        super().__init__()
+        self.embed, self.position = nn.Linear(CHANNELS, WIDTH), nn.Parameter(torch.randn(1, BINS, WIDTH) / 4)
+        self.layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, 0.0, batch_first=True, norm_first=first)
+        self.norm, self.readout = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CHANNELS)
+        self.register_buffer("mask", mask)
+
+    def forward(self, counts: Tensor) -> Tensor:
+        return self.readout(self.norm(self.layer(self.embed(counts) + self.position, src_mask=self.mask)))
+
+
+def stock(path: Path, *, first: bool, mask: Tensor | None = None, **given: Any) -> Path:
+    """Torch's encoder as onnxruntime quantizes it. given: fields of quantize_static."""
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.trials = iter([{"counts": trial[None].astype(np.float32)} for trial in recording(trials=5)])
+
+        def get_next(self) -> Any:
+            return next(self.trials, None)
+
+    torch.manual_seed(0)
+    training = torch.onnx.TrainingMode.PRESERVE  # in evaluation torch has a kernel for the layer that has no ONNX
+    fields = {"dynamo": False, "opset_version": 17, "training": training, "input_names": ["counts"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = Stock(first, mask).train()
+        torch.onnx.export(network, (torch.ones(1, BINS, CHANNELS),), path, do_constant_folding=False, **fields)
+        quant_pre_process(path, path, skip_symbolic_shape=True)
+        quantize_static(path, path, Reader(), per_channel=True, **given)
+    return path

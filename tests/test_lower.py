@@ -162,6 +162,21 @@ TOLD: dict[str, tuple[Callable[[Net], str], Any]] = {
         lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), matmul(n)), Y),
         r"^no Quant: 8 bits, 2\^-2, as the sum has$",
     ),
+    "signed counts": (
+        lambda n: n.quant(n.node("MatMul", n.quant("counts", Int(8)), n.weights(CHANNELS, 3)), Y),
+        r"^counts are whole numbers to 127, not steps of 1$",
+    ),
+    "counts in steps of a half": (
+        lambda n: n.quant(n.node("MatMul", n.quant("counts", Int(8, 1, False)), n.weights(CHANNELS, 3)), Y),
+        r"^counts are whole numbers to 255, not steps of 0.5$",
+    ),
+    "coarser codes again": (
+        lambda n: n.quant(n.quant(matmul(n), Y), Int(8, 3)),
+        r"^second Quant left out: its input keeps 8 bits, 2\^-2$",
+    ),
+    "finer codes again": (lambda n: n.quant(n.quant(matmul(n), Y), Int(12, 3)), None),
+    "fewer bits": (lambda n: n.quant(n.quant(matmul(n), Int(12, 2)), Int(4, 1)), None),
+    "relu of codes": (lambda n: n.quant(n.node("Relu", n.quant(matmul(n), Y)), Int(7, 2, False)), None),
     "two biases": (lambda n: n.quant(n.node("Add", bias_last(n), n.constant(1.0)), Y), None),
     "relu then signed": (lambda n: n.quant(relu(n), Y), None),
     "a row for all bins": (
@@ -224,8 +239,6 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     "a foreign domain": (lambda n: n.quant(n.node("LayerNorm", matmul(n), domain="x"), Y), "LayerNorm at layernorm"),
     "raw weights": (lambda n: n.quant(n.node("MatMul", n.counts(), n.constant(np.eye(4))), Y), "go through a Quant"),
     "raw counts": (lambda n: n.quant(n.node("MatMul", "counts", n.weights(4, 3)), Y), "unsigned Quant node first"),
-    "signed counts": (lambda n: n.quant("counts", Int(8)), "counts must be quantized unsigned with scale 1"),
-    "scaled counts": (lambda n: n.quant("counts", Int(8, 1, False)), "unsigned with scale 1"),
     "a negative scale": (lambda n: n.quant(matmul(n), Y, -0.5), "constant and positive"),
     "a zero point": (lambda n: n.quant(matmul(n), Y, zero=1.0), "zero point must be 0"),
     "floor": (lambda n: n.quant(matmul(n), Y, rounding_mode="FLOOR"), r"must be ROUND \(ties to even\), got FLOOR"),
@@ -235,7 +248,6 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: n.quant(matmul(n), Int(8), 0.5) and fractional(n),
         "must be an integer 1..32, got 7.5",
     ),
-    "relu of codes": (lambda n: n.quant(n.node("Relu", n.quant(matmul(n), Y)), Y), "only between a matrix product"),
     "a bias of another size": (lambda n: n.quant(n.node("Add", matmul(n), n.constant([1.0, 2.0])), Y), "bias must be"),
     "a sum behind a Relu": (lambda n: n.quant(n.node("Add", relu(n), n.constant(1.0)), Y), "wait for the Relu's Quant"),
     "codes times codes": (
@@ -247,7 +259,6 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: n.quant(n.node("MatMul", n.counts(), n.weights(4, 3, [[1], [2], [1], [4]])), Y),
         "one scale, or one per output",
     ),
-    "two formats in a row": (lambda n: n.quant(n.quant(matmul(n), Y), Int(8, 3)), "already has a format"),
     "alpha": (lambda n: n.quant(n.node("Gemm", n.counts(), n.weights(4, 3), alpha=2.0), Y), "alpha and beta must be 1"),
     "axes that are not there": (lambda n: n.node("Transpose", n.counts(), perm=[0, 3]), "cannot be computed"),
     "an output of channels": (lambda n: n.node("Transpose", n.counts()), "the output must have a row per bin"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from foreign import BINS, CHANNELS, HEADS, Quantizers, additive, causal, encoder, export, recording
+from foreign import BINS, CHANNELS, HEADS, Quantizers, additive, causal, encoder, export, recording, stock
 from torch import nn
 
 from edgendt.errors import UnsupportedOp
@@ -108,6 +108,16 @@ def test_a_quant_between_scores_and_values_is_left_out_and_told(tmp_path: Path) 
     told = [note.what for note in lowered(path).notes if "left out" in note.what]
     assert [what.split(" left")[0] for what in told] == ["Quant of scores", "Quant of probabilities"]
     close(path, steps=3)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["pre-LN", "post-LN"])
+@pytest.mark.parametrize("given", [{}, {"op_types_to_quantize": ["MatMul", "Gemm"]}], ids=["all", "products"])
+def test_what_onnxruntime_quantizes_is_lowered(first: bool, given: dict[str, Any], tmp_path: Path) -> None:
+    mask = None if not given else additive(causal())  # all: it would give -inf a scale
+    path = stock(tmp_path / "stock.onnx", first=first, mask=mask, **given)
+    program = close(path, steps=12, calibrated=True)  # steps of the residual stream, finer than the file's
+    assert attention(program).causal is bool(given)
+    assert "zero point" in " ".join(note.what for note in lowered(path, recording()).notes)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -64,7 +64,7 @@ def attempt(
     from edgendt.lower.patterns import Lowering
     from edgendt.lower.values import Constant, Counts
 
-    values: dict[str, Value] = {key: Constant(array) for key, array in arrays.items()}
+    values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
     values[given.name] = Counts(given.channels)
     opset = read.opset(model)
     lowering = Lowering(channels=given.channels, bins=given.bins, lead=given.lead, opset=opset, seen=seen)

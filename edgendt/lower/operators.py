@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from edgendt.lower.patterns import (
     relu,
     scaled,
 )
+from edgendt.lower.patterns import moved as moved_constant
 from edgendt.lower.values import (
     Attended,
     CodesOf,
@@ -158,7 +160,8 @@ def moved(call: Call) -> tuple[Value, ...]:
         raise ValueError("where its elements go must be constant")
     known = [np.asarray(value.values) for value in rest if isinstance(value, Constant)]
     if isinstance(first, Constant):
-        return moved_constant(call, first, known)
+        count = len(call.node.output)
+        return tuple(moved_constant(first, partial(part, call, known, at)) for at in range(count))
     seen = view(call.lowering, first)
     made = evaluate(call.node, call.lowering.opset, [seen.index, *known])
     return tuple(
@@ -167,14 +170,9 @@ def moved(call: Call) -> tuple[Value, ...]:
     )
 
 
-def moved_constant(call: Call, first: Constant, known: Sequence[NDArray[Any]]) -> tuple[Value, ...]:
-    made = evaluate(call.node, call.lowering.opset, [first.values, *known])
-    if first.grid is None:
-        return tuple(Constant(values) for values in made)
-    each = np.broadcast_to(first.grid.fracs, first.values.shape)
-    fracs = evaluate(call.node, call.lowering.opset, [np.ascontiguousarray(each), *known])
-    grids = [replace(first.grid, fracs=one.astype(np.int64)) for one in fracs]
-    return tuple(Constant(values, grid) for values, grid in zip(made, grids, strict=True))
+def part(call: Call, known: Sequence[NDArray[Any]], at: int, array: NDArray[Any]) -> NDArray[Any]:
+    """One output of the node for `array` in the place of its first input."""
+    return evaluate(call.node, call.lowering.opset, [array, *known])[at]
 
 
 def parted(call: Call) -> tuple[Value, Value, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.program import INPUT, Node
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
 
-WIDEST_CONSTANT = 16  # bits of a constant that has a grid of its own
 FEWEST_BITS = 8  # of a Quant that may be left out
 COUNT_BITS = 8  # of an input whose file says something else than whole numbers
+SCALES = "its weights must have one scale, or one per output"
 ACTIVATION = "its input must be an activation that a Quant node wrote"
 
 
@@ -62,6 +62,7 @@ class Lowering:
     parts: list[object] = field(default_factory=list)
     joined: list[tuple[str, ...]] = field(default_factory=list)  # sums and their parts, where formats differ
     forced: Mapping[str, Int] | None = None  # formats of nodes that sums join
+    asked: dict[str, Int] = field(default_factory=dict)  # formats as the file has them
 
     def note(self, where: str, what: str, error: float | None = None) -> None:
         """Something to tell the user."""
@@ -71,10 +72,6 @@ class Lowering:
         """The codes of the node of that name, where there is one."""
         node = next((node for node in self.nodes if node.name == name), None)
         return None if node is None else CodesOf(name, node.op.size, node.op.y)
-
-    def formats(self, name: str, y: Int) -> Int:
-        """The format of a node: its own, or that of everything a sum joins it to."""
-        return (self.forced or {}).get(name, y)
 
     def part(self, key: object) -> int:
         """A number for a part of a node, the same for the same part."""
@@ -144,29 +141,35 @@ def grid_of(call: Call) -> Grid:
 
 
 def refit(call: Call, grid: Grid, steps: NDArray[np.float64]) -> Grid:
-    """The grid with powers of two for scales `steps`: of a constant those with the smallest squared error, of an
-    activation those that suit what calibration saw, or keep its range.
-    """
-    source, y = call.inputs[0], Int(grid.bits, 0, grid.signed)
-    where, was = call.tensors[0] if call.tensors else call.name, f"scale {float(steps.flat[0]):.4g}"
-    if isinstance(source, Constant):
-        values = grid.on(source.values, steps)
-        which = np.broadcast_to(np.arange(steps.size).reshape(steps.shape), values.shape)
-        fracs = [best_frac(values[which == i], y, grid.narrow) for i in range(steps.size)]
-        made = replace(grid, fracs=np.array(fracs, np.int64).reshape(steps.shape))
-        error = relative_rms(made.quantize(values) - values, values)
-    elif steps.size > 1:
+    """The grid of an activation with a power of two for its scale: what suits calibration, or what keeps its range."""
+    if steps.size > 1:
         raise ValueError("its scale must be one number, it has several")
-    elif where in call.lowering.seen:
+    where, error = call.tensors[0] if call.tensors else call.name, None
+    if where in call.lowering.seen:
         seen = call.lowering.seen[where]
-        made = replace(grid, fracs=np.array(best_frac(seen, y)))
+        made = replace(grid, fracs=np.array(best_frac(seen, Int(grid.bits, 0, grid.signed))))
         error = relative_rms(made.quantize(seen) - grid.on(seen, steps), seen)
     else:
-        made = replace(grid, fracs=np.array(int(np.floor(-np.log2(float(steps.flat[0])))), np.int64))
-        error = None
-    several = f" and {steps.size - 1} more" if steps.size > 1 else ""
-    call.lowering.note(where, f"{was}{several} refitted to 2^{-int(made.fracs.flat[0])}{several}", error)
+        made = replace(grid, fracs=np.array(int(np.floor(-np.log2(float(steps.flat[0]))))))
+    call.lowering.note(where, f"scale {float(steps.flat[0]):.4g} refitted to 2^{-made.frac}", error)
     return made
+
+
+def refitted(call: Call, weight: Constant) -> Constant:
+    """Weights [inputs, outputs] whose scales are no powers of two, on the grids with the smallest squared error."""
+    assert weight.grid is not None and weight.steps is not None
+    steps = np.broadcast_to(weight.steps, weight.values.shape)
+    if (steps != steps[:1]).any():
+        raise ValueError(SCALES)
+    y, first = Int(weight.grid.bits, 0, weight.grid.signed), float(steps[0, 0])
+    rows = [weight.values] if (steps == first).all() else list(weight.values.T)
+    fracs = np.array([best_frac(row, y, weight.grid.narrow) for row in rows], np.int64)
+    grid = replace(weight.grid, fracs=fracs)
+    values = grid.quantize(weight.values)
+    more = f" and {len(fracs) - 1} more" if len(fracs) > 1 else ""
+    what = f"scale {first:.4g}{more} refitted to 2^{-int(fracs[0])}{more}"
+    call.lowering.note(weight.name or call.tensors[1], what, relative_rms(values - weight.values, weight.values))
+    return Constant(values, grid)
 
 
 def quant(call: Call) -> Value:
@@ -182,24 +185,25 @@ def quant(call: Call) -> Value:
 
 def ended(call: Call, source: Value, y: Int) -> Value:
     """What waits, as codes of y: the Program node that has the name of the call."""
-    y = call.lowering.formats(call.name, y)
+    if isinstance(source, CodesOf):
+        return quant_codes(call, source, y)
+    call.lowering.asked[call.name] = y
+    y = (call.lowering.forced or {}).get(call.name, y)
     if isinstance(source, Product):
         return quant_product(call, source, y)
     if isinstance(source, Sum):
         return quant_sum(call, source, y)
     if isinstance(source, Norm):
         return quant_norm(call, source, y)
-    if isinstance(source, CodesOf):
-        return quant_codes(call, source, y)
     raise ValueError(f"a Quant cannot end {type(source).__name__.lower()}")
 
 
 def quant_codes(call: Call, source: CodesOf, y: Int) -> CodesOf:
     """Codes that are quantized again: a Linear by the unit matrix narrows them, unless that is not worth it."""
-    finer = y.frac >= source.y.frac and y.signed >= source.y.signed
-    if finer and y.hi * y.scale >= source.y.hi * source.y.scale:
+    was = call.lowering.asked.get(source.node, source.y)
+    if y.frac >= was.frac and y.signed >= was.signed and y.hi * y.scale >= was.hi * was.scale:
         return source
-    if y.bits >= max(FEWEST_BITS, source.y.bits) and y.signed == source.y.signed:
+    if y.bits >= max(FEWEST_BITS, was.bits) and y.signed == was.signed:
         call.lowering.note(
             call.name, f"second Quant left out: its input keeps {source.y.bits} bits, 2^{-source.y.frac}"
         )
@@ -226,11 +230,10 @@ def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
 
 
 def quant_constant(call: Call, source: Constant) -> Constant:
-    spec, steps = spec_of(call)
-    if spec.bits > WIDEST_CONSTANT:  # a bias, which goes to its accumulator's fraction anyway
-        return Constant(spec.on(source.values, steps))
-    grid = grid_of(call)
-    return Constant(grid.quantize(source.values), grid)
+    """A constant on its grid, also one that the Program has not: only weights need another."""
+    grid, steps = spec_of(call)
+    exact = bool((np.frexp(steps)[0] == 0.5).all())
+    return Constant(grid.on(source.values, steps), grid, source.name, None if exact else steps)
 
 
 def quant_counts(call: Call, source: Counts) -> CodesOf:
@@ -317,10 +320,13 @@ def product(call: Call, x: Value, weight: Value) -> Product:
     x = settled(call, 0, x, 8)
     if weight.values.ndim != 2 or weight.values.shape[0] != x.size:
         raise ValueError(f"its weights must be [{x.size}, outputs], got {list(weight.values.shape)}")
+    if weight.steps is not None:
+        weight = refitted(call, weight)
+    assert weight.grid is not None
     fracs = weight.grid.fracs
     per_output = np.broadcast_to(fracs, weight.values.shape)
     if (per_output != per_output[:1]).any():
-        raise ValueError("its weights must have one scale, or one per output")
+        raise ValueError(SCALES)
     first = int(per_output.flat[0])
     own = None if (per_output == first).all() else tuple(int(frac) for frac in per_output[0])
     codes = whole(weight.values, fracs)
@@ -369,13 +375,23 @@ def scaled(call: Call, source: Product, factor: float) -> Product:
     return with_bias(call, made, Constant(np.ldexp(source.bias.astype(np.float64), -source.sum_fracs) * factor))
 
 
+def moved(constant: Constant, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Constant:
+    """A constant whose elements are moved, and with them their scales."""
+    grid, steps, shape = constant.grid, constant.steps, constant.values.shape
+    if grid is not None:
+        grid = replace(grid, fracs=move(np.array(np.broadcast_to(grid.fracs, shape))))
+    if steps is not None:
+        steps = move(np.array(np.broadcast_to(steps, shape)))
+    return Constant(move(constant.values), grid, constant.name, steps)
+
+
 def gemm(call: Call) -> Value:
     call.arity(2, 3)
     if call.attributes.get("alpha", 1.0) != 1 or call.attributes.get("beta", 1.0) != 1 or call.attributes.get("transA"):
         raise ValueError("alpha and beta must be 1 and transA 0")
     x, weight, *bias = call.inputs
     if call.attributes.get("transB") and isinstance(weight, Constant):
-        weight = weight.transposed()
+        weight = moved(weight, lambda array: array.T)
     made = product(call, x, weight)
     if bias and not isinstance(bias[0], Constant):
         raise ValueError("its bias must be constant")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.lower.patterns import Call
-from edgendt.lower.values import Constant, Steps, Value
+from edgendt.lower.values import Constant, Grid, Steps, Value
 
 BITS = {"int4": (4, True), "uint4": (4, False), "int8": (8, True), "uint8": (8, False)} | {
     "int16": (16, True),
@@ -78,12 +78,16 @@ def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
     if steps.scale is None:
         assert isinstance(source, Constant)
         codes = source.values.astype(np.int64).clip(steps.low, steps.high) - zero
-        source = Constant(codes * scale.values.astype(np.float64))
+        source = Constant(codes * scale.values.astype(np.float64), name=steps.name)
     elif not np.array_equal(scale.values.reshape(-1), steps.scale.values.reshape(-1)) or zero != steps.zero:
         raise ValueError("it must have the scale and zero point of its QuantizeLinear")
-    if zero % 2:
-        raise ValueError(f"its zero point must be 0, or the middle or an end of the range, got {zero}")
-    bits, signed, narrow = range_of(steps.low - zero, steps.high - zero)
+    bits, signed, narrow, stretch = range_of(steps.low - zero, steps.high - zero)
+    if stretch != 1:
+        call.lowering.note(steps.name, f"zero point {zero} refitted to 0")
+    scale = Constant(scale.values.astype(np.float64) * stretch)
+    if stretch != 1 and isinstance(source, Constant):
+        grid = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64))
+        return Constant(source.values, grid, steps.name, scale.values)
     fields = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
     inputs = (source, scale, Constant(np.zeros(1)), Constant(np.array(bits)))
     return quant(replace(call, inputs=inputs, attributes=fields, tensors=(steps.name,)))
@@ -100,12 +104,15 @@ def along(scale: Constant, axis: int, dimensions: int) -> Constant:
     return Constant(scale.values.reshape(shape))
 
 
-def range_of(low: int, high: int) -> tuple[int, bool, bool]:
-    """(bits, signed, narrow) of a range of codes. ValueError for one that no format has."""
+def range_of(low: int, high: int) -> tuple[int, bool, bool, float]:
+    """(bits, signed, narrow, how much wider the steps are) of the format that has a range of codes. ValueError: none.
+
+    A range off its middle gets a format that reaches as far on both sides.
+    """
     bits = max(high, 0).bit_length()
-    if high == 2**bits - 1 and bits:
-        if low == 0:
-            return bits, False, False
-        if low in (-high, -high - 1):
-            return bits + 1, True, low == -high
-    raise ValueError(f"its codes {low}..{high} must be a whole number of bits around a zero point of 0")
+    if bits and high == 2**bits - 1 and low in (0, -high, -high - 1):
+        return (bits, False, False, 1.0) if low == 0 else (bits + 1, True, low == -high, 1.0)
+    if not low < high or low > 0 or high < 0:
+        raise ValueError(f"its codes must go from below 0 to above it, got {low}..{high}")
+    bits = (high - low).bit_length()
+    return bits, low < 0, False, max(-low, high) / (2 ** (bits - (low < 0)) - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,17 +47,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Constant:
-    """Numbers known now; `grid` when they went through a Quant node."""
+    """Numbers known now; `grid` when they went through a Quant node, with `steps` where its scales are no powers of
+    two; the name of the initializer that they are.
+    """
 
     values: NDArray[Any]
     grid: Grid | None = None
-
-    def transposed(self, axes: tuple[int, ...] | None = None) -> Constant:
-        """The same with its axes permuted (None: reversed)."""
-        grid = self.grid
-        if grid is not None and grid.fracs.ndim == self.values.ndim:
-            grid = replace(grid, fracs=grid.fracs.transpose(axes))
-        return Constant(self.values.transpose(axes), grid)
+    name: str = ""
+    steps: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
