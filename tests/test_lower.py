@@ -283,8 +283,11 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "steps must be 0..32768, got -1..5",
     ),
     "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),
-    "a scale that does not fit": (lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and matmul(n), "broadcast"),
-    "too many inputs": (lambda n: n.quant(n.node("Relu", matmul(n), n.constant(1.0)), Y), "must have 1 inputs, got 2"),
+    "a scale that does not fit": (
+        lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and matmul(n),
+        "shapes do not fit",
+    ),
+    "too many inputs": (lambda n: n.quant(n.node("Relu", matmul(n), n.constant(1.0)), Y), "input size 2 not in range"),
     "an accumulator of 25 bits": (
         lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
         "accumulator must stay within 24 bits",
@@ -342,6 +345,26 @@ def reverse(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
+def cycle(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = model.graph.output[0].name
+
+
+def no_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.node[0].output[:]
+
+
+def words(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+
+
+def huge(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1 << 40
+
+
+def no_opset(model: onnx.ModelProto) -> None:
+    del model.opset_import[0]
+
+
 def no_nodes(model: onnx.ModelProto) -> None:
     del model.graph.node[:]
 
@@ -369,8 +392,13 @@ def twice(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     "change,said",
     [
-        (drop_initializer, "is malformed: .* which nothing before it writes"),
-        (reverse, "which nothing before it writes"),
+        (drop_initializer, "is malformed: .* which nothing writes: an initializer or a node is missing"),
+        (reverse, "only a later node writes: the graph has a cycle"),
+        (cycle, "quant0 reads '[a-z0-9]*', which only a later node writes: the graph has a cycle"),
+        (no_outputs, "quant0 writes nothing"),
+        (words, "the input must hold counts, it holds string"),
+        (huge, "the input must have at most 67108864 elements"),
+        (no_opset, "its operators must be those of opset 7 to [0-9]+, got 0"),
         (cut_data, "do not fill its shape"),
         (external, "in another file: save the model as one file"),
         (no_nodes, "no nodes"),

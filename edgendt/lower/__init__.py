@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput, UnsupportedOp
@@ -66,7 +67,7 @@ def attempt(
 
     values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
     values[given.name] = Counts(given.channels)
-    opset = read.opset(model)
+    opset = read.opset(path, model)
     lowering = Lowering(channels=given.channels, bins=given.bins, lead=given.lead, opset=opset, seen=seen)
     lowering.forced = forced
     refusals = walk(model.graph, values, lowering)
@@ -98,9 +99,11 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
             names = tuple(name for name in node.input if name)
             inputs = tuple(values[name] if name in values else unheld(name) for name in names)
             call = Call(node.output[0], inputs, read.attributes(node), lowering, node, names)
-            values |= dict(zip(node.output, apply(node.domain, node.op_type, call), strict=False))
-        except (ValueError, TypeError, IndexError) as error:
-            refusals.append(UnsupportedOp(node.op_type, label, str(error)))
+            with np.errstate(all="ignore"):
+                values |= dict(zip(node.output, apply(node.domain, node.op_type, call), strict=False))
+        except Exception as error:  # strange attributes raise nearly anything
+            said = str(error) if isinstance(error, ValueError) else f"it is malformed ({type(error).__name__}: {error})"
+            refusals.append(UnsupportedOp(node.op_type, label, " ".join(said.split())))
             values |= {name: Refused() for name in node.output}
     return refusals
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgendt.fixed import Int
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.patterns import FEWEST_BITS, Call, settled
+from edgendt.lower.patterns import FEWEST_BITS, Call, broadcast, settled
 from edgendt.lower.values import Attended, CodesOf, Constant, Scores, View
 from edgendt.lower.views import columns, extent, select, view
 from edgendt.ops import Attention
@@ -35,14 +35,6 @@ def product(call: Call) -> View:
         raise ValueError(f"a tensor must have at most {LARGEST} elements, got {list(shape)}")
     source = Scores(of, q, k.swapaxes(1, 2), left.factor * right.factor)
     return View(source, np.arange(np.prod(shape, dtype=int)).reshape(shape))
-
-
-def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that all broadcast to. ValueError where there is none."""
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError as error:
-        raise ValueError(f"its shapes do not fit: {' and '.join(str(list(shape)) for shape in shapes)}") from error
 
 
 def weighted(call: Call, left: View, source: Scores, right: View) -> View:

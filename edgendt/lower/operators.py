@@ -31,6 +31,7 @@ from edgendt.lower.patterns import (
     scaled,
 )
 from edgendt.lower.patterns import moved as moved_constant
+from edgendt.lower.read import check_node
 from edgendt.lower.values import (
     Attended,
     CodesOf,
@@ -120,6 +121,7 @@ def any_quant(call: Call) -> Value:
     if isinstance(seen, Attended):
         return attend.attention(call, seen, grid.format())
     if isinstance(seen.source, Scores):
+        assert isinstance(grid.frac, int)  # one scale
         return attend.left_out(call, seen, seen.source, grid.bits)
     return quant_view(call, seen, grid.format())
 
@@ -420,11 +422,14 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
     """The values of one graph node. ValueError with the reason when the Program cannot hold it."""
     if any(isinstance(value, Refused) for value in call.inputs):
         return tuple(Refused() for _ in call.node.output)
+    if not call.inputs and kind != "Constant":
+        raise ValueError("it must have an input")
     if domain in QUANT_DOMAINS and kind in ("Quant", "IntQuant"):
         return (any_quant(call),)
     if domain == DOMAIN and kind in OWN:
         return (flat_own(kind, call),)
-    if domain in ("", "ai.onnx"):
+    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in FOLDED):
+        check_node(call.node, call.lowering.opset)
         known = [value.values for value in call.inputs if isinstance(value, Constant)]
         if kind in FOLDED and kind not in MOVES and known and len(known) == len(call.inputs):
             return tuple(Constant(array) for array in evaluate(call.node, call.lowering.opset, known))

@@ -17,6 +17,7 @@ from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.program import INPUT, Node
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
 
+SMALLEST, LARGEST = 2.0**-40, 2.0**24  # scales that are meant
 FEWEST_BITS = 8  # of a Quant that may be left out
 COUNT_BITS = 8  # of an input whose file says something else than whole numbers
 SCALES = "its weights must have one scale, or one per output"
@@ -103,6 +104,14 @@ class Call:
             raise ValueError(f"it must have {low}{f'..{high}' if high > low else ''} inputs, got {len(self.inputs)}")
 
 
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that all broadcast to. ValueError where there is none."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ValueError(f"its shapes do not fit: {' and '.join(str(list(shape)) for shape in shapes)}") from error
+
+
 def scalar(value: Value, what: str) -> float:
     """A constant with one element."""
     if not isinstance(value, Constant) or value.values.size != 1:
@@ -113,6 +122,8 @@ def scalar(value: Value, what: str) -> float:
 def spec_of(call: Call) -> tuple[Grid, NDArray[np.float64]]:
     """(bits and range of a Quant node, fractions where they are whole; its scales). ValueError for what none has."""
     call.arity(4)
+    if unknown := set(call.attributes) - {"signed", "narrow", "rounding_mode"}:
+        raise ValueError(f"its attributes must be signed, narrow and rounding_mode, got {min(unknown)!r}")
     scale, zero, bits = call.inputs[1:]
     if (
         not isinstance(scale, Constant)
@@ -121,10 +132,12 @@ def spec_of(call: Call) -> tuple[Grid, NDArray[np.float64]]:
         or (scale.values <= 0).any()
     ):
         raise ValueError("its scale must be constant and positive")
+    if (scale.values < SMALLEST).any() or (scale.values > LARGEST).any():
+        raise ValueError(f"its scale must be {SMALLEST:.2g}..{LARGEST:.2g}, got {float(scale.values.max()):.4g}")
     if not isinstance(zero, Constant) or zero.values.any():
         raise ValueError("its zero point must be 0")
     width = scalar(bits, "bit width")
-    if width != int(width) or not 1 <= width <= 32:
+    if not width.is_integer() or not 1 <= width <= 32:
         raise ValueError(f"its bit width must be an integer 1..32, got {width:g}")
     mode = str(call.attributes.get("rounding_mode", "ROUND")).upper()
     if mode not in ("ROUND", "HALF_EVEN"):
@@ -218,7 +231,11 @@ def unit(source: CodesOf) -> Product:
 
 def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
     size, bits = source.x.size, Int(GAMMA_BITS)
+    if not 0 <= source.eps < 1:
+        raise ValueError(f"epsilon must be 0 or more and below 1, got {source.eps:g}")
     gamma_format = Int(GAMMA_BITS, gamma_frac(source.gamma, source.beta, bits))
+    if gamma_format.frac < 0:
+        raise ValueError("its scale and bias must be below 128 and 1024: beta has 24 bits, 12 of them behind gamma's")
     gamma = on_grid(source.gamma, bits, gamma_format.frac)
     error = relative_rms(gamma - source.gamma, source.gamma)
     if error:
@@ -232,6 +249,9 @@ def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
 def quant_constant(call: Call, source: Constant) -> Constant:
     """A constant on its grid, also one that the Program has not: only weights need another."""
     grid, steps = spec_of(call)
+    if not np.isfinite(source.values).all():
+        raise ValueError("its values must be finite")
+    broadcast(source.values.shape, steps.shape)
     exact = bool((np.frexp(steps)[0] == 0.5).all())
     return Constant(grid.on(source.values, steps), grid, source.name, None if exact else steps)
 
@@ -239,9 +259,11 @@ def quant_constant(call: Call, source: Constant) -> Constant:
 def quant_counts(call: Call, source: Counts) -> CodesOf:
     """Counts are whole numbers, whatever steps the file takes."""
     spec, steps = spec_of(call)
+    if steps.size != 1:
+        raise ValueError("its scale must be one number, it has several")
     highest = float(steps.flat[0]) * (2 ** (spec.bits - spec.signed) - 1)
     y = Int(max(1, min(int(np.ceil(highest)).bit_length(), COUNT_BITS)), 0, False)
-    if spec.signed or steps.size != 1 or steps.flat[0] != 1:
+    if spec.signed or steps.flat[0] != 1:
         call.lowering.note(call.name, f"counts are whole numbers to {y.hi}, not steps of {float(steps.flat[0]):.4g}")
     else:
         y = spec.format()
@@ -271,6 +293,8 @@ def quant_sum(call: Call, source: Sum, y: Int) -> CodesOf:
         return call.lowering.finish(call.name, Add(first.size, y), inputs, {})
     if source.table.shape[1:] != (first.size,):
         raise ValueError(f"a constant added to an activation must be [bins, {first.size}]")
+    if not np.isfinite(source.table).all():
+        raise ValueError("its position table must be finite")
     table = on_grid(source.table, y, y.frac)
     if error := relative_rms(table - source.table, source.table):
         call.lowering.note(call.name, f"position table rounded to {y.bits} bits, 2^{-y.frac}", error)

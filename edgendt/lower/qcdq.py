@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.lower.patterns import Call
+from edgendt.lower.patterns import Call, broadcast
 from edgendt.lower.values import Constant, Grid, Steps, Value
 
 BITS = {"int4": (4, True), "uint4": (4, False), "int8": (8, True), "uint8": (8, False)} | {
@@ -77,6 +77,7 @@ def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
         scale = along(scale, axis, source.values.ndim)
     if steps.scale is None:
         assert isinstance(source, Constant)
+        broadcast(source.values.shape, scale.values.shape)
         codes = source.values.astype(np.int64).clip(steps.low, steps.high) - zero
         source = Constant(codes * scale.values.astype(np.float64), name=steps.name)
     elif not np.array_equal(scale.values.reshape(-1), steps.scale.values.reshape(-1)) or zero != steps.zero:

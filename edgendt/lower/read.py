@@ -44,19 +44,37 @@ def load(path: Path | str) -> onnx.ModelProto:
 
 def check_wiring(path: Path | str, graph: onnx.GraphProto) -> None:
     """BadInput unless the nodes are in order, each tensor is written once before it is read, and the output is."""
+    everything = {name for node in graph.node for name in node.output}
     written = {item.name for item in (*graph.input, *graph.initializer)}
     for node in graph.node:
+        if not any(node.output):
+            raise BadInput(f"{path} is malformed: {label(node)} writes nothing")
         for name in node.input:
             if name and name not in written:
-                raise BadInput(f"{path} is malformed: {label(node)} reads {name!r}, which nothing before it writes")
+                late = "only a later node writes: the graph has a cycle, or its nodes are out of order"
+                why = late if name in everything else "nothing writes: an initializer or a node is missing"
+                raise BadInput(f"{path} is malformed: {label(node)} reads {name!r}, which {why}")
         for name in node.output:
-            if name in written:
+            if name and name in written:
                 raise BadInput(f"{path} is malformed: {name!r} is written twice")
             written.add(name)
     if len(graph.output) != 1:
         raise BadInput(f"{path} must have one output, it has {len(graph.output)}")
     if graph.output[0].name not in written:
         raise BadInput(f"{path} is malformed: nothing writes its output {graph.output[0].name!r}")
+
+
+def check_node(node: onnx.NodeProto, opset: int) -> None:
+    """ValueError for a standard operator whose attributes or number of inputs are not those of its opset."""
+    from onnx import checker
+
+    context = checker.C.CheckerContext()
+    context.ir_version, context.opset_imports = 10, {"": opset}
+    try:
+        checker.check_node(node, context)
+    except checker.ValidationError as error:
+        said = str(error).partition("==> Context")[0].replace(f", bad node: {node}", "")
+        raise ValueError(f"it is malformed ({' '.join(said.split())[:160]})") from error
 
 
 def label(node: onnx.NodeProto) -> str:
@@ -108,14 +126,14 @@ def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, An
     return Given(inputs[0].name, shape[-2], shape[-1], len(shape) - 2)
 
 
-def opset(model: onnx.ModelProto) -> int:
+def opset(path: Path | str, model: onnx.ModelProto) -> int:
     """The version of the standard operators. BadInput where it says none, or one that onnx does not know."""
     from onnx import defs
 
     known = defs.onnx_opset_version()
     version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
     if not OLDEST <= version <= known:
-        raise BadInput(f"the file's operators must be those of opset {OLDEST} to {known}, got {version}")
+        raise BadInput(f"{path}: its operators must be those of opset {OLDEST} to {known}, got {version}")
     return int(version)
 
 

@@ -23,7 +23,7 @@ class Grid:
     @property
     def frac(self) -> int:
         """The one fraction. ValueError when there are several."""
-        if self.fracs.size != 1 and (self.fracs != self.fracs.flat[0]).any():
+        if self.fracs.size != 1:
             raise ValueError("its scale must be one number, it has several")
         return int(self.fracs.flat[0])
 
