@@ -331,27 +331,34 @@ def lower(
         Path | None, typer.Option(help="FILE.npz with `spikes`: says how far the ops are from floats, and sets scales.")
     ] = None,
     session: Annotated[str, typer.Option(help="Session inside FILE.npz, where it holds several.")] = "",
+    bins: Annotated[int, typer.Option(help="Bins of a trial, where the file leaves them open.", min=0)] = 0,
     json: JsonOpt = False,
 ) -> None:
     """A QONNX file -> Program, or the list of what cannot be held."""
     from edgendt.lower.summary import lower_file
 
-    show(lower_file(model, output, calibrate, session), json, lower_table)
+    show(lower_file(model, output, calibrate, session, bins), json, lower_table)
 
 
 def lower_table(result: dict[str, Any]) -> Group:
     """The Program's nodes, where it is not exactly the file, and how far its integers are from the file's values."""
-    apart = ["op_rms", "op_worst", "network_rms", "network_worst"] if result["trials"] else []
-    heads = ["node", "op", "size", "format", *(key.replace("_", ", ") for key in apart)]
+    from edgendt.lower.summary import short
+
+    columns = {"node": "node", "op": "op", "size": "size", "format": "format"}
+    if result["trials"]:
+        columns |= {"op_rms": "op rms", "op_worst": "worst", "network_rms": "net rms", "network_worst": "worst"}
     title = "{program}: {ops} ops, {channels} channels, {macs} MACs per bin".format(**result)
-    nodes = grid(title, heads, [[node[key.replace(", ", "_")] for key in heads] for node in result["nodes"]])
-    if apart:
-        nodes.caption = (
+    rows: list[list[object]] = [[short(node["node"]), *list(node.values())[1:]] for node in result["nodes"]]
+    tables = [grid(title, list(columns.values()), rows)]
+    if result["trials"]:
+        tables[0].caption = (
             f"from the file's values on {result['trials']} trials: relative RMS, and the worst in steps of the format; "
-            "`op` is fed those values, `network` its own"
+            "`op` is fed those values, `net` its own"
         )
-    rows: list[list[object]] = [[note["where"], note["what"], note["error"]] for note in result["notes"]]
-    return Group(nodes, *([grid("not exactly as in the file", ["tensor", "", "relative RMS"], rows)] if rows else []))
+    if result["notes"]:
+        rows = [[short(note["where"]), note["what"], note["error"]] for note in result["notes"]]
+        tables.append(grid("not exactly as in the file", ["tensor", "", "rel. RMS"], rows))
+    return Group(*tables)
 
 
 @app.command()

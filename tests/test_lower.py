@@ -20,6 +20,7 @@ from edgendt.export.graph import QUANT_DOMAIN
 from edgendt.fixed import Int
 from edgendt.lower import lower, lowered
 from edgendt.lower.execute import run_qonnx
+from edgendt.lower.operators import NEAREST
 from edgendt.program import Program
 
 BINS, CHANNELS = 6, 4
@@ -29,7 +30,7 @@ class Net:
     """A small QONNX graph, built node by node; each method gives the tensor it writes."""
 
     def __init__(self, shape: tuple[int, ...] = (BINS, CHANNELS)) -> None:
-        self.shape = shape
+        self.shape: tuple[Any, ...] = shape
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.rng = np.random.default_rng(0)
@@ -37,6 +38,12 @@ class Net:
     def constant(self, values: Any) -> str:
         name = f"c{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(np.asarray(values, dtype=np.float32), name))
+        return name
+
+    def shape_of(self, *numbers: int) -> str:
+        """Whole numbers."""
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.array(numbers, np.int64), name))
         return name
 
     def node(self, kind: str, *inputs: str, domain: str = "", name: str | None = None, **fields: Any) -> str:
@@ -282,6 +289,38 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": [5, -1]}))(n.counts()),
         "steps must be 0..32768, got -1..5",
     ),
+    "activations times activations": (
+        lambda n: (lambda h: n.quant(n.node("Mul", h, h), Y))(n.counts()),
+        "activations times activations, element by element",
+    ),
+    "axes that stay moved": (
+        lambda n: n.quant(n.node("MatMul", n.node("Reshape", n.counts(), n.shape_of(8, 3)), n.weights(3, 2)), Y),
+        "its input is an activation whose axes were moved",
+    ),
+    "a part of the counts": (
+        lambda n: n.quant(n.node("MatMul", n.node("Gather", n.counts(), n.shape_of(1, 2), axis=1), n.weights(2, 2)), Y),
+        "only channels of a matrix product can be split, scaled or put in another order, not the counts",
+    ),
+    "open bins": (lambda n: opened(n) or n.quant(attend(n), Y), "the input must give its number of bins"),
+    "scores as they are": (lambda n: n.quant(attend(n, scale=1.0), Y), r"must be scaled by 1/sqrt\(2\) times a power"),
+    "a LayerNorm of a sum": (
+        lambda n: n.quant(n.node("LayerNormalization", matmul(n), n.constant(np.ones(3))), Y),
+        r"its format is chosen on calibration data \(--calibrate\)",
+    ),
+    "a mask of the future": (
+        lambda n: n.quant(attend(n, mask=np.tril(np.full((BINS, BINS), -1e9), -1)), Y),
+        "must be none, causal, or causal within a window",
+    ),
+    "a bias of scores": (lambda n: n.quant(attend(n, mask=np.ones((BINS, 1))), Y), "must add 0, or -1000 or less"),
+    "a mask per head": (
+        lambda n: n.quant(attend(n, mask=np.stack([np.triu(np.full((BINS, BINS), -1e9), at) for at in (1, 2)])), Y),
+        "all heads must have one mask",
+    ),
+    "attention between channels": (
+        lambda n: n.quant(attend(n, axes=[0, 2, 1]), Y),
+        "attention is held over all bins, each head over channels of its own",
+    ),
+    "a softmax over queries": (lambda n: n.quant(attend(n, softmax=1), Y), "its axis must be the last, got 1 of 3"),
     "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),
     "a scale that does not fit": (
         lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and matmul(n),
@@ -293,6 +332,26 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "accumulator must stay within 24 bits",
     ),
 }
+
+
+def attend(
+    net: Net, scale: float = 0.5**0.5, mask: Any = None, axes: tuple[int, ...] = (1, 0, 2), softmax: int = -1
+) -> str:
+    """Two heads of two channels, of the counts themselves."""
+    heads = net.node("Reshape", net.counts(), net.shape_of(BINS, 2, 2))
+    x = net.node("Transpose", heads, perm=list(axes))
+    scores = net.node("MatMul", x, net.node("Transpose", x, perm=[0, 2, 1]))
+    scores = net.node("Mul", scores, net.constant(scale))
+    if mask is not None:
+        scores = net.node("Add", scores, net.constant(mask))
+    y = net.node("MatMul", net.node("Softmax", scores, axis=softmax), x)
+    back = net.node("Transpose", y, perm=list(np.argsort(axes)))
+    return net.node("Reshape", back, net.shape_of(BINS, 4))
+
+
+def opened(net: Net) -> None:
+    """Bins that the file leaves open."""
+    net.shape = ("bins", CHANNELS)
 
 
 def fractional(net: Net) -> str:
@@ -307,6 +366,19 @@ def test_what_the_program_cannot_hold_is_refused_with_node_and_reason(case: str,
     net = Net()
     message = refused(net, build(net), tmp_path)
     assert re.search(said, message), message
+
+
+def test_the_documented_refusals_are_those_of_the_command(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "qonnx.md").read_text()
+    nearest = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page[page.index("| operator |") :], re.MULTILINE))
+    assert nearest == NEAREST
+    said = []
+    for build, _ in REFUSALS.values():
+        net = Net()
+        said.append(refused(net, build(net), tmp_path))
+    documented = re.findall(r"^\| `([^`]+)` \|", page[page.index("| refused, ") :], re.MULTILINE)
+    assert len(documented) > 15
+    assert [words for words in documented if not any(words in message for message in said)] == []
 
 
 def test_all_refusals_come_at_once_and_only_their_causes(tmp_path: Path) -> None:

@@ -44,14 +44,16 @@ def lower(path: Path | str) -> Program:
     return lowered(path).program
 
 
-def lowered(path: Path | str, calibration: Calibration | None = None) -> Lowered:
-    """The same, with all that there is to tell. calibration: counts [bins, channels] of some trials."""
+def lowered(path: Path | str, calibration: Calibration | None = None, bins: int = 0) -> Lowered:
+    """The same, with all that there is to tell. calibration: counts [bins, channels] of some trials; bins: of a file
+    that leaves them open.
+    """
     from edgendt.lower import read
     from edgendt.lower.deviation import ranges
 
     model = read.load(path)
     arrays = read.constants(path, model.graph)
-    given = read.input_shape(path, model.graph, arrays)
+    given = read.input_shape(path, model.graph, arrays, bins)
     seen = {} if calibration is None else ranges(path, model, given, calibration)
     return attempt(path, model, arrays, given, seen)
 

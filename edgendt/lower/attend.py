@@ -149,8 +149,6 @@ def attention(call: Call, source: Attended, y: Int) -> CodesOf:
     halvings = -round(np.log2(ratio))
     if abs(ratio * 2.0**halvings - 1) > 1e-5:
         raise ValueError(f"scores must be scaled by 1/sqrt({d_h}) times a power of two, got {scores.scale:.6g}")
-    if not lowering.bins:
-        raise ValueError("the input must give its number of bins")
     causal, window = window_of(scores.allowed, queries)
     q = channels(call, scores.of[0], scores.q, halvings)
     k = channels(call, scores.of[1], scores.k)

@@ -46,7 +46,7 @@ from edgendt.lower.values import (
     Value,
     View,
 )
-from edgendt.lower.views import extent, flat, normal, picked, view, wrap
+from edgendt.lower.views import check_bins, extent, flat, normal, picked, view, wrap
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 # The nearest form that is held, for operators that are not.
@@ -365,8 +365,7 @@ def shape_of(call: Call) -> Value:
     """Shape and Size of an activation."""
     call.arity(1)
     value = call.inputs[0]
-    if not call.lowering.bins:
-        raise ValueError("shapes are known only where the input gives its number of bins")
+    check_bins(call.lowering)
     index = np.empty(value.shape) if isinstance(value, Moment) else view(call.lowering, value).index
     return Constant(evaluate(call.node, call.lowering.opset, [index])[0])
 

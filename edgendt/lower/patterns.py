@@ -20,6 +20,7 @@ from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_
 SMALLEST, LARGEST = 2.0**-40, 2.0**24  # scales that are meant
 FEWEST_BITS = 8  # of a Quant that may be left out
 COUNT_BITS = 8  # of an input whose file says something else than whole numbers
+BINS = "the input must give its number of bins: export with fixed shapes, or give --bins"
 SCALES = "its weights must have one scale, or one per output"
 ACTIVATION = "its input must be an activation that a Quant node wrote"
 
@@ -436,7 +437,7 @@ def add(call: Call) -> Value:
         if isinstance(left, Product):
             return with_bias(call, left, right)
         if not call.lowering.bins:
-            raise ValueError("a row added to an activation is a position table: the input must give its number of bins")
+            raise ValueError(BINS)
         return Sum((left,), names[:1], np.tile(right.values.reshape(1, -1), (call.lowering.bins, 1)))
     return Sum((left,), names[:1], position_table(right))
 

@@ -105,8 +105,11 @@ class Given:
     lead: int
 
 
-def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> Given:
-    """BadInput when there are more inputs, the last dimension is open, or it holds no numbers."""
+def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], bins: int = 0) -> Given:
+    """BadInput when there are more inputs, the last dimension is open, or it holds no numbers.
+
+    bins: where the file leaves them open.
+    """
     from onnx import TensorProto
 
     inputs = [item for item in graph.input if item.name not in known]
@@ -121,6 +124,9 @@ def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, An
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
         )
+    if bins and shape[-2] not in (0, bins):
+        raise BadInput(f"{path}: its input has {shape[-2]} bins, not {bins}")
+    shape[-2] = shape[-2] or bins
     if min(shape) < 0 or max(shape[-2], 1) * shape[-1] > LARGEST:
         raise BadInput(f"{path}: the input must have at most {LARGEST} elements, got {shape}")
     return Given(inputs[0].name, shape[-2], shape[-1], len(shape) - 2)

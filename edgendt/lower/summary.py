@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from edgendt.lower import lowered, read
 from edgendt.lower.deviation import TRIALS, deviations
 
 
-def lower_file(model: Path, output: Path, calibrate: Path | None = None, session: str = "") -> dict[str, Any]:
+def lower_file(
+    model: Path, output: Path, calibrate: Path | None = None, session: str = "", bins: int = 0
+) -> dict[str, Any]:
     """Lower `model` into `output`. calibrate: an .npz of docs/data.md, whose first trials are run."""
     trials = [] if calibrate is None else counts(calibrate, session)
-    made = lowered(model, trials or None)
+    made = lowered(model, trials or None, bins)
     program = made.program
     program.save(output)
     nodes = [
@@ -26,7 +29,7 @@ def lower_file(model: Path, output: Path, calibrate: Path | None = None, session
     ]
     if trials:
         graph = read.load(model)
-        given = read.input_shape(model, graph.graph, read.constants(model, graph.graph))
+        given = read.input_shape(model, graph.graph, read.constants(model, graph.graph), bins)
         for entry, apart in zip(nodes, deviations(graph, given, made, trials), strict=True):
             entry |= apart
     notes = [{"where": note.where, "what": note.what, "error": note.error} for note in made.notes]
@@ -42,4 +45,9 @@ def counts(path: Path, session: str) -> list[NDArray[Any]]:
 
 def said(y: Int) -> str:
     """A format in words."""
-    return f"{'' if y.signed else 'u'}int{y.bits} · 2^{-y.frac}"
+    return f"{'' if y.signed else 'u'}int{y.bits} 2^{-y.frac}"
+
+
+def short(name: str) -> str:
+    """A tensor's name without what exporters add to every one."""
+    return re.sub(r"/act_quant|/weight_quant|/export_handler|/(Quant|DequantizeLinear)?_?output_0", "", name).strip("/")

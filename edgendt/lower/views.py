@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.patterns import Call, Lowering, Place
+from edgendt.lower.patterns import BINS, Call, Lowering, Place
 from edgendt.lower.values import Attended, CodesOf, Counts, Norm, Product, Scores, Source, Sum, Value, View
 from edgendt.ops import Linear, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import INPUT
@@ -49,6 +49,12 @@ def extent(lowering: Lowering, source: Source) -> tuple[int, int]:
     return heads * queries, source.k.shape[1]
 
 
+def check_bins(lowering: Lowering) -> None:
+    """ValueError where shapes are not known."""
+    if not lowering.bins:
+        raise ValueError(BINS)
+
+
 def laid_out(rows: int, size: int) -> Index:
     """The index of a tensor that is its source. ValueError when it is absurdly large."""
     if rows * size > LARGEST:
@@ -62,6 +68,7 @@ def view(lowering: Lowering, value: Value) -> View:
         return value
     if not isinstance(value, Source):
         raise ValueError("its input must be an activation")
+    check_bins(lowering)
     index = laid_out(*extent(lowering, value))
     return View(value, index.reshape((1,) * lowering.lead + index.shape))
 
@@ -110,8 +117,6 @@ def flat(call: Call, value: Value) -> tuple[Value, tuple[int, ...] | None]:
     if chosen and isinstance(source, CodesOf):
         return select(call.lowering, source, chosen), shape
     if isinstance(source, CodesOf) and np.array_equal(index, laid_out(rows, size).T):
-        if not call.lowering.bins:
-            raise ValueError("only a whole window is transposed: the input must give its number of bins")
         op = Transpose(size, rows, source.y)
         call.lowering.joined.append((value.name, source.node))
         return call.lowering.finish(value.name, op, (source.node,), {}), shape
