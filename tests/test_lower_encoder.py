@@ -52,6 +52,10 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "opset 13": ({"fused": True}, {"opset_version": 13}),
     "opset 17": ({"fused": True}, {"opset_version": 17}),
     "opset 21": ({"fused": True}, {"opset_version": 21}),
+    "a batch that is left open": (
+        {"fused": True},
+        {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}},
+    ),
     "torch's other exporter": ({"fused": True}, {"dynamo": True}),
     "that and all spelt out": ({"written": True}, {"dynamo": True}),
     "QuantizeLinear and DequantizeLinear": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq"}),

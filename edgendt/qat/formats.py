@@ -9,8 +9,8 @@ from edgendt import ops
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDTConfig
 from edgendt.ops.layernorm import eps_code
+from edgendt.scales import GAMMA_BITS
 
-GAMMA_BITS = 8
 READOUT_BITS = 16
 LINEARS = ("q", "k", "v", "o", "f1", "f2")
 SPATIAL_LINEARS = ("sq", "sk", "f3", "f4")

@@ -16,7 +16,8 @@ from edgendt.ops.cross_attention import CrossAttention
 from edgendt.ops.geglu import GEGLU
 from edgendt.ops.layernorm import eps_code
 from edgendt.ops.lookup import Lookup
-from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
+from edgendt.qat.formats import READOUT_BITS, Bits
+from edgendt.scales import GAMMA_BITS
 
 ACCUMULATOR = Int(28)  # thousands of keys are weighted
 KEYS = 4112  # tokens of a window that it can weight
