@@ -57,11 +57,16 @@ class Quantizers:
 
 
 class Attention(nn.Module):
-    """Multi-head attention by hand. fused: one Linear for q, k, v; written: the softmax spelt out."""
+    """Multi-head attention by hand. fused: one Linear for q, k, v; written: the softmax spelt out; summed: Einsum.
 
-    def __init__(self, q: Quantizers, *, fused: bool, written: bool, mask: Tensor | None, scores: int) -> None:
+    fast: torch's own function, causal where there is a mask.
+    """
+
+    def __init__(
+        self, q: Quantizers, *, fused: bool, written: bool, summed: bool, fast: bool, mask: Tensor | None, scores: int
+    ) -> None:
         super().__init__()
-        self.fused, self.written = fused, written
+        self.fused, self.written, self.summed, self.fast = fused, written, summed, fast
         self.qkv = q.linear(WIDTH, 3 * WIDTH) if fused else nn.ModuleList(q.linear(WIDTH, WIDTH) for _ in range(3))
         self.narrow = q.act(4.0) if fused else nn.ModuleList(q.act(4.0) for _ in range(3))
         self.out, self.attended, self.stream = q.linear(WIDTH, WIDTH), q.act(2.0), q.act(8.0, q.stream)
@@ -88,10 +93,17 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.split(x)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(WIDTH // HEADS)
+        if self.fast:
+            y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=self.mask is not None)
+            return self.stream(self.out(self.attended(y.transpose(1, 2).flatten(-2))))
+        scores = torch.einsum("nhqc,nhkc->nhqk", q, k) if self.summed else q @ k.transpose(-1, -2)
+        scores = scores / math.sqrt(WIDTH // HEADS)
         if self.mask is not None:
             scores = scores.masked_fill(~self.mask, -1e9) if self.mask.dtype == torch.bool else scores + self.mask
-        y = self.probabilities(self.softmax(self.scores(scores))) @ v
+        weights = self.probabilities(self.softmax(self.scores(scores)))
+        if self.summed:
+            return self.stream(self.out(self.attended(torch.einsum("nhqk,nhkc->nqhc", weights, v).flatten(-2))))
+        y = weights @ v
         return self.stream(self.out(self.attended(y.transpose(1, 2).reshape(x.shape))))
 
 
@@ -117,6 +129,8 @@ class Encoder(nn.Module):
         *,
         fused: bool = False,
         written: bool = False,
+        summed: bool = False,
+        fast: bool = False,
         mask: Tensor | None = None,
         scores: int = 0,
         activation: nn.Module | None = None,
@@ -129,7 +143,8 @@ class Encoder(nn.Module):
         self.position = nn.Parameter(torch.randn(1, BINS, WIDTH) / 4)
         self.stream = nn.ModuleList(nn.Identity() if bare else q.act(8.0, q.stream) for _ in range(5))
         self.norms, self.narrow = nn.ModuleList(norm() for _ in range(3)), nn.ModuleList(q.act(4.0) for _ in range(3))
-        self.attention = Attention(q, fused=fused, written=written, mask=mask, scores=scores)
+        spelling = {"fused": fused, "written": written, "summed": summed, "fast": fast}
+        self.attention = Attention(q, **spelling, mask=mask, scores=scores)
         if bare:
             self.attention.stream = nn.Identity()
         self.up, self.down = q.linear(WIDTH, 2 * WIDTH), q.linear(2 * WIDTH, WIDTH)

@@ -14,7 +14,10 @@ import pytest
 from foreign import BINS, CHANNELS, HEADS, Quantizers, additive, causal, encoder, export, recording, stock
 from torch import nn
 
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
 from edgendt.errors import UnsupportedOp
+from edgendt.export import export_program
 from edgendt.lower import lowered, read
 from edgendt.lower.deviation import Floats, deviations
 from edgendt.lower.execute import run_qonnx
@@ -47,6 +50,9 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "one Linear each for q, k, v": ({}, {}),
     "one Linear for q, k, v": ({"fused": True}, {}),
     "softmax and LayerNorm spelt out": ({"written": True}, {}),
+    "torch's own attention": ({"fast": True}, {}),
+    "torch's own attention, other exporter": ({"fast": True}, {"dynamo": True}),
+    "Einsum": ({"fused": True, "summed": True}, {}),
     "a weight scale per output": ({"quantizers": Quantizers(per_channel=True)}, {}),
     "opset 11": ({"written": True}, {"opset_version": 11}),
     "opset 13": ({"fused": True}, {"opset_version": 13}),
@@ -83,6 +89,12 @@ def test_a_mask_says_which_bins_attention_sees(form: str, window: int, written: 
     np.testing.assert_array_equal([stream.step(row) for row in counts], program.run(counts))
 
 
+def test_the_causal_mask_that_torch_makes_itself_is_known(tmp_path: Path) -> None:
+    network = encoder(fast=True, fused=True, mask=causal())
+    program = close(export(network, tmp_path / "encoder.onnx"))
+    assert (attention(program).causal, attention(program).window) == (True, BINS)
+
+
 @pytest.mark.parametrize("kind", ["qonnx", "qcdq"])
 @pytest.mark.parametrize("fused", [True, False])
 def test_scales_that_are_no_powers_of_two_are_refitted_and_their_error_told(
@@ -96,6 +108,15 @@ def test_scales_that_are_no_powers_of_two_are_refitted_and_their_error_told(
     assert all(note.error is not None and 0 < note.error < 0.02 for note in weights)
     assert all(note.error is not None for note in lowered(path, recording()).notes if "refitted" in note.what)
     close(path, steps=400, calibrated=True)
+
+
+def test_what_was_lowered_goes_on_to_the_engine_and_through_our_own_file(tmp_path: Path) -> None:
+    path = export(encoder(fused=True, mask=causal(4)), tmp_path / "encoder.onnx")
+    program = lowered(path).program
+    compiled = compile_program(program, Engine.named("small"))
+    assert compiled.image.to_bytes()
+    export_program(program, tmp_path / "own.onnx")
+    assert lowered(tmp_path / "own.onnx").program == program
 
 
 def test_without_a_quant_in_the_residual_stream_calibration_chooses_its_format(tmp_path: Path) -> None:

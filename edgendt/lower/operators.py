@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgendt.export.nodes import DOMAIN, OWN
 from edgendt.fixed import Int
 from edgendt.lower import attend, norm, qcdq
+from edgendt.lower.einsum import einsum
 from edgendt.lower.folding import FOLDED, MOVES, evaluate
 from edgendt.lower.patterns import (
     FEWEST_BITS,
@@ -59,7 +60,6 @@ NEAREST = {
     "LeakyRelu": "a Relu",
     "HardSwish": "a Relu",
     "Swish": "a Relu",
-    "Einsum": "MatMul and Transpose",
     "Attention": "its MatMul, Softmax, MatMul (export with an opset below 23)",
     "MultiHeadAttention": "its MatMul, Softmax, MatMul",
     "BatchNormalization": "a LayerNormalization, or its factors folded into the next weights",
@@ -388,6 +388,7 @@ def cast(call: Call) -> Value:
 STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     "MatMul": matmul,
     "Gemm": flat_gemm,
+    "Einsum": lambda call: einsum(call, matmul),
     "Add": added,
     "Sub": subtracted,
     "Mul": multiplied,
