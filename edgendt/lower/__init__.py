@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edgendt.fixed import Int
-    from edgendt.lower.patterns import Lowering, Note, Place
+    from edgendt.lower.calls import Lowering, Note, Place
     from edgendt.lower.read import Given
     from edgendt.lower.values import Value
 
@@ -63,8 +63,8 @@ def attempt(
 ) -> Lowered:
     """Lower once; where parts of a sum have other formats than it, once more with one format for all of them."""
     from edgendt.lower import read
+    from edgendt.lower.calls import Lowering
     from edgendt.lower.formats import common
-    from edgendt.lower.patterns import Lowering
     from edgendt.lower.values import Constant, Counts
 
     values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
@@ -90,8 +90,8 @@ def attempt(
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:
     """Follow the graph; `values` and `lowering` are filled. What was refused, in order, causes only."""
     from edgendt.lower import read
+    from edgendt.lower.calls import Call
     from edgendt.lower.operators import apply
-    from edgendt.lower.patterns import Call
     from edgendt.lower.values import Refused
 
     refusals = []
@@ -124,7 +124,7 @@ def gathered(refusals: list[UnsupportedOp]) -> UnsupportedOp:
 
 def finished(name: str, values: dict[str, Value], lowering: Lowering) -> str:
     """The Program node whose codes are the network's output. UnsupportedOp when the output is none."""
-    from edgendt.lower.patterns import Call
+    from edgendt.lower.calls import Call
     from edgendt.lower.values import CodesOf
     from edgendt.lower.views import flat
 

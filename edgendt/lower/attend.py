@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Int
+from edgendt.lower.calls import Call, broadcast
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.patterns import FEWEST_BITS, Call, broadcast, settled
+from edgendt.lower.quants import FEWEST_BITS, settled
 from edgendt.lower.values import Attended, CodesOf, Constant, Scores, View
 from edgendt.lower.views import columns, extent, select, view
 from edgendt.ops import Attention
@@ -153,7 +154,7 @@ def attention(call: Call, source: Attended, y: Int) -> CodesOf:
     q = channels(call, scores.of[0], scores.q, halvings)
     k = channels(call, scores.of[1], scores.k)
     v = channels(call, source.of, source.v)
-    op = Attention(heads * d_h, heads, window, q.y, k.y, v.y, y, causal)
+    op = Attention(heads * d_h, heads, window, q.y, k.y, v.y, lowering.format_of(call.name, y), causal)
     return lowering.finish(call.name, op, (q.node, k.node, v.node), {})
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edgendt.lower import Lowered
-    from edgendt.lower.patterns import Place
+    from edgendt.lower.calls import Place
 
 SAMPLE = 200_000  # values of a tensor that are kept for choosing its scale
 TRIALS = 20  # that are run

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgendt.lower.patterns import Call, moved
+from edgendt.lower.calls import Call
+from edgendt.lower.patterns import moved
 from edgendt.lower.values import Constant, Scores, Value, View
 from edgendt.lower.views import normal, view
 

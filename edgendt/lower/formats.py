@@ -6,7 +6,7 @@ import numpy as np
 
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.lower.patterns import Lowering
+from edgendt.lower.calls import Lowering
 from edgendt.program import INPUT
 
 WIDEST = 16  # bits of a residual stream

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.lower.attend import last_axis
-from edgendt.lower.patterns import Call, settled
+from edgendt.lower.calls import Call
+from edgendt.lower.quants import settled
 from edgendt.lower.values import CodesOf, Constant, Moment, Norm, Value
 from edgendt.lower.views import extent, flat, wrap
 

@@ -12,26 +12,11 @@ from numpy.typing import NDArray
 
 from edgendt.export.nodes import DOMAIN, OWN
 from edgendt.fixed import Int
-from edgendt.lower import attend, norm, qcdq
+from edgendt.lower import arithmetic, attend, norm, patterns, qcdq
+from edgendt.lower.calls import Call, Place
 from edgendt.lower.einsum import einsum
 from edgendt.lower.folding import FOLDED, MOVES, evaluate
-from edgendt.lower.patterns import (
-    FEWEST_BITS,
-    Call,
-    Place,
-    add,
-    constant,
-    ended,
-    gemm,
-    grid_of,
-    identity,
-    own,
-    product,
-    quant,
-    relu,
-    scaled,
-)
-from edgendt.lower.patterns import moved as moved_constant
+from edgendt.lower.quants import FEWEST_BITS, ended, grid_of, quant
 from edgendt.lower.read import check_node
 from edgendt.lower.values import (
     Attended,
@@ -39,7 +24,6 @@ from edgendt.lower.values import (
     Constant,
     Counts,
     Moment,
-    Norm,
     Product,
     Refused,
     Scores,
@@ -98,14 +82,14 @@ def matmul(call: Call) -> Value:
     if isinstance(left, Constant):
         raise ValueError("its weights must stand on the right of the activation")
     x, shape = flat(call, left)
-    made = product(call, x, right)
+    made = patterns.product(call, x, right)
     return wrap(call.lowering, made, None if shape is None else (*shape[:-1], len(made.weight)))
 
 
 def flat_gemm(call: Call) -> Value:
     """Gemm of what may be a view."""
     x, shape = flat(call, call.inputs[0])
-    made = gemm(replace(call, inputs=(x, *call.inputs[1:])))
+    made = patterns.gemm(replace(call, inputs=(x, *call.inputs[1:])))
     assert isinstance(made, Product)
     return wrap(call.lowering, made, None if shape is None else (*shape[:-1], len(made.weight)))
 
@@ -131,12 +115,8 @@ def quant_view(call: Call, seen: View, y: Int) -> Value:
     source, index = seen.source, seen.index
     if seen.factor != 1:
         if y.bits < FEWEST_BITS:
-            raise ValueError(
-                f"an activation times a number cannot be quantized to {y.bits} bits: fold it into the weights"
-            )
-        call.lowering.note(
-            call.name, f"Quant left out: what is multiplied by {seen.factor:.4g} goes into scores as it is"
-        )
+            raise ValueError(f"an activation times a number in {y.bits} bits is not held: fold it into the weights")
+        call.lowering.note(call.name, f"Quant left out: times {seen.factor:.4g}, its input goes into scores as it is")
         return seen
     size = extent(call.lowering, source)[1]
     kept = np.unique(index % size)
@@ -163,7 +143,7 @@ def moved(call: Call) -> tuple[Value, ...]:
     known = [np.asarray(value.values) for value in rest if isinstance(value, Constant)]
     if isinstance(first, Constant):
         count = len(call.node.output)
-        return tuple(moved_constant(first, partial(part, call, known, at)) for at in range(count))
+        return tuple(patterns.moved(first, partial(part, call, known, at)) for at in range(count))
     seen = view(call.lowering, first)
     made = evaluate(call.node, call.lowering.opset, [seen.index, *known])
     return tuple(
@@ -177,190 +157,6 @@ def part(call: Call, known: Sequence[NDArray[Any]], at: int, array: NDArray[Any]
     return evaluate(call.node, call.lowering.opset, [array, *known])[at]
 
 
-def parted(call: Call) -> tuple[Value, Value, bool]:
-    """(activation, the other input, True when the activation stands on the right)."""
-    call.arity(2)
-    left, right = call.inputs
-    return (right, left, True) if isinstance(left, Constant) else (left, right, False)
-
-
-def number(value: Constant, what: str = "the number it is multiplied by") -> float:
-    if value.values.size != 1:
-        raise ValueError(f"{what} must be one number, got {list(value.values.shape)}")
-    return float(value.values.reshape(-1)[0])
-
-
-def added(call: Call) -> Value:
-    """Add: of a mask, an epsilon, a LayerNorm's beta, a bias, a position table, or the residual stream."""
-    value, other, _ = parted(call)
-    if isinstance(other, Constant):
-        if isinstance(value, View) and isinstance(value.source, Scores):
-            return attend.add_mask(value, value.source, np.asarray(other.values, np.float64))
-        if isinstance(value, Moment) and value.kind == "variance":
-            return replace(value, eps=value.eps + number(other, "epsilon"))
-        rows, shape = flat(call, value)
-        if isinstance(rows, Norm) and (other.values.ndim < 2 or other.values.size == other.values.shape[-1]):
-            beta = rows.beta + norm.vector(other, rows.x.size, "bias")
-            return wrap(call.lowering, replace(rows, beta=beta), shape)
-    (left, first), (right, second) = (flat(call, value) for value in call.inputs)
-    made = add(replace(call, inputs=(left, right)))
-    assert isinstance(made, Source)
-    return wrap(call.lowering, made, first or second)
-
-
-def subtracted(call: Call) -> Value:
-    """Sub: of a mean, or of the largest score."""
-    call.arity(2)
-    left, right = call.inputs
-    if isinstance(right, Moment):
-        return norm.centre(call, right)
-    if isinstance(right, Constant):
-        return added(replace(call, inputs=(left, Constant(-right.values))))
-    for a, b in ((left, right),):
-        if (
-            isinstance(a, View)
-            and isinstance(b, View)
-            and isinstance(a.source, Scores)
-            and isinstance(b.source, Scores)
-        ):
-            if (a.source.kind, b.source.kind) == ("scores", "largest") and attend.same(a.source, b.source):
-                return a
-    raise ValueError("a difference is held as part of a LayerNorm or a Softmax only")
-
-
-def multiplied(call: Call) -> Value:
-    """Mul: by a number, by a LayerNorm's gamma, or a step of a LayerNorm or Softmax that is written out."""
-    value, other, _ = parted(call)
-    if isinstance(value, Moment) and isinstance(other, Moment):
-        return norm.times(call, value, other)
-    if isinstance(other, Constant):
-        return by_constant(call, value, other)
-    if isinstance(value, View) and isinstance(other, View):
-        for a, b in ((value, other), (other, value)):
-            if isinstance(a.source, Scores) and isinstance(b.source, Scores) and b.source.kind == "share":
-                return over_total(a, a.source, b.source)
-    raise ValueError("activations times activations, element by element, are held as part of a LayerNorm or Softmax")
-
-
-def by_constant(call: Call, value: Value, other: Constant) -> Value:
-    if isinstance(value, View) and isinstance(value.source, Scores):
-        return attend.scale(value, value.source, number(other))
-    rows, shape = (value, None) if isinstance(value, View) and not isinstance(value.source, Norm) else flat(call, value)
-    if isinstance(rows, Norm):
-        gamma = norm.vector(other, rows.x.size, "scale")
-        return wrap(call.lowering, replace(rows, gamma=rows.gamma * gamma, beta=rows.beta * gamma), shape)
-    factor = number(other)
-    if factor == 1:
-        return value
-    if isinstance(rows, Product):
-        return scaled(call, rows, factor)
-    if isinstance(rows, View) and isinstance(rows.source, Product):
-        return replace(rows, source=scaled(call, rows.source, factor))
-    seen = view(call.lowering, value)
-    if not isinstance(seen.source, CodesOf) or not np.isfinite(factor) or factor <= 0:
-        raise ValueError(f"only activations that a Quant wrote are multiplied by a positive number, got {factor:g}")
-    return normal(call.lowering, replace(seen, factor=seen.factor * factor))
-
-
-def over_total(seen: View, source: Scores, total: Scores) -> View:
-    """Exponentials over their sum."""
-    if source.kind != "exponentials" or not attend.same(source, total):
-        raise ValueError("a sum divides only the exponentials that it is of")
-    return attend.becomes(seen, source, "probabilities")
-
-
-def divided(call: Call) -> Value:
-    """Div: by a number, by a deviation, or by a sum of exponentials."""
-    call.arity(2)
-    left, right = call.inputs
-    if isinstance(right, Constant):
-        return by_constant(call, left, Constant(1.0 / np.asarray(right.values, np.float64)))
-    if isinstance(left, Constant):
-        if number(left, "what it divides") != 1:
-            raise ValueError("only 1 is divided by an activation")
-        return inverse(right)
-    if isinstance(left, Moment) and isinstance(right, Moment):
-        return norm.normalised(call, left, right, "deviation")
-    if isinstance(left, View) and isinstance(right, View) and isinstance(left.source, Scores):
-        if isinstance(right.source, Scores) and right.source.kind == "total":
-            return over_total(left, left.source, right.source)
-    raise ValueError("activations over activations are held as part of a LayerNorm or Softmax only")
-
-
-def inverse(value: Value) -> Value:
-    """1 / x, of a deviation or a sum of exponentials."""
-    if isinstance(value, Moment):
-        return norm.step(value, "deviation", "inverse")
-    if isinstance(value, View) and isinstance(value.source, Scores) and value.source.kind == "total":
-        return attend.becomes(value, value.source, "share")
-    raise ValueError("1 / x is held as part of a LayerNorm or Softmax only")
-
-
-def powered(call: Call) -> Value:
-    call.arity(2)
-    moment, exponent = call.inputs
-    if not isinstance(moment, Moment) or not isinstance(exponent, Constant):
-        raise ValueError("a power is held as part of a LayerNorm only")
-    return norm.power(moment, number(exponent, "its exponent"))
-
-
-def rooted(call: Call) -> Value:
-    call.arity(1)
-    if not isinstance(call.inputs[0], Moment):
-        raise ValueError("a root is held as part of a LayerNorm only")
-    return norm.power(call.inputs[0], norm.ROOT)
-
-
-def exponential(call: Call) -> Value:
-    call.arity(1)
-    seen = call.inputs[0]
-    if not isinstance(seen, View) or not isinstance(seen.source, Scores) or seen.source.kind != "scores":
-        raise ValueError("an exponential is held as part of a Softmax only")
-    return attend.becomes(seen, seen.source, "exponentials")
-
-
-def reduced(call: Call) -> Value:
-    """ReduceMean of a LayerNorm, ReduceMax and ReduceSum of a Softmax: over the last axis, which stays."""
-    call.arity(1, 2)
-    value = call.inputs[0]
-    axes = call.attributes.get("axes")
-    if len(call.inputs) > 1 and isinstance(call.inputs[1], Constant):
-        axes = call.inputs[1].values.reshape(-1).tolist()
-    dimensions = len(value.shape) if isinstance(value, Moment) else view(call.lowering, value).index.ndim
-    if axes is None or list(axes) not in ([-1], [dimensions - 1]):
-        raise ValueError(f"it must go over the last axis, got {axes} of {dimensions}")
-    if not call.attributes.get("keepdims", 1):
-        raise ValueError("it must keep its dimensions (keepdims = 1)")
-    if isinstance(value, View) and isinstance(value.source, Scores):
-        return attend.reduced(call, value, value.source)
-    if call.node.op_type != "ReduceMean":
-        raise ValueError("it is held as part of a Softmax only")
-    return norm.mean(call)
-
-
-def where(call: Call) -> Value:
-    """A mask: scores where it holds, a large negative number elsewhere, or the other way round."""
-    call.arity(3)
-    condition, yes, no = call.inputs
-    holds = attend.constant_bool(condition)
-    for value, other, allowed in ((yes, no, holds), (no, yes, ~holds)):
-        if isinstance(value, View) and isinstance(value.source, Scores) and isinstance(other, Constant):
-            if allowed.all():
-                return value
-            if value.source.kind != "scores" or not (np.asarray(other.values) <= attend.NEVER).all():
-                raise ValueError(f"a mask must put {attend.NEVER:g} or less in the place of scores")
-            return attend.hide(value, value.source, allowed)
-    raise ValueError("it is held as the mask of scores only")
-
-
-def never_nan(call: Call) -> Value:
-    """IsNaN of probabilities: no row is hidden wholly, so none is."""
-    call.arity(1)
-    if not isinstance(call.inputs[0], View) or not isinstance(call.inputs[0].source, Scores):
-        raise ValueError("it is held of probabilities only")
-    return Constant(np.zeros((), np.bool_))
-
-
 def shape_of(call: Call) -> Value:
     """Shape and Size of an activation."""
     call.arity(1)
@@ -371,7 +167,10 @@ def shape_of(call: Call) -> Value:
 
 
 def dropout(call: Call) -> tuple[Value, ...]:
-    """Nothing, outside training."""
+    """Nothing, outside training or where it drops nothing."""
+    ratio, training = [*call.inputs[1:], Constant(np.zeros(1)), Constant(np.zeros(1))][:2]
+    if not isinstance(ratio, Constant) or not isinstance(training, Constant) or (ratio.values * training.values).any():
+        raise ValueError("it drops at random: export the network in evaluation mode")
     return (call.inputs[0], *(Refused() for _ in call.node.output[1:]))
 
 
@@ -389,26 +188,26 @@ STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     "MatMul": matmul,
     "Gemm": flat_gemm,
     "Einsum": lambda call: einsum(call, matmul),
-    "Add": added,
-    "Sub": subtracted,
-    "Mul": multiplied,
-    "Div": divided,
-    "Relu": lambda call: through(call, relu),
-    "Identity": identity,
+    "Add": arithmetic.added,
+    "Sub": arithmetic.subtracted,
+    "Mul": arithmetic.multiplied,
+    "Div": arithmetic.divided,
+    "Relu": lambda call: through(call, patterns.relu),
+    "Identity": patterns.identity,
     "Dropout": dropout,
     "Cast": cast,
-    "Constant": constant,
+    "Constant": patterns.constant,
     "LayerNormalization": norm.layernorm,
     "Softmax": attend.softmax,
-    "ReduceMean": reduced,
-    "ReduceMax": reduced,
-    "ReduceSum": reduced,
-    "Pow": powered,
-    "Sqrt": rooted,
-    "Reciprocal": lambda call: inverse(call.inputs[0]),
-    "Exp": exponential,
-    "Where": where,
-    "IsNaN": never_nan,
+    "ReduceMean": arithmetic.reduced,
+    "ReduceMax": arithmetic.reduced,
+    "ReduceSum": arithmetic.reduced,
+    "Pow": arithmetic.powered,
+    "Sqrt": arithmetic.rooted,
+    "Reciprocal": lambda call: arithmetic.inverse(call.inputs[0]),
+    "Exp": arithmetic.exponential,
+    "Where": arithmetic.where,
+    "IsNaN": arithmetic.never_nan,
     "Shape": shape_of,
     "Size": shape_of,
     "Clip": qcdq.clip,
@@ -442,7 +241,7 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
 def flat_own(kind: str, call: Call) -> Value:
     """A node of our domain; it reads rows."""
     read = [flat(call, value) for value in call.inputs]
-    made = own(kind, replace(call, inputs=tuple(value for value, _ in read)))
+    made = patterns.own(kind, replace(call, inputs=tuple(value for value, _ in read)))
     return made
 
 

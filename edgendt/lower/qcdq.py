@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.lower.patterns import Call, broadcast
+from edgendt.lower.calls import Call, broadcast
 from edgendt.lower.values import Constant, Grid, Steps, Value
 
 BITS = {"int4": (4, True), "uint4": (4, False), "int8": (8, True), "uint8": (8, False)} | {

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgendt.lower.calls import BINS, Call, Lowering, Place
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.patterns import BINS, Call, Lowering, Place
 from edgendt.lower.values import Attended, CodesOf, Counts, Norm, Product, Scores, Source, Sum, Value, View
 from edgendt.ops import Linear, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import INPUT
