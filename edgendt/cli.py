@@ -79,7 +79,9 @@ def quantize(
     config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
     session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
-    model: Annotated[str | None, typer.Option(help="ndt, or stndt: neurons attend to each other.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="ndt; stndt: neurons attend to each other; poyo: single spikes.")
+    ] = None,
     from_checkpoint: Annotated[
         str | None, typer.Option(help="FILE of an NDT trained by its public code, instead of float training.")
     ] = None,
@@ -98,9 +100,11 @@ def quantize(
 
 
 def metrics_table(result: dict[str, Any]) -> Table:
-    """Scores of the four networks on the test trials."""
-    names = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
-    rows: list[list[object]] = [[row, *(scores[key] for key in names)] for row, scores in result["metrics"].items()]
+    """Scores of the networks and baselines on the test trials."""
+    known = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
+    known |= {"whole_window_r2": "velocity R², whole windows"}
+    names = {key: words for key, words in known.items() if key in result["metrics"]["float"]}
+    rows: list[list[object]] = [[row, *map(scores.get, names)] for row, scores in result["metrics"].items()]
     table = grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
     if velocity := result.get("velocity"):
         table.caption = "velocity R² on the chip {readout_r2:.3f}, in float {readout_float_r2:.3f}".format(**velocity)
@@ -117,6 +121,9 @@ def synth(
     build: Annotated[
         bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
     ] = False,
+    folding: Annotated[
+        Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
+    ] = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
@@ -130,6 +137,7 @@ def synth(
         engine=engine,
         seed=seed,
         build=build,
+        folding=folding,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)
@@ -141,6 +149,9 @@ def synth_table(result: dict[str, Any]) -> Table:
     if result.get("fmax_mhz") is not None:
         rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
     rows += [[kind, usage(count)] for kind, count in (result.get("resources") or {}).items()]
+    if "cycles" in (analytic := result.get("analytic", {})):
+        rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
+        rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
     return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
 
@@ -347,7 +358,8 @@ def lower_table(result: dict[str, Any]) -> Group:
     columns = {"node": "node", "op": "op", "size": "size", "format": "format"}
     if result["trials"]:
         columns |= {"op_rms": "op rms", "op_worst": "worst", "network_rms": "net rms", "network_worst": "worst"}
-    title = "{program}: {ops} ops, {channels} channels, {macs} MACs per bin".format(**result)
+    reads = "reads {inputs}" if "inputs" in result else "{channels} channels, {macs} MACs per bin"
+    title = f"{{program}}: {{ops}} ops, {reads}".format(**result)
     rows: list[list[object]] = [[short(node["node"]), *list(node.values())[1:]] for node in result["nodes"]]
     tables = [grid(title, list(columns.values()), rows)]
     if result["trials"]:

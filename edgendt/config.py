@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
@@ -78,8 +78,9 @@ def _refuse_unknown(cls: Any, data: Mapping[str, Any], where: str, prefix: str) 
     for key, value in data.items():
         if key not in known:
             raise BadInput(f"{prefix}{key} in {where} is not an option: known are {', '.join(known)}")
-        if is_dataclass(types[key]) and isinstance(value, Mapping):
-            _refuse_unknown(types[key], value, where, f"{prefix}{key}.")
+        section = next((part for part in (types[key], *get_args(types[key])) if is_dataclass(part)), None)
+        if section is not None and isinstance(value, Mapping):
+            _refuse_unknown(section, value, where, f"{prefix}{key}.")
 
 
 def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:

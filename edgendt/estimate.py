@@ -10,7 +10,7 @@ from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of, cycles_per_bin
+from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, window_of
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
@@ -37,14 +37,13 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     built = Engine.named(name)
     compiled = compile_program(program, built)
     needs = part(target, built)
-    cycles = cycles_per_bin(compiled, program.max_bins or TRIAL)
-    quantiles = summary(cycles)
-    median = cycles_of(compiled, cycles.index(int(quantiles["p50"])))
+    quantiles, median = per_bin(compiled) if program.bins is None else per_window(compiled)
     return {
         "program": program.name,
         "board": board,
         "engine": str(name),
         "stage": STAGE,
+        "whole_window": program.bins,
         "lanes": built.products,
         "cycles": quantiles,
         "by_op": dict(median.by_op),
@@ -58,6 +57,20 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "memories": memories(compiled),
         "resources": needs,
     }
+
+
+def per_bin(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
+    """Quantiles of the cycles over a trial's bins, and the median bin."""
+    cycles = cycles_per_bin(compiled, compiled.program.max_bins or TRIAL)
+    quantiles = summary(cycles)
+    return quantiles, cycles_of(compiled, cycles.index(int(quantiles["p50"])))
+
+
+def per_window(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
+    """Cycles of a whole window, in all and from its last bin on, and the window."""
+    assert compiled.program.bins is not None
+    window = window_of(compiled)
+    return {"window": window.total, "behind_last_bin": window_of(compiled, compiled.program.bins - 1).total}, window
 
 
 def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
@@ -82,12 +95,14 @@ def render(result: Mapping[str, Any]) -> Any:
         return made
 
     cycles, micro = result["cycles"], result["latency_us"]
-    rows = [[key, f"{cycles[key]:,.0f}", f"{micro[key]:.1f}"] for key in cycles]
+    rows = [[key.replace("_", " "), f"{cycles[key]:,.0f}", f"{micro[key]:.1f}"] for key in cycles]
+    bins = result["whole_window"]
+    unit = f"per window of {bins} bins" if bins else "per bin"
     head = f"{result['program']} fits {result['board']}, engine {result['engine']} ({result['lanes']} lanes)"
     at = f"µs at {result['clock_mhz']:g} MHz ({result['clock_stage']})"
     used = {**result["memories"], **result["resources"]}
     return Group(
-        table(head, [f"per bin ({result['stage']})", "cycles", at], rows),
+        table(head, [f"{unit} ({result['stage']})", "cycles", at], rows),
         f"bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f}; "
         f"image {result['image_bytes'] / 1000:.1f} kB",
         f"{words(result['link'])}\n",

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgendt import quantize_poyo
 from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
 from edgendt.qat.job import Job, Networks, Scores
-from edgendt.qat.recipe import QuantizeConfig
+from edgendt.qat.poyo_job import PoyoJob
+from edgendt.qat.recipe import POYO, QuantizeConfig
 from edgendt.qat.train import Progress
 from edgendt.wiring import RATES, VELOCITY, Group
 
@@ -35,19 +37,20 @@ def quantize(
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Make the quantize stage of a run; {"run": path, "metrics": {"float", "control", "integer", "baseline"}}, and
-    "velocity" (`Job.score_velocity`) where the recording has one.
+    "velocity" (`Job.score_velocity`) where an NDT's recording has one; of a POYO also the metrics of a "gru".
 
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
     terminal by default, nothing when quiet. Raises BadInput for data or options that cannot be used.
     """
     torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
     asked = None if name is None else Run.new(name, root)
-    job = Job.of(config)
+    job: Any = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
+    write_files: Callable[..., None] = quantize_poyo.write if config.model.kind == POYO else write
     run = asked or Run.new(default_name(job), root)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
         networks = job.train(folder, show, writer)
-        scores, velocity = score(job, networks), job.score_velocity(networks)
+        scores, velocity = job.scores(networks, show), job.score_velocity(networks)
         for network, values in scores.items():
             for metric, value in values.items():
                 if value is not None:
@@ -55,7 +58,7 @@ def quantize(
         writer.close()
         inputs = [path for path in map(Path, (config.data.source, config.train.checkpoint)) if path.is_file()]
         with run.write("quantize", inputs=inputs, config=asdict(job.config), seed=config.seed) as stage:
-            write(stage, job, networks, scores)
+            write_files(stage, job, networks, scores)
             if velocity is not None:
                 write_json(stage / "velocity.json", velocity)
             shutil.copytree(folder / "tensorboard", stage / "tensorboard")
@@ -63,20 +66,10 @@ def quantize(
     return {"run": str(run.path), "metrics": scores} | ({} if velocity is None else {"velocity": velocity})
 
 
-def score(job: Job, networks: Networks) -> dict[str, Scores]:
-    """Every network on the test trials, once."""
-    return {
-        "float": job.score(networks.float),
-        "control": job.score(networks.control),
-        "integer": job.score(networks.integer),
-        "baseline": job.score_baseline(),
-    }
-
-
-def default_name(job: Job) -> str:
+def default_name(job: Job | PoyoJob) -> str:
     """A name that tells the data, and the options by hash: other options never overwrite a run."""
     digest = hashlib.sha256(dump_config(job.config).encode()).hexdigest()[:6]
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", job.data.name.rpartition("/")[2]).strip("-").lower()
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", job.name.rpartition("/")[2]).strip("-").lower()
     return f"{stem[:60] or 'run'}-{digest}"
 
 
@@ -101,10 +94,10 @@ def bars(quiet: bool) -> Iterator[Progress]:
 
 
 @contextmanager
-def unfinished(run: Run, job: Job) -> Iterator[Path]:
+def unfinished(run: Run, job: Job | PoyoJob) -> Iterator[Path]:
     """The folder of checkpoints; one of other options or other data is emptied first. It outlives an error."""
     folder = run.path / UNFINISHED
-    digest = hashlib.sha256(dump_config(job.config).encode() + job.data.spikes.tobytes()).hexdigest()
+    digest = hashlib.sha256(dump_config(job.config).encode() + job.digest()).hexdigest()
     mark = folder / "made-from"
     if not mark.is_file() or mark.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)

@@ -134,6 +134,7 @@ class Wiring:
     def apply(self, program: Program) -> Program:
         """The Program to load. BadInput for an option that does not suit it."""
         if self.channels or self.dead:
+            program.needs_counts("a map of electrodes")
             program = connect(program, self.sources(program))
         if self.outputs:
             program = choose_outputs(program, self.rows(program))

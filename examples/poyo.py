@@ -23,11 +23,11 @@ from torch import nn
 from edgendt.data import Dataset, Split, load, split
 from edgendt.data.events import jittered
 from edgendt.data.lorenz import lorenz_sessions
-from edgendt.data.tokens import causal, gather, whole
-from edgendt.models.gru import GRU
-from edgendt.models.poyo import POYO, Tokens, adapted, preset, weights
+from edgendt.data.tokens import causal, whole
+from edgendt.models.poyo import POYO, adapted, preset, weights
 from edgendt.qat.decode import Counts, Sessions, ridge_score
 from edgendt.qat.poyo import QuantPOYO
+from edgendt.qat.poyo_job import new_poyo
 from edgendt.qat.train import Masking, Phase, Plan
 
 NOTHING = np.empty(0, np.int64)
@@ -86,12 +86,9 @@ class Table:
 
     def quantize(self, net: POYO, old: Sessions) -> QuantPOYO:
         """The integer network and its control, trained on from `net` on the same windows."""
-        cuts = [
-            cut for i, parts in enumerate(old.splits) for cut in whole(old.data[i], i, parts.train[:16], old.window_ms)
-        ]
         control = POYO(net.config)
         control.load_state_dict(net.state_dict())
-        integer = QuantPOYO.from_float(net, Tokens.of(gather(old.data, cuts)))
+        integer = QuantPOYO.from_float(net, old.calibration())
         for name, network in (("float control", control), ("integers", integer)):
             began = time.monotonic()
             plan = Plan("qat", self.qat, 16, 5e-4, 0.0, 0.05, Masking(), self.seed + 1)
@@ -106,8 +103,7 @@ class Table:
         """Ridge and GRU of one session."""
         print(line(data, "ridge, 5 bins", on, ridge_score(data, parts), None, None), flush=True)
         counts, began = Counts(data, parts), time.monotonic()
-        net = counts.network(self.seed)
-        self.train(net, counts, 400, 5e-3, val=len(parts.val) > 0)
+        net = counts.trained(self.seed, lambda *_: None)
         print(line(data, "GRU, 64", on, counts.score(net, parts.test), None, time.monotonic() - began), flush=True)
 
     def adapt(self, net: POYO, integer: QuantPOYO | None, data: Dataset, parts: Split, trials: int | None) -> None:
@@ -130,14 +126,11 @@ class Table:
 
     def poyo(self, sessions: Sessions) -> POYO:
         """A network before training."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            return POYO(preset(self.preset, sessions.units, len(sessions.data), dropout=0.2))
+        return new_poyo(preset(self.preset, sessions.units, len(sessions.data), dropout=0.2), self.seed)
 
     def train(self, net: Any, task: Any, steps: int, lr: float, val: bool = True) -> None:
         """val: keep the weights that are best on validation trials; else the last."""
-        batch = 32 if isinstance(net, GRU) else 16
-        plan = Plan("float", steps, batch, lr, 1e-2, 0.1, Masking(), self.seed, val_every=max(1, steps // 8))
+        plan = Plan("float", steps, 16, lr, 1e-2, 0.1, Masking(), self.seed, val_every=max(1, steps // 8))
         if isinstance(net, QuantPOYO):
             plan = replace(plan, surrogate=0.9)
         Phase(plan if val else replace(plan, val_every=None), net, task, None).run(lambda *_: None)

@@ -40,7 +40,7 @@ async def equals_the_reference(dut: Any) -> None:
     await write(dut, MEM_COS, [int(entry) & 0xFFF for entry in COS])
     for turn in range(40):
         count = ANGLES if turn == 0 else sfus * rng.randrange(1, 20)
-        channels = [(rng.choice([1, 32768, rng.randrange(1, 32768)]), rng.randrange(2)) for _ in range(count)]
+        channels = [(rng.choice([0, 1, 32768, rng.randrange(1, 32768)]), rng.randrange(2)) for _ in range(count)]
         words = [step | odd << STEP_BITS for step, odd in channels]
         words[-1] |= 2 << STEP_BITS
         await write(dut, MEM_STEP, words)

@@ -1,4 +1,4 @@
-"""edt_drain: every step of every tile of random passes, in its cycle, with all its addresses, for the three modes.
+"""edt_drain: every step of every tile of random passes, in its cycle, with all its addresses, for the four modes.
 
 Tiles end at random as soon as the unit allows it (pend_o), so that one drains while the next is announced; value beats
 are let through at random, and once held up for longer than any pass lasts. Packed and split units have tiles of other
@@ -17,7 +17,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import Timer
 from control import BEAT_BITS, NARROW_BITS, VALUE, configuration, description, instruction, unpacked
 
-NARROW, SCORE, VALUES = range(3)  # modes
+NARROW, SCORE, VALUES, GATHER = range(4)  # modes
 FIRST_STEP = 6  # cycles after the end of its tile
 RELEASE = 7  # steps before its last one a tile lets the next end, except where value beats may be held up
 BASES = {"bias_base": 13, "dst_base": 13, "add_base": 13, "kv_base": 18}
@@ -36,6 +36,9 @@ class Bin:
     packed: int
     splits: int
     value_split: int  # log2 of the groups that share the keys of weighted values
+    pipes: int
+    windows: int
+    res_stride: int
 
     @property
     def row_words(self) -> int:
@@ -95,24 +98,31 @@ class Pass:
         for flat in range(count):
             group, word = divmod(flat, group_words) if f["grouped"] else (0, flat)
             kept, last = not last_tile or word < f["words"], flat == count - 1
-            add = f["add_base"] + (now.pos_off if f["add_pos"] else 0) + done
+            gather = f["mode"] == GATHER
+            add = f["add_base"] + (now.pos_off if f["add_pos"] and not gather else 0) + done
+            if gather:  # one code of every bin's row
+                add = f["add_base"] + now.slot // now.pipes + done * now.res_stride
+            at = done // now.pipes if gather else done  # words written before this one
             fin = int(last_tile and last and f["tag_fin"])
             row, passed = self.row(tile, flat)
-            common = {"dst_addr": (f["dst_base"] + done) % (1 << 13), "tag": f["dst_tag"], "fin": fin, "pc": self.pc}
+            common = {"dst_addr": (f["dst_base"] + at) % (1 << 13), "tag": f["dst_tag"], "fin": fin, "pc": self.pc}
             narrow = common | {
-                "valid": int(kept and f["mode"] == NARROW),
+                "valid": int(kept and f["mode"] in (NARROW, GATHER)),
                 **{name: f[name] for name in ("dst", "add_res", "add_pos", "stats", "y1", "y2", "kv_base")},
                 "last_mask": f["last_mask"],
-                "first": int(done == 0),
+                "first": int(at == 0),
                 "last": int(last_tile and last),
                 "add_addr": add % (1 << 13),
                 "kv_addr": (f["kv_base"] + (now.slot >> now.value_split) + passed * now.value_rows) % (1 << 18),
                 "flat": row,
                 "row": done,
                 "split": f["split"],
+                "gather": int(gather),
+                "pick": now.slot % now.pipes,
+                "put": done % now.pipes,
             }
             beat = common | {"valid": 1, "op": VALUE, "group": group, "count": sfus, "gb_addr": f["add_base"]}
-            bias, key_word = (f["bias_base"] + done) % (1 << 13), tile * now.group_words + word
+            bias, key_word = (f["bias_base"] + (0 if gather else done)) % (1 << 13), tile * now.group_words + word
             yield Step(kept, last, bias, group, key_word, narrow, beat | {"y": f["y1"]})
             done += kept
 
@@ -120,7 +130,7 @@ class Pass:
 def random_pass(rng: random.Random, now: Bin) -> Pass:
     """Any mode, grouped or not; the last tile ends with a word that is kept."""
     grouped = rng.random() < 0.5
-    mode = rng.randrange(3)
+    mode = rng.randrange(3 + now.windows)
     paired, split = 0 if grouped else rng.randrange(now.packed + 1), rng.randrange(now.splits.bit_length())
     if grouped and (mode != VALUES or now.group_words % (1 << split)):
         split = 0
@@ -177,7 +187,7 @@ class Model:
         if not goes:
             return out, None, beat if ok else None
         out["shift_o"] = 1
-        if mode == NARROW and step.kept:
+        if mode in (NARROW, GATHER) and step.kept:
             out |= {"bias_addr_o": step.bias}
         out["tag_o"] = step.beat["tag"]
         steps.popleft()
@@ -202,7 +212,8 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
     for _ in range(12):
         sizes = (case()[name] for name in ("words", "packed", "splits"))
         share = rng.randrange(case()["splits"].bit_length())
-        now = Bin(rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), *sizes, share)
+        fixed = rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), *sizes, share
+        now = Bin(*fixed, case()["pipes"], case()["windows"], rng.randrange(99))
         stand_still(dut, now)
         todo = [(one, tile) for one in (random_pass(rng, now) for _ in range(8)) for tile in range(one.tiles)]
         while todo or model.tiles or cycle < model.released:
@@ -233,4 +244,4 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
 def stand_still(dut: Any, now: Bin) -> None:
     """Configuration and registers of a bin."""
     dut.cfg_i.value = configuration(group_words=now.group_words, value_rows=now.value_rows, value_split=now.value_split)
-    dut.slot_i.value, dut.pos_off_i.value = now.slot, now.pos_off
+    dut.slot_i.value, dut.pos_off_i.value, dut.res_stride_i.value = now.slot, now.pos_off, now.res_stride

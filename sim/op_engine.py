@@ -45,9 +45,9 @@ Case = tuple[Program, Codes]
 
 
 @cache
-def engine(sources: tuple[Path, ...] | None = None) -> FastCore:
+def engine(sources: tuple[Path, ...] | None = None, size: Engine = TINY) -> FastCore:
     """The tiny engine, compiled once per process."""
-    return FastCore(TINY, sources)
+    return FastCore(size, sources)
 
 
 def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = True) -> Tally:
@@ -74,9 +74,9 @@ def check(cases: Iterable[Case], choice: Choice | None = None) -> Tally:
     return total
 
 
-def rejects(cases: Sequence[Case], old: str, new: str, choice: Choice | None = None) -> bool:
+def rejects(cases: Sequence[Case], old: str, new: str, choice: Choice | None = None, size: Engine = TINY) -> bool:
     """True when the cases expose a core in whose sources `old` was replaced by `new`."""
-    core = engine(tuple(mutate(core_sources(), old, new)))
+    core = engine(tuple(mutate(core_sources(), old, new)), size)
     for case in cases:
         try:
             if run(case, core, choice).mismatches:
@@ -176,7 +176,8 @@ def rotary_case(seed: int) -> Case:
     rng = np.random.default_rng(seed)
     inputs, heads = int(rng.integers(1, 12)), int(rng.integers(1, 4))
     pairs = int(rng.integers(1, 5 if heads > 1 else 17))
-    size, steps = 2 * heads * pairs, tuple(rng.integers(1, 1 << 15, pairs, endpoint=True).tolist())
+    turning = rng.random(pairs) < 0.9  # the others stand still
+    size, steps = 2 * heads * pairs, tuple((rng.integers(1, 1 << 15, pairs, endpoint=True) * turning).tolist())
     raw, turned = Int(8, int(rng.integers(2, 6))), Int(8, int(rng.integers(2, 6)))
     if seed % 2:
         x = linear(rng, "x", inputs, size, COUNTS, Int(int(rng.choice([5, 8, 11])), raw.frac))

@@ -6,7 +6,7 @@ from op_engine import COUNTS, Case, linear, stimulus
 
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -16,10 +16,12 @@ ACT, WIDE = Int(8, 4), Int(12, 6)
 class Wiring:
     """Grows a Program node by node; `sources` are (name, size, format) of what exists."""
 
-    def __init__(self, rng: Generator, channels: int) -> None:
-        self.rng, self.nodes = rng, []
+    def __init__(self, rng: Generator, channels: int, whole: bool = False) -> None:
+        self.rng, self.nodes, self.whole = rng, [], whole
         self.sources = [(INPUT, channels, COUNTS)]
         self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
+        self.rows = self.window if whole else 8  # of position tables
+        self.columns, self.spatial_heads = 0, 2 if whole and self.window % 2 == 0 and rng.random() < 0.5 else 1
 
     def name(self) -> str:
         return f"n{len(self.nodes)}"
@@ -45,8 +47,8 @@ class Wiring:
     def position(self) -> None:
         size = int(self.rng.integers(1, 10))
         x = self.feed(size, WIDE)
-        table = self.rng.integers(-500, 500, (8, size))
-        self.add(Node(self.name(), Position(size, 8, WIDE), (x,), {"table": table}), size)
+        table = self.rng.integers(-500, 500, (self.rows, size))
+        self.add(Node(self.name(), Position(size, self.rows, WIDE), (x,), {"table": table}), size)
 
     def residual(self) -> None:
         """h + something: a fresh Linear, or any other source of that size and format."""
@@ -75,6 +77,28 @@ class Wiring:
             name, size = alike[int(self.rng.integers(len(alike)))]
             self.turned(name, size, size // 2)
 
+    def spatial(self) -> None:
+        """Weights between the columns of a signed source, and what they mix; all of one size."""
+        good = [source for source in self.sources if source[2].signed and self.columns in (0, source[1])]
+        if not good:
+            return
+        name, size, form = good[int(self.rng.integers(len(good)))]
+        self.columns, bins = size, self.window
+        kept = len(self.sources)
+        tokens = self.add(Node(self.name(), Transpose(size, bins, form), (name,)), bins)
+        gamma, beta = self.rng.integers(-100, 100, bins), self.rng.integers(-(1 << 15), 1 << 15, bins)
+        norm = LayerNorm(bins, form, Int(8, 6), ACT, eps_code(bins, form))
+        normed = self.add(Node(self.name(), norm, (tokens,), {"gamma": gamma, "beta": beta}), bins)
+        pair = [self.add(linear(self.rng, self.name(), bins, bins, ACT, ACT, normed), bins) for _ in "qk"]
+        shares = Int(int(self.rng.integers(5, 9)), int(self.rng.integers(4, 11)), signed=False)
+        op = SpatialWeights(size, bins, self.spatial_heads, ACT, ACT, shares)
+        weights = self.add(Node(self.name(), op, tuple(pair)), size)
+        del self.sources[kept:]  # rows of channels
+        alike = [(source, z) for source, n, z in self.sources if n == size and z.bits <= 8]
+        z, z_form = alike[int(self.rng.integers(len(alike)))] if alike else (self.feed(size, ACT), ACT)
+        y = (ACT, WIDE, form)[int(self.rng.integers(3))]
+        self.add(Node(self.name(), SpatialMix(size, shares, z_form, y), (weights, z)), size)
+
     def attention(self) -> None:
         size = self.heads * self.width
         alike = [name for name, n, form in self.sources if (n, form) == (size, ACT)]
@@ -82,20 +106,24 @@ class Wiring:
         for slot in range(3):
             fresh = self.rng.random() < 0.7 or not alike
             inputs.append(self.feed(size, ACT) if fresh else alike[int(self.rng.integers(len(alike)))])
-            if slot < 2 and self.width % 2 == 0 and self.rng.random() < 0.5:
+            if slot < 2 and self.width % 2 == 0 and not self.whole and self.rng.random() < 0.5:
                 inputs[-1] = self.turned(inputs[-1], size, self.width // 2)
-        op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT)
+        op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT, causal=not self.whole)
         self.add(Node(self.name(), op, tuple(inputs)), size)
 
 
-def random_case(seed: int) -> Case:
-    """A Program of four to sixteen nodes and its stimulus. UnsupportedOp when the draw makes no Program."""
+def random_case(seed: int, whole: bool = False) -> Case:
+    """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins.
+
+    UnsupportedOp when the draw makes no Program.
+    """
     rng = np.random.default_rng(seed)
-    wiring = Wiring(rng, int(rng.integers(1, 10)))
-    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, wiring.rotary)
+    wiring = Wiring(rng, int(rng.integers(1, 10)), whole)
+    last = wiring.spatial if whole else wiring.rotary
+    steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()
-    if not wiring.nodes:
+    if not wiring.nodes or (whole and not any(isinstance(node.op, Attention | Transpose) for node in wiring.nodes)):
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
     program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
-    return program, stimulus(rng, program, 7)
+    return program, stimulus(rng, program, program.bins or 7)

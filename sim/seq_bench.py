@@ -14,9 +14,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import Timer
 from control import configuration, instruction
 
-from edgendt.engine.layout import CFG, MEM_CFG, MEM_PROG, Instr
+from edgendt.engine.layout import CFG, MEM_CFG, MEM_PROG, OP_END, OP_EXP, OP_MAC, OP_NORM, OP_SYNC, OP_TURN, Instr
 
-END, MAC, NORM, EXP, SYNC, TURN = range(6)
 FETCH = 3  # cycles from a start or an instruction to the next one
 
 
@@ -57,11 +56,11 @@ def network(rng: random.Random, lanes: int, depth: int) -> Network:
     cfg["value_split"] &= 3
     cfg |= {"window": window, "group_segs": segs, "key_tiles": -(-window // (lanes * segs))}
     cfg |= {"max_bins": rng.choice([0, *[rng.randrange(1, 3 * window + 2)] * 3]), "pos_stride": rng.randrange(1 << 12)}
-    ops = [rng.choice([MAC, NORM, EXP, SYNC, TURN]) for _ in range(rng.randrange(depth))]
+    ops = [rng.choice([OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN]) for _ in range(rng.randrange(depth))]
     fields = (
         {"bar_use": rng.randrange(2), "bar_tag": rng.randrange(8), "sbase": rng.getrandbits(20)} for _ in range(99)
     )
-    return Network(cfg, [{"op": op} | one for op, one in zip([*ops, END], fields, strict=False)])
+    return Network(cfg, [{"op": op} | one for op, one in zip([*ops, OP_END], fields, strict=False)])
 
 
 async def load(dut: Any, rng: random.Random, one: Network) -> None:
@@ -101,7 +100,7 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, bin: int, stall: f
         dut.quiet_i.value = quiet
         await Timer(1, "ns")
         valid, bar = cycle >= ready, bool(done >> fields["bar_tag"] & 1)
-        mac, sfu = valid and fields["op"] == MAC, valid and fields["op"] in (NORM, EXP, TURN)
+        mac, sfu = valid and fields["op"] == OP_MAC, valid and fields["op"] in (OP_NORM, OP_EXP, OP_TURN)
         assert (int(dut.mac_valid_o.value), int(dut.sfu_valid_o.value)) == (int(mac), int(sfu)), (cycle, fields)
         assert int(dut.busy_o.value) == 1 and int(dut.done_o.value) == 0
         check_registers(dut, one, bin)
@@ -109,10 +108,10 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, bin: int, stall: f
         if valid:
             assert (int(dut.ins_o.value), int(dut.pc_o.value)) == (instruction(**fields), pc)
         dut.mac_take_i.value, dut.sfu_take_i.value = mac and willing, sfu and willing
-        if ((mac or sfu) and willing) or (valid and fields["op"] == SYNC and bar):
+        if ((mac or sfu) and willing) or (valid and fields["op"] == OP_SYNC and bar):
             todo.pop(0)
             ready = cycle + FETCH
-        last = valid and fields["op"] == END and before and (not fields["bar_use"] or bar)
+        last = valid and fields["op"] == OP_END and before and (not fields["bar_use"] or bar)
         await cycles(dut, 1)
         if last:
             dut.start_i.value = 0

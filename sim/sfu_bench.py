@@ -7,12 +7,12 @@ import cocotb
 from bench import case, cycles
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
+from control import EXPONENTIAL, NORM, TURN, VALUE
 
 from edgendt.engine.layout import fmt
 from edgendt.fixed import Int, narrow, rne
 from edgendt.ops.attention import EXP
 
-NORM, EXPONENTIAL, VALUE, TURN = range(4)
 ACC, DEPTH = 24, 21
 # Exponent addresses whose entry lies half-way between two exponentials.
 TIES = [i + 256 * k for i in range(256) for k in range(16) if EXP[i] % (1 << 8 + k) == 1 << 7 + k]

@@ -15,7 +15,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import Timer
 from control import BEAT_BITS, EXPONENTIAL, NORM, TURN, configuration, instruction, unpacked
 
-OP_NORM, OP_EXP, OP_TURN = 2, 3, 5
+from edgendt.engine.layout import OP_EXP, OP_NORM, OP_TURN
+
 OPS = {OP_NORM: NORM, OP_EXP: EXPONENTIAL, OP_TURN: TURN}
 CALC = {OP_NORM: 9, OP_EXP: 0, OP_TURN: 1}  # cycles between an instruction's start and its beats
 FLUSH = 20  # between the last beat and idle

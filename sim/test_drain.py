@@ -13,7 +13,7 @@ FAULTS = {
     "the next tile may end a step too early": ("left_q <= 9'd7", "left_q <= 9'd8"),
     "a tile is released by the one before": ("else if (end_q != '0) pend_o <= pend_o;", ""),
     "keys of the next tile overwrite this one's": ("if (turn) kv_q <= kv_q + 18'(cfg_i.value_rows);", ""),
-    "every pass adds the bin's position": ("(next_q.ins.add_pos ? pos_off_i : 13'd0)", "pos_off_i"),
+    "every pass adds the bin's position": ("next_q.ins.add_pos ? pos_off_i : 13'd0", "pos_off_i"),
     "a value word moves on after its first beat": ("(beat && sub_q == 5'(Subs - 1))", "beat"),
     "value beats do not wait": ("kept && value_ok_i", "kept"),
     "only the last tile's words are scores": ("step && kept && mode == ModeScore", "step && mode == ModeScore"),
@@ -32,12 +32,34 @@ FOLDED = {
 }
 
 
-def build_case(words: int, pipes: int, sfus: int, packed: int = 0, splits: int = 1) -> tuple[dict[str, Any], ...]:
-    sizes = {"words": words, "pipes": pipes, "sfus": sfus, "packed": packed, "splits": splits}
+GATHERED = {
+    "a gathered word is written too early": ("row_q[PipeBits-1:0] == '1)", "row_q[PipeBits-1:0] == '0)"),
+    "a channel is another one's": ("13'(slot_i >> PipeBits)", "13'(slot_i)"),
+    "rows lie a word apart": ("(gather ? res_stride_i : 13'd1)", "13'd1"),
+    "zeros have biases": ("if (!gather) bias_q", "bias_q"),
+}
+
+
+def build_case(
+    words: int, pipes: int, sfus: int, packed: int = 0, splits: int = 1, windows: int = 0
+) -> tuple[dict[str, Any], ...]:
+    sizes = {"words": words, "pipes": pipes, "sfus": sfus, "packed": packed, "splits": splits, "windows": windows}
     return {name.capitalize(): size for name, size in sizes.items()} | {"Folds": int(packed or splits > 1)}, sizes
 
 
-@pytest.mark.parametrize("shape", [(8, 4, 1), (16, 4, 4), (4, 8, 2), (8, 4, 1, 1, 4), (6, 8, 2, 0, 2), (5, 4, 1, 1, 1)])
+SHAPES = [
+    (8, 4, 1),
+    (16, 4, 4),
+    (4, 8, 2),
+    (8, 4, 1, 1, 4),
+    (6, 8, 2, 0, 2),
+    (5, 4, 1, 1, 1),
+    (8, 4, 1, 0, 1, 1),
+    (8, 2, 1, 1, 2, 1),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_equals_the_reference(shape: tuple[int, ...]) -> None:
     needs("verilator")
     parameters, case = build_case(*shape)
@@ -54,3 +76,9 @@ def test_the_bench_rejects(fault: str) -> None:
 def test_the_bench_of_a_packed_and_split_unit_rejects(fault: str) -> None:
     needs("verilator")
     assert rejects("drain_bench", "edt_drain", mutate(SOURCES, *FOLDED[fault]), *build_case(8, 4, 1, 1, 4))
+
+
+@pytest.mark.parametrize("fault", GATHERED)
+def test_the_bench_of_a_unit_that_gathers_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects("drain_bench", "edt_drain", mutate(SOURCES, *GATHERED[fault]), *build_case(8, 4, 1, 0, 1, 1))

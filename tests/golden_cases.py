@@ -84,7 +84,7 @@ def attention_cases() -> list[Case]:
     for name, a in group("attention"):
         q, k, v, y = (Int(8, scalar(a[f"{n}frac"])) for n in "qkvy")
         op = Attention(a["q"].shape[1], scalar(a["heads"]), scalar(a["window"]), q, k, v, y)
-        assert (op.c, op.shift) == (scalar(a["C"]), scalar(a["shift"]))
+        assert op.scale == (scalar(a["C"]), scalar(a["shift"]))
         cases.append(Case(name, op, (a["q"], a["k"], a["v"]), {}, a["y"]))
     return cases
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,22 @@ from golden_cases import arrays, scalar
 
 from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.layernorm import eps_code
 from edgendt.ops.rotary import geometric
 from edgendt.program import INPUT, Node, Program
+
+ACT, QKV = Int(8, 5), Int(8, 4)
 
 
 def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tuple[Node, ...]:
@@ -28,7 +41,14 @@ def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tu
         wiring += [(p + "attention", (p + "q" + turned, p + "k" + turned, p + "v")), (p + "o", (p + "attention",))]
         wiring += [(p + "res1", (stream, p + "o")), (p + "ln2", (p + "res1",)), (p + "f1", (p + "ln2",))]
         wiring += [(p + "f2", (p + "f1",)), (p + "res2", (p + "res1", p + "f2"))]
-        stream = p + "res2"
+        if p + "tokens" in parts:
+            wiring += [(p + "tokens", (stream,)), (p + "lns", (p + "tokens",))]
+            wiring += [(p + n, (p + "lns",)) for n in ("sq", "sk")]
+            wiring += [(p + "weights", (p + "sq", p + "sk")), (p + "ln3", (p + "res2",))]
+            wiring += [(p + "mix", (p + "weights", p + "ln3")), (p + "res3", (p + "res2", p + "mix"))]
+            wiring += [(p + "ln4", (p + "res3",)), (p + "f3", (p + "ln4",)), (p + "f4", (p + "f3",))]
+            wiring += [(p + "res4", (p + "res3", p + "f4"))]
+        stream = p + ("res4" if p + "tokens" in parts else "res2")
     wiring += [("lnf", (stream,)), ("readout", ("lnf",))]
     return tuple(Node(name, parts[name][0], inputs, parts[name][1]) for name, inputs in wiring)
 
@@ -74,6 +94,71 @@ def golden_ndt() -> tuple[Program, Codes, dict[str, Codes]]:
     return program, a["x"], expected
 
 
+@dataclass
+class Draw:
+    """Random ops and constants of an NDT: codes use their range and a share of them saturates.
+
+    per_channel: every output's weights have a fraction of their own; mixed: every Linear draws its weight bits.
+    """
+
+    rng: np.random.Generator
+    d: int
+    r: Int
+    per_channel: bool
+    mixed: bool
+    parts: dict[str, tuple[Any, dict[str, Codes]]] = field(default_factory=dict)
+
+    def linear(self, name: str, source: Int, n: int, m: int, bits: int, y: Int, biased: bool = True) -> None:
+        rng = self.rng
+        bits = int(rng.integers(2, 9)) if self.mixed else bits
+        limit = 2 ** (bits - 1) - 1
+        weight = rng.integers(-limit - (rng.random() < 0.5), limit, (m, n), endpoint=True)
+        # The accumulator's spread is a third of the output range: ties, limits and the middle occur.
+        spread = max(1.0, (limit / 1.7) * (source.hi / 3.0) * n**0.5)
+        w_form = Int(bits, y.frac - source.frac + round(np.log2(spread / (y.hi / 3))))
+        w_frac = tuple(int(w_form.frac + v) for v in rng.integers(-1, 2, m)) if self.per_channel else None
+        bias = rng.integers(-int(spread), int(spread), m, endpoint=True) if biased else np.zeros(m, np.int64)
+        self.parts[name] = (Linear(n, m, source, w_form, y, w_frac), {"weight": weight, "bias": bias})
+
+    def norm(self, name: str, size: int | None = None) -> None:
+        """size: d by default."""
+        size = size or self.d
+        op = LayerNorm(size, self.r, Int(8, 6), ACT, eps_code(size, self.r))
+        gamma, beta = self.rng.integers(-127, 127, size), self.rng.integers(-(2**17), 2**17, size)
+        self.parts[name] = (op, {"gamma": gamma, "beta": beta})
+
+    def layer(self, n: str, weight: int, ffn: int, attention: Attention, steps: tuple[int, ...]) -> None:
+        """steps: of rotary position; none without it."""
+        d, hidden = self.d, Int(8, 5, False)
+        self.norm(n + "ln1")
+        for c in "qkv":
+            self.linear(n + c, ACT, d, d, weight, attention.q)
+        if steps:
+            for c in "qk":
+                self.parts[f"{n}{c}_rot"] = (Rotary(d, steps, attention.q, attention.q), {})
+        self.parts[n + "attention"] = (attention, {})
+        self.linear(n + "o", attention.y, d, d, weight, self.r)
+        self.norm(n + "ln2")
+        self.linear(n + "f1", ACT, d, ffn, weight, hidden)
+        self.linear(n + "f2", hidden, ffn, d, weight, self.r)
+        self.parts[n + "res1"] = self.parts[n + "res2"] = (Add(d, self.r), {})
+
+    def spatial(self, n: str, weight: int, ffn: int, bins: int, heads: int) -> None:
+        """The spatial stream of an STNDT's layer."""
+        d, hidden, shares = self.d, Int(8, 5, False), Int(8, int(self.rng.integers(7, 12)), False)
+        self.parts[n + "tokens"] = (Transpose(d, bins, self.r), {})
+        self.norm(n + "lns", bins)
+        for name in ("sq", "sk"):
+            self.linear(n + name, ACT, bins, bins, weight, QKV)
+        self.parts[n + "weights"] = (SpatialWeights(d, bins, heads, QKV, QKV, shares), {})
+        self.norm(n + "ln3")
+        self.parts[n + "mix"] = (SpatialMix(d, shares, ACT, self.r), {})
+        self.norm(n + "ln4")
+        self.linear(n + "f3", ACT, d, ffn, weight, hidden)
+        self.linear(n + "f4", hidden, ffn, d, weight, self.r)
+        self.parts[n + "res3"] = self.parts[n + "res4"] = (Add(d, self.r), {})
+
+
 def random_ndt(
     seed: int,
     channels: int = 12,
@@ -93,53 +178,27 @@ def random_ndt(
     mixed: bool = False,
     rotary: bool = False,
     causal: bool = True,
+    spatial: int = 0,
 ) -> Program:
-    """A network with random weights, scaled so that codes use their range and a share of them saturates.
+    """A network with random weights, see Draw.
 
-    mixed: every Linear draws its weight bits, 2 to 8. rotary: by rotary position, without `bins` rows. Not causal: the
-    whole window is `bins`.
+    rotary: by rotary position, without `bins` rows. Not causal: the whole window is `bins`. spatial: heads of attention
+    between the d columns, as in an STNDT.
     """
     window = window if causal else bins
-    rng = np.random.default_rng(seed)
-    r, x, act = Int(residual, residual - 5), Int(counts, 0, False), Int(8, 5)
-    parts: dict[str, tuple[Any, dict[str, Codes]]] = {}
-
-    def linear(name: str, source: Int, n: int, m: int, bits: int, y: Int, biased: bool = True) -> None:
-        bits = int(rng.integers(2, 9)) if mixed else bits
-        limit = 2 ** (bits - 1) - 1
-        weight_codes = rng.integers(-limit - (rng.random() < 0.5), limit, (m, n), endpoint=True)
-        # The accumulator's spread is a third of the output range: ties, limits and the middle occur.
-        spread = max(1.0, (limit / 1.7) * (source.hi / 3.0) * n**0.5)
-        w_form = Int(bits, y.frac - source.frac + round(np.log2(spread / (y.hi / 3))))
-        w_frac = tuple(int(w_form.frac + v) for v in rng.integers(-1, 2, m)) if per_channel else None
-        bias = rng.integers(-int(spread), int(spread), m, endpoint=True) if biased else np.zeros(m, np.int64)
-        parts[name] = (Linear(n, m, source, w_form, y, w_frac), {"weight": weight_codes, "bias": bias})
-
-    def norm(name: str, y: Int) -> None:
-        op = LayerNorm(d, r, Int(8, 6), y, eps_code(d, r))
-        parts[name] = (op, {"gamma": rng.integers(-127, 127, d), "beta": rng.integers(-(2**17), 2**17, d)})
-
-    linear("embed_linear", x, channels, d, embed, r, biased=rotary)
+    r, x = Int(residual, residual - 5), Int(counts, 0, False)
+    draw = Draw(np.random.default_rng(seed), d, r, per_channel, mixed)
+    draw.linear("embed_linear", x, channels, d, embed, r, biased=rotary)
     if not rotary:
-        parts["embed"] = (Position(d, bins, r), {"table": rng.integers(r.lo // 8, r.hi // 8, (bins, d))})
+        draw.parts["embed"] = (Position(d, bins, r), {"table": draw.rng.integers(r.lo // 8, r.hi // 8, (bins, d))})
+    attention = Attention(d, heads, window, QKV, QKV, QKV, ACT, causal)
     for i in range(layers):
-        n = f"layer{i}."
-        qkv, attn, hidden = Int(8, 4), Int(8, 5), Int(8, 5, False)
-        norm(n + "ln1", act)
-        for c in "qkv":
-            linear(n + c, act, d, d, weight, qkv)
-        if rotary:
-            for c in "qk":
-                parts[f"{n}{c}_rot"] = (Rotary(d, geometric(d // heads // 2, window), qkv, qkv), {})
-        parts[n + "attention"] = (Attention(d, heads, window, qkv, qkv, qkv, attn, causal), {})
-        linear(n + "o", attn, d, d, weight, r)
-        norm(n + "ln2", act)
-        linear(n + "f1", act, d, ffn, weight, hidden)
-        linear(n + "f2", hidden, ffn, d, weight, r)
-        parts[n + "res1"] = parts[n + "res2"] = (Add(d, r), {})
-    norm("lnf", act)
-    linear("readout", act, d, outputs, readout, Int(16, 10))
-    return Program(f"random{seed}", channels, x, ndt_nodes(parts, layers))
+        draw.layer(f"layer{i}.", weight, ffn, attention, geometric(d // heads // 2, window) if rotary else ())
+        if spatial:
+            draw.spatial(f"layer{i}.", weight, ffn, bins, spatial)
+    draw.norm("lnf")
+    draw.linear("readout", ACT, d, outputs, readout, Int(16, 10))
+    return Program(f"random{seed}", channels, x, ndt_nodes(draw.parts, layers))
 
 
 def random_counts(program: Program, seed: int, bins: int) -> Codes:

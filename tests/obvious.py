@@ -103,13 +103,25 @@ def spatial_mix(a: list[Row], z: list[Row], shift: int, bits: int) -> list[Row]:
 
 
 def attention(
-    q: list[Row], k: list[Row], v: list[Row], heads: int, window: int, fracs: dict[str, int], causal: bool = True
+    q: list[Row],
+    k: list[Row],
+    v: list[Row],
+    heads: int,
+    window: int,
+    fracs: dict[str, int],
+    causal: bool = True,
+    back: int = -1,
+    ahead: int = -1,
 ) -> list[Row]:
-    """Every bin and head of a causal windowed attention, or of one over all bins."""
+    """Every bin and head of a causal windowed attention, or of one over bins of a whole window."""
     size = len(q[0]) // heads
     out = []
     for i in range(len(q)):
-        seen = range(max(0, i - window + 1), i + 1) if causal else range(len(q))
+        seen = [
+            j
+            for j in range(len(q))
+            if (i - window < j <= i if causal else (back < 0 or j >= i - back) and (ahead < 0 or j <= i + ahead))
+        ]
         row: Row = []
         for part in (slice(h * size, (h + 1) * size) for h in range(heads)):
             row += attend(q[i][part], [k[j][part] for j in seen], [v[j][part] for j in seen], fracs, 8)

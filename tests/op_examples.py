@@ -10,7 +10,21 @@ import numpy as np
 from strategies import Example, biased, spatial_example, tied, tied_pairs
 
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    GEGLU,
+    Add,
+    Attention,
+    CrossAttention,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Op,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.layernorm import eps_code
 from edgendt.ops.rotary import geometric
 
@@ -70,6 +84,9 @@ WHOLE: dict[str, list[Op]] = {
         Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False),
         Attention(7, 1, 1, ACT, ACT, ACT, ACT, causal=False),
         Attention(12, 3, 5, Int(8, 7), Int(8, 6), ACT, Int(8, 7), causal=False),
+        Attention(8, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, back=3, ahead=1),
+        Attention(8, 2, 6, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, back=0, ahead=2),
+        Attention(8, 2, 6, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, ahead=0),
     ],
     "transpose": [Transpose(1, 1, R12), Transpose(5, 9, ACT), Transpose(8, 3, R16), Transpose(7, 7, COUNTS)],
     "spatial_weights": [
@@ -85,6 +102,25 @@ WHOLE: dict[str, list[Op]] = {
         SpatialMix(16, Int(8, 9, False), ACT, R12),
         SpatialMix(23, Int(8, 10, False), Int(8, 4), R16),
         SpatialMix(7, Int(8, 4, False), Int(8, 2), Int(8, 7)),  # a left shift
+    ],
+    "rotary": [  # by times given
+        Rotary(16, (*geometric(3, 90), 0), ACT, ACT),  # a pair that stands still
+        Rotary(16, (*geometric(3, 90), 0), ACT, ACT, inverse=True),
+        Rotary(6, (1, 32768, 12345), Int(8, 7), Int(8, 7), inverse=True),
+        Rotary(8, (77, 5), Int(8, 4), Int(16, 14), inverse=True),  # a shift of 0
+    ],
+    "lookup": [Lookup(1, 1, 1, ACT), Lookup(12, 9, 3, ACT), Lookup(7, 30, 2, R16), Lookup(8, 3, 1, R12)],
+    "geglu": [
+        GEGLU(1, ACT, ACT, ACT),
+        GEGLU(23, Int(8, 4), Int(8, 5), Int(8, 3)),
+        GEGLU(16, Int(8, 7), Int(8, -2), Int(8, 1, False)),
+        GEGLU(9, ACT, Int(8, 5), Int(16, 20)),  # a left shift
+    ],
+    "cross_attention": [
+        CrossAttention(1, 1, 1, ACT, ACT, ACT, ACT),
+        CrossAttention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT),
+        CrossAttention(12, 3, 40, Int(8, 7), Int(8, 6), ACT, Int(8, 7)),
+        CrossAttention(8, 8, 300, Int(8, 3), Int(8, 4), Int(8, 2), Int(8, 0)),  # more keys than 24 bits hold
     ],
 }
 
@@ -115,7 +151,21 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         gamma, beta = biased(rng, op.gamma, (op.size,)), biased(rng, Int(int(rng.integers(4, 25))), (op.size,))
         return Example(op, (codes,), {"gamma": gamma, "beta": tied(op, codes, gamma, beta, rng)})
     if isinstance(op, Rotary):
-        return Example(op, (tied_pairs(op, biased(rng, op.x, (12, op.size)), rng),), {})
+        codes = biased(rng, op.x, (12, op.size))
+        if op not in WHOLE["rotary"]:
+            return Example(op, (tied_pairs(op, codes, np.arange(12), rng),), {})
+        times = rng.permutation(np.concatenate([rng.integers(0, 1 << 16, 9), [0, 1, 65535]]))
+        return Example(op, (tied_pairs(op, codes, times, rng), times), {})
+    if isinstance(op, Lookup):
+        tokens = np.stack([rng.integers(0, op.rows, 9), rng.integers(0, op.which, 9)], axis=1)
+        tables = {"table": biased(rng, op.y, (op.rows, op.size)), "kinds": biased(rng, op.y, (op.which, op.size))}
+        return Example(op, (tokens,), tables)
+    if isinstance(op, GEGLU):
+        return Example(op, (biased(rng, op.a, (4, op.size)), biased(rng, op.gate, (4, op.size))), {})
+    if isinstance(op, CrossAttention):
+        rows, small = int(rng.integers(1, op.keys, endpoint=True)), int(rng.integers(0, 6))
+        q, k = biased(rng, op.q, (int(rng.integers(1, 7)), op.size)), biased(rng, op.k, (rows, op.size))
+        return Example(op, (q >> small, k >> small, biased(rng, op.v, (rows, op.size))), {})
     if isinstance(op, Transpose):
         return Example(op, (biased(rng, op.y, (op.bins, op.channels)),), {})
     if isinstance(op, SpatialWeights | SpatialMix):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,21 @@ from typing import Any
 import numpy as np
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    GEGLU,
+    Add,
+    Attention,
+    CrossAttention,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Op,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
@@ -22,6 +36,8 @@ from edgendt.tools import run_tool, share
 # ap_private, the simulation model of ap_int, masks its own uninitialised storage: g++ warns inside it at -O1.
 QUIET = ("-Wno-unknown-pragmas", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", *QUIET)
+INDEX = "ap_ufixed<16, 16>"  # tokens, times, numbers of rows
+QUERIES = 6  # at most, of a cross-attention
 HEADER = '#include "edt_{}.h"\n'
 PROLOGUE = """#include <cstdint>
 template <class T> T read(int32_t c) { return edt::value<T>(typename edt::format<T>::code_t(c)); }
@@ -128,10 +144,11 @@ def layernorm(op: LayerNorm) -> Shape:
 def attention(op: Attention) -> Shape:
     """Queries, keys, values and the reset; two tables."""
     table = ap_codes(16, False)
-    config = _numbers(size=op.size, heads=op.heads, window=op.window, c=op.c, shift=op.shift, unroll=1)
+    config = _numbers(size=op.size, heads=op.heads, window=op.window, **op.scale._asdict(), unroll=1)
     codes = (op.whole or 1) * op.size
     call = "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
     if op.whole:
+        config += _numbers(back=op.back, ahead=op.ahead)
         call = "edt::attention_window<x0_T, x1_T, x2_T, y_T, config>(x0, x1, x2, y, k0, k1)"
     return Shape(
         [(ap(form), codes) for form in (op.q, op.k, op.v)],
@@ -149,10 +166,63 @@ def rotary(op: Rotary) -> Shape:
         [(ap(op.x), op.size)],
         (ap(op.y), op.size),
         [(ap_codes(16, False), pairs), (ap_codes(12), len(COS))],
-        _numbers(size=op.size, pairs=pairs, unroll=1)
+        _numbers(size=op.size, pairs=pairs, inverse=int(op.inverse), unroll=1)
         + f" typedef {ap_codes(16, False)} steps_t; typedef {ap_codes(12)} cos_t;",
         "edt::rotary<x0_T, ap_uint<1>, y_T, config>(x0, reset, y, k0, k1)",
     )
+
+
+def rotary_at(op: Rotary) -> Shape:
+    """The same by a time of each row."""
+    shape, call = rotary(op), "edt::rotary_at<x0_T, x1_T, y_T, config>(x0, x1, y, k0, k1)"
+    return replace(shape, inputs=[*shape.inputs, (INDEX, 1)], call=call)
+
+
+def lookup(op: Lookup) -> Shape:
+    """A token; two tables."""
+    table = ap_codes(op.y.bits, op.y.signed)
+    return Shape(
+        [(INDEX, 2)],
+        (ap(op.y), op.size),
+        [(table, op.rows * op.size), (table, op.which * op.size)],
+        _numbers(size=op.size, entries=op.rows, which=op.which, unroll=1)
+        + f" typedef {table} table_t; typedef {table} kinds_t;",
+        "edt::lookup<x0_T, y_T, config>(x0, y, k0, k1)",
+    )
+
+
+def geglu(op: GEGLU) -> Shape:
+    """Hidden codes and gates; the table of GELU."""
+    return Shape(
+        [(ap(op.a), op.size), (ap(op.gate), op.size)],
+        (ap(op.y), op.size),
+        [(ap_codes(16), 256)],
+        _numbers(size=op.size, unroll=1) + f" typedef {ap_codes(16)} gelu_t;",
+        "edt::geglu<x0_T, x1_T, y_T, config>(x0, x1, y, k0)",
+    )
+
+
+def cross_attention(op: CrossAttention) -> Shape:
+    """Queries, keys and values, padded to the most there may be, and how many there are; two tables."""
+    table, one = ap_codes(16, False), op.attention
+    config = _numbers(size=op.size, heads=op.heads, window=op.keys, queries=QUERIES, **one.scale._asdict(), unroll=1)
+    rows = {"q": QUERIES, "k": op.keys, "v": op.keys}
+    return Shape(
+        [*((ap(getattr(op, name)), n * op.size) for name, n in rows.items()), (INDEX, 2)],
+        (ap(op.y), QUERIES * op.size),
+        [(table, 256), (table, 512)],
+        f"{config} typedef {table} exp_t; typedef {table} recip_t;",
+        "edt::cross_attention<x0_T, x1_T, x2_T, y_T, config>"
+        "(x0, x1, x2, y, int(edt::code(x3[0])), int(edt::code(x3[1])), k0, k1)",
+    )
+
+
+def padded(op: CrossAttention, inputs: Sequence[Codes]) -> list[Codes]:
+    """Inputs with rows behind those that are there, at the limits so that looking at them shows; and how many are."""
+    found = []
+    for codes, form, rows in zip(inputs, (op.q, op.k, op.v), (QUERIES, op.keys, op.keys), strict=True):
+        found.append(np.concatenate([codes, np.full((rows - len(codes), op.size), form.hi)]))
+    return [*found, np.array([len(inputs[0]), len(inputs[1])])]
 
 
 def transpose(op: Transpose) -> Shape:
@@ -165,7 +235,7 @@ def transpose(op: Transpose) -> Shape:
 def spatial_weights(op: SpatialWeights) -> Shape:
     """Queries and keys of every channel; two tables."""
     table = ap_codes(16, False)
-    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, c=op.c, shift=op.shift, unroll=1)
+    config = _numbers(size=op.size, bins=op.bins, heads=op.heads, **op.scale._asdict(), unroll=1)
     config += _numbers(longest=op.longest, mean_shift=op.mean_shift)
     return Shape(
         [(ap(form), op.size * op.bins) for form in (op.q, op.k)],
@@ -197,12 +267,25 @@ SHAPES: dict[type[Op], Any] = {
     LayerNorm: layernorm,
     Attention: attention,
     Rotary: rotary,
+    Lookup: lookup,
+    GEGLU: geglu,
+    CrossAttention: cross_attention,
 }
 
 
+def shapes(op: Op) -> dict[int, Shape]:
+    """The ways to call an op, by its number of inputs."""
+    found = [SHAPES[type(op)](op), *([rotary_at(op)] if isinstance(op, Rotary) else [])]
+    return {len(shape.inputs): shape for shape in found}
+
+
 def source(index: int, op: Op) -> str:
-    """C++ of one op: run<index>(calls, inputs, constants, out), a call per bin, the first with the reset."""
-    shape = SHAPES[type(op)](op)
+    """C++ of one op, of each way to call it."""
+    return "".join(one_source(f"{index}_{inputs}", op, shape) for inputs, shape in shapes(op).items())
+
+
+def one_source(name: str, op: Op, shape: Shape) -> str:
+    """C++ of one call of an op: run<name>(calls, inputs, constants, out), a call per bin, the first with the reset."""
     types = [f"typedef {kind} x{i}_T;" for i, (kind, _) in enumerate(shape.inputs)] + [
         f"typedef {shape.output[0]} y_T;"
     ]
@@ -212,9 +295,9 @@ def source(index: int, op: Op) -> str:
     inputs = [f"x{i}_T x{i}[{n}]; fill(x{i}, in[{i}] + bin * {n}, {n});" for i, (_, n) in enumerate(shape.inputs)]
     base = " : nnet::dense_config" if isinstance(op, Linear) else ""
     return f"""
-namespace op{index} {{ {" ".join(types)} struct config{base} {{ {shape.config} }}; }}
-extern "C" void run{index}(int32_t bins, const int32_t *const *in, const int32_t *const *constants, int32_t *out) {{
-    using namespace op{index};
+namespace op{name} {{ {" ".join(types)} struct config{base} {{ {shape.config} }}; }}
+extern "C" void run{name}(int32_t bins, const int32_t *const *in, const int32_t *const *constants, int32_t *out) {{
+    using namespace op{name};
     (void)constants;
     {" ".join(constants)}
     for (int bin = 0; bin < bins; bin++) {{
@@ -230,11 +313,14 @@ extern "C" void run{index}(int32_t bins, const int32_t *const *in, const int32_t
 
 def run_time_constants(op: Op, constants: dict[str, Codes]) -> list[Codes]:
     """Constants in the order of the generated C++, tables included."""
-    tables = {LayerNorm: [RSQRT[256:]], Attention: [EXP, RECIP[512:]], SpatialWeights: [EXP, RECIP[512:]]}
+    divides = [EXP, RECIP[512:]]
+    tables = {LayerNorm: [RSQRT[256:]], **dict.fromkeys((Attention, SpatialWeights, CrossAttention), divides)}
     if isinstance(op, Linear):  # DenseResource reads weights output by output, as hls4ml's transposition leaves them
         return [constants["weight"] << finer(op)[:, None], constants["bias"] << finer(op)]
     if isinstance(op, Rotary):
         return [np.array(op.steps), COS]
+    if isinstance(op, GEGLU):
+        return [op.table]
     return [*(constants[name] for name in op.constants), *tables.get(type(op), [])]
 
 
@@ -261,17 +347,23 @@ class Harness:
         return ctypes.CDLL(str(self.library))
 
     def run(self, op: Op, inputs: Sequence[Codes], constants: dict[str, Codes]) -> Codes:
-        """inputs: each [bins, n] -> codes [bins, size], bins in order from a reset."""
-        shape = SHAPES[type(op)](op)
-        calls = max(len(a.ravel()) // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
-        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]  # weights: every bin
+        """inputs: codes of one call behind those of the other; of weights between channels one call's are enough.
+
+        -> codes [calls, n], calls in order from a reset.
+        """
+        asked = len(inputs[0])
+        inputs = padded(op, inputs) if isinstance(op, CrossAttention) else inputs
+        shape = shapes(op)[len(inputs)]
+        calls = max(a.size // n for a, (_, n) in zip(inputs, shape.inputs, strict=True))
+        parts = [np.resize(a, (calls, n)) for a, (_, n) in zip(inputs, shape.inputs, strict=True)]
         held = [np.ascontiguousarray(a, dtype=np.int32) for a in parts]
         fixed = [np.ascontiguousarray(a, dtype=np.int32) for a in run_time_constants(op, constants)]
         out = np.empty((calls, shape.output[1]), np.int32)
         pointers = [(ctypes.c_void_p * max(len(a), 1))(*(item.ctypes.data for item in a)) for a in (held, fixed)]
-        run = getattr(self._loaded, f"run{self.ops.index(op)}")
+        run = getattr(self._loaded, f"run{self.ops.index(op)}_{len(inputs)}")
         run(ctypes.c_int32(len(out)), *pointers, out.ctypes.data_as(ctypes.c_void_p))
-        return out.astype(np.int64).reshape(-1, op.size)
+        codes = out.astype(np.int64).reshape(-1, op.size)
+        return codes[:asked] if isinstance(op, CrossAttention) else codes
 
     def narrow(self, a: Codes, shift: int, y: Int) -> Codes:
         """a: [n] numbers of 32 bits -> codes [n]."""
@@ -295,9 +387,8 @@ def compile_ops(
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
-    kinds = ("fixed", "rows", "linear", "add", "position", "layernorm", "attention", "rotary")
-    kinds += ("transpose", "spatial_weights", "spatial_mix")
-    text = "".join(HEADER.format(kind) for kind in kinds) + PROLOGUE
+    stems = ("fixed", "rows", *(op.kind for op in SHAPES))
+    text = "".join(HEADER.format(stem) for stem in stems) + PROLOGUE
     text += "".join(source(index, op) for index, op in enumerate(ops))
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
     content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)

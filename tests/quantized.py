@@ -9,6 +9,7 @@ import torch
 
 from edgendt.fixed import Codes
 from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.program import Node, Program
 from edgendt.qat.formats import Bits
 from edgendt.qat.ndt import QuantNDT
 
@@ -16,7 +17,7 @@ BINS = 50  # where the network has no last one
 GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
     "default": (NDTConfig(30, 30, max_bins=40), Bits()),
     "overrides": (
-        NDTConfig(12, 5, d_model=24, layers=3, heads=3, ffn=40, window=5, max_bins=30),
+        NDTConfig(12, 5, d_model=24, layers=3, heads=3, ffn=40, window=5, max_bins=30, dropout=0.2),
         Bits(overrides={"layer1.f1": 8, "layer0.q": 2, "embed_linear": 5, "readout": 6}),
     ),
     "3 bits": (NDTConfig(7, 9, d_model=20, layers=2, heads=1, ffn=33, window=64, max_bins=90), Bits(3, 3, 3)),
@@ -35,8 +36,23 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         ),
         Bits(),
     ),
+    "some bins ahead": (
+        NDTConfig(9, 11, d_model=12, layers=2, heads=2, ffn=20, window=14, max_bins=14, causal=False, back=4, ahead=2),
+        Bits(),
+    ),
     "stndt": (
-        NDTConfig(*(9, 13, 12, 2, 2, 20, 16, 16), causal=False, identity=(0, 1, 2, 3, 4, 5, 6, 8, 10), spatial_heads=2),
+        NDTConfig(
+            9,
+            13,
+            d_model=12,
+            ffn=20,
+            window=16,
+            max_bins=16,
+            dropout=0.1,
+            causal=False,
+            identity=(0, 1, 2, 3, 4, 5, 6, 8, 10),
+            spatial_heads=2,
+        ),
         Bits(overrides={"layer1.sq": 8}),
     ),
     "tiny": (NDTConfig(5, 4, d_model=8, layers=1, heads=8, ffn=3, window=1, max_bins=9), Bits(2, 4, 2, 6, 8, 3)),
@@ -67,3 +83,9 @@ def trained(name: str, steps: int = 12) -> QuantNDT:
         loss.backward()
         optimizer.step()
     return q.eval()
+
+
+def program_of(q: QuantNDT) -> Program:
+    """The Program without the detour through a file."""
+    nodes = tuple(Node(name, module.op, inputs, module.constants()) for name, module, inputs in q.nodes())
+    return Program("q", q.config.channels, q.input, nodes)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops.attention import ALL
 from edgendt.ops.layernorm import BETA, eps_code
 from edgendt.ops.rotary import COS, SIN
 
@@ -114,21 +115,23 @@ def attentions(draw: st.DrawFn, most: int = 16) -> Example:
     size, window, bins = heads * draw(st.integers(1, most)), draw(st.integers(1, 12)), draw(st.integers(1, 14))
     q, k, v = (draw(formats(frac=(2, 7))) for _ in range(3))
     causal = draw(st.booleans())
-    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))), causal)
+    reach = (ALL, ALL) if causal else (draw(st.integers(-1, 5)), draw(st.integers(-1, 5)))
+    op = Attention(size, heads, window, q, k, v, Int(8, draw(st.integers(v.frac - 2, v.frac + 2))), causal, *reach)
     bins = bins if causal else window
     small = int(rng.integers(0, 6))
     queries, keys = (biased(rng, form, (bins, size)) >> small for form in (q, k))
     return Example(op, (queries, keys, biased(rng, v, (bins, size))), {})
 
 
-def tied_pairs(op: Rotary, codes: Codes, rng: np.random.Generator) -> Codes:
-    """codes [rows, size] of times 0, 1, ...; the first pair of every row on a tie of one of its sums, where one is."""
+def tied_pairs(op: Rotary, codes: Codes, times: Codes, rng: np.random.Generator) -> Codes:
+    """codes [rows, size] of times [rows]; the first pair of every row on a tie of one of its sums, where one is."""
     if op.shift < 1:
         return codes
     codes, every = codes.copy(), np.arange(op.x.lo, op.x.hi + 1)
-    for row, a in zip(codes, op.addresses(np.arange(len(codes)))[:, 0], strict=True):
+    for row, a in zip(codes, op.addresses(times)[:, 0], strict=True):
         even, odd = every[:, None], every[None]
-        sums = np.stack([even * COS[a] - odd * SIN[a], even * SIN[a] + odd * COS[a]])
+        sin = -SIN[a] if op.inverse else SIN[a]
+        sums = np.stack([even * COS[a] - odd * sin, even * sin + odd * COS[a]])
         tie = (sums & (1 << op.shift) - 1 == 1 << op.shift - 1) & (np.abs(sums >> op.shift) <= op.y.hi)
         found = np.argwhere(tie.any(axis=0))
         if len(found):
@@ -145,10 +148,10 @@ def rotaries(draw: st.DrawFn, most: int = 6) -> Example:
         draw(st.sampled_from([8, 8, 12, 16])),
         draw(st.sampled_from([-2, 0, 1, 8, 10, 11])),
     )
-    steps = np.where(rng.random(pairs) < 0.3, rng.choice([1, 2**14, 2**15], pairs), rng.integers(1, 2**15, pairs))
+    steps = np.where(rng.random(pairs) < 0.3, rng.choice([0, 1, 2**14, 2**15], pairs), rng.integers(1, 2**15, pairs))
     op = Rotary(2 * heads * pairs, tuple(steps.tolist()), x, Int(bits, 10 + x.frac - shift))
     codes = biased(rng, x, (draw(st.integers(1, 8)), op.size))
-    return Example(op, (tied_pairs(op, codes, rng),), {})
+    return Example(op, (tied_pairs(op, codes, np.arange(len(codes)), rng),), {})
 
 
 def spatial_example(op: SpatialWeights | SpatialMix, rng: np.random.Generator) -> Example:

@@ -13,8 +13,12 @@ from needs import ROOT, needs_package
 
 needs_package("scipy")
 VARIANTS = (
-    *("8 bits everywhere", "default", "default, own scales"),
-    *("4 bits everywhere", "4 bits, own scales", "3 bits everywhere"),
+    "8 bits everywhere",
+    "default",
+    "default, own scales",
+    "4 bits everywhere",
+    "4 bits, own scales",
+    "3 bits everywhere",
 )
 
 

@@ -20,7 +20,8 @@ def test_equals_its_formula(example: Example) -> None:
     q, k, v = (codes.tolist() for codes in example.inputs)
     fracs = {name: getattr(op, name).frac for name in "qkvy"}
     assert op.scale == obvious.scale(op.head_size, op.q.frac, op.k.frac)
-    assert example.run().tolist() == obvious.attention(q, k, v, op.heads, op.window, fracs, op.causal)
+    sight = (op.causal, op.back, op.ahead)
+    assert example.run().tolist() == obvious.attention(q, k, v, op.heads, op.window, fracs, *sight)
 
 
 def test_the_tables_hold_their_formulas() -> None:

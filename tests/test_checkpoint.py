@@ -58,6 +58,12 @@ class Public(nn.Module):
         return out
 
 
+def sees(ahead: int, back: int) -> Tensor:
+    """[bins, bins]: the keys of each query; a negative number is all."""
+    before = torch.arange(BINS)[:, None] - torch.arange(BINS)
+    return (before <= back if back >= 0 else before > -BINS) & (-before <= ahead if ahead >= 0 else before < BINS)
+
+
 def saved(path: Path, network: nn.Module, **said: Any) -> Path:
     torch.save({"state_dict": network.state_dict(), "config": {"MODEL": SAID | said}}, path)
     return path
@@ -79,10 +85,25 @@ def test_a_checkpoint_is_the_same_network(tmp_path: Path, embedder: bool, learne
     ours.load_state_dict(weights)
     counts = torch.poisson(torch.full((3, BINS, CHANNELS), 1.0))
     counts[:, :, 1::2] = 0  # held out: fed as zeros where the checkpoint was trained
-    back = torch.arange(BINS)[:, None] - torch.arange(BINS)
     with torch.no_grad():
-        theirs = public.double()(counts.double(), (back >= 0) & (back < window))
+        theirs = public.double()(counts.double(), sees(0, window - 1))
         assert float((ours.double()(counts[:, :, held_in].double()) - theirs).abs().max()) < 1e-9
+
+
+@pytest.mark.parametrize(("ahead", "back"), [(4, 8), (-1, 3), (2, -1)])
+def test_one_that_sees_ahead_is_the_same_network(ahead: int, back: int, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    public = Public().eval()
+    found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_FORWARD=ahead, CONTEXT_BACKWARD=back))
+    assert found.settings == {"heads": 2, "causal": False, "back": back, "ahead": ahead}
+    geometry = {name: found.model[name] for name in ("d_model", "layers", "ffn", "max_bins", "position")}
+    sight = {name: found.settings[name] for name in ("causal", "back", "ahead")}
+    ours = NDT(NDTConfig(CHANNELS, CHANNELS, heads=2, window=BINS, **geometry, **sight))
+    ours.load_state_dict(found.of_inputs(range(CHANNELS), CHANNELS))
+    counts = torch.poisson(torch.full((3, BINS, CHANNELS), 1.0)).double()
+    with torch.no_grad():
+        theirs = public.double()(counts, sees(ahead, back))
+        assert float((ours.double()(counts) - theirs).abs().max()) < 1e-9
 
 
 def test_quantize_starts_from_it(tmp_path: Path) -> None:
@@ -144,7 +165,6 @@ def test_other_layouts_are_named(tmp_path: Path, change: Any, said: str) -> None
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"CONTEXT_FORWARD": 4, "CONTEXT_BACKWARD": 8}, "see 4 bins ahead"),
         ({"PRE_NORM": False}, "LayerNorm behind the sum"),
         ({"ACTIVATION": "gelu"}, "another activation than ReLU"),
         ({"LOGRATE": False}, "rates instead of log-rates"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,8 @@ def float_run(program: Program, counts) -> np.ndarray:
         elif isinstance(op, Position):
             y = x[0] + real["table"][: len(x[0])]
         elif isinstance(op, Rotary):
-            y = FloatRotary(op.steps)(torch.from_numpy(x[0])).numpy()
+            times = torch.arange(len(x[0])) * (-1 if op.inverse else 1)
+            y = FloatRotary(op.steps)(torch.from_numpy(x[0]), times).numpy()
         elif isinstance(op, LayerNorm):
             y = (x[0] - x[0].mean(1, keepdims=True)) / np.sqrt(x[0].var(1, keepdims=True) + cpu.epsilon(op))
             y = y * real["gamma"] + real["beta"]
@@ -53,8 +56,11 @@ def test_baseline_equals_the_float_network_past_the_window(window):
     np.testing.assert_allclose(cpu.Baseline(program).run(counts), float_run(program, counts), rtol=2e-3, atol=2e-3)
 
 
-def test_baseline_turns_queries_and_keys_as_the_float_network_does():
+@pytest.mark.parametrize("back", [(), ("layer0.q_rot", "layer1.k_rot")])
+def test_baseline_turns_queries_and_keys_as_the_float_network_does(back):
     program = random_ndt(3, rotary=True)
+    nodes = (replace(n, op=replace(n.op, inverse=True)) if n.name in back else n for n in program.nodes)
+    program = replace(program, nodes=tuple(nodes))
     counts = random_counts(program, 4, 33)
     np.testing.assert_allclose(cpu.Baseline(program).run(counts), float_run(program, counts), rtol=2e-3, atol=2e-3)
 

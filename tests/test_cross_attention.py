@@ -63,7 +63,7 @@ def test_two_passes_over_pieces_give_the_same_integers(example) -> None:  # type
             total, weighted = 0, np.zeros(core.head_size, np.int64)
             for piece in pieces:
                 scores = np.append(k[piece, part] @ query[part], m)  # m itself: the other pieces' largest
-                e = core.exponentials(scores)[:-1]
+                e = core.scale.exponentials(scores)[:-1]
                 total, weighted = total + int(e.sum()), weighted + e @ v[piece, part]
             length = bit_length(total)
             g = RECIP[table_index(np.array(total), length)]

@@ -14,17 +14,18 @@ from networks import golden_ndt, random_ndt
 from edgendt.engine import layout as lay
 from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import bound_of, cycles_of, cycles_per_bin
+from edgendt.engine.cycles import bound_of, cycles_of, cycles_per_bin, steady, window_of
 from edgendt.engine.formats import same_heads
+from edgendt.engine.phases import shaped
 from edgendt.engine.reference import S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary, Transpose
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
 ROOT = Path(__file__).parents[1]
-SMALL = Engine.named("small")
+SMALL, WINDOW = Engine.named("small"), Engine.named("window")
 ROOMY = replace(
     SMALL,
     kv_depth=1 << 15,
@@ -114,7 +115,7 @@ def test_the_tap_map_names_every_code_of_every_trace_point_once() -> None:
 
 def test_a_code_that_no_tap_showed_is_no_code() -> None:
     program = random_ndt(1)
-    codes = compile_program(program, SMALL).decode(np.zeros((0, 3), np.int64))
+    codes = compile_program(program, SMALL).decode([np.zeros((0, 3), np.int64)])
     assert set(codes) == set(program.trace_points)
     assert all((values == UNWRITTEN).all() for values in codes.values())
 
@@ -246,7 +247,57 @@ def test_the_reference_network_fits_the_full_engine() -> None:
     assert cycles.total <= 3300 and compiled.sizes["weights"] <= 2048
 
 
-def test_a_network_of_whole_windows_is_refused_in_one_sentence() -> None:
-    with pytest.raises(UnsupportedOp, match="the engine answers bin by bin, the network 7 bins at once") as caught:
-        compile_program(random_ndt(1, bins=7, causal=False), SMALL)
-    assert "synth --flow hls4ml" in str(caught.value)
+def test_whole_windows_are_held_by_engines_built_for_them_alone() -> None:
+    program = random_ndt(1, bins=7, causal=False)
+    with pytest.raises(UnsupportedOp, match="built with windows = 1: choose `window`"):
+        compile_program(program, SMALL)
+    assert compile_program(program, WINDOW).image.max_bins == 14  # a start for each bin's counts, one for each answer
+
+
+def test_what_a_whole_window_cannot_hold_is_refused_by_name() -> None:
+    whole = Attention(3, 1, 7, ACT, ACT, ACT, ACT, causal=False)
+    mixed = [Node("y", whole, ("q", "k", "v")), Node("z", replace(whole, causal=True), ("y~", "k2", "v2"))]
+    feeds = [linear(name, 3, 3) for name in ("q", "k", "v")]
+    again = [linear(name, 3, 3, x=ACT, source="y") for name in ("y~", "k2", "v2")]
+    last, back = linear("out", 3, 3, x=ACT, source="y"), Node("t", Transpose(3, 7, ACT), ("q",))
+    with pytest.raises(UnsupportedOp, match="every attention must see all of it"):
+        compile_program(Program("p", 3, COUNTS, (*feeds, mixed[0], *again, mixed[1])), WINDOW)
+    read = linear("u", 7, 3, x=ACT, source="t")
+    with pytest.raises(UnsupportedOp, match=r"transpose at t .* read by LayerNorms alone"):
+        compile_program(Program("p", 3, COUNTS, (*feeds, back, read, mixed[0], last)), WINDOW)
+    with pytest.raises(UnsupportedOp, match=r"weights at layer0.weights .* its 4 heads work at once"):
+        compile_program(random_ndt(1, bins=8, causal=False, spatial=4), replace(WINDOW, pipes=2))
+    with pytest.raises(UnsupportedOp, match="built with windows = 1"):
+        compile_program(random_ndt(1, bins=8, causal=False, spatial=2), SMALL)
+
+
+def test_the_cycles_of_a_window_are_those_of_its_starts() -> None:
+    compiled = compile_program(random_ndt(1, layers=3, bins=7, causal=False), WINDOW)
+    starts = [cycles_of(compiled, start) for start in range(14)]
+    assert [one.total for one in starts] == cycles_per_bin(compiled, 7)
+    for first in (0, 6):
+        window = window_of(compiled, first)
+        assert window.total == sum(one.total for one in starts[first:]) == sum(window.by_op.values())
+    assert window_of(compiled) == steady(compiled) and starts[6].total > 7 * starts[5].total
+
+
+def test_layers_take_turns_at_the_memory_of_keys_and_values() -> None:
+    sizes = [compile_program(random_ndt(1, layers=n, bins=9, causal=False), WINDOW).sizes for n in (1, 2, 3, 6)]
+    assert sizes[0]["kv"] < sizes[1]["kv"] == sizes[2]["kv"] == sizes[3]["kv"]
+    assert {(one["act"], one["res"]) for one in sizes[1:]} == {(sizes[1]["act"], sizes[1]["res"])}
+
+
+def test_what_is_kept_for_every_bin_and_channel_lies_behind_the_rest() -> None:
+    for program in (random_ndt(1, bins=9, causal=False), random_ndt(1, d=6, bins=9, causal=False, spatial=1)):
+        compiled = compile_program(program, WINDOW)
+        rows = [instr for instr in compiled.instrs if instr["rows_dst"] and not instr["dst"] & lay.DST_RES]
+        flat = compiled.sizes["act"] - 9 * compiled.config["act_stride"]
+        assert rows and all(flat <= instr["dst_base"] < flat + compiled.config["act_stride"] for instr in rows)
+
+
+def test_a_shape_says_all_of_the_configuration_that_phases_change() -> None:
+    compiled = compile_program(random_ndt(1, d=6, bins=8, layers=1, causal=False, spatial=2), WINDOW)
+    shapes = [shaped(compiled.config, phase[0]) for phase in compiled.phases]
+    assert shapes[0] == shapes[1] == shapes[-1] == compiled.config
+    assert [shape["window"] for shape in shapes] == list(compiled.loops) == [8, 8, 6, 6, 6, 8]
+    assert (shapes[3]["head_dim"], shapes[4]["head_dim"], shapes[4]["groups"]) == (4, 6, 1)

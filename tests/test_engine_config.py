@@ -38,6 +38,9 @@ CORE = (share("hls") / "rtl" / "edt_core.sv").read_text()
         ({"segments": 2, "splits": 4}, "splits"),
         ({"segments": 2, "lanes": 10, "splits": 2}, "splits"),
         ({"rotary": 2}, "rotary"),
+        ({"windows": 2}, "windows"),
+        ({"windows": 1, "pipes": 8, "act_depth": 8192}, "act_depth"),
+        ({"segments": 1, "lanes": 4, "pipes": 2, "serial": 1, "windows": 1}, "serial"),
         ({"segments": 1, "lanes": 4, "pipes": 2, "serial": 1, "rotary": 1}, "serial"),
     ],
 )
@@ -66,13 +69,14 @@ def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="small, full, large, streaming or a TOML file"):
+    with pytest.raises(BadInput, match="small, full, large, streaming, window or a TOML file"):
         Engine.named("medium")
 
 
 def test_parameters_are_those_of_the_core_with_the_small_engine_as_default() -> None:
     found = dict(re.findall(r"parameter int (\w+)\s*= (\d+)", CORE.partition(") (")[0]))
-    assert found.pop("Rotary") == "0" and Engine.named("streaming").parameters()["Rotary"] == 1
+    for name, engine in [("Rotary", "streaming"), ("Windows", "window")]:
+        assert found.pop(name) == "0" and Engine.named(engine).parameters()[name] == 1
     assert {name: int(value) for name, value in found.items()} == Engine.named("small").parameters()
 
 
@@ -84,6 +88,14 @@ def test_the_instruction_layout_mirrors_the_package() -> None:
         fields.append((name, widths.get(kind, int(high or 0) + 1)))
     assert tuple(fields) == layout.INSTR
     assert sum(bits for _, bits in fields) == layout.INSTR_BITS
+
+
+def test_what_the_sequencer_does_itself_mirrors_the_package() -> None:
+    body = PACKAGE.partition("rows_t;")[0].rpartition("typedef struct packed {")[2]
+    fields = re.findall(r"^\s+logic\s+(\w+);", body, re.MULTILINE)
+    assert [(name if len(name) > 3 else f"rows_{name}", 1) for name in fields] == list(layout.ROWS)
+    assert f"RowsBits = {len(layout.ROWS)};" in PACKAGE
+    assert Instr("x", {"loop": 1}).word() == 1 << layout.INSTR_BITS + len(layout.ROWS) - 1
 
 
 def test_the_configuration_addresses_mirror_the_sequencer() -> None:
@@ -109,7 +121,7 @@ def test_a_field_that_overflows_is_refused_by_name() -> None:
 
 
 def test_chunks_hold_the_whole_word() -> None:
-    instr = Instr("x", {"op": 7, "spare": 0x1, "bar_late": 1, "sbase": 0xABCDE})
+    instr = Instr("x", {"op": 7, "kv_unsigned": 1, "bar_late": 1, "sbase": 0xABCDE})
     assert sum(chunk << CHUNK_BITS * at for at, chunk in enumerate(instr.chunks())) == instr.word()
 
 

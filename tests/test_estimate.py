@@ -39,6 +39,17 @@ def test_the_link_of_network_s_takes_a_hundred_bytes_where_velocity_alone_comes_
     assert estimate(PROGRAM, "kv260", "small")["link"]["us"] is None
 
 
+def test_a_network_of_whole_windows_has_the_cycles_of_a_window():
+    program = random_ndt(3, bins=9, causal=False)
+    got = estimate(program, BOARD, "window")
+    assert got["whole_window"] == 9 and got["cycles"]["window"] == sum(got["by_op"].values())
+    assert got["cycles"]["window"] / 2 < got["cycles"]["behind_last_bin"] < got["cycles"]["window"]
+    said = io.StringIO()
+    Console(file=said, width=120).print(render(got))
+    assert "per window of 9 bins (analytic)" in said.getvalue() and "behind last bin" in said.getvalue()
+    assert got["link"]["bytes"] == 2 * estimate(random_ndt(3, bins=9), BOARD)["link"]["bytes"]
+
+
 def test_figures_carry_their_stages():
     got = estimate(PROGRAM, BOARD)
     assert (got["stage"], got["clock_stage"]) == ("analytic", "assumed")

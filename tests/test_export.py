@@ -8,16 +8,18 @@ import numpy as np
 import onnx
 import pytest
 from networks import golden_ndt, random_counts, random_ndt
+from poyos import random_poyo, windows
 from quantized import BINS, GEOMETRIES, spikes, trained
 from test_qat_ndt import program_of
 
-from edgendt.errors import BadInput
+from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.export import export_program, export_qonnx
 from edgendt.fixed import Int
 from edgendt.lower import lower
 from edgendt.lower.execute import run_qonnx, trace_qonnx
 from edgendt.ops import Add
 from edgendt.program import Node, Program
+from edgendt.qat.formats import Bits
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -119,3 +121,74 @@ def test_the_executor_refuses_values_off_the_grid(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "mutant.onnx")
     with pytest.raises(ValueError, match=r"values must be multiples of 2\*\*-"):
         run_qonnx(tmp_path / "mutant.onnx", program, spikes(q.config, 1)[0])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_network_of_tokens_survives_and_executes_on_windows_of_any_length(seed: int, tmp_path: Path) -> None:
+    program = random_poyo(seed, (Bits(), Bits(weight=3, residual=16))[seed], depth=1)
+    path = tmp_path / "poyo.onnx"
+    export_program(program, path)
+    again = lower(path)
+    assert again == program and again.accumulator == Int(28)
+    for given in windows():
+        got = trace_qonnx(path, again, given)
+        for node, codes in program.trace(given).items():
+            np.testing.assert_array_equal(got[node], codes, err_msg=node)
+
+
+def test_rows_of_tokens_have_names_in_the_file_and_constants_are_initializers(tmp_path: Path) -> None:
+    export_program(random_poyo(depth=1), tmp_path / "poyo.onnx")
+    graph = onnx.load(tmp_path / "poyo.onnx").graph
+    dims = {
+        item.name: [dim.dim_param or dim.dim_value for dim in item.type.tensor_type.shape.dim] for item in graph.input
+    }
+    assert dims == {
+        "tokens": ["tokens", 2],
+        "token_ms": ["tokens", 1],
+        "queries": ["queries", 2],
+        "query_ms": ["queries", 1],
+    }
+    assert {"latents", "latent_ms"} <= {tensor.name for tensor in graph.initializer}
+    kinds = {node.op_type for node in graph.node if node.domain == "edgendt"}
+    assert kinds == {"LayerNorm", "Rotary", "Lookup", "GEGLU", "CrossAttention"}
+
+
+def spoil(model: onnx.ModelProto, how: str) -> None:
+    """Change one thing of a POYO's file."""
+    nodes = {node.name: node for node in model.graph.node}
+    if how == "a row without a name":
+        model.graph.input[1].type.tensor_type.shape.dim[0].ClearField("dim_param")
+    if how == "sums of no number":
+        next(item for item in model.metadata_props if item.key == "edgendt.accumulator").value = "many"
+    if how == "narrow sums":
+        next(item for item in model.metadata_props if item.key == "edgendt.accumulator").value = "24"
+    if how == "latents without a Quant":
+        nodes["latent"].input[0] = "latents"
+    if how == "signed latents":
+        next(item for item in nodes["latents.quant"].attribute if item.name == "signed").i = 1
+    if how == "times of another axis":
+        nodes["read.k_rot"].input[1] = "query_ms.quant"
+    if how == "two formats":
+        nodes["queries.quant"].input[3] = "embed.kinds"
+
+
+SPOILT = {
+    "a row without a name": "must have one input",
+    "sums of no number": r"edgendt.accumulator must be 1\.\.32 bits, got 'many'",
+    "narrow sums": "cross_attention at read.attention is not supported: accumulator must stay within 24 bits",
+    "latents without a Quant": "an activation that a Quant node wrote",
+    "signed latents": "quantized unsigned with scale 1",
+    "times of another axis": "'query_ms' has rows of queries",
+    "two formats": "its bit width must be one constant",
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_spoilt_network_of_tokens_is_one_sentence(how: str, tmp_path: Path) -> None:
+    path = tmp_path / "poyo.onnx"
+    export_program(random_poyo(depth=1), path)
+    model = onnx.load(path)
+    spoil(model, how)
+    onnx.save(model, path)
+    with pytest.raises((BadInput, UnsupportedOp), match=SPOILT[how]):
+        lower(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from needs import ROOT, needs_package
 from networks import random_counts, random_ndt
 from onnx import TensorProto, helper, numpy_helper
+from poyos import random_poyo, windows
 from qonnx.custom_op.general.quant import quant as qonnx_quant
 from quantized import BINS, GEOMETRIES, spikes, trained
 
@@ -21,19 +23,21 @@ from edgendt.export.graph import OPSET, codes
 from edgendt.export.nodes import OWN
 from edgendt.fixed import Codes, Int
 from edgendt.lower import lower
-from edgendt.ops import attention
-from edgendt.program import Program
+from edgendt.ops.attention import Scale
+from edgendt.program import INPUT, Program
 
 onnxruntime = needs_package("onnxruntime")
 
 
-def run(model: onnx.ModelProto, program: Program, counts: Codes) -> dict[str, Codes]:
-    """Codes of every Program node, as the runtime computes the file on counts [bins, channels]."""
+def run(model: onnx.ModelProto, program: Program, given: Mapping[str, Codes]) -> dict[str, Codes]:
+    """Codes of every Program node, as the runtime computes the file on inputs by name."""
     del model.graph.output[:]
     names = [node.name for node in program.nodes]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    found = session.run(None, {"counts": counts.astype(np.float32)})
+    shapes = {item.name: (-1, item.size) for item in program.sources}
+    feed = {name: codes.reshape(shapes[name]).astype(np.float32) for name, codes in given.items()}
+    found = session.run(None, feed)
     return {node.name: codes(values, node.op.y) for node, values in zip(program.nodes, found, strict=True)}
 
 
@@ -44,7 +48,7 @@ def test_every_op_of_an_exported_network_equals_the_program(name: str, tmp_path:
     program, model = lower(tmp_path / "model.onnx"), onnx.load(tmp_path / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     counts = spikes(q.config, 1, seed=7)[0]  # some beyond the input's format
-    found = run(model, program, counts)
+    found = run(model, program, {INPUT: counts})
     for node, wanted in program.trace(program.clip(counts)[0]).items():
         np.testing.assert_array_equal(found[node], wanted, err_msg=node)
 
@@ -56,9 +60,21 @@ def test_every_op_of_a_random_program_equals_it(seed: int, tmp_path: Path) -> No
     bins = program.bins or program.max_bins or BINS
     counts = random_counts(program, seed, bins)
     export_program(program, tmp_path / "model.onnx", bins=bins)
-    found = run(onnx.load(tmp_path / "model.onnx"), program, counts)
+    found = run(onnx.load(tmp_path / "model.onnx"), program, {INPUT: counts})
     for node, wanted in program.trace(counts).items():
         np.testing.assert_array_equal(found[node], wanted, err_msg=node)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_op_of_a_network_of_tokens_equals_the_program(seed: int, tmp_path: Path) -> None:
+    program = random_poyo(seed)
+    export_program(program, tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    for window in windows():
+        found = run(model, program, window)
+        for node, wanted in program.trace(window).items():
+            np.testing.assert_array_equal(found[node], wanted, err_msg=node)
 
 
 def test_every_node_of_our_own_has_a_body() -> None:
@@ -102,10 +118,8 @@ def test_the_scale_of_scores_is_that_of_the_op() -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     sizes, fracs = (each.ravel() for each in np.meshgrid(np.arange(1, 257), np.arange(-2, 15)))
     found = session.run(None, {"head_size": sizes, "fracs": fracs})
-    wanted = [
-        attention.score_scale(int(size), Int(8, int(frac)), Int(8, 0)) for size, frac in zip(sizes, fracs, strict=True)
-    ]
-    assert [(int(a), int(b)) for a, b in zip(*found, strict=True)] == wanted
+    wanted = [Scale.of(int(size), Int(8, int(frac)), Int(8, 0)) for size, frac in zip(sizes, fracs, strict=True)]
+    assert [(int(a), int(b)) for a, b in zip(*found, strict=True)] == [(scale.c, scale.shift) for scale in wanted]
 
 
 @pytest.mark.parametrize(("kind", "length"), [("Attention", 256), ("Attention", 1024), ("LayerNorm", 1024)])
@@ -118,7 +132,7 @@ def test_a_wrong_table_is_found(kind: str, length: int, tmp_path: Path) -> None:
     table = next(each for each in tables if list(each.t.dims) == [length])
     table.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table.t) + 1))
     counts = program.clip(spikes(trained("default").config, 1)[0])[0]
-    found, wanted = run(model, program, counts), program.trace(counts)
+    found, wanted = run(model, program, {INPUT: counts}), program.trace(counts)
     assert any(not np.array_equal(found[node], wanted[node]) for node in wanted)
 
 

@@ -64,14 +64,13 @@ def test_random_network_is_equal_at_every_op(name: str) -> None:
         demand(program, counts, library.trace(counts))
 
 
-@pytest.mark.parametrize("name", ["bidirectional", "stndt"])
+@pytest.mark.parametrize("name", ["bidirectional", "some bins ahead", "stndt"])
 def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> None:
     needs_package("torch")
-    from quantized import spikes, trained
+    from quantized import program_of, spikes, trained
 
     q = trained(name)
-    nodes = tuple(Node(node, module.op, inputs, module.constants()) for node, module, inputs in q.nodes())
-    program = Program(name, q.config.channels, q.input, nodes)
+    program = program_of(q)
     library = firmware(program)
     for counts in program.clip(spikes(q.config, 2, seed=4))[0]:
         demand(program, counts, library.trace(counts))
@@ -154,7 +153,7 @@ def test_folding_changes_no_code(tmp_path: Path) -> None:
     needs("g++")
     program, counts, _ = golden_ndt()
     folding = plan(program, 150)
-    assert folding.multipliers <= 150 < plan(program).multipliers
+    assert folding.multipliers(program) <= 150 < plan(program).multipliers(program)
     library = build(program, tmp_path, folding).compile()
     demand(program, counts, library.trace(counts))
 

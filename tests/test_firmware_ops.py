@@ -31,10 +31,17 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "add": ("edt_add.h", "saturate<y_T>(sum)", "value<y_T>(typename format<y_T>::code_t(sum))"),  # wraps
     "position": ("edt_position.h", "reset[0] != 0 ? 0u", "reset[0] == 0 ? 0u"),  # the reset is misheard
     "layernorm": ("edt_layernorm.h", "length += length & 1;", ""),  # odd lengths get the wrong power of two
-    "attention": ("edt_attention.h", "best = j == 0 || score > best ? score : best;", "best = score;"),
+    "attention": ("edt_attention.h", "best = j == first || score > best ? score : best;", "best = score;"),
     "rotary": ("edt_rotary.h", "time * steps[i]", "(time & 3) * steps[i]"),  # the clock turns over too early
     "transpose": ("edt_transpose.h", "y[i * CONFIG_T::bins + bin]", "y[bin * CONFIG_T::channels + i]"),
     "spatial_weights": ("edt_spatial_weights.h", "share << (CONFIG_T::longest - length)", "share"),  # heads misaligned
+    "lookup": ("edt_lookup.h", "+ integer(kinds[kind + i])", "+ integer(kinds[i + 0 * kind])"),  # all are spikes
+    "geglu": ("edt_geglu.h", "+ 128]", "& 255]"),  # the table from 0 on
+    "cross_attention": (
+        "edt_cross_attention.h",
+        "values, 0, count, attended",
+        "values, 0, window, attended",
+    ),  # and padding
     "spatial_mix": ("edt_spatial_mix.h", "a[i * size + j]", "a[j * size + i]"),  # columns for rows
     "fixed": ("edt_fixed.h", "sum += odd;", "sum += 0 * odd;"),  # ties go down
 }

@@ -268,7 +268,10 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     ),
     "alpha": (lambda n: n.quant(n.node("Gemm", n.counts(), n.weights(4, 3), alpha=2.0), Y), "alpha and beta must be 1"),
     "axes that are not there": (lambda n: n.node("Transpose", n.counts(), perm=[0, 3]), "cannot be computed"),
-    "an output of channels": (lambda n: n.node("Transpose", n.counts()), "the output must have a row per bin"),
+    "an output of channels": (
+        lambda n: n.node("Transpose", n.counts()),
+        "the output must have rows of bins, not 4 channels",
+    ),
     "no Quant at the end": (matmul, "must end in a Quant node"),
     "nothing but the input": (lambda n: n.counts(), "must end in a Quant node behind at least one op"),
     "attention without formats": (
@@ -281,12 +284,20 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         ),
         "q_frac must be -64..64, got 9999",
     ),
+    "attention of several sizes": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", **ATTENTION | {"size": [4]}))(n.counts()),
+        r"size must be an integer, got \[4\]",
+    ),
+    "rotary of half a bit": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, 6], "x_bits": 7.5}),
+        "x_bits must be an integer, got 7.5",
+    ),
     "rotary with one step": (
-        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": 5}))(n.counts()),
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": 5}),
         "steps must be a list of integers, got 5",
     ),
     "rotary with a step back": (
-        lambda n: (lambda h: n.node("Rotary", h, domain="edgendt", **ROTARY | {"steps": [5, -1]}))(n.counts()),
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, -1]}),
         "steps must be 0..32768, got -1..5",
     ),
     "activations times activations": (
@@ -307,9 +318,9 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: n.quant(n.node("LayerNormalization", matmul(n), n.constant(np.ones(3))), Y),
         r"its format is chosen on calibration data \(--calibrate\)",
     ),
-    "a mask of the future": (
-        lambda n: n.quant(attend(n, mask=np.tril(np.full((BINS, BINS), -1e9), -1)), Y),
-        "must be none, causal, or causal within a window",
+    "a mask with a gap": (
+        lambda n: n.quant(attend(n, mask=np.eye(BINS) * -1e9), Y),
+        "a mask must let bin i see i - back..i [+] ahead",
     ),
     "a bias of scores": (lambda n: n.quant(attend(n, mask=np.ones((BINS, 1))), Y), "must add 0, or -1000 or less"),
     "a mask per head": (

@@ -32,7 +32,7 @@ def close(path: Path, steps: float = 1.0, calibrated: bool = False) -> Program:
     """The Program of a file; no op of it, fed the file's values, is further from them than so many steps."""
     made = lowered(path, recording() if calibrated else None)
     model = read.load(path)
-    given = read.input_shape(path, model.graph, read.constants(path, model.graph))
+    given = read.inputs(path, model.graph, read.constants(path, model.graph))
     apart = deviations(model, given, made, recording(1))
     assert [entry["node"] for entry in apart] == [node.name for node in made.program.nodes]
     assert max(entry["op_worst"] for entry in apart) <= steps, apart
@@ -87,6 +87,13 @@ def test_a_mask_says_which_bins_attention_sees(form: str, window: int, written: 
     assert (attention(program).causal, attention(program).window) == (True, window)
     stream, counts = program.stream(), recording()[0]
     np.testing.assert_array_equal([stream.step(row) for row in counts], program.run(counts))
+
+
+def test_a_window_around_the_bin_is_lowered(tmp_path: Path) -> None:
+    allowed = causal(4) | causal(3).T
+    program = close(export(encoder(mask=additive(allowed)), tmp_path / "encoder.onnx"))
+    op = attention(program)
+    assert (op.causal, op.window, op.back, op.ahead) == (False, BINS, 3, 2)
 
 
 def test_the_causal_mask_that_torch_makes_itself_is_known(tmp_path: Path) -> None:
@@ -148,7 +155,7 @@ def test_what_onnxruntime_quantizes_is_lowered(first: bool, given: dict[str, Any
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "scores of four bits": ({"scores": 4}, "scores of 4 bits are not held"),
     "a Gelu": ({"activation": nn.Sequential(nn.GELU(), Quantizers().act(4.0))}, "nearest form that is held: a Relu"),
-    "a mask of another form": ({"mask": causal(4).T}, "must be none, causal, or causal within a window"),
+    "a mask of another form": ({"mask": ~causal()}, "a mask must let bin i see i - back..i [+] ahead"),
     "a bias of scores": ({"mask": additive(causal()) + 0.5}, "a mask must add 0, or -1000 or less"),
 }
 
@@ -164,7 +171,7 @@ def test_the_floats_are_those_of_another_executor(tmp_path: Path) -> None:
     path = export(encoder(), tmp_path / "encoder.onnx")
     program = lowered(path).program
     model, (counts,) = read.load(path), recording(trials=1)
-    given = read.input_shape(path, model.graph, read.constants(path, model.graph))
+    given = read.inputs(path, model.graph, read.constants(path, model.graph))
     mine = Floats(model, given).run(counts)[program.output].reshape(BINS, -1) * 2.0**program.output_format.frac
     assert np.abs(run_qonnx(path, program, counts) - mine).max() <= 1  # of 16 bits; sums differ in their order
     with np.testing.assert_raises(AssertionError):

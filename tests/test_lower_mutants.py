@@ -101,10 +101,10 @@ def outcome(path: Path) -> str:
         assert "\n" not in str(error) and len(str(error)) > 20
         return type(error).__name__
     model = read.load(path)
-    given = read.input_shape(path, model.graph, read.constants(path, model.graph))
-    if given.bins > 100:
+    given = read.inputs(path, model.graph, read.constants(path, model.graph))
+    if given[0].rows > 100:
         return "close"
-    apart = deviations(model, given, made, [recording()[0][: given.bins or None]])
+    apart = deviations(model, given, made, [recording()[0][: given[0].rows or None]])
     return "close" if max(entry["op_rms"] for entry in apart) < FAR else "far"
 
 

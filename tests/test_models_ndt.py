@@ -11,7 +11,7 @@ from needs import needs_package
 
 torch = needs_package("torch")
 
-from edgendt.models.ndt import NDT, NDTConfig, causal_window, sinusoids  # noqa: E402
+from edgendt.models.ndt import NDT, NDTConfig, seen, sinusoids  # noqa: E402
 from edgendt.models.stndt import nt_xent  # noqa: E402
 
 SMALL = NDTConfig(channels=5, outputs=7, d_model=16, layers=2, heads=4, ffn=24, window=4, max_bins=20)
@@ -26,7 +26,7 @@ def network(config: NDTConfig = SMALL) -> NDT:
 
 
 def test_a_query_sees_its_own_bin_and_the_window_before_it() -> None:
-    assert causal_window(5, 3).int().tolist() == [
+    assert seen(5, 2, 0).int().tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],
@@ -101,7 +101,9 @@ def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial
         ({"position": "rotary", "max_bins": None, "causal": False}, "must not be rotary where causal is false"),
         ({"causal": False}, r"window must be max_bins \(100\) where causal is false, got 32"),
         ({"position": "absolute"}, "position must be one of learned, sinusoidal, rotary, got absolute"),
-        ({"identity": (0, 1)}, "identity must give each of 5 channels a column"),
+        ({"identity": (0, 1)}, r"identity must give each of 5 channels a column, got \(0, 1\)"),
+        ({"identity": (-1, 0, 1, 2, 3)}, "identity must give each of 5 channels a column"),
+        ({"identity": (0, 1, 2, 3, 64)}, "d_model must be above 64, a channel's own column, got 64"),
         ({"spatial_heads": 2}, "causal must be false with a spatial stream"),
         ({"spatial_heads": 3, "causal": False, "window": 100}, "spatial_heads must be a power of two that divides 100"),
     ],

@@ -105,6 +105,22 @@ def test_a_profile_counts_every_bin_in_simulation(run, quick_cpu):
     assert read_json(run.stage(f"profile-{BOARD}") / "profile.json") == got
 
 
+def test_a_network_of_whole_windows_is_profiled_by_the_window(tmp_path):
+    for tool in room.SIMULATOR:
+        needs(tool)
+    run, program = Run(tmp_path / "run"), random_ndt(4, channels=30, d=16, outputs=30, bins=50, causal=False)
+    add_quantize(run)
+    program.save(run.stage("quantize") / "program.edt")
+    got = room.profile(run, BOARD, "window", bins=100)
+    assert (got["whole_window"], got["trials"], got["cycles_stage"]) == (50, 2, SIMULATED)
+    assert got["cycles"]["max"] == got["cycles"]["p50"] == sum(got["by_op"].values()) > got["behind_last_bin"]["cycles"]
+    console = Console(width=100, file=io.StringIO())
+    console.print(room.render(got))
+    text = console.file.getvalue()
+    assert "one window of 50 bins" in text and "from the last bin's counts on" in text
+    assert "CPU not measured: it is timed bin by bin" in text
+
+
 def test_without_a_simulator_cycles_are_called_analytic(run, quick_cpu, monkeypatch):
     monkeypatch.setattr(room, "find_tool", lambda name: None if name == "verilator" else name)
     got = room.profile(run, BOARD)

@@ -236,7 +236,7 @@ def test_rows_of_channels_are_kept_apart_from_bins() -> None:
         "'t' has rows of 3 channels": Attention(3, 1, 3, act, act, act, act, causal=False),
         "'x' has rows of bins": SpatialWeights(3, 3, 1, act, act, weights),
         "it reads rows of bins": Add(3, act),
-        "the output must have a row per bin": Linear(3, 3, act, Int(4, 0), act),
+        "the output must have rows of bins, not 3 channels": Linear(3, 3, act, Int(4, 0), act),
     }
     inputs = (("t", "t", "t"), ("x", "x"), ("x", "t"), ("t",))
     for (said, op), read in zip(cases.items(), inputs, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from quantized import GEOMETRIES, spikes, trained
+from quantized import GEOMETRIES, program_of, spikes, trained
 
 from edgendt.errors import BadInput
 from edgendt.export import export_qonnx
@@ -16,16 +16,9 @@ from edgendt.fixed import Int
 from edgendt.lower import lower
 from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.ops import Linear
-from edgendt.program import Node, Program
 from edgendt.qat import calibrate
 from edgendt.qat.formats import Bits
 from edgendt.qat.ndt import QuantNDT
-
-
-def program_of(q: QuantNDT) -> Program:
-    """The Program without the detour through a file."""
-    nodes = tuple(Node(name, module.op, inputs, module.constants()) for name, module, inputs in q.nodes())
-    return Program("q", q.config.channels, q.input, nodes)
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)

@@ -144,7 +144,7 @@ def test_the_table_by_gap_holds_every_exponential_that_is_not_zero(example: Exam
     beyond = np.array([0, -len(table), -len(table) - 1, -(1 << 24)])
     assert table[-1] == 0
     reach = 2 * op.head_size * op.q.limit * op.k.limit
-    assert len(table) > reach or not op.exponentials(beyond)[1:].any()
+    assert len(table) > reach or not op.scale.exponentials(beyond)[1:].any()
 
 
 @pytest.mark.parametrize("kind", ["layernorm", "attention"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from quantized import spikes, trained
+from needs import needs_package
 from report_runs import (
     BOARD,
     LINKS,
@@ -25,7 +26,8 @@ from report_runs import (
 
 from edgendt.artifact import Run, read_json, write_json
 from edgendt.errors import BadInput
-from edgendt.program import Node, Program
+from edgendt.fixed import Codes
+from edgendt.program import Program
 from edgendt.report import write_report
 from edgendt.report.page import resolve
 from edgendt.report.spatial import drivers
@@ -302,18 +304,37 @@ def test_the_channels_that_give_most_are_named() -> None:
     assert first == {"channel": 2, "share": pytest.approx(0.4 / 0.7)} and second["channel"] != 2
 
 
-def test_weights_between_channels_are_drawn_from_the_programs_codes(tmp_path: Path) -> None:
+def spatial_run(folder: Path, embedder: Codes | None = None) -> tuple[Run, Program, Codes]:
+    """The quantize stage of an STNDT, three whole windows; embedder: other weights of the first Linear."""
+    needs_package("torch")
+    from quantized import program_of, spikes, trained
+
     q = trained("stndt")
-    nodes = tuple(Node(name, module.op, inputs, module.constants()) for name, module, inputs in q.nodes())
-    program, run = Program("stndt", q.config.channels, q.input, nodes), Run(tmp_path / "spatial")
+    program, run = program_of(q), Run(folder / "spatial")
+    if embedder is not None:
+        first, *others = program.nodes
+        constants = {**first.constants, "weight": embedder}
+        program = replace(program, nodes=(replace(first, constants=constants), *others))
     counts = program.clip(spikes(q.config, 3))[0]
-    with run.write("quantize") as folder:
-        program.save(folder / "program.edt")
-        write_json(folder / "metrics.json", METRICS)
-        np.savez(folder / "stimulus.npz", counts=counts, lengths=np.full(3, 16), bin_s=0.01)
+    with run.write("quantize") as stage:
+        program.save(stage / "program.edt")
+        write_json(stage / "metrics.json", METRICS)
+        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.full(3, 16), bin_s=0.01)
+    return run, program, counts
+
+
+def test_weights_between_channels_are_drawn_from_the_programs_codes(tmp_path: Path) -> None:
+    run, program, counts = spatial_run(tmp_path)
     html = write_report(run).read_text()
     data = read_json(run.path / "report" / "report.json")["spatial"]
     assert data["windows"] == 3 and [layer["node"] for layer in data["layers"]] == ["layer0.weights", "layer1.weights"]
     expected = np.mean([program.trace(trial)["layer0.weights"] for trial in counts], axis=0)
     assert data["layers"][0]["drivers"] == [{**row, "share": pytest.approx(row["share"])} for row in drivers(expected)]
     assert "Which channels drive the population" in html and "of whole windows" in html
+
+
+def test_columns_that_an_embedder_mixes_are_not_called_channels(tmp_path: Path) -> None:
+    run, *_ = spatial_run(tmp_path, np.ones((12, 9), np.int64))
+    html = write_report(run).read_text()
+    assert read_json(run.path / "report" / "report.json")["spatial"] == {"status": "none"}
+    assert "Which channels drive the population" not in html and "of whole windows" in html

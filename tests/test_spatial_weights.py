@@ -37,7 +37,7 @@ def test_equal_channels_share_alike_and_a_row_sums_to_one() -> None:
         (9, 3, 4, WEIGHTS, "heads must be a power of two"),
         (520, 1, 4, WEIGHTS, "can reach 8519680"),
         (4, 1, -4, WEIGHTS, "C must be below"),
-        (4, 1, 4, Int(8, 7), "weights must be unsigned"),
+        (4, 1, 4, Int(8, 7), r"y must be unsigned, got Int\(bits=8, frac=7"),
     ],
 )
 def test_what_the_hardware_could_not_hold_is_refused(bins: int, heads: int, frac: int, y: Int, said: str) -> None:

@@ -21,7 +21,7 @@ def exact(example: Example) -> Fraction:
     op = example.op
     assert isinstance(op, Attention)
     q, k, v = example.inputs
-    e = op.exponentials((q @ k.T)[2])
+    e = op.scale.exponentials((q @ k.T)[2])
     total = int(e.sum())
     length = total.bit_length()
     g = int(RECIP[total >> (length - 10) if length >= 10 else total << (10 - length)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,11 @@ def test_padding_changes_neither_loss_nor_scores() -> None:
     clean = Dataset("clean", DATA.spikes * (np.arange(50) < lengths[:, None])[..., None], lengths, 0.02)
     dirty = Dataset("dirty", np.where(clean.mask[..., None], clean.spikes, 77), lengths, 0.02)
     trials, net = torch.arange(6), network().eval()
-    for masking in (train.Masking(), train.Masking(0, 0, 0.5)):
+    for masking, contrast in ((train.Masking(), 0.0), (train.Masking(0, 0, 0.5), 0.0), (train.Masking(), 1.0)):
         losses = []
         for data in (clean, dirty):
             torch.manual_seed(0)
-            losses.append(train.masked_loss(net, train.Tensors.of(data, PARTS), trials, masking))
+            losses.append(train.masked_loss(net, train.Tensors.of(data, PARTS), trials, masking, contrast))
         assert torch.allclose(losses[0], losses[1], rtol=1e-6)
     values = [train.validation_loss(net, train.Tensors.of(d, PARTS), trials, PLAN) for d in (clean, dirty)]
     assert values[0] == pytest.approx(values[1], rel=1e-6)
@@ -135,6 +136,20 @@ def test_a_hidden_input_is_not_seen() -> None:
 
     train.masked_loss(net, train.Tensors.of(DATA, PARTS), torch.arange(4), train.Masking(0, 1.0, 0))
     assert not seen[0].any()
+
+
+def test_the_contrastive_loss_asks_for_answers_that_tell_trials_apart() -> None:
+    def added(answers: Any) -> float:
+        losses = []
+        for contrast in (1.0, 2.0):
+            torch.manual_seed(0)  # the same views
+            tensors, trials = train.Tensors.of(DATA, PARTS), torch.arange(4)
+            losses.append(train.masked_loss(lambda _: answers, tensors, trials, train.Masking(), contrast))
+        return float(losses[1] - losses[0])
+
+    shape = (4, DATA.bins, DATA.channels)
+    assert added(torch.zeros(shape)) == pytest.approx(math.log(7), abs=1e-4)  # one of the seven other views
+    assert abs(added(torch.randn(shape))) < 1e-3
 
 
 def test_thinning_asks_for_the_spikes_it_sets_aside() -> None:

@@ -56,7 +56,7 @@ def example(op: Attention, gaps: tuple[int, int], v: tuple[int, int, int]) -> Ex
 
 def found(op: Attention) -> Iterator[Example]:
     """Examples for one op: for each reachable sum D and each tie a, the first keys and values that give both."""
-    e = op.exponentials(-np.arange(256))
+    e = op.scale.exponentials(-np.arange(256))
     first = {int(value): gap for gap, value in reversed(list(enumerate(e)))}  # smallest gap of each exponential
     shift = 14 + op.v.frac - op.y.frac
     seen = set()

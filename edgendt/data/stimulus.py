@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,66 @@ from edgendt.errors import reading
 from edgendt.fixed import Codes
 from edgendt.program import Program
 
+ROWS = ".rows"  # behind the name of an input: rows of each window
+T = TypeVar("T")
 
-def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Codes, ...]:
-    """Whole test trials of the run, clipped to the input format, until there are at least `bins`; all for None.
 
-    For a network of whole windows a shorter trial ends in bins without spikes, as it did in training.
+def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Any, ...]:
+    """Whole test trials of the run, counts clipped to the input format, until there are at least `bins`; all for None.
+    Of a network with inputs of its own whole windows, each a mapping of its inputs, until so many rows are answered.
+
+    For a network of whole windows of bins a shorter trial ends in bins without spikes, as it did in training.
 
     BadInput when the file is missing, damaged or another network's.
     """
     path = run.stage("quantize") / "stimulus.npz"
     arrays = read_arrays(path)
     with reading(str(path)):
-        counts, lengths = _checked(arrays, program.channels)
-    trials: list[Codes] = []
-    for trial, length in zip(counts, lengths, strict=True):
-        if bins is not None and sum(map(len, trials)) >= bins:
-            break
-        trials.append(program.clip(window(trial[:length], program))[0])
-    return tuple(trials)
+        if program.inputs:
+            windows = _windows(arrays, program)
+        else:
+            counts, lengths = _checked(arrays, program.channels)
+    if program.inputs:
+        asked = next(item.name for item in program.inputs if item.axis == program.axis(program.output))
+        return tuple(_enough(windows, [len(given[asked]) for given in windows], bins))
+    trials = [window(trial[:length], program) for trial, length in zip(counts, lengths, strict=True)]
+    return tuple(program.clip(trial)[0] for trial in _enough(trials, [len(trial) for trial in trials], bins))
+
+
+def _enough(found: Sequence[T], rows: Sequence[int], bins: int | None) -> Iterator[T]:
+    """The first of them that have at least `bins` rows together."""
+    total = 0
+    for one, many in zip(found, rows, strict=True):
+        if bins is not None and total >= bins:
+            return
+        total += many
+        yield one
+
+
+def packed(windows: Sequence[Mapping[str, Codes]]) -> dict[str, Codes]:
+    """Windows of a network with inputs of its own as arrays of a file: their rows in a row, and how many each has."""
+    names = list(windows[0])
+    arrays = {name: np.concatenate([given[name] for given in windows]) for name in names}
+    return arrays | {f"{name}{ROWS}": np.array([len(given[name]) for given in windows]) for name in names}
+
+
+def _windows(arrays: Mapping[str, NDArray[Any]], program: Program) -> list[dict[str, Codes]]:
+    """What `packed` made; KeyError or ValueError when it is something else."""
+    asked = [item for item in program.inputs if item.codes is None]
+    if missing := [key for item in asked for key in (item.name, item.name + ROWS) if key not in arrays]:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    split = {}
+    for item in asked:
+        ends = np.cumsum(arrays[item.name + ROWS])
+        if ends.ndim != 1 or not len(ends) or ends[-1] != len(arrays[item.name]) or ends.dtype.kind not in "iu":
+            raise ValueError(f"{item.name}{ROWS} must add up to the rows of {item.name}")
+        split[item.name] = np.split(arrays[item.name], ends[:-1])
+    if len({len(parts) for parts in split.values()}) != 1:
+        raise ValueError("every input must have as many windows")
+    windows = [dict(zip(split, parts, strict=True)) for parts in zip(*split.values(), strict=True)]
+    for given in windows:
+        program.feed(given)  # BadInput for another network's
+    return windows
 
 
 def window(counts: NDArray[Any], program: Program) -> NDArray[Any]:

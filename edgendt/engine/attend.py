@@ -21,36 +21,39 @@ class Attend:
         self.engine = emit.engine
         self.raw: list[Tensor] = []  # queries and keys that are turned
 
-    def run(self, node: Node, parts: Sequence[Node], feeds: Sequence[Node]) -> Tensor:
-        """K, Q, some of V, then per head set scores, exponentials (hidden by the rest of V) and weighted values.
+    def feed(self, parts: Sequence[Node], feeds: Sequence[Node]) -> None:
+        """K, Q and some of V; of a whole window all of it.
 
         parts: q, k and v; feeds: the Linears that they are or, with a Rotary, read.
         """
         emit, heads = self.emit, self.heads
-        v_node = parts[2]
-        k_words, v_words = heads.kv_words
-        k_base, v_base = emit.grow("kv", k_words), emit.grow("kv", v_words)
+        k_base, v_base = emit.place_kv(*heads.kv_words)
         order = heads.interleaved()
-        k = self._key(parts[1], feeds[1], order, k_base)
-        q = self._query(parts[0], feeds[0], order)
-        v = Tensor(
-            order, v_base, 0, heads.op.v, emit.tag(), "kv"
-        )  # owned, that is possible to await, once all is emitted
-        words = heads.v_words
-        first = min(self.v_first, words)
-        if first:
-            self._value(v_node, v, k, slice(0, first))
+        self.k = self._key(parts[1], feeds[1], order, k_base)
+        self.q = self._query(parts[0], feeds[0], order)
+        # Owned, that is possible to await, once all is emitted.
+        self.v = Tensor(order, v_base, 0, heads.op.v, emit.tag(), "kv")
+        self.v_node = parts[2]
+        self.first = min(self.v_first, heads.v_words) if heads.op.causal else heads.v_words
+        if self.first:
+            self._value(self.v_node, self.v, self.k, slice(0, self.first))
+
+    def mix(self, node: Node, kept: int = 0) -> Tensor:
+        """Per head set scores, exponentials (hidden by the rest of V) and weighted values."""
+        emit, heads, q, k, v = self.emit, self.heads, self.q, self.k, self.v
         result = heads.result()
-        a = Tensor(result, -1, len(result) // self.engine.pipes, heads.op.y, rate=self.engine.sfus)
+        a = Tensor(result, -1, len(result) // self.engine.pipes, heads.op.y, rate=self.engine.sfus, kept=kept)
         for head_set in range(heads.sets):
             scores = self._scores(node, q, k, head_set)
             e = self._exponentials(node, scores)
-            if first < words:
-                self._value(v_node, v, k, slice(first, words))
-                first = words
+            if self.first < heads.v_words:
+                self._value(self.v_node, v, k, slice(self.first, heads.v_words))
+                self.first = heads.v_words
             self._weighted(node, e, v, a, head_set)
         for tensor in (q, k, v, *self.raw):
             emit.drop(tensor)
+        if not heads.op.causal:
+            emit.free_kv.append((k.base, v.base, *heads.kv_words, emit.phase))
         return a
 
     def _raw(self, node: Node, order: Positions) -> Tensor:
@@ -74,10 +77,11 @@ class Attend:
     def _query(self, node: Node, feed: Node, order: Positions) -> Tensor:
         raw, emit = None if feed is node else self._raw(feed, order), self.emit
         words = -(-len(order) // self.engine.pipes)
-        base, tag = emit.place(words, raw.stats_by if raw else len(emit.instrs)), emit.tag()
-        fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
+        kept = int(not self.heads.op.causal)
+        base, tag = emit.place(words, raw.stats_by if raw else len(emit.instrs), kept), emit.tag()
+        fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "rows_dst": kept}
         self._write(node, order, fields, raw)
-        return emit.own(Tensor(order, base, words, node.op.y, tag))
+        return emit.own(Tensor(order, base, words, node.op.y, tag, kept=kept))
 
     def _write(self, node: Node, order: Positions, fields: dict[str, int], raw: Tensor | None) -> None:
         """The pass of a Linear, or the turn of what one has written."""
@@ -86,7 +90,8 @@ class Attend:
             index = emit.linear(node, emit.tensors[node.inputs[0], "act"], order, fields)
         else:
             index = turn(emit, node, raw, self.heads.op.heads, fields)
-        emit.taps[index] = Tap(node.name, fields.get("dst_base", 0), order)
+        stride = emit.rows.act_words if fields.get("rows_dst") else 0
+        emit.taps[index] = Tap(node.name, fields.get("dst_base", 0), order, stride)
 
     def _value(self, node: Node, v: Tensor, k: Tensor, part: slice) -> None:
         """V's words of `part`: rows of the KV memory, each lane the channel it will weight."""
@@ -124,6 +129,7 @@ class Attend:
             "sstride": d_h,
             "n_red": d_h,
             "xbase": q.base * self.engine.pipes + head_set * heads.groups,
+            "rows_x": q.kept,
             "xstride": heads.op.heads,
             "steps": (heads.groups - 1) * heads.group_words + heads.key_words,
             "words": heads.key_words,
@@ -144,8 +150,8 @@ class Attend:
             "dst_tag": tag,
             "tag_clear": 1,
             "tag_fin": 1,
-            "sbase": heads.op.c,
-            "xstride": heads.op.shift,
+            "sbase": heads.op.scale.c,
+            "xstride": heads.op.scale.shift,
             "dst_base": base,
             "aged": int(heads.aged),
         }
@@ -157,7 +163,7 @@ class Attend:
         """The weighted values of one head set, divided on their way to the activation memory."""
         emit, heads = self.emit, self.heads
         if a.base < 0:
-            a.base, a.tag = emit.place(a.words, len(emit.instrs)), emit.tag()
+            a.base, a.tag = emit.place(a.words, len(emit.instrs), a.kept), emit.tag()
         assert a.tag is not None
         rows = heads.set_rows
         fields = {
@@ -179,15 +185,16 @@ class Attend:
             "steps": (heads.groups - 1) * (heads.group_words >> heads.split) + heads.value_words,
             "words": heads.value_words,
             "dst_base": a.base + head_set * rows,
+            "rows_dst": a.kept,
             "aged": int(heads.aged),
             "bar_late": int(heads.aged),  # only the newest key's value may still be on its way
             "add_base": (14 + heads.op.v.frac - heads.op.y.frac) % 64,
         }
         index = emit.mac(f"{node.name}.values", fields, e, v)
         pipes = self.engine.pipes
-        emit.taps[index] = Tap(
-            node.name, a.base + head_set * rows, a.positions[head_set * rows * pipes :][: rows * pipes]
-        )
+        channels = a.positions[head_set * rows * pipes :][: rows * pipes]
+        stride = emit.rows.act_words if a.kept else 0
+        emit.taps[index] = Tap(node.name, a.base + head_set * rows, channels, stride)
         if head_set == heads.sets - 1:
             emit.own(a)
             emit.open.append(Open(a.tag))  # it is written by the special-function units too

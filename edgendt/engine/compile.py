@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -18,17 +18,20 @@ from edgendt.engine.formats import check_formats, same_heads
 from edgendt.engine.heads import Heads, layouts
 from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
-from edgendt.engine.schedule import Emitter, Tap
+from edgendt.engine.phases import BINS, COLUMNS, TOKENS
+from edgendt.engine.schedule import Emitter, Rows, Tap
+from edgendt.engine.spatial import between_channels, columns
 from edgendt.engine.tiling import both
-from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Attention
+from edgendt.ops import Attention, SpatialWeights, Transpose
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
 from edgendt.program import Program
 
 NO_LIMIT = 0  # max_bins of a Program without position rows
+NOTHING = np.zeros((0, 2), np.int64)  # events of an instruction that did not run
 UNWRITTEN = -(1 << 31)  # in a decoded tap: no format has this code
 
 
@@ -44,12 +47,14 @@ class Compiled:
     sizes: Mapping[str, int]
     sections: tuple[Section, ...]
     choice: Choice
+    phase_of: Mapping[str, int]  # of each node; 0 in a stream
+    loops: tuple[int, ...]  # how often each phase runs: for each bin, or each channel
 
     @cached_property
     def image(self) -> Image:
         """What the host loads."""
-        max_bins = self.program.max_bins or NO_LIMIT
-        return Image(self.engine.parameters(), self.program.channels, self.program.outputs, max_bins, self.sections)
+        bins = last_start(self.program)
+        return Image(self.engine.parameters(), self.program.channels, self.program.outputs, bins, self.sections)
 
     @property
     def tap_map(self) -> dict[tuple[int, int, int], tuple[str, int]]:
@@ -63,57 +68,69 @@ class Compiled:
         }
 
     @cached_property
-    def _tap_tables(self) -> dict[str, list[tuple[int, Codes, Codes]]]:
-        """Per op: (instruction, positions, channels)."""
-        tables: dict[str, list[tuple[int, Codes, Codes]]] = {}
+    def _tap_tables(self) -> dict[str, list[tuple[int, Codes, Codes, int]]]:
+        """Per op: (instruction, positions, channels, codes to the next bin's position)."""
+        tables: dict[str, list[tuple[int, Codes, Codes, int]]] = {}
         for pc, tap in self.taps.items():
-            at = np.flatnonzero(tap.channels >= 0)
-            tables.setdefault(tap.op, []).append((pc, at + tap.base * self.engine.pipes, tap.channels[at]))
+            at, pipes = np.flatnonzero(tap.channels >= 0), self.engine.pipes
+            tables.setdefault(tap.op, []).append((pc, at + tap.base * pipes, tap.channels[at], tap.stride * pipes))
         return tables
 
-    def decode(self, events: NDArray[np.int64]) -> dict[str, Codes]:
-        """events: [n, (instruction, word address * pipes + pipe, code)] of one bin -> codes [size] by op.
+    @property
+    def phases(self) -> tuple[tuple[Instr, ...], ...]:
+        """The instructions up to each END: one phase, or those that a whole window repeats for every bin."""
+        ends = [at + 1 for at, instr in enumerate(self.instrs) if instr["op"] == lay.OP_END]
+        return tuple(self.instrs[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
-        A code never written is UNWRITTEN.
+    def starts(self, counts: Codes) -> Codes:
+        """counts [bins, channels] of a trial -> what goes in with each start: a window's answers have their own."""
+        return np.concatenate([counts, 0 * counts]) if self.program.bins else counts
+
+    def answers(self, outputs: Codes) -> Codes:
+        """Outputs of the starts -> those of the bins."""
+        return outputs[self.program.bins or 0 :]
+
+    def decode(self, events: Sequence[NDArray[np.int64]]) -> dict[str, Codes]:
+        """events: [n, (instruction, word address * pipes + pipe, code)] of each start -> codes [bins, size] by op.
+
+        A code never written is UNWRITTEN. In a whole window an instruction writes as much for one bin as for another.
         """
-        order = np.argsort(events[:, 0], kind="stable")
-        events = events[order]
+        if self.program.bins:
+            return self._decode(np.concatenate(events))
+        rows = [self._decode(one) for one in events]
+        return {op: np.concatenate([row[op] for row in rows]) for op in self._tap_tables}
+
+    def _decode(self, events: NDArray[np.int64]) -> dict[str, Codes]:
+        """events: of one start, or of all starts of a window -> codes [rows, size] by op."""
         codes: dict[str, Codes] = {}
+        parts = _by_instruction(events)
         for op, tables in self._tap_tables.items():
-            got = np.full(self.program.node(op).op.size, UNWRITTEN, np.int64)
-            for pc, positions, channels in tables:
-                lo, hi = np.searchsorted(events[:, 0], [pc, pc + 1])
-                memory = np.full(int(positions.max()) + 1, UNWRITTEN, np.int64)
-                part = events[lo:hi]
-                part = part[part[:, 1] < len(memory)]
-                memory[part[:, 1]] = part[:, 2]
-                got[channels] = memory[positions]
+            rows = self.program.rows(op) or 1
+            got = np.full((rows, self.program.node(op).op.size), UNWRITTEN, np.int64)
+            for pc, positions, channels, stride in tables:
+                for row, part in enumerate(np.array_split(parts.get(pc, NOTHING), rows)):
+                    at = part[:, 0] - row * stride
+                    memory = np.full(int(positions.max()) + 1, UNWRITTEN, np.int64)
+                    there = (at >= 0) & (at < len(memory))
+                    memory[at[there]] = part[there, 1]
+                    got[row, channels] = memory[positions]
             codes[op] = _as_written(got, self.program.node(op).op.y)
         return codes
 
 
 def compile_program(program: Program, engine: Engine, choice: Choice | None = None) -> Compiled:
     """The fastest schedule of `program` on `engine`. UnsupportedOp: what it cannot hold; DoesNotFit: what to change."""
-    if program.bins:
-        raise UnsupportedOp(
-            "a whole window",
-            program.name,
-            f"the engine answers bin by bin, the network {program.bins} bins at once: "
-            "use its firmware (synth --flow hls4ml)",
-        )
+    program.needs_counts("the engine")
     compiled = attempts(program, engine, choice)
-    attention = same_heads(program)
     fitting = [one for one in compiled if not shortfalls(one)]
     if not fitting:
         what, advice = min((shortfalls(one) for one in compiled), key=len)[0]
         raise DoesNotFit(what, advice)
     if len(fitting) == 1:
         return fitting[0]
-    from edgendt.engine.cycles import cycles_of  # the cycle model reads a Compiled
+    from edgendt.engine.cycles import steady  # the cycle model reads a Compiled
 
-    window = attention.window if attention else 1
-    steady = min(window, program.max_bins or window) - 1
-    return min(fitting, key=lambda one: cycles_of(one, steady).total)
+    return min(fitting, key=lambda one: steady(one).total)
 
 
 def attempts(program: Program, engine: Engine, choice: Choice | None = None) -> list[Compiled]:
@@ -133,12 +150,13 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
         tiles = heads.sets * heads.value_tiles
         firsts = {tile * (engine.words >> heads.split) for tile in (0, 1, tiles // 2, tiles)}
         firsts |= {-(-heads.v_words * part // 4) for part in (1, 2, 3)} if engine.folds else set()
+        if not attention.causal:
+            firsts = {heads.v_words}  # all of V, a phase before the scores
         choices += [Choice(heads.groups, first, heads.split) for first in sorted(firsts)]
     return choices
 
 
 def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> Compiled:
-    emitter = Lowering(program, engine, choice).run()
     config = dict.fromkeys(lay.CFG, 0) | {"window": 1, "groups": 1, "group_words": engine.words, "key_words": 1}
     config |= {
         "key_tiles": 1,
@@ -147,17 +165,42 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         "head_sets": 1,
         "head_dim": 1,
         "value_rows": 1,
+        "window": program.bins or 1,
     }
     if attention is not None:
         config |= Heads(engine, attention, choice.groups, choice.split).configuration()
+    shapes = _shapes(program, engine, config)
+    lowering = Lowering(program, engine, choice, Rows(), shapes)
+    emitter, phases = lowering.run(), lowering.phases
+    if phases:  # what is kept lies behind the rest, and now both are known
+        sizes, most = emitter.sizes, max(program.rows(node.name) for node in program.nodes)
+        rows = Rows(sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"])
+        emitter = Lowering(program, engine, choice, rows, shapes).run()
+        emitter.sizes["act"] += most * sizes["act_row"]
+        emitter.sizes["res"] += most * sizes["res_row"]
     config["count_max"] = program.input.hi
-    config["max_bins"] = program.max_bins or NO_LIMIT
+    config["max_bins"] = last_start(program)
+    config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
     config["pos_stride"] = emitter.sizes["pos"]
     sections = tuple(_sections(emitter, engine, config)) if not _over(emitter, engine) else ()
     sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": emitter.sizes["pos"] * (program.max_bins or 0)}
     names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
-    return Compiled(program, engine, tuple(emitter.instrs), config, taps, sizes, sections, choice)
+    phase_of = {name: phases.of[name] if phases else 0 for name in names}
+    loops = tuple(shapes.get(over, config)["window"] for over in phases.over) if phases else (1,)
+    return Compiled(program, engine, tuple(emitter.instrs), config, taps, sizes, sections, choice, phase_of, loops)
+
+
+def _shapes(program: Program, engine: Engine, config: Mapping[str, int]) -> dict[str, Mapping[str, int]]:
+    """The configuration of each kind of phase, where they differ."""
+    turned = [node.op for node in program.nodes if isinstance(node.op, Transpose)]
+    if not turned:
+        return {}
+    tokens = columns(engine, config, turned[0].channels)
+    for node in program.nodes:
+        if isinstance(node.op, SpatialWeights):
+            tokens |= between_channels(engine, node, node.op).configuration()
+    return {BINS: config, TOKENS: tokens, COLUMNS: columns(engine, config, turned[0].channels)}
 
 
 DEPTHS = {
@@ -198,6 +241,8 @@ def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> li
     """Everything the load bus writes, in the memory map of docs/engine.md."""
     words = emitter.words
     sections = [Section(lay.MEM_CFG, 0, _u64([config[name] for name in lay.CFG]))]
+    if engine.windows:
+        sections.append(Section(lay.MEM_CFG, lay.ROWS_AT, _u64([config[name] for name in lay.CFG_ROWS])))
     program = np.zeros((len(emitter.instrs), 8), np.uint64)
     for index, instr in enumerate(emitter.instrs):
         program[index, : len(instr.chunks())] = instr.chunks()
@@ -234,6 +279,18 @@ def _weight_sections(passes: list[tuple[bool, Codes]], engine: Engine) -> list[S
         sections += [Section(mem, quad << depth_bits | row, _u64(words[:, quad])) for quad in range(words.shape[1])]
         row += len(weights)
     return sections
+
+
+def _by_instruction(events: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    """[n, (instruction, position, code)] in order -> [n, (position, code)] by instruction, in order."""
+    events = events[np.argsort(events[:, 0], kind="stable")]
+    numbers, first = np.unique(events[:, 0], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(events[:, 1:], first[1:]), strict=True)) if len(events) else {}
+
+
+def last_start(program: Program) -> int:
+    """Starts until a reset is needed: a window has one for each bin's counts and one for each bin's answer."""
+    return 2 * program.bins if program.bins else program.max_bins or NO_LIMIT
 
 
 def _as_written(codes: Codes, y: Int) -> Codes:

@@ -21,7 +21,7 @@ class Engine:
     segments x lanes multipliers; pipes narrowing pipes; sfus special-function units; depths in the words that the
     memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
     that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial); rotary: the
-    units turn queries and keys by time.
+    units turn queries and keys by time; windows: it also runs networks of whole windows.
     """
 
     segments: int = 4
@@ -42,6 +42,7 @@ class Engine:
     splits: int = 1
     serial: int = 0
     rotary: int = 0
+    windows: int = 0
 
     def __post_init__(self) -> None:
         rules = (
@@ -63,6 +64,8 @@ class Engine:
             ("serial", self.serial in (0, 1), "0 or 1"),
             ("serial", not self.serial or self._least, "0 but for 1 x 4 lanes, 2 pipes, 1 unit, plain"),
             ("rotary", self.rotary in (0, 1), "0 or 1"),
+            ("windows", self.windows in (0, 1), "0 or 1"),
+            ("act_depth", not self.windows or self.act_depth * self.pipes <= 1 << 15, "2^15 / pipes with windows"),
         )
         for name, good, rule in rules:
             if not good:
@@ -75,8 +78,8 @@ class Engine:
 
     @property
     def _least(self) -> bool:
-        sizes = (self.segments, self.lanes, self.pipes, self.sfus, self.packed, self.splits, self.rotary)
-        return sizes == (1, 4, 2, 1, 0, 1, 0)
+        extras = (self.packed, self.splits, self.rotary, self.windows)
+        return (self.segments, self.lanes, self.pipes, self.sfus) == (1, 4, 2, 1) and extras == (0, 1, 0, 0)
 
     @property
     def lane_count(self) -> int:
@@ -99,9 +102,9 @@ class Engine:
         return bool(self.packed) or self.splits > 1 or bool(self.rotary)
 
     def parameters(self) -> dict[str, int]:
-        """SystemVerilog parameters of edt_core and edt_engine; `Serial` and `Rotary` only where they are set."""
+        """SystemVerilog parameters of edt_core and edt_engine; those of OPTIONS only where they are set."""
         values = {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if value or name not in ("Serial", "Rotary")}
+        return {name: value for name, value in values.items() if value or name not in OPTIONS}
 
     @classmethod
     def named(cls, name: str | Path) -> Engine:
@@ -146,7 +149,9 @@ PARAMETERS = {
     "splits": "Splits",
     "serial": "Serial",
     "rotary": "Rotary",
+    "windows": "Windows",
 }
+OPTIONS = ("Serial", "Rotary", "Windows")  # an engine without them has the name it had before them
 
 ENGINES = {
     "tiny": Engine(  # an iCE40 UP5K's blocks, or a GW2A-18's
@@ -212,4 +217,12 @@ ENGINES = {
         splits=8,
     ),
     "streaming": Engine(rotary=1),  # small, for networks without a last bin
+    "window": Engine(  # small and packed, for whole windows: those of the default network up to 100 bins
+        weight_depth=2048,
+        kv_depth=1024,
+        act_depth=2048,
+        res_depth=2048,
+        packed=1,
+        windows=1,
+    ),
 }

@@ -6,6 +6,7 @@ be issued in cycle A + 3 and not before. Nothing depends on data, only on the bi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,15 +15,16 @@ import numpy as np
 
 from edgendt.engine import layout as lay
 from edgendt.engine.layout import Instr
+from edgendt.engine.phases import shaped
 from edgendt.engine.serial import cycles_of_instr
 from edgendt.engine.tiling import PAIR_BITS
-from edgendt.ops import Attention, Linear
+from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
 if TYPE_CHECKING:
     from edgendt.engine.compile import Compiled
 
-FETCH = 3  # an instruction after its predecessor
+FETCH = 3  # an instruction after its predecessor; one more with windows
 DRAIN = 6  # issue of a tile's last element -> first drain step
 EARLY = 7  # drain steps left when the next tile may end
 NARROW = 7  # drain step -> announcement
@@ -71,10 +73,10 @@ class _Timeline:
         self.pipes = self.engine.pipes
         self.subs = self.pipes // self.engine.sfus
         self.stages = max(0, self.engine.splits.bit_length() - 2)  # registers of the adder tree over a split
-        lanes = self.config["group_words"] * self.pipes
-        self.key_tiles = min(-(-keys // lanes), self.config["key_tiles"])
+        self.key_tiles = self._tiles()
         self.tags = [_Tag() for _ in range(lay.TAGS)]
-        self.fetched = FETCH
+        self.fetch = FETCH + self.engine.windows
+        self.fetched = self.fetch
         self.issued = 0  # cycle of the last element issued so far
         self.drain_free = 0  # first cycle in which a tile's last element may be issued
         self.stats_ok = 0
@@ -86,6 +88,15 @@ class _Timeline:
         self.by_op: dict[str, int] = {}
         self.charged = 0
 
+    def _tiles(self) -> int:
+        """Tiles of keys in use."""
+        return min(-(-self.keys // (self.config["group_words"] * self.pipes)), self.config["key_tiles"])
+
+    def shape(self, config: Mapping[str, int]) -> None:
+        """Another attention's geometry, all its keys in use."""
+        self.config, self.keys = config, config["window"]
+        self.key_tiles = self._tiles()
+
     def charge(self, owner: str, until: int) -> None:
         self.by_op[owner] = self.by_op.get(owner, 0) + until - self.charged
         self.charged = until
@@ -93,7 +104,7 @@ class _Timeline:
     def mac(self, instr: Instr) -> None:
         """A pass: element times, then the drain of each tile."""
         start = max(self.fetched, self.issued)
-        self.fetched = start + FETCH
+        self.fetched = start + self.fetch
         source = self.tags[instr["src_tag"]] if instr["src_use"] else None
         barrier = self.tags[instr["bar_tag"]] if instr["bar_use"] else None
         tag = self.tags[instr["dst_tag"]]
@@ -183,7 +194,7 @@ class _Timeline:
     def sfu(self, instr: Instr) -> None:
         """A LayerNorm, the exponentials of one head set, or a Rotary."""
         start = max(self.fetched, self.sfu_idle)
-        self.fetched = start + FETCH
+        self.fetched = start + self.fetch
         tag = self.tags[instr["dst_tag"]] = _Tag(instr.owner, True, instr["dst_base"])
         if instr["op"] == lay.OP_EXP:
             groups = self.config["groups"]
@@ -192,6 +203,13 @@ class _Timeline:
             tag.words = [begin + (one + 1) * groups - 1 + SFU for one in range(sets)]
             end = begin + sets * groups - 1
             self.recip_ok = end + RECIP + groups
+        elif instr["op"] == lay.OP_SHARE:
+            groups, beats = self.config["groups"], -(-instr["n_red"] // self.engine.sfus)
+            begin = max(start + 1, self.tags[instr["src_tag"]].done + 1, self.recip_ok) + 1
+            tag.words = [
+                begin + min((one + 1) * self.subs, beats) * groups - 1 + SFU for one in range(-(-beats // self.subs))
+            ]
+            end = begin + beats * groups - 1
         else:
             begin = max(start + 1, self.stats_ok) + NORM
             if instr["op"] == lay.OP_TURN:
@@ -209,69 +227,112 @@ class _Timeline:
             self._column(tag, end + SFU_WRITE)
 
     def run(self, instrs: tuple[Instr, ...]) -> int:
-        """Cycles of the bin."""
+        """Cycles until END is taken."""
         for instr in instrs:
             if instr["op"] == lay.OP_MAC:
                 self.mac(instr)
-            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP, lay.OP_TURN):
+            elif instr["op"] in (lay.OP_NORM, lay.OP_EXP, lay.OP_TURN, lay.OP_SHARE):
                 self.sfu(instr)
+            elif instr["op"] == lay.OP_SHAPE:
+                self.shape(shaped(self.config, instr))
+                self.fetched += self.fetch
             elif instr["op"] == lay.OP_SYNC:
-                self.fetched = max(self.fetched, self.tags[instr["bar_tag"]].done + 1) + FETCH
+                self.fetched = max(self.fetched, self.tags[instr["bar_tag"]].done + 1) + self.fetch
         end = instrs[-1]
         done = self.tags[end["bar_tag"]].done + 1 if end["bar_use"] else 0
-        total = max(self.fetched, done, self.quiet + 1) + 1
+        total = max(self.fetched, done, self.quiet + 1)
         self.charge(instrs[-2].owner if len(instrs) > 1 else end.owner, total)
         return total
 
 
-def cycles_of(compiled: Compiled, bin: int) -> Cycles:
-    """Cycles of bin `bin` of a trial, exactly as the RTL counts them."""
-    keys = min(bin + 1, compiled.config["window"])
-    charged, total = _serial(compiled, keys) if compiled.engine.serial else _overlapped(compiled, keys)
-    names = {node.name for node in compiled.program.nodes}
-    by_op: dict[str, int] = {}
-    for owner, cycles in charged.items():
-        name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
-        by_op[name if name in names else owner] = by_op.get(name if name in names else owner, 0) + cycles
-    engine = compiled.engine
-    return Cycles(total, by_op, bound_of(compiled.program, keys, engine.products, bool(engine.packed)))
+def cycles_of(compiled: Compiled, start: int) -> Cycles:
+    """Cycles of start `start` of a trial, exactly as the RTL counts them: a bin, or its share of a whole window."""
+    return _total(compiled, min(start + 1, compiled.config["window"]), _repeats(compiled, start), 1)
 
 
-def _overlapped(compiled: Compiled, keys: int) -> tuple[dict[str, int], int]:
-    """(cycles by owner, of the bin) on edt_core."""
-    timeline = _Timeline(compiled, keys)
-    total = timeline.run(compiled.instrs)
-    return timeline.by_op, total
+def window_of(compiled: Compiled, first: int = 0) -> Cycles:
+    """Cycles of a whole window, all its starts from `first` on: `bins` - 1 are those from its last bin on."""
+    bins, repeats = compiled.program.bins, Counter[int]()
+    assert bins is not None, "a stream has no whole window"
+    for start in range(first, 2 * bins):
+        repeats.update(_repeats(compiled, start))
+    return _total(compiled, bins, repeats, 2 * bins - first)
 
 
-def _serial(compiled: Compiled, keys: int) -> tuple[dict[str, int], int]:
-    """(cycles by owner, of the bin) on edt_serial, where one instruction follows the other."""
-    charged: dict[str, int] = {}
-    for instr in compiled.instrs[:-1]:
-        charged[instr.owner] = charged.get(instr.owner, 0) + cycles_of_instr(instr, keys)
-    end = cycles_of_instr(compiled.instrs[-1], keys) + 1
-    owner = compiled.instrs[-2].owner if len(compiled.instrs) > 1 else compiled.instrs[-1].owner
-    charged[owner] = charged.get(owner, 0) + end
-    return charged, sum(charged.values())
+def steady(compiled: Compiled) -> Cycles:
+    """Cycles of a bin once the window is full, or of a whole window."""
+    if compiled.program.bins:
+        return window_of(compiled)
+    window = compiled.config["window"]
+    return cycles_of(compiled, min(window, compiled.program.max_bins or window) - 1)
 
 
 def cycles_per_bin(compiled: Compiled, bins: int) -> list[int]:
-    """Cycles of bins 0..bins-1; the same from the window's last key on."""
+    """Cycles of the starts of a trial of `bins` bins; the same from the window's last key on."""
     window = compiled.config["window"]
+    if compiled.program.bins:
+        first, last, answer = (cycles_of(compiled, start).total for start in (0, window - 1, window))
+        return [first] * (window - 1) + [last] + [answer] * window
     known = [cycles_of(compiled, bin).total for bin in range(min(bins, window))]
     return known + known[-1:] * (bins - len(known))
 
 
-def bound_of(program: Program, keys: int, lanes: int, packed: bool = False) -> int:
+def _repeats(compiled: Compiled, start: int) -> Counter[int]:
+    """How often each phase runs in a start: behind a window's last bin, all phases but the last for all its bins."""
+    bins, last = compiled.program.bins, len(compiled.phases) - 1
+    if bins is None or start < bins - 1:
+        return Counter({0: 1})
+    return (
+        Counter({last: 1})
+        if start >= bins
+        else Counter({0: 1}) + Counter({p: compiled.loops[p] for p in range(1, last)})
+    )
+
+
+def _total(compiled: Compiled, keys: int, repeats: Mapping[int, int], starts: int) -> Cycles:
+    """Of phases so often each, in so many starts, each of which takes a cycle more than its instructions."""
+    engine, charged = compiled.engine, Counter[str]()
+    names = {node.name for node in compiled.program.nodes}
+    for phase, times in repeats.items():
+        for owner, cycles in _phase(compiled, compiled.phases[phase], keys).items():
+            name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
+            charged[name if name in names else owner] += times * cycles
+    charged[next(reversed(charged))] += starts
+    runs = {name: repeats.get(phase, 0) for name, phase in compiled.phase_of.items()}
+    bound = bound_of(compiled.program, keys, engine.products, bool(engine.packed), runs)
+    return Cycles(charged.total(), dict(charged), bound)
+
+
+def _phase(compiled: Compiled, instrs: tuple[Instr, ...], keys: int) -> Mapping[str, int]:
+    """Cycles by owner of a phase, in order, until its END is taken."""
+    if not compiled.engine.serial:
+        timeline = _Timeline(compiled, keys)
+        timeline.run(instrs)
+        return timeline.by_op
+    charged = Counter[str]()  # on edt_serial one instruction follows the other
+    for instr in instrs:
+        owner = (instrs[-2:-1] or instrs)[0].owner if instr is instrs[-1] else instr.owner
+        charged[owner] += cycles_of_instr(instr, keys)
+    return charged
+
+
+def bound_of(
+    program: Program, keys: int, lanes: int, packed: bool = False, times: Mapping[str, int] | None = None
+) -> int:
     """Lower bound: the larger of products over multipliers and weight bits over the weight memories' width.
 
-    packed: a multiplier takes two products with weights of at most four bits.
+    packed: a multiplier takes two products with weights of at most four bits; times: how often each node runs.
     """
     half, bits = 0, 0
     for node in program.nodes:
+        runs = 1 if times is None else times.get(node.name, 0)
         if isinstance(node.op, Linear):
-            half += node.op.inputs * node.op.outputs * (1 if packed and node.op.w.bits <= PAIR_BITS else 2)
-            bits += node.op.inputs * node.op.outputs * node.op.w.bits
+            half += runs * node.op.inputs * node.op.outputs * (1 if packed and node.op.w.bits <= PAIR_BITS else 2)
+            bits += runs * node.op.inputs * node.op.outputs * node.op.w.bits
         elif isinstance(node.op, Attention):
-            half += 4 * keys * node.op.size
+            half += runs * 4 * keys * node.op.size
+        elif isinstance(node.op, SpatialWeights):
+            half += runs * 2 * node.op.size * node.op.bins
+        elif isinstance(node.op, SpatialMix):
+            half += runs * 2 * node.op.size * node.op.size
     return max(-(-half // (2 * lanes)), -(-bits // (9 * lanes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +12,23 @@ from edgendt.engine.attend import Attend
 from edgendt.engine.config import Engine
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
-from edgendt.engine.schedule import Emitter, Open, Tap, Tensor, need_of, norm_words
+from edgendt.engine.phases import COLUMNS, Phases, end_of, phases_of, shape_of
+from edgendt.engine.schedule import Emitter, Open, Rows, Tap, Tensor, need_of, norm_words
+from edgendt.engine.spatial import Weigh, between_channels, column, mix, transpose
 from edgendt.engine.turn import turn
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.program import INPUT, Node, Program
 
 OUT = "out"
@@ -64,12 +77,13 @@ def _takes(program: Program, engine: Engine, node: Node, slot: int, source: str)
     exclusive = maker is not None and _exclusive(program, node, maker)
     if isinstance(node.op, Attention) and maker is not None and isinstance(maker.op, Rotary):
         return slot < 2 and exclusive and _turned_in_place(program, engine, node.op, maker, maker.op)
-    exclusive = exclusive and maker is not None and isinstance(maker.op, Linear)
-    if isinstance(node.op, Attention | Position):
-        return exclusive
+    if isinstance(node.op, SpatialMix):  # of the weights a copy becomes columns; codes in order are taken as they lie
+        return slot == 1 and maker is not None and not isinstance(maker.op, Attention)
     if isinstance(node.op, Add) and slot == 1:
-        return exclusive
-    return maker is not None and isinstance(maker.op, Linear | Add | Position)
+        return exclusive and maker is not None and isinstance(maker.op, Linear | SpatialMix)
+    if isinstance(node.op, Attention | Position | SpatialWeights):
+        return exclusive and maker is not None and isinstance(maker.op, Linear)
+    return maker is not None and isinstance(maker.op, Linear | Add | Position | Transpose | SpatialMix)
 
 
 def _exclusive(program: Program, reader: Node, maker: Node) -> bool:
@@ -97,18 +111,38 @@ class Choice:
 class Lowering:
     """One compilation of a Program under one Choice."""
 
-    def __init__(self, program: Program, engine: Engine, choice: Choice) -> None:
-        self.program, self.engine, self.choice = program, engine, choice
-        self.emit = Emitter(program, engine)
+    def __init__(
+        self, program: Program, engine: Engine, choice: Choice, rows: Rows, shapes: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        self.program, self.engine, self.choice, self.shapes = program, engine, choice, shapes
+        self.emit = Emitter(program, engine, rows)
         self.nodes = with_copies(program, engine)
-        self.by_name = {node.name: node for node in self.nodes}
+        self._name()
+        self.phases = phases_of(self.nodes, self.deferred) if program.bins else None
+        if self.phases:
+            self._keep_counts(self.phases.late)
         self.left = {name: len(self.readers(name)) for name in [INPUT, *self.by_name]}
+        self.attends: dict[str, Attend] = {}  # what has keys and values already
+
+    def _name(self) -> None:
+        self.by_name = {node.name: node for node in self.nodes}
+
+    def _keep_counts(self, late: frozenset[str]) -> None:
+        """The counts of a bin are overwritten by the next one's: what reads them in a later phase reads a copy."""
+        if late:
+            kept = copy_of(INPUT, *_input(self.program), f"{INPUT}~kept")
+            moved = [replace(node, inputs=(kept.name,)) if node.name in late else node for node in self.nodes]
+            self.nodes = [kept, *moved]
+            self._name()
+            self.phases = phases_of(self.nodes, self.deferred)
 
     def readers(self, name: str) -> list[tuple[Node, int]]:
         return [(node, slot) for node in self.nodes for slot, source in enumerate(node.inputs) if source == name]
 
     def run(self) -> Emitter:
         """Emit every node, then the end."""
+        if self.phases:
+            return self._run(self.phases)
         for node in self.nodes:
             if not self.deferred(node):
                 self.lower(node)
@@ -117,23 +151,57 @@ class Lowering:
         self.emit.instrs.append(Instr("end", fields))
         return self.emit
 
+    def _run(self, phases: Phases) -> Emitter:
+        """Emit the phases of a whole window, each with its end."""
+        for phase in range(phases.count):
+            if self.shapes:
+                self.emit.instrs.append(shape_of(self.shapes[phases.over[phase]]))
+            for node in self.nodes:
+                if self.deferred(node):
+                    continue
+                if isinstance(node.op, Attention | SpatialWeights) and phases.of[node.inputs[0]] == phase:
+                    self.feed(node, node.op)
+                    self.fed(node)
+                elif phases.of[node.name] == phase:
+                    self.lower(node)
+            self.emit.end_phase(end_of(phase, phases.count))
+        return self.emit
+
+    def kept(self, name: str, place: str = "act") -> int:
+        """1 where the codes of `name` in a memory are kept for every bin of a window."""
+        return int(self.phases is not None and (name, place) in self.phases.kept)
+
     def deferred(self, node: Node) -> bool:
         """True for what its reader emits, Linear or Rotary, and for a LayerNorm, emitted right behind its source."""
         readers = self.readers(node.name)
         if isinstance(node.op, LayerNorm):
             return True
-        if not isinstance(node.op, Linear | Rotary) or len(readers) != 1 or node.name == self.nodes[-1].name:
+        feeds = isinstance(node.op, Linear | Rotary | SpatialMix)
+        if not feeds or len(readers) != 1 or node.name == self.nodes[-1].name:
             return False
         reader, slot = readers[0]
         if isinstance(reader.op, Rotary):
             return self.deferred(reader)
-        return isinstance(reader.op, Attention | Position) or (isinstance(reader.op, Add) and slot == 1)
+        return isinstance(reader.op, Attention | Position | SpatialWeights) or (
+            isinstance(reader.op, Add) and slot == 1
+        )
 
     def lower(self, node: Node) -> None:
         if isinstance(node.op, Attention):
             self.attention(node, node.op)
         elif isinstance(node.op, Rotary):
             self.turn(node, node.op)
+        elif isinstance(node.op, Transpose):
+            stats = any(isinstance(reader.op, LayerNorm) for reader, _ in self.readers(node.name))
+            self.emit.tensors[node.name, "res"] = transpose(self.emit, node, node.op, stats)
+            self.used(node.inputs[0])
+        elif isinstance(node.op, SpatialWeights):
+            weigh = self.attends[node.name]
+            assert isinstance(weigh, Weigh)
+            self.emit.tensors[node.name, "act"] = weigh.weigh(node, node.op, self.kept(node.name))
+        elif self.phases and self.phases.over[self.phases.of[node.name]] == COLUMNS:
+            self.emit.tensors[node.name, "kv"] = column(self.emit, node, self.engine)
+            self.used(node.inputs[0])
         else:
             self.linear(node)
         for reader, _ in self.readers(node.name):
@@ -151,13 +219,20 @@ class Lowering:
     def linear(self, node: Node) -> None:
         """A Linear, or an Add or Position with the Linear that feeds it, once per memory that needs its codes."""
         places = sorted(need_of(self.readers(node.name)) | ({OUT} if node is self.nodes[-1] else set()))
+        feed = self.by_name[node.inputs[-1]] if isinstance(node.op, Add) else None
+        if feed is not None and isinstance(feed.op, SpatialMix):  # codes of their own that everyone shows
+            self.pass_of(feed, "res")
+            self.emit.drop(self.emit.tensors[feed.name, "res"])
         for place in places or [OUT if node is self.nodes[-1] else "act"]:
             self.pass_of(node, place)
         for name in self._sources(node):
             self.used(name)
+            if (name, "kv") in self.emit.tensors and not self.left[name]:
+                columns = self.emit.tensors[name, "kv"]
+                self.emit.free_kv.append((columns.base, 0, columns.words, 0, self.emit.phase))
 
     def _sources(self, node: Node) -> list[str]:
-        if isinstance(node.op, Linear):
+        if isinstance(node.op, Linear | SpatialMix):
             return list(node.inputs)
         feed = self.by_name[node.inputs[-1]]
         return [*feed.inputs, *node.inputs[:-1]]
@@ -165,8 +240,7 @@ class Lowering:
     def pass_of(self, node: Node, place: str) -> None:
         """The pass that writes `node` to `place`."""
         emit, op = self.emit, node.op
-        feed = node if isinstance(op, Linear) else self.by_name[node.inputs[-1]]
-        source, size = emit.tensors[feed.inputs[0], "act"], op.size
+        feed, size = node if isinstance(op, Linear | SpatialMix) else self.by_name[node.inputs[-1]], op.size
         words = -(-size // self.engine.pipes)
         fields: dict[str, int] = {
             "dst": DST[place],
@@ -176,28 +250,36 @@ class Lowering:
         barrier = None
         if isinstance(op, Add):
             barrier = emit.tensors[node.inputs[0], "res"]
-            fields |= {"add_res": 1, "add_base": barrier.base}
+            fields |= {"add_res": 1, "add_base": barrier.base, "rows_add": barrier.kept}
         if isinstance(op, Position):
             fields |= {"add_pos": 1, "add_base": self.positions(node, op)}
         if place == "res" and any(isinstance(reader.op, LayerNorm) for reader, _ in self.readers(node.name)):
             fields["stats"] = 1
-        base = emit.place(words, len(emit.instrs)) if place == "act" else 0
-        if place == "res":
-            base = self._res(node, words)
+        base, kept = 0, self.kept(node.name, place)
+        if place == "act":
+            base = emit.place(words, len(emit.instrs), kept)
+        elif place == "res":
+            base, kept = self._res(node, words, kept)
         tag = emit.tag()
-        fields |= {"dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        index = emit.linear(feed, source, np.arange(size), fields, barrier, node.name)
-        emit.taps[index] = Tap(node.name, base, np.arange(size))
-        emit.tensors[node.name, place] = emit.own(Tensor(np.arange(size), base, words, op.y, tag, place, index))
+        fields |= {"dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1, "rows_dst": kept}
+        if isinstance(feed.op, SpatialMix):
+            index = mix(emit, feed, fields, barrier, node.name)
+        else:
+            source = emit.tensors[feed.inputs[0], "act"]
+            index = emit.linear(feed, source, np.arange(size), fields, barrier, node.name)
+        emit.taps[index] = Tap(node.name, base, np.arange(size), emit.rows.stride(place) if kept else 0)
+        made = Tensor(np.arange(size), base, words, op.y, tag, place, index, kept=kept)
+        emit.tensors[node.name, place] = emit.own(made)
 
-    def _res(self, node: Node, words: int) -> int:
-        """Residual words; an Add whose stream nobody reads afterwards writes in place."""
+    def _res(self, node: Node, words: int, kept: int) -> tuple[int, int]:
+        """Residual words, kept or not; an Add whose stream nobody reads afterwards writes in place."""
         if isinstance(node.op, Add):
             stream = self.emit.tensors[node.inputs[0], "res"]
-            if self.left[node.inputs[0]] == 1 and stream.words == words and stream.where == "res":
+            lies = stream.words == words and stream.where == "res" and stream.kept >= kept
+            if self.left[node.inputs[0]] == 1 and lies:
                 stream.where = "moved"
-                return stream.base
-        return self.emit.place_res(words)
+                return stream.base, stream.kept
+        return self.emit.place_res(words, kept), kept
 
     def positions(self, node: Node, op: Position) -> int:
         """Base of the position row's words."""
@@ -217,9 +299,12 @@ class Lowering:
         words = -(-op.size // self.engine.pipes)
         rows = norm_words(node.constants["gamma"], node.constants["beta"], self.engine.sfus)
         emit.words.gamma.append(rows)
-        base, tag = emit.place(words, source.stats_by), emit.tag()
+        kept = self.kept(node.name)
+        base, tag = emit.place(words, source.stats_by, kept), emit.unit_tag()
         fields = {
             "op": lay.OP_NORM,
+            "rows_add": source.kept,
+            "rows_dst": kept,
             "dst_tag": tag,
             "tag_clear": 1,
             "tag_fin": 1,
@@ -233,9 +318,10 @@ class Lowering:
             "bias_base": emit.grow("gamma", len(rows)),
         }
         emit.instrs.append(Instr(node.name, fields))
-        emit.taps[len(emit.instrs) - 1] = Tap(node.name, base, np.arange(op.size))
+        stride = emit.rows.act_words if kept else 0
+        emit.taps[len(emit.instrs) - 1] = Tap(node.name, base, np.arange(op.size), stride)
         emit.open.append(Open(tag, source, norm=True))
-        made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus)
+        made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus, kept=kept)
         emit.tensors[node.name, "act"] = emit.own(made)
         self.used(node.inputs[0])
 
@@ -243,7 +329,7 @@ class Lowering:
         """A Rotary, its channels as they are: neighbours are partners."""
         emit, source = self.emit, self.emit.tensors[node.inputs[0], "res"]
         words = -(-op.size // self.engine.pipes)
-        base, tag = emit.place(words, source.stats_by), emit.tag()
+        base, tag = emit.place(words, source.stats_by), emit.unit_tag()
         index = turn(emit, node, source, 1, {"dst_base": base, "dst_tag": tag})
         emit.taps[index] = Tap(node.name, base, np.arange(op.size))
         made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus)
@@ -251,10 +337,26 @@ class Lowering:
         self.used(node.inputs[0])
 
     def attention(self, node: Node, op: Attention) -> None:
-        """An attention, whose formats are its own, with the Linears that feed it and what turns their codes."""
-        q, k, v = (self.by_name[name] for name in node.inputs)
-        passes = Attend(self.emit, Heads(self.engine, op, self.choice.groups, self.choice.split), self.choice.v_first)
-        feeds = [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in (q, k, v)]
-        self.emit.tensors[node.name, "act"] = passes.run(node, (q, k, v), feeds)
-        for feed in feeds:
-            self.used(feed.inputs[0])
+        """An attention, whose formats are its own; with what feeds it, unless an earlier phase has."""
+        if op.causal:
+            self.feed(node, op)
+        passes = self.attends[node.name]
+        self.emit.tensors[node.name, "act"] = passes.mix(node, self.kept(node.name))
+        if op.causal:
+            self.fed(node)
+
+    def feed(self, node: Node, op: Attention | SpatialWeights) -> None:
+        """The Linears that feed an attention, and what turns their codes."""
+        parts = [self.by_name[name] for name in node.inputs]
+        if isinstance(op, SpatialWeights):
+            passes: Attend = Weigh(self.emit, between_channels(self.engine, node, op), 0)
+        else:
+            heads = Heads(self.engine, op, self.choice.groups, self.choice.split)
+            passes = Attend(self.emit, heads, self.choice.v_first)
+        passes.feed(parts, [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in parts])
+        self.attends[node.name] = passes
+
+    def fed(self, node: Node) -> None:
+        """All Linears that feed an attention have been emitted."""
+        for part in map(self.by_name.__getitem__, node.inputs):
+            self.used((self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part).inputs[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgendt.engine.config import Engine
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Attention, LayerNorm, Linear, Rotary
+from edgendt.ops import Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import Node, Program
 
 
@@ -26,7 +26,7 @@ def check_formats(program: Program, engine: Engine) -> None:
         if isinstance(op, Attention):
             forms = (op.q, op.k, op.v)
             _need(all(form.bits <= 8 and form.signed for form in forms), node, "q, k and v are signed 8-bit codes")
-            _need(op.shift <= 55, node, f"the exponent's shift is at most 55, got {op.shift}")
+            _need(op.scale.shift <= 55, node, f"the exponent's shift is at most 55, got {op.scale.shift}")
             reach = op.v.frac - op.y.frac
             _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
             _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
@@ -41,6 +41,8 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
             _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        if program.bins:
+            _whole(program, node, engine)
         _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
         if isinstance(op, LayerNorm | Attention | Rotary):
             _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
@@ -51,6 +53,31 @@ def check_formats(program: Program, engine: Engine) -> None:
             f"{program.name} needs accumulators of {program.accumulator.bits} bits",
             f"build the engine with acc_bits = {program.accumulator.bits}",
         )
+
+
+def _whole(program: Program, node: Node, engine: Engine) -> None:
+    """What an engine holds of a network of whole windows."""
+    op = node.op
+    asked = "an engine answers whole windows when built with windows = 1: choose `window`"
+    _need(bool(engine.windows) or not isinstance(op, Attention | Transpose), node, asked)
+    if isinstance(op, Attention):
+        _need(not op.causal and not op.limited, node, "in a whole window every attention must see all of it")
+    if isinstance(op, Transpose):
+        _need(op.channels <= 256 and op.bins <= 256, node, "at most 256 channels and bins")
+        only = all(isinstance(reader.op, LayerNorm) for reader in program.readers(node.name))
+        _need(only, node, "the time courses of channels are read by LayerNorms alone")
+        every = {other.op.channels for other in program.nodes if isinstance(other.op, Transpose)}
+        _need(len(every) == 1, node, "every Transpose has the same channels")
+    if isinstance(op, SpatialWeights):
+        _need(op.y.bits <= 8 and op.q.bits <= 8 and op.k.bits <= 8, node, "q, k and weights have at most 8 bits")
+        _need(op.q.signed and op.k.signed, node, "q and k are signed")
+        _need(0 <= op.mean_shift <= 63 and op.scale.shift <= 55, node, f"shifts are 0..63, got {op.mean_shift}")
+        others = [other.op for other in program.nodes if isinstance(other.op, SpatialWeights)]
+        same = len({(other.size, other.bins, other.heads) for other in others}) == 1
+        _need(same, node, "size, bins and heads must equal those of the others")
+    if isinstance(op, SpatialMix):
+        _need(op.a.bits <= 8 and op.z.bits <= 8, node, "weights and codes have at most 8 bits")
+    _need(not isinstance(op, Rotary), node, "an engine does not turn by time in a whole window")
 
 
 def _need(good: bool, node: Node, reason: str) -> None:

@@ -94,7 +94,8 @@ class Heads:
     @property
     def aged(self) -> bool:
         """Exponentials and weighted values go from the oldest key to the newest: whole beats, one tile of keys."""
-        return self.engine.folds and self.key_tiles == 1 and self.op.window % self.engine.sfus == 0
+        whole_beats = self.key_tiles == 1 and self.op.window % self.engine.sfus == 0
+        return self.engine.folds and whole_beats and self.op.causal
 
     @property
     def kv_words(self) -> tuple[int, int]:

@@ -50,10 +50,19 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("bar_late", 1),
     ("aged", 1),
     ("bar_begun", 1),
-    ("spare", 1),
+    ("kv_unsigned", 1),
 )
-OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN = range(6)
-MODE_NARROW, MODE_SCORE, MODE_VALUE = range(3)
+# Above them, as in rows_t: what the sequencer of an engine for whole windows does itself.
+ROWS: tuple[tuple[str, int], ...] = (
+    ("loop", 1),
+    ("pause_each", 1),
+    ("pause_last", 1),
+    ("rows_x", 1),
+    ("rows_dst", 1),
+    ("rows_add", 1),
+)
+OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN, OP_SHAPE, OP_SHARE = range(8)
+MODE_NARROW, MODE_SCORE, MODE_VALUE, MODE_GATHER = range(4)
 DST_ACT, DST_RES, DST_KV, DST_KCOL, DST_OUT = 16, 8, 4, 2, 1
 MEM_WEIGHT, MEM_BIAS, MEM_POS, MEM_GAMMA, MEM_TABLE, MEM_EXP, MEM_PROG, MEM_CFG, MEM_PAIR, MEM_STEP, MEM_COS = range(11)
 TAGS = 8
@@ -80,6 +89,8 @@ CFG = (
     "value_split",
     "value_rows",
 )
+CFG_ROWS = ("act_stride", "res_stride")  # of engines for whole windows, from address ROWS_AT on
+ROWS_AT = 16
 
 
 def fmt(y: Int) -> int:
@@ -89,7 +100,7 @@ def fmt(y: Int) -> int:
 
 @dataclass(frozen=True)
 class Instr:
-    """One instruction. `fields` by the names of INSTR; `owner` names the op whose cycles these are."""
+    """One instruction. `fields` by the names of INSTR and ROWS; `owner` names the op whose cycles these are."""
 
     owner: str
     fields: Mapping[str, int] = field(default_factory=dict)
@@ -101,7 +112,7 @@ class Instr:
         """The instruction as an integer of INSTR_BITS bits; ValueError when a field overflows."""
         value = 0
         left = dict(self.fields)
-        for name, bits in INSTR:
+        for name, bits in ROWS + INSTR:
             part = left.pop(name, 0)
             if not 0 <= part < 1 << bits:
                 raise ValueError(f"{name} must be 0..{(1 << bits) - 1}, got {part} in {self.owner}")
@@ -113,4 +124,4 @@ class Instr:
     def chunks(self) -> list[int]:
         """The word as load words, least significant first."""
         word = self.word()
-        return [word >> at & (1 << CHUNK_BITS) - 1 for at in range(0, INSTR_BITS, CHUNK_BITS)]
+        return [word >> at & (1 << CHUNK_BITS) - 1 for at in range(0, INSTR_BITS + len(ROWS), CHUNK_BITS)]

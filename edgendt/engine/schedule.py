@@ -18,7 +18,7 @@ from edgendt.engine.heads import Positions
 from edgendt.engine.layout import Instr
 from edgendt.engine.tiling import best
 from edgendt.fixed import Int
-from edgendt.ops import Attention, Linear
+from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import INPUT, Node, Program
 
 
@@ -34,6 +34,7 @@ class Tensor:
     where: str = "act"
     stats_by: int = -1  # index of the pass that took the statistics
     rate: int = 0  # codes that come per cycle while the first reader chains on them; 0: it need not
+    kept: int = 0  # 1: of every bin of a window; `base` is the first bin's
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Tap:
     op: str
     base: int
     channels: Positions
+    stride: int = 0  # words to the next bin's
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ class Open:
     tag: int
     reads: Tensor | None = None
     norm: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows of what is kept for every bin of a window begin, and the words of each."""
+
+    act: int = 0
+    res: int = 0
+    act_words: int = 0
+    res_words: int = 0
+
+    def stride(self, place: str) -> int:
+        """Words from one bin's row to the next one's."""
+        return self.res_words if place == "res" else self.act_words
 
 
 @dataclass
@@ -77,18 +93,20 @@ class Words:
 class Emitter:
     """State of one compilation: instructions so far, tags, free memory."""
 
-    def __init__(self, program: Program, engine: Engine) -> None:
-        self.program, self.engine = program, engine
+    def __init__(self, program: Program, engine: Engine, rows: Rows) -> None:
+        self.program, self.engine, self.rows = program, engine, rows
+        self.phase = 0
         self.instrs: list[Instr] = []
         self.taps: dict[int, Tap] = {}
         self.words = Words()
         self.sizes = {"weights": 0, "bias": 0, "gamma": 0, "kv": 0, "act": 0, "res": 0, "score": 0, "pos": 0}
-        self.sizes["angle"] = 0
+        self.sizes |= {"angle": 0, "act_row": 0, "res_row": 0}
         self.tensors: dict[tuple[str, str], Tensor] = {}  # by node and memory
         self.free_tags = list(range(lay.TAGS))
         self.owners: dict[int, Tensor | None] = {}
-        self.free: list[Region] = []
-        self.free_res: list[tuple[int, int]] = []
+        self.free: tuple[list[Region], list[Region]] = [], []  # by whether it is kept
+        self.free_res: list[tuple[int, int, int]] = []  # base, words, kept
+        self.free_kv: list[tuple[int, int, int, int, int]] = []  # bases, sizes of keys and values, last phase's reads
         self.angles: dict[bytes, int] = {}  # base of a rotary's angles, by what they turn by
         self.open: list[Open] = []  # work of the special-function units that no pass has waited for
         words = -(-program.channels // engine.pipes)
@@ -104,6 +122,16 @@ class Emitter:
             self.sync(tag)
         tag = self.free_tags.pop(0)
         return tag
+
+    def unit_tag(self) -> int:
+        """A free tag for the special-function units, which begin while the last pass may still look at its own tags."""
+        last = next(instr for instr in reversed(self.instrs) if instr["op"] == lay.OP_MAC)
+        looks = {last[f"{kind}_tag"] for kind in ("src", "bar") if last[f"{kind}_use"]}
+        tags = [self.tag()]
+        while tags[-1] in looks:
+            tags.append(self.tag())
+        self.free_tags = tags[:-1] + self.free_tags
+        return tags[-1]
 
     def own(self, tensor: Tensor) -> Tensor:
         assert tensor.tag is not None
@@ -137,29 +165,43 @@ class Emitter:
                 if work.reads is not None:
                     self.settle(work.reads)
 
+    def end_phase(self, end: Instr) -> None:
+        """Behind END everything is written and every unit idle."""
+        self.instrs.append(end)
+        self.phase += 1
+        self.open = []
+        for owner in list(self.owners.values()):
+            if owner is not None:
+                self.settle(owner)
+
     # ---- memory ----
 
-    def place(self, words: int, safe: int) -> int:
+    def place(self, words: int, safe: int, kept: int = 0) -> int:
         """Base of `words` activation words that no instruction after index `safe` still reads."""
-        for region in self.free:
+        free = self.free[kept]
+        for region in free:
             if region.words >= words and region.reader <= safe:
                 base = region.base
                 region.base, region.words = region.base + words, region.words - words
                 if not region.words:
-                    self.free.remove(region)
+                    free.remove(region)
                 return base
-        base = self.sizes["act"]
-        self.sizes["act"] += words
-        return base
+        return self.rows.act + self.grow("act_row", words) if kept else self.grow("act", words)
 
-    def place_res(self, words: int) -> int:
+    def place_res(self, words: int, kept: int = 0) -> int:
         for item in self.free_res:
-            if item[1] == words:
+            if item[1:] == (words, kept):
                 self.free_res.remove(item)
                 return item[0]
-        base = self.sizes["res"]
-        self.sizes["res"] += words
-        return base
+        return self.rows.res + self.grow("res_row", words) if kept else self.grow("res", words)
+
+    def place_kv(self, keys: int, values: int) -> tuple[int, int]:
+        """Bases of the keys' and the values' bytes of an attention."""
+        for item in self.free_kv:
+            if item[2:4] == (keys, values) and item[4] < self.phase:
+                self.free_kv.remove(item)
+                return item[0], item[1]
+        return self.grow("kv", keys), self.grow("kv", values)
 
     def unread(self, base: int, words: int) -> bool:
         """True when no open work reads these residual words."""
@@ -172,9 +214,9 @@ class Emitter:
         if all(work.reads is not tensor for work in self.open):
             self.settle(tensor)  # otherwise once that work is waited for: until then its tag may still be raised
         if tensor.where == "act":
-            self.free.append(Region(tensor.base, tensor.words, len(self.instrs) - 1))
+            self.free[tensor.kept].append(Region(tensor.base, tensor.words, len(self.instrs) - 1))
         elif tensor.where == "res":
-            self.free_res.append((tensor.base, tensor.words))
+            self.free_res.append((tensor.base, tensor.words, tensor.kept))
 
     def grow(self, memory: str, words: int) -> int:
         """Base of `words` new words of a memory that is only ever filled."""
@@ -245,6 +287,7 @@ class Emitter:
             "n_red": length,
             "n_tiles": tiles,
             "xbase": source.base * pipes,
+            "rows_x": source.kept,
             "xstride": 1 << tiling.split,
             "paired": int(tiling.paired),
             "split": tiling.split,
@@ -279,8 +322,10 @@ def need_of(readers: Iterable[tuple[Node, int]]) -> set[str]:
     for node, slot in readers:
         if isinstance(node.op, Linear):
             places.add("act")
-        elif isinstance(node.op, Attention):
+        elif isinstance(node.op, Attention | SpatialWeights):
             places.add("qkv"[slot])
+        elif isinstance(node.op, SpatialMix):
+            places.add("act" if slot else "kv")
         else:
             places.add("res")
     return places

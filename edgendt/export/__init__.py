@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgendt.errors import BadInput
 
 if TYPE_CHECKING:
-    from edgendt.fixed import Int
-    from edgendt.program import Node, Program
+    from edgendt.program import Program
     from edgendt.qat.ndt import QuantNDT
 
 
@@ -22,34 +21,24 @@ def export_qonnx(
     `bins`: of the graph's input, where no position table gives the length of a trial. BadInput before calibration:
     until then the activation scales are guesses.
     """
-    from edgendt.program import Node
+    from edgendt.program import Node, Program
 
     if not q.calibrated:
         raise BadInput(
             "the network was never calibrated: call QuantNDT.from_float with calibration counts, then export"
         )
-    nodes = [Node(node, module.op, inputs, module.constants()) for node, module, inputs in q.nodes()]
-    _write(path, name, q.config.channels, q.input, nodes, q.config.max_bins or bins, meta or {})
+    nodes = tuple(Node(node, module.op, inputs, module.constants()) for node, module, inputs in q.nodes())
+    export_program(Program(name, q.config.channels, q.input, nodes, meta or {}), path, bins)
 
 
 def export_program(program: Program, path: Path | str, bins: int | None = None) -> None:
-    """Write a Program as QONNX. `bins` is needed where no position table gives the length of a trial."""
-    length = program.bins or program.max_bins or bins
-    _write(path, program.name, program.channels, program.input, program.nodes, length, program.meta)
+    """Write a Program as QONNX. `bins` is needed where no position table gives the length of a trial.
 
-
-def _write(
-    path: Path | str,
-    name: str,
-    channels: int,
-    counts: Int,
-    nodes: Iterable[Node],
-    bins: int | None,
-    meta: Mapping[str, Any],
-) -> None:
+    A window of tokens has as many rows as it happens to have: these dimensions have names.
+    """
     from edgendt.export.graph import model
 
-    if bins is None:
+    length = program.bins or program.max_bins or bins
+    if length is None and not program.inputs:
         raise BadInput("bins must be given: the Program has no position table")
-    made = model(name, channels, counts, nodes, bins, meta)
-    Path(path).write_bytes(made.SerializeToString(deterministic=True))
+    Path(path).write_bytes(model(program, length or 0).SerializeToString(deterministic=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,13 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 
 class Body:
-    """The nodes of one function under construction; attributes of the function become tensors where they are read."""
+    """The nodes of one function under construction; attributes of the function become tensors where they are read.
 
-    def __init__(self) -> None:
+    uses: the nodes of a graph that will call it.
+    """
+
+    def __init__(self, uses: Sequence[onnx.NodeProto] = ()) -> None:
+        self.uses = uses
         self.nodes: list[onnx.NodeProto] = []
         self.attributes: list[str] = []
 
@@ -32,6 +37,11 @@ class Body:
 
     def input(self, name: str) -> Tensor:
         return Tensor(self, name)
+
+    def used(self, name: str) -> list[int]:
+        """Every value that an integer attribute has where the function is called."""
+        found = {each.i for node in self.uses for each in node.attribute if each.name == name}
+        return sorted(found)
 
     def attribute(self, name: str, several: bool = False) -> Tensor:
         """An integer attribute of the function, or a list of them, as int64."""

@@ -6,12 +6,14 @@ takes ties to even, so round(a * 2**-s) is `rne(a, s)` whatever the sign of s. W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
 
 from edgendt.export.body import Body, Tensor
+from edgendt.fixed import Int
+from edgendt.ops import GEGLU
 from edgendt.ops.attention import EXP, EXP_ZERO, LOG2_E, RECIP
 from edgendt.ops.layernorm import NORM_FRAC, RSQRT
 from edgendt.ops.rotary import ANGLES, COS, FRAC, SIN, TURN
@@ -99,25 +101,41 @@ def layernorm(b: Body) -> Tensor:
     return narrow(b, a, b.attribute("gamma_frac") + NORM_FRAC)
 
 
-def attention(b: Body) -> Tensor:
-    size, count, window = (b.attribute(name) for name in ("size", "heads", "window"))
+def attend(b: Body, seen: Tensor | None) -> Tensor:
+    """Queries over keys, of which `seen` [queries, keys] are seen, all where it is None."""
+    count = b.attribute("heads")
     q, k, v = (heads(codes(b, name), count) for name in "qkv")
-    rows = b.input("q").call("Shape", start=0, end=1).call("Squeeze")
-    i = b.call("Range", 0, rows, 1)
-    back = i.column(1) - i
-    seen = (back >= 0) & (back < window) | b.attribute("causal").call("Equal", 0)
     fracs = b.attribute("q_frac") + b.attribute("k_frac")
-    e = exponentials(q @ k.transpose(0, 2, 1), size / count, fracs, seen)
+    e = exponentials(q @ k.transpose(0, 2, 1), b.attribute("size") / count, fracs, seen)
     g, length = reciprocal(e.sum(-1))
     y = narrow(b, e @ v * g, length + 14.0 + b.attribute("v_frac").wide())
     return y.transpose(1, 0, 2).like(b.input("q"))
 
 
+def times(b: Body, name: str) -> Tensor:
+    """0, 1, 2, ... for the rows of an input. [rows]"""
+    return b.call("Range", 0, b.input(name).call("Shape", start=0, end=1).call("Squeeze"), 1)
+
+
+def attention(b: Body) -> Tensor:
+    i = times(b, "q")
+    back = i.column(1) - i
+    recent = (back >= 0) & (back < b.attribute("window"))
+    reach, ahead = b.attribute("back"), b.attribute("ahead")
+    near = ((reach < 0) | (back < reach + 1)) & ((ahead < 0) | (-back < ahead + 1))
+    whole = b.attribute("causal").call("Equal", 0)
+    return attend(b, (whole & near) | (whole.call("Not") & recent))
+
+
+def cross_attention(b: Body) -> Tensor:
+    return attend(b, None)
+
+
 def rotary(b: Body) -> Tensor:
     x, steps = codes(b, "x"), b.attribute("steps", several=True)
-    rows = b.input("x").call("Shape", start=0, end=1).call("Squeeze")
-    times = b.call("Range", 0, rows, 1).column(1, 2)
-    phase = (times.call("Mod", TURN) * steps).call("Mod", TURN)
+    given = len(b.uses[0].input) > 1
+    at = (b.input("times").whole().reshape(-1) if given else times(b, "x")).column(1, 2)
+    phase = (at.call("Mod", TURN) * steps).call("Mod", TURN)
     address = ((phase + TURN // ANGLES // 2) / (TURN // ANGLES)).call("Mod", ANGLES)  # [rows, 1, pairs]
     cos, sin = address.of(COS).wide(), address.of(SIN).wide() * (b.attribute("inverse") * -2 + 1).wide()
     pairs = x.reshape(0, -1, steps.call("Size"), 2)
@@ -141,6 +159,23 @@ def spatial_mix(b: Body) -> Tensor:
     return narrow(b, z @ a.transpose(1, 0), b.attribute("a_frac") + b.attribute("z_frac"))
 
 
+def lookup(b: Body) -> Tensor:
+    tokens = b.input("x").whole()
+    row, which = (tokens.call("Gather", column, axis=1) for column in (0, 1))
+    total = b.call("Gather", b.input("table"), row) + b.call("Gather", b.input("kinds"), which)
+    return narrow(b, total.wide(), b.attribute("y_frac"))
+
+
+def geglu(b: Body) -> Tensor:
+    """With the tables of the gates' fractions that the graph has: no runtime has an error function in double."""
+    fracs = b.used("gate_frac")
+    tables = [GEGLU(1, Int(8), Int(8, frac), Int(8)).table for frac in fracs]
+    chosen = b.call("Equal", fracs, b.attribute("gate_frac")).whole().call("ArgMax", axis=0, keepdims=0)
+    table = b.call("Gather", np.stack(tables), chosen)
+    entries = b.call("Gather", table, codes(b, "gate").whole() + 128).wide()
+    return narrow(b, codes(b, "a") * entries, b.attribute("a_frac") + b.attribute("gate_frac") + 8)
+
+
 def quant(b: Body) -> Tensor:
     """As qonnx has it, for ties to even."""
     scale, zero = (b.input(name).wide() for name in ("scale", "zero_point"))
@@ -154,17 +189,21 @@ def quant(b: Body) -> Tensor:
 BODIES: dict[str, tuple[Callable[[Body], Tensor], tuple[str, ...]]] = {
     "LayerNorm": (layernorm, ("x", "gamma", "beta")),
     "Attention": (attention, ("q", "k", "v")),
-    "Rotary": (rotary, ("x",)),
+    "Rotary": (rotary, ("x", "times")),
     "SpatialWeights": (spatial_weights, ("q", "k")),
     "SpatialMix": (spatial_mix, ("A", "z")),
+    "Lookup": (lookup, ("x", "table", "kinds")),
+    "GEGLU": (geglu, ("a", "gate")),
+    "CrossAttention": (cross_attention, ("q", "k", "v")),
 }
 
 
-def functions(nodes: Iterable[onnx.NodeProto], opset: int) -> list[onnx.FunctionProto]:
+def functions(nodes: Sequence[onnx.NodeProto], opset: int) -> list[onnx.FunctionProto]:
     """The functions of the operators that `nodes` use and that are not standard ones."""
     made = []
     for domain, kind in sorted({(node.domain, node.op_type) for node in nodes if node.domain}):
-        body = Body()
+        uses = [node for node in nodes if (node.domain, node.op_type) == (domain, kind)]
         write, inputs = (quant, QUANT) if domain == QUANT_DOMAIN else BODIES[kind]
-        made.append(body.function(domain, kind, list(inputs), write(body), opset))
+        body = Body(uses)
+        made.append(body.function(domain, kind, list(inputs[: len(uses[0].input)]), write(body), opset))
     return made

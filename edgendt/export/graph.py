@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,37 +14,34 @@ from edgendt.export.functions import QUANT_DOMAIN, functions
 from edgendt.export.nodes import DOMAIN, VERSION, Own, attributes
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Add, Linear, Position, SpatialMix, Transpose
-from edgendt.program import INPUT, Node
+from edgendt.program import ACCUMULATOR, BINS, Node, Program
 
 OPSET, IR = 18, 10
 META = "edgendt.meta"
+SUMS = "edgendt.accumulator"  # bits of it, where it has others than a Program's usual ones
+Shape = tuple[int | str, ...]  # a name where every window has its own number of rows
 
 
 class Graph:
     """A graph under construction; every tensor gets its shape, as the qonnx executor demands."""
 
-    def __init__(self, bins: int) -> None:
-        self.bins = bins
+    def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes: dict[str, Shape] = {}
 
     def constant(self, name: str, values: Any, dtype: type = np.float32) -> str:
         """An initializer; its name."""
         self.initializers.append(numpy_helper.from_array(np.array(values, dtype=dtype), name))
         return name
 
-    def node(
-        self, kind: str, inputs: list[str], name: str, shape: tuple[int, ...], domain: str = "", **fields: Any
-    ) -> str:
+    def node(self, kind: str, inputs: list[str], name: str, shape: Shape, domain: str = "", **fields: Any) -> str:
         """A node whose one output has the node's name; that name."""
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, domain=domain, **fields))
         self.shapes[name] = shape
         return name
 
-    def quant(
-        self, source: str, name: str, shape: tuple[int, ...], y: Int, narrow: bool = False, scale: Any = None
-    ) -> str:
+    def quant(self, source: str, name: str, shape: Shape, y: Int, narrow: bool = False, scale: Any = None) -> str:
         """A Quant node to the format y; `scale` replaces y.scale where each output has its own."""
         inputs = [
             source,
@@ -56,8 +52,8 @@ class Graph:
         fields = {"signed": int(y.signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
         return self.node("Quant", inputs, name, shape, QUANT_DOMAIN, **fields)
 
-    def rows(self, tensor: str) -> int:
-        """Rows of a tensor: bins, or channels behind a transpose."""
+    def rows(self, tensor: str) -> int | str:
+        """Rows of a tensor: bins, or channels behind a transpose; of a window's tokens the name of the axis."""
         return self.shapes[tensor][0]
 
     def linear(self, node: Node, op: Linear) -> None:
@@ -95,7 +91,7 @@ class Graph:
         self.node("Transpose", list(node.inputs), node.name, (op.channels, op.bins), perm=[1, 0])
 
     def own(self, node: Node, op: Own) -> None:
-        """One node of our domain; a LayerNorm's gamma and beta are integer codes."""
+        """One node of our domain; a LayerNorm's gamma and beta, a Lookup's tables, are integer codes."""
         codes = [self.constant(f"{node.name}.{key}", node.constants[key], np.int64) for key in op.constants]
         shape = (self.rows(node.inputs[isinstance(op, SpatialMix)]), op.size)
         self.node(type(op).__name__, [*node.inputs, *codes], node.name, shape, DOMAIN, **attributes(op))
@@ -115,25 +111,27 @@ class Graph:
             self.own(node, op)
 
 
-def model(
-    name: str, channels: int, counts: Int, nodes: Iterable[Node], bins: int, meta: Mapping[str, Any]
-) -> onnx.ModelProto:
-    """The QONNX model of `nodes`: input `counts` [bins, channels] float32, output [bins, outputs] float32.
+def model(program: Program, bins: int) -> onnx.ModelProto:
+    """The QONNX model of a Program: inputs float32, counts [bins, channels] or its own, output [rows, outputs] float32.
 
-    Graph nodes that end an op carry its Program name, and so does the tensor they write.
+    bins: of counts. Graph nodes that end an op carry its Program name, and so does the tensor they write.
     """
-    graph = Graph(bins)
-    clipped = graph.quant(INPUT, f"{INPUT}.quant", (bins, channels), counts)
-    last = clipped
-    for node in nodes:
-        inputs = tuple(clipped if source == INPUT else source for source in node.inputs)
-        graph.write(Node(node.name, node.op, inputs, node.constants))
-        last = node.name
-    output = helper.make_tensor_value_info(last, TensorProto.FLOAT, graph.shapes.pop(last))
+    graph, inputs, clipped = Graph(), [], {}
+    for item in program.sources:
+        shape: Shape = (bins if item.axis == BINS else item.axis.length or item.axis.name, item.size)
+        if item.codes is None:
+            inputs.append(helper.make_tensor_value_info(item.name, TensorProto.FLOAT, shape))
+        else:
+            graph.constant(item.name, item.codes)
+        clipped[item.name] = graph.quant(item.name, f"{item.name}.quant", shape, program.input)
+    for node in program.nodes:
+        read = tuple(clipped.get(source, source) for source in node.inputs)
+        graph.write(Node(node.name, node.op, read, node.constants))
+    output = helper.make_tensor_value_info(program.output, TensorProto.FLOAT, graph.shapes.pop(program.output))
     built = helper.make_graph(
         graph.nodes,
-        name,
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, (bins, channels))],
+        program.name,
+        inputs,
         [output],
         graph.initializers,
         value_info=[helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in graph.shapes.items()],
@@ -142,7 +140,8 @@ def model(
     opsets = [helper.make_opsetid(domain, version) for domain, version in domains]
     bodies = functions(graph.nodes, OPSET)
     made = helper.make_model(built, opset_imports=opsets, ir_version=IR, producer_name="edgendt", functions=bodies)
-    helper.set_model_props(made, {META: json.dumps(dict(meta))})
+    sums = {} if program.accumulator == ACCUMULATOR else {SUMS: str(program.accumulator.bits)}
+    helper.set_model_props(made, {META: json.dumps(dict(program.meta)), **sums})
     return made
 
 

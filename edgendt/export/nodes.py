@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_args
 
 from edgendt.fixed import Int
-from edgendt.ops import Attention, LayerNorm, Rotary, SpatialMix, SpatialWeights
+from edgendt.ops import GEGLU, Attention, CrossAttention, LayerNorm, Lookup, Rotary, SpatialMix, SpatialWeights
 
 DOMAIN = "edgendt"
 VERSION = 1
 FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
-Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix
-OWN: dict[str, type[Own]] = {op.__name__: op for op in (LayerNorm, Attention, Rotary, SpatialWeights, SpatialMix)}
+Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix | Lookup | GEGLU | CrossAttention
+OWN: dict[str, type[Own]] = {op.__name__: op for op in get_args(Own)}
 LISTS = {"steps"}  # attributes that are lists of integers
 
 
@@ -51,9 +51,11 @@ def attribute_names(kind: str) -> tuple[str, ...]:
 def op_of(kind: str, values: Mapping[str, Any]) -> Own:
     """The op whose `attributes` these are. ValueError when one is missing or out of range."""
     values = defaults(kind) | dict(values)
-    missing = [name for name in attribute_names(kind) if name not in values]
-    if missing:
-        raise ValueError(f"attribute {missing[0]} is missing")
+    for name in attribute_names(kind):
+        if name not in values:
+            raise ValueError(f"attribute {name} is missing")
+        if name not in LISTS and not isinstance(values[name], int):
+            raise ValueError(f"{name} must be an integer, got {values[name]!r}")
     kept: dict[str, Any] = {}
     for field in fields(OWN[kind]):
         if field.name in format_fields(kind):

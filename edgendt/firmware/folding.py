@@ -2,74 +2,116 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from edgendt.errors import DoesNotFit
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights
+import tomli_w
+
+from edgendt.errors import BadInput, DoesNotFit, reading
+from edgendt.ops import GEGLU, Attention, CrossAttention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
-ELEMENTS = 4  # per cycle at most, of an op that is not a Linear
+ELEMENTS = 4  # per cycle, of an op that is not a Linear, unless a file says otherwise
+HEAD = "# Multiplications per multiplier of each Linear; elements (of a rotary pairs) per cycle of each other op.\n"
 
 
 @dataclass(frozen=True)
 class Folding:
     """`reuse`: multiplications per multiplier of each Linear; `unroll`: elements (of a Rotary pairs) per cycle of each
     other op.
-
-    `multipliers`: how many the emitted loops ask for, counted from the C++ (analytic; a tool may share or split some).
     """
 
     reuse: Mapping[str, int]
     unroll: Mapping[str, int]
-    multipliers: int
+
+    def save(self, path: Path) -> None:
+        """Write the TOML that `load` reads."""
+        path.write_text(HEAD + tomli_w.dumps({"reuse": dict(self.reuse), "unroll": dict(self.unroll)}))
+
+    @classmethod
+    def load(cls, path: Path | str, program: Program) -> Folding:
+        """A file of `save`, as it was or edited. BadInput for an op that the Program lacks or one that is missing, and
+        for a number that does not divide the op's loops.
+        """
+        with reading(f"folding {path}"):
+            found = tomllib.loads(Path(path).read_text())
+        linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
+        others = {node.name: node.op for node in program.nodes if not isinstance(node.op, Linear)}
+        if set(found) != {"reuse", "unroll"}:
+            raise BadInput(f"folding {path} must have the tables reuse and unroll, it has {', '.join(found) or 'none'}")
+        for table, ops in (("reuse", linears), ("unroll", others)):
+            if not isinstance(found[table], dict) or set(found[table]) != set(ops):
+                odd = sorted(set(found[table]) ^ set(ops))
+                raise BadInput(f"folding {path}: {table} must name every op of its kind once, see {', '.join(odd)}")
+        for name, op in linears.items():
+            _demand(path, f"reuse.{name}", found["reuse"][name], reuses(op))
+        for name, other in others.items():
+            _demand(path, f"unroll.{name}", found["unroll"][name], divisors(length(other)))
+        return cls(found["reuse"], found["unroll"])
+
+    def multipliers(self, program: Program) -> int:
+        """How many the emitted loops ask for, counted from the C++ (analytic; a tool may share or split some)."""
+        return sum(self.multipliers_of(node.name, node.op) for node in program.nodes)
+
+    def multipliers_of(self, name: str, op: Op) -> int:
+        """Of one op.
+
+        Square, normalise and scale; dot, accumulate and divide, and the exponent; the phase and four of the rotation;
+        between channels: dot, exponent and share, or the sum; the gate.
+        """
+        if isinstance(op, Linear):
+            return op.inputs * op.outputs // self.reuse[name]
+        unroll = self.unroll[name]
+        if isinstance(op, Rotary):
+            return 5 * unroll
+        if isinstance(op, SpatialWeights | SpatialMix):
+            return unroll + (2 if isinstance(op, SpatialWeights) else 0)
+        if isinstance(op, LayerNorm):
+            return 3 * unroll + 2
+        if isinstance(op, GEGLU):
+            return unroll
+        return 3 * unroll + 1 if isinstance(op, Attention | CrossAttention) else 0
 
 
-def _divisors(n: int) -> list[int]:
+def _demand(path: Path | str, key: str, value: Any, allowed: list[int]) -> None:
+    if value not in allowed or isinstance(value, bool):
+        some = ", ".join(map(str, allowed if len(allowed) < 13 else [*allowed[:10], "…", allowed[-1]]))
+        raise BadInput(f"folding {path}: {key} must be one of {some}, got {value!r}")
+
+
+def divisors(n: int) -> list[int]:
     return [k for k in range(1, n + 1) if n % k == 0]
 
 
-def unroll(op: Op) -> int:
-    """Elements per cycle: the largest divisor of what the op's loops run over, up to ELEMENTS."""
+def reuses(op: Linear) -> list[int]:
+    """Reuse factors of a Linear: hls4ml's exact kernels want a multiple of the inputs that divides inputs x outputs."""
+    return [op.inputs * k for k in divisors(op.outputs)]
+
+
+def length(op: Op) -> int:
+    """What an op's inner loops run over, which its elements per cycle must divide."""
     if isinstance(op, Rotary):
-        length = len(op.steps)
-    else:
-        length = op.head_size if isinstance(op, Attention | SpatialWeights) else op.size
-    return max(k for k in _divisors(length) if k <= ELEMENTS)
-
-
-def multipliers(op: Op) -> int:
-    """Of an op that is not a Linear.
-
-    Square, normalise and scale; dot, accumulate and divide, and the exponent; the phase and four of the rotation;
-    between channels: dot, exponent and share, or the sum.
-    """
-    if isinstance(op, Rotary):
-        return 5 * unroll(op)
-    if isinstance(op, SpatialWeights | SpatialMix):
-        return unroll(op) + (2 if isinstance(op, SpatialWeights) else 0)
-    if isinstance(op, LayerNorm):
-        return 3 * unroll(op) + 2
-    return 3 * unroll(op) + 1 if isinstance(op, Attention) else 0
+        return len(op.steps)
+    op = op.attention if isinstance(op, CrossAttention) else op
+    return op.head_size if isinstance(op, Attention | SpatialWeights) else op.size
 
 
 def plan(program: Program, available: int | None = None) -> Folding:
-    """One multiplier per output of each Linear, or per 2, 3, ... outputs until `available` suffice; else DoesNotFit.
-
-    hls4ml's exact kernels want a reuse factor that is a multiple of the inputs and divides inputs x outputs.
-    """
+    """One multiplier per output of each Linear, or per 2, 3, ... outputs until `available` suffice; else DoesNotFit."""
     linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
     others = {node.name: node.op for node in program.nodes if not isinstance(node.op, Linear)}
-    fixed = sum(multipliers(op) for op in others.values())
+    unroll = {name: max(k for k in divisors(length(op)) if k <= ELEMENTS) for name, op in others.items()}
     for per in range(1, max((op.outputs for op in linears.values()), default=1) + 1):
-        share = {
-            name: min(k for k in _divisors(op.outputs) if k >= min(per, op.outputs)) for name, op in linears.items()
+        reuse = {
+            name: next(k for k in reuses(op) if k >= op.inputs * min(per, op.outputs)) for name, op in linears.items()
         }
-        used = fixed + sum(op.outputs // share[name] for name, op in linears.items())
-        if available is None or used <= available:
-            reuse = {name: op.inputs * share[name] for name, op in linears.items()}
-            return Folding(reuse, {name: unroll(op) for name, op in others.items()}, used)
+        folding = Folding(reuse, unroll)
+        if available is None or folding.multipliers(program) <= available:
+            return folding
     raise DoesNotFit(
-        f"the firmware needs at least {used} multipliers, the part has {available}",
+        f"the firmware needs at least {folding.multipliers(program)} multipliers, the part has {available}",
         "choose a larger part, or a network with fewer layers",
     )

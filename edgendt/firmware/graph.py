@@ -14,8 +14,22 @@ import numpy as np
 from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
 from edgendt.firmware.folding import Folding
+from edgendt.firmware.room import most_rows, number
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    GEGLU,
+    Add,
+    Attention,
+    CrossAttention,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import BETA, RSQRT
 from edgendt.ops.rotary import COS
@@ -33,6 +47,7 @@ class Target:
     part: str = "xczu5ev-sfvc784-2-i"
     clock_ns: float = 5.0
     name: str = "edgendt"
+    backend: str = "Vitis"
 
 
 def type_name(form: Int, narrows: bool = False) -> str:
@@ -47,14 +62,14 @@ def integer_name(form: Int) -> str:
 
 
 def layer_names(program: Program) -> dict[str, str]:
-    """hls4ml layer name of each node: letters, digits and _ only, unique without regard to case."""
+    """hls4ml layer name of each input and node: letters, digits and _ only, unique without regard to case."""
     names: dict[str, str] = {}
-    taken = set(RESERVED)
-    for node in program.nodes:
-        stem = re.sub(r"\W", "_", node.name)
+    taken = RESERVED | {number(axis).lower() for axis in program.open_axes}
+    for original in (*(item.name for item in program.inputs), *(node.name for node in program.nodes)):
+        stem = re.sub(r"\W", "_", original)
         name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(1, len(names) + 5))) if n.lower() not in taken)
         taken.add(name.lower())
-        names[node.name] = name
+        names[original] = name
     return names
 
 
@@ -117,14 +132,14 @@ def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str
 def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
     kind = "EdtAttention" if op.causal else "EdtWindowAttention"
     layer = {"class_name": kind, "size": op.size, "heads": op.heads, "window": op.window}
-    layer |= {"c": op.c, "shift": op.shift, "exp_data": EXP, "recip_data": RECIP[512:]}
+    layer |= {} if op.causal else {"back": op.back, "ahead": op.ahead}
+    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
 def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
-    if op.inverse:
-        raise UnsupportedOp(op.kind, node.name, "the firmware turns one way only")
-    layer = {"class_name": "EdtRotary", "size": op.size, "pairs": len(op.steps)}
+    kind = "EdtRotary" if len(node.inputs) == 1 else "EdtRotaryAt"
+    layer = {"class_name": kind, "size": op.size, "pairs": len(op.steps), "inverse": int(op.inverse)}
     layer |= {"steps_data": np.array(op.steps), "cos_data": COS}
     return layer, {"steps": integer_name(TABLE), "cos": integer_name(Int(12))}
 
@@ -134,14 +149,37 @@ def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str
 
 
 def _spatial_weights(node: Node, op: SpatialWeights) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads, "c": op.c}
-    layer |= {"shift": op.shift, "longest": op.longest, "mean_shift": op.mean_shift}
-    layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
+    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads}
+    layer |= {"longest": op.longest, "mean_shift": op.mean_shift}
+    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
     return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
 def _spatial_mix(node: Node, op: SpatialMix) -> tuple[dict[str, Any], dict[str, str]]:
     return {"class_name": "EdtSpatialMix", "size": op.size}, {}
+
+
+def _lookup(node: Node, op: Lookup) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtLookup", "size": op.size, "entries": op.rows, "which": op.which}
+    layer |= {"table_data": node.constants["table"], "kinds_data": node.constants["kinds"]}
+    return layer, {"table": integer_name(op.y), "kinds": integer_name(op.y)}
+
+
+def _geglu(node: Node, op: GEGLU) -> tuple[dict[str, Any], dict[str, str]]:
+    return {"class_name": "EdtGEGLU", "size": op.size, "gelu_data": op.table}, {"gelu": integer_name(Int(16))}
+
+
+def _cross_attention(node: Node, op: CrossAttention) -> tuple[dict[str, Any], dict[str, str]]:
+    one = op.attention
+    layer = {
+        "class_name": "EdtCrossAttention",
+        "size": op.size,
+        "heads": op.heads,
+        "c": one.scale.c,
+        "shift": one.scale.shift,
+    }
+    layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
+    return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
 
 
 CUSTOM: Mapping[type, Any] = {
@@ -153,12 +191,30 @@ CUSTOM: Mapping[type, Any] = {
     Transpose: _transpose,
     SpatialWeights: _spatial_weights,
     SpatialMix: _spatial_mix,
+    Lookup: _lookup,
+    GEGLU: _geglu,
+    CrossAttention: _cross_attention,
 }
 
 
-def _node(node: Node, names: Mapping[str, str], folding: Folding, rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(hls4ml layer, its LayerName config) of one node. rows: of its codes in a whole window; 0: one bin per call."""
-    op = node.op
+@dataclass(frozen=True)
+class Span:
+    """Rows of some codes in a call of the top; 0: one bin. number: the input that says how many a window has."""
+
+    rows: int
+    number: str | None = None
+
+    @classmethod
+    def of(cls, program: Program, name: str, most: Mapping[str, int]) -> Span:
+        axis = program.axis(name)
+        return cls(most[axis.name], number(axis)) if axis.name in most else cls(program.rows(name))
+
+
+def _node(
+    node: Node, names: Mapping[str, str], folding: Folding, spans: Mapping[str, Span]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(hls4ml layer, its LayerName config) of one node. spans: by input and node of the Program."""
+    op, rows = node.op, spans[node.name].rows
     sources = [names.get(source, source) for source in node.inputs]
     config: dict[str, Any] = {}
     if isinstance(op, Linear) and rows:
@@ -172,8 +228,17 @@ def _node(node: Node, names: Mapping[str, str], folding: Folding, rows: int) -> 
     else:
         raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
     layer |= {"rows": rows} if rows else {}
+    counted = [spans[node.name]]
     if isinstance(op, SpatialMix):
         layer["bins"] = rows
+    if isinstance(op, CrossAttention):
+        counted.append(spans[node.inputs[1]])
+        layer |= {"queries": rows, "window": counted[1].rows}
+    layer["counts"] = [-1] * len(counted)
+    for at, span in enumerate(counted):
+        if span.number:
+            layer["counts"][at] = len(sources)
+            sources.append(span.number)
     precision = {**types, "result": type_name(op.y, narrows=True)}
     return {**layer, "name": names[node.name], "inputs": sources}, {"Precision": precision, "Trace": True, **config}
 
@@ -182,24 +247,57 @@ def _input(name: str, *shape: int) -> dict[str, Any]:
     return {"class_name": "InputLayer", "name": name, "input_shape": list(shape)}
 
 
-def model_graph(program: Program, folder: Path, folding: Folding, target: Target = Target()) -> Any:
+def _window(
+    program: Program, names: Mapping[str, str], spans: Mapping[str, Span]
+) -> tuple[list[Any], dict[str, Any], list[Any]]:
+    """(ports, their LayerName config, layers of constants) of a network of tokens."""
+    y = type_name(program.input)
+    given = [item for item in program.inputs if item.codes is None]
+    numbers = [number(axis) for axis in program.open_axes]
+    ports = [_input(names[item.name], spans[item.name].rows, item.size) for item in given]
+    ports += [_input(name, 1) for name in numbers]
+    config: dict[str, Any] = {port["name"]: {"Precision": {"result": y}} for port in ports}
+    constants = []
+    for item in program.inputs:
+        if item.codes is not None:
+            layer = {"class_name": "EdtConstant", "name": names[item.name], "size": item.size, "rows": len(item.codes)}
+            # hls4ml wants an input of every layer: a number of rows, which it does not read.
+            layer |= {"length": len(item.codes), "codes_data": item.codes, "inputs": numbers[:1], "counts": [0]}
+            constants.append(layer)
+            config[names[item.name]] = {"Precision": {"result": y, "codes": integer_name(program.input)}}
+    return ports, config, constants
+
+
+def model_graph(
+    program: Program,
+    folder: Path,
+    folding: Folding,
+    target: Target = Target(),
+    most: Mapping[str, int] | None = None,
+) -> Any:
     """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin.
 
-    Of a network of whole windows: top(counts[bins * channels], outputs[bins * outputs]), one call per window.
+    Of a network of whole windows: top(counts[bins * channels], outputs[bins * outputs]), one call per window. Of one of
+    tokens: top(each input [most rows * size], rows[1] of each axis, outputs), one call per window; most: see build.
     """
     layers.register()
     names = layer_names(program)
-    stages = [_node(node, names, folding, program.rows(node.name)) for node in program.nodes]
+    most = most_rows(program, most or {})
+    every = (*(item.name for item in program.sources), *(node.name for node in program.nodes))
+    spans = {name: Span.of(program, name, most) for name in every}
+    stages = [_node(node, names, folding, spans) for node in program.nodes]
     config: dict[str, Any] = {INPUT: {"Precision": {"result": type_name(program.input)}}}
     config[RESET] = {"Precision": {"result": "uint<1>"}}
-    ports = [_input(INPUT, program.channels), _input(RESET, 1)]
+    ports, constants = [_input(INPUT, program.channels), _input(RESET, 1)], list[Any]()
     if program.bins:
         ports = [_input(INPUT, program.bins, program.channels)]
+    if program.inputs:
+        ports, config, constants = _window(program, names, spans)
     config |= {layer["name"]: setting for layer, setting in stages}
     settings = hls4ml.utils.config.create_config(
         output_dir=str(folder),
         project_name=target.name,
-        backend="Vitis",
+        backend=target.backend,
         part=target.part,
         clock_period=target.clock_ns,
         io_type="io_parallel",
@@ -208,7 +306,7 @@ def model_graph(program: Program, folder: Path, folding: Folding, target: Target
     settings["HLSConfig"] = {"Model": model, "LayerName": config}
     graph = hls4ml.model.graph.ModelGraph.from_layer_list(
         settings,
-        [*ports, *(layer for layer, _ in stages)],
+        [*ports, *constants, *(layer for layer, _ in stages)],
         inputs=[port["name"] for port in ports],
         outputs=[names[program.output]],
     )

@@ -14,7 +14,8 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 
 from edgendt.tools import share
 
-OPS = ("linear", "add", "position", "layernorm", "attention", "rotary", "transpose", "spatial_weights", "spatial_mix")
+OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
+OPS = (*OF_BINS, "transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention")
 HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
 
 
@@ -22,7 +23,8 @@ class EdtLayer(Layer):
     """An op with one output of `size` codes; constants come as `<name>_data`, their types from the Precision config.
 
     In the top of a whole window an output has `rows` of them: the op is called for one after the other, with a reset at
-    the first where it has a state. `at_once`: the op takes all rows in one call.
+    the first where it has a state. `at_once`: the op takes all rows in one call. `counts`: for each input of an op
+    whose rows a window has its own number of, where in `inputs` that number comes.
     """
 
     constants: ClassVar[tuple[str, ...]] = ()
@@ -30,6 +32,11 @@ class EdtLayer(Layer):
     fields: ClassVar[tuple[str, ...]] = ("size", "unroll")
     resets: ClassVar[bool] = False
     at_once: ClassVar[bool] = False
+
+    def codes(self) -> list[Any]:
+        """Its inputs but for numbers of rows."""
+        numbers = set(self.attributes.get("counts", ()))
+        return [self.get_input_variable(name) for at, name in enumerate(self.inputs) if at not in numbers]
 
     def initialize(self) -> None:
         size, rows = self.attributes["size"], self.attributes.get("rows", 0)
@@ -81,7 +88,7 @@ class EdtAttention(EdtLayer):
     """Attention of one bin over its own cache; inputs: q, k, v, and in a stream the reset."""
 
     function = "attention"
-    fields = ("size", "heads", "window", "c", "shift", "unroll")
+    fields: ClassVar[tuple[str, ...]] = ("size", "heads", "window", "c", "shift", "unroll")
     constants = ("exp", "recip")
     resets = True
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
@@ -92,17 +99,63 @@ class EdtRotary(EdtLayer):
 
     function = "rotary"
     resets = True
-    fields = ("size", "pairs", "unroll")
+    fields = ("size", "pairs", "inverse", "unroll")
     constants = ("steps", "cos")
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
 
 
-class EdtWindowAttention(EdtAttention):
-    """Attention of every bin over all bins of a whole window; inputs: q, k, v."""
+class EdtRotaryAt(EdtRotary):
+    """Pairs of channels turned by a time of each row; inputs: codes, times."""
 
-    function = "attention_window"
+    function = "rotary_at"
+    resets = False
+
+
+class EdtConstant(EdtLayer):
+    """Codes that the network brings along, [rows, size], in the place of an input."""
+
+    function = "constant"
+    fields = ("size", "length")
+    constants = ("codes",)
+    at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
+
+
+class EdtLookup(EdtLayer):
+    """The embedding of a token; input: tokens."""
+
+    function = "lookup"
+    fields = ("size", "entries", "which", "unroll")
+    constants = ("table", "kinds")
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
+
+
+class EdtGEGLU(EdtLayer):
+    """Hidden codes gated through a table of GELU; inputs: codes, gates."""
+
+    function = "geglu"
+    constants = ("gelu",)
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields, constants=constants)
+
+
+class EdtCrossAttention(EdtAttention):
+    """Attention of every query over all keys of a window; inputs: q, k, v."""
+
+    function = "cross_attention"
+    fields = (*EdtAttention.fields, "queries")
     resets = False
     at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=EdtAttention.constants)
+
+
+class EdtWindowAttention(EdtAttention):
+    """Attention of every bin over bins of a whole window; inputs: q, k, v."""
+
+    function = "attention_window"
+    fields = (*EdtAttention.fields, "back", "ahead")
+    resets = False
+    at_once = True
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=EdtAttention.constants)
 
 
 class EdtTranspose(EdtLayer):
@@ -141,6 +194,11 @@ LAYERS: tuple[type[EdtLayer], ...] = (
     EdtAttention,
     EdtWindowAttention,
     EdtRotary,
+    EdtRotaryAt,
+    EdtConstant,
+    EdtLookup,
+    EdtGEGLU,
+    EdtCrossAttention,
     EdtTranspose,
     EdtSpatialWeights,
     EdtSpatialMix,
@@ -184,7 +242,7 @@ class EdtFunctionTemplate(FunctionCallTemplate):
         super().__init__(LAYERS, include_header=[f"nnet_utils/{name}" for name in HEADERS])
 
     def format(self, node: Any) -> str | list[str]:
-        inputs = [node.get_input_variable(name) for name in node.inputs]
+        inputs = node.codes()
         output, rows = node.get_output_variable(), node.get_attr("rows", 0)
         if rows and not node.at_once:
             return by_row(node, inputs, output, rows)
@@ -196,12 +254,21 @@ def called(node: Any, arguments: list[tuple[str, str]]) -> str:
     types = [*(kind for kind, _ in arguments), f"config{node.index}"]
     if isinstance(node, EdtLinear):
         types.append(f"{node.get_attr('bias_t').precision.width}")
-    names = [*(name for _, name in arguments), *(node.get_weights(name).name for name in node.constants)]
+    names = [name for _, name in arguments]
+    if isinstance(node, EdtCrossAttention):
+        names += [number(node, which, node.get_attr(most)) for which, most in enumerate(("queries", "window"))]
+    names += [node.get_weights(name).name for name in node.constants]
     return f"edt::{node.function}<{', '.join(types)}>({', '.join(names)});"
 
 
+def number(node: Any, which: int, most: int) -> str:
+    """C++ of how many rows an input of the op has: those of this window, or always `most`."""
+    at = node.get_attr("counts", (-1, -1))[which]
+    return str(most) if at < 0 else f"int(edt::code({node.get_input_variable(node.inputs[at]).name}[0]))"
+
+
 def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
-    """A loop over rows: each input's row is taken, the op called, its result put."""
+    """A loop over the rows that there are: each input's row is taken, the op called, its result put."""
     taken, arguments = [], []
     for at, variable in enumerate(inputs):
         kind, size = variable.type.name, variable.shape[-1]
@@ -212,8 +279,10 @@ def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
         arguments.append(("ap_uint<1>", "first"))
     kind, size = output.type.name, output.shape[-1]
     arguments.append((kind, "y"))
+    rows_are = number(node, 0, rows)
     return [
         f"for (int row = 0; row < {rows}; row++) {{",
+        *([] if rows_are == str(rows) else [f"    if (row >= {rows_are}) {{ break; }}"]),
         *taken,
         f"    {kind} y[{size}];",
         f"    {called(node, arguments)}",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import hashlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +19,12 @@ import numpy as np
 
 from edgendt.errors import BadInput
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.room import most_rows
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import run_tool, share
 
+STACK = 256 << 20  # bytes: the top of a network of tokens keeps a window's codes on its stack
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-w", "-fno-gnu-unique")
 
 
@@ -31,8 +34,13 @@ def flags(folder: Path) -> tuple[str, ...]:
     return (*FLAGS, "-I.", "-Ifirmware/ap_types", "-Ifirmware", "-Ifirmware/nnet_utils", weights)
 
 
-def build(program: Program, folder: Path | str, folding: Folding | None = None) -> Firmware:
-    """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer."""
+def build(
+    program: Program, folder: Path | str, folding: Folding | None = None, most: Mapping[str, int] | None = None
+) -> Firmware:
+    """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer.
+
+    most: of a network of tokens the rows of each axis that there is room for; see room.most_rows.
+    """
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
@@ -41,17 +49,21 @@ def build(program: Program, folder: Path | str, folding: Folding | None = None) 
     for old in target.glob("edgendt-*.so"):  # of an earlier Program in this folder
         old.unlink()
     with (target / "hls4ml.log").open("w") as log, redirect_stdout(log):
-        write_sources(program, target, folding or plan(program), Target())
-    return Firmware(program, target)
+        write_sources(program, target, folding or plan(program), Target(), most)
+    return Firmware(program, target, most=most or {})
 
 
 @dataclass(frozen=True)
 class Firmware:
-    """A written project, and its compiled library once `compile` has run; `name` is for a library built otherwise."""
+    """A written project, and its compiled library once `compile` has run; `name` is for a library built otherwise.
+
+    most: see build.
+    """
 
     program: Program
     folder: Path
     name: str | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def library(self) -> Path:
@@ -62,7 +74,8 @@ class Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
         if not self.library.exists():
             beside = self.library.with_suffix(".part")
-            command = ("g++", *flags(self.folder), "edt_abi.cpp", "-o", str(beside))
+            host = "edt_window.cpp" if self.program.inputs else "edt_abi.cpp"
+            command = ("g++", *flags(self.folder), host, "-o", str(beside))
             run_tool(command, self.folder / "compile.log", cwd=self.folder)
             beside.replace(self.library)
         return self
@@ -73,7 +86,10 @@ class Firmware:
         self.compile()
         library = ctypes.CDLL(str(self.library))
         codes = np.ctypeslib.ndpointer(np.int32, ndim=1, flags="C_CONTIGUOUS")
-        library.edt_step.argtypes = [codes, codes]
+        if self.program.inputs:
+            library.edt_window.argtypes = [ctypes.POINTER(ctypes.c_void_p), codes, codes]
+        else:
+            library.edt_step.argtypes = [codes, codes]
         library.edt_traced.argtypes = [ctypes.c_int32, codes]
         return library
 
@@ -99,10 +115,46 @@ class Firmware:
         """counts of a trial in the parts that one call takes each: whole windows of one trial are one part."""
         return iter([np.asarray(counts)] if self.program.bins else np.asarray(counts)[:, None])
 
-    def run(self, counts: Any) -> Codes:
-        """counts: [bins, channels] of one trial from its first bin -> output codes [bins, outputs]."""
+    def run(self, given: Any) -> Codes:
+        """given: counts [bins, channels] of one trial from its first bin, or inputs by name of a window -> output codes
+        [rows, outputs].
+        """
+        if self.program.inputs:
+            return self._window(given)
         self.reset()
-        return np.concatenate([self._call(part) for part in self._calls(counts)])
+        return np.concatenate([self._call(part) for part in self._calls(given)])
+
+    @cached_property
+    def _room(self) -> dict[str, int]:
+        """Rows of each open axis that there is room for; none of bins."""
+        return most_rows(self.program, self.most)
+
+    def _rows(self, fed: Mapping[str, Codes]) -> dict[str, int]:
+        """Rows of each open axis of a window; BadInput where there is no room for them."""
+        asked = [item for item in self.program.inputs if item.codes is None]
+        rows = {item.axis.name: len(fed[item.name]) for item in asked}
+        for axis, many in rows.items():
+            if many > self._room[axis]:
+                raise BadInput(f"the firmware has room for {self._room[axis]} {axis}, the window has {many}")
+        return rows
+
+    def _window(self, given: Any) -> Codes:
+        """One call of the top of a network of tokens, on a stack that holds the codes of a whole window."""
+        fed = self.program.feed(given)
+        rows = self._rows(fed)
+        asked = [fed[item.name] for item in self.program.inputs if item.codes is None]
+        held = [np.ascontiguousarray(codes, dtype=np.int32) for codes in asked]
+        out = np.empty(rows[self.program.axis(self.program.output).name] * self.program.outputs, np.int32)
+        pointers = (ctypes.c_void_p * len(held))(*(codes.ctypes.data for codes in held))
+        arguments = (pointers, np.array(list(rows.values()), np.int32), out)
+        abi, old = self._abi, threading.stack_size(STACK)
+        try:
+            call = threading.Thread(target=abi.edt_window, args=arguments)
+            call.start()
+        finally:
+            threading.stack_size(old)
+        call.join()
+        return out.astype(np.int64).reshape(-1, self.program.outputs)
 
     def trace_on(self, on: bool = True) -> None:
         """Keep every op's codes of each step from now on, whoever takes it, or stop keeping them."""
@@ -112,14 +164,24 @@ class Firmware:
         """Every op's codes [size], or [rows, size] of a whole window, in the last step taken with tracing on."""
         out = {}
         for index, node in enumerate(self.program.nodes):
-            rows = self.program.rows(node.name)
+            rows = self._room.get(self.program.axis(node.name).name) or self.program.rows(node.name)
             codes = np.empty((rows or 1) * node.op.size, np.int32)
             self._abi.edt_traced(index, codes)
             out[node.name] = codes.astype(np.int64).reshape(*([rows] if rows else []), node.op.size)
         return out
 
-    def trace(self, counts: Any) -> dict[str, Codes]:
-        """counts: [bins, channels] of one trial from its first bin -> every op's codes [bins, size]."""
+    def trace(self, given: Any) -> dict[str, Codes]:
+        """given: as for `run` -> every op's codes [rows, size]."""
+        return self._trace_window(given) if self.program.inputs else self._trace_bins(given)
+
+    def _trace_window(self, given: Any) -> dict[str, Codes]:
+        self.trace_on()
+        self._window(given)
+        traced, rows = self.traced(), self._rows(self.program.feed(given))
+        self.trace_on(False)
+        return {name: codes[: rows.get(self.program.axis(name).name)] for name, codes in traced.items()}
+
+    def _trace_bins(self, counts: Any) -> dict[str, Codes]:
         rows: dict[str, list[Codes]] = {node.name: [] for node in self.program.nodes}
         self.reset()
         self.trace_on()
@@ -131,14 +193,18 @@ class Firmware:
         return {name: np.concatenate(codes) for name, codes in rows.items()}
 
 
-def cached(program: Program, folder: Path) -> Firmware:
-    """A compiled firmware in a subfolder of `folder` named by what it is made of; an earlier one is used again."""
-    home = folder / _digest(program)
+def cached(program: Program, folder: Path, most: Mapping[str, int] | None = None) -> Firmware:
+    """A compiled firmware in a subfolder of `folder` named by what it is made of; an earlier one is used again.
+
+    most: see build.
+    """
+    rooms = "".join(f"-{axis}-{rows}" for axis, rows in sorted((most or {}).items()))
+    home = folder / f"{_digest(program)}{rooms}"
     folder.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one process builds, the others wait and find it built
-        there = Firmware(program, home)
-        return there if there.library.exists() else build(program, home).compile()
+        there = Firmware(program, home, most=most or {})
+        return there if there.library.exists() else build(program, home, most=most).compile()
 
 
 def _digest(program: Program) -> str:

@@ -10,13 +10,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from edgendt.errors import ToolFailed
+from edgendt.errors import DoesNotFit, ToolFailed
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.schedule import schedule, summary
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import find_tool, run_tool, tool_path
 
 SCRIPT = "run_hls.tcl"
+FOLDING = "folding.toml"
 BINS = 40  # of golden vectors at most: co-simulation is slow
 REPORT = Path("edgendt_prj/solution1/syn/report/csynth.xml")
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
@@ -61,22 +63,31 @@ class Part(Protocol):
 
 
 def write_project(
-    program: Program, board: Part, folder: Path | str, counts: Codes | None = None, build: bool = False
+    program: Program,
+    board: Part,
+    folder: Path | str,
+    counts: Codes | None = None,
+    build: bool = False,
+    folding: Folding | None = None,
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
-    counts: [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped. With
-    `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has
-    too few multipliers.
+    counts: [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped. folding:
+    `plan` for the part unless given. With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step
+    fails. DoesNotFit when the part has too few multipliers.
     """
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
+    program.needs_counts("the vendor project")
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    folding = plan(program, board.multipliers)
+    folding = folding or plan(program, board.multipliers)
+    if (used := folding.multipliers(program)) > board.multipliers:
+        advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
+        raise DoesNotFit(f"the folding asks for {used} multipliers, the part has {board.multipliers}", advice)
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, Target(board.part, 1e3 / board.clock_mhz))
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
@@ -84,7 +95,8 @@ def write_project(
     trial = stimulus(program) if counts is None else program.clip(counts)[0][: program.bins or BINS]
     _vectors(program, trial, home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board))
-    result = _result(board, folding)
+    folding.save(home / FOLDING)
+    result = _result(program, board, folding)
     if not build:
         return result
     built = _build(home)
@@ -128,7 +140,7 @@ def _vectors(program: Program, counts: Codes, folder: Path) -> None:
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
 
 
-def _result(board: Part, folding: Folding) -> dict[str, Any]:
+def _result(program: Program, board: Part, folding: Folding) -> dict[str, Any]:
     """synth.json of a project that no vendor tool has seen."""
     return {
         "board": board.name,
@@ -139,8 +151,7 @@ def _result(board: Part, folding: Folding) -> dict[str, Any]:
         "resources": {},
         "bitstream": None,
         "script": SCRIPT,
-        "analytic": {"multipliers": folding.multipliers, "multipliers_available": board.multipliers},
-        "reuse": dict(folding.reuse),
+        "analytic": {"multipliers_available": board.multipliers, **summary(schedule(program, folding))},
     }
 
 

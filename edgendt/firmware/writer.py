@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.graph import Dense, Target, layer_names, model_graph
+from edgendt.firmware.room import number
 from edgendt.ops import Linear
 from edgendt.program import Program
 from edgendt.tools import share
 
 HOST = ("edt_abi.cpp", "edt_trace.h", "edt_test.cpp")  # run on a computer, never synthesised
+HOST_OF_TOKENS = ("edt_window.cpp", "edt_trace.h")
 
 
-def write_sources(program: Program, folder: Path, folding: Folding, target: Target) -> Any:
-    """Everything g++ emulation needs, in `folder`; returns the ModelGraph."""
-    graph = model_graph(program, folder, folding, target)
+def write_sources(
+    program: Program, folder: Path, folding: Folding, target: Target, most: Mapping[str, int] | None = None
+) -> Any:
+    """Everything g++ emulation needs, in `folder`; returns the ModelGraph. most: see room.most_rows."""
+    graph = model_graph(program, folder, folding, target, most)
     _demand_exactness(program, graph)
     graph.write()
     _forget_machine(graph, folder)
-    (folder / "edt_network.h").write_text(network_header(program, graph))
-    for name in HOST:
+    header = window_header(program, graph) if program.inputs else network_header(program, graph)
+    (folder / "edt_network.h").write_text(header)
+    for name in HOST_OF_TOKENS if program.inputs else HOST:
         shutil.copyfile(share("hls") / "cpp" / name, folder / name)
     return graph
 
@@ -33,7 +40,7 @@ def _demand_exactness(program: Program, graph: Any) -> None:
     """Beside each Dense's config: a static assertion that its types make it the integer Linear."""
     names = layer_names(program)
     for node in program.nodes:
-        if isinstance(node.op, Linear) and not program.bins:  # of whole windows: edt::linear demands it
+        if isinstance(node.op, Linear) and program.streams:  # of whole windows: edt::linear demands it
             layer = graph.graph[names[node.name]]
             types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
             bits = Dense.of(node, node.op).accumulator.bits
@@ -93,6 +100,58 @@ def network_header(program: Program, graph: Any) -> str:
             "inline void call(input_t *in, bool first, result_t *out) {",
             "    (void)first;",
             *call,
+            "}",
+            "} // namespace edt_network",
+            "#endif\n",
+        ]
+    )
+
+
+def window_header(program: Program, graph: Any) -> str:
+    """edt_network.h of a network of tokens: sizes, the top's call on codes, and every op in the Program's order."""
+    names, axes = layer_names(program), program.open_axes
+    variables = {name: layer.get_output_variable() for name, layer in graph.graph.items()}
+    fills = []
+    given = [item for item in program.inputs if item.codes is None]
+    for at, item in enumerate(given):
+        port, axis = variables[names[item.name]], axes.index(item.axis)
+        fills.append(f"    static {port.type.name} x{at}[{math.prod(port.shape)}];")
+        fills.append(f"    for (int i = 0; i < rows[{axis}] * {item.size}; i++) x{at}[i] = inputs[{at}][i];")
+    for at, open_axis in enumerate(axes):
+        fills.append(f"    {variables[number(open_axis)].type.name} n{at}[1];")
+        fills.append(f"    n{at}[0] = rows[{at}];")
+    passed = [f"x{at}" for at in range(len(given))] + [f"n{at}" for at in range(len(axes))]
+    shapes = [variables[names[node.name]].shape for node in program.nodes]
+    ops = [
+        f'    {{{json.dumps(node.name)}, "{names[node.name]}", {size}, {rows}, {node.op.y.frac}}},'
+        for node, (rows, size) in zip(program.nodes, shapes, strict=True)
+    ]
+    return "\n".join(
+        [
+            f"// Network {json.dumps(program.name)}: sizes, and each op's name, layer, size, most rows, fraction bits.",
+            "#ifndef EDT_NETWORK_H_",
+            "#define EDT_NETWORK_H_",
+            '#include "firmware/edgendt.h"',
+            "#include <cstdint>",
+            "namespace edt_network {",
+            f"const int outputs = {program.outputs}; // of a row",
+            f"const int results = {math.prod(shapes[-1])}; // at most",
+            f"const int output_axis = {axes.index(program.axis(program.output))};",
+            f"const int ops = {len(program.nodes)};",
+            "struct Op {",
+            "    const char *name;",
+            "    const char *layer;",
+            "    int size; // of a row",
+            "    int rows; // at most",
+            "    int frac;",
+            "};",
+            f"const Op op[{len(program.nodes)}] = {{",
+            *ops,
+            "};",
+            "// One call of the top on codes: inputs as the Program has them, rows of each axis.",
+            "inline void call(const int32_t *const *inputs, const int32_t *rows, result_t *out) {",
+            *fills,
+            f"    edgendt({', '.join(passed)}, out);",
             "}",
             "} // namespace edt_network",
             "#endif\n",

@@ -23,8 +23,8 @@ from edgendt.wiring import Wiring, groups
 
 @dataclass(frozen=True)
 class Streamed:
-    """What trials gave: codes [bins, outputs] and cycles [bins] of each; every bin's round trip, µs, and bytes on the
-    line; seconds in all.
+    """What trials gave: codes [bins, outputs] and cycles [starts] of each; every start's round trip, µs, and bytes on
+    the line; seconds in all. A bin is one start, of a whole window two.
     """
 
     codes: tuple[Codes, ...]
@@ -71,7 +71,9 @@ def stream(
     attached: Attached, trials: Sequence[Codes], check: bool, progress: Callable[[int, int], None] | None = None
 ) -> Streamed:
     """trials: counts [bins, channels] each, bin by bin through the board. Mismatch, CyclesDiffer when `check`."""
-    link, bins = attached.link, sum(map(len, trials))
+    link, compiled = attached.link, attached.compiled
+    starts = [compiled.starts(trial) for trial in trials]
+    every = sum(map(len, starts))
     codes: list[Codes] = []
     cycles: list[NDArray[np.int64]] = []
     micros: list[float] = []
@@ -81,15 +83,15 @@ def stream(
         start = perf_counter()
         link.reset()
         steps = []
-        for row in trial:
+        for row in starts[number]:
             before, begin = link.bytes, perf_counter_ns()
             steps.append(link.step(row))
             micros.append((perf_counter_ns() - begin) / 1e3)
             sizes.append(link.bytes - before)
             if progress is not None:
-                progress(len(micros), bins)
+                progress(len(micros), every)
         seconds += perf_counter() - start
-        codes.append(as_output(attached.program, [step.outputs for step in steps]))
+        codes.append(compiled.answers(as_output(attached.program, [step.outputs for step in steps])))
         cycles.append(np.array([step.cycles for step in steps], np.int64))
         if check:
             compare_trial(attached, number, trial, codes[-1], cycles[-1])
@@ -103,10 +105,9 @@ def as_output(program: Program, outputs: Sequence[Sequence[int]]) -> Codes:
 
 
 def compare_trial(attached: Attached, number: int, trial: Codes, codes: Codes, cycles: NDArray[np.int64]) -> None:
-    """Every code of one trial against `Program.stream`, every bin's cycles against the cycle model."""
+    """Every code of one trial against the Program, every start's cycles against the cycle model."""
     program = attached.program
-    stepper = program.stream()
-    expected = np.stack([stepper.step(row) for row in trial])
+    expected = program.run(trial)
     tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes})
     if tally.first is not None:
         raise tally.first
@@ -117,7 +118,7 @@ def compare_trial(attached: Attached, number: int, trial: Codes, codes: Codes, c
 
 def summarise(got: Streamed, check: bool) -> dict[str, Any]:
     """The numbers of `infer.json`."""
-    bins = len(got.micros)
+    bins = sum(map(len, got.codes))
     return {
         "trials": len(got.codes),
         "bins": bins,
@@ -133,14 +134,14 @@ def summarise(got: Streamed, check: bool) -> dict[str, Any]:
 
 
 def answers(program: Program, got: Streamed) -> dict[str, Any]:
-    """codes [trials, bins, outputs], cycles [trials, bins], and each group's values: rates (expected counts per bin),
+    """codes [trials, bins, outputs], cycles [trials, starts], and each group's values: rates (expected counts per bin),
     velocity (as recorded); zero behind `lengths`.
     """
     lengths = np.array([len(codes) for codes in got.codes])
     codes = np.zeros((len(lengths), lengths.max(), program.outputs), np.int64)
-    cycles = np.zeros(codes.shape[:2], np.int64)
+    cycles = np.zeros((len(lengths), max(map(len, got.cycles))), np.int64)
     for trial, length in enumerate(lengths):
-        codes[trial, :length], cycles[trial, :length] = got.codes[trial], got.cycles[trial]
+        codes[trial, :length], cycles[trial, : len(got.cycles[trial])] = got.codes[trial], got.cycles[trial]
     inside = np.arange(lengths.max()) < lengths[:, None]
     values = {name: group.values(codes, program.output_format) for name, group in groups(program).items()}
     real = {name: np.where(inside[..., None], value, 0).astype(np.float32) for name, value in values.items()}

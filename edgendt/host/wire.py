@@ -17,7 +17,8 @@ def wire(program: Program, board: Board) -> dict[str, Any]:
     Stage analytic: as the driver sends them (`Link.step`), one after the other, nothing sent twice, no byte escaped.
     baud and us are None where the board's UART is not described.
     """
-    request, answer = bytes_per_bin(program.channels, program.outputs, program.input.hi)
+    starts = 2 if program.bins else 1  # of a whole window one brings a bin's counts, another fetches its answer
+    request, answer = (starts * n for n in bytes_per_bin(program.channels, program.outputs, program.input.hi))
     baud = board.open.baud if board.open else None
     micros = None if baud is None else round((request + answer) * BITS * 1e6 / baud, 2)
     sizes = {"request_bytes": request, "answer_bytes": answer, "bytes": request + answer}

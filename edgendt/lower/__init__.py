@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput, UnsupportedOp
-from edgendt.program import Node, Program
+from edgendt.program import Axis, Input, Node, Program
 
 if TYPE_CHECKING:
     import onnx
@@ -53,13 +53,18 @@ def lowered(path: Path | str, calibration: Calibration | None = None, bins: int 
 
     model = read.load(path)
     arrays = read.constants(path, model.graph)
-    given = read.input_shape(path, model.graph, arrays, bins)
-    seen = {} if calibration is None else ranges(path, model, given, calibration)
+    given = read.inputs(path, model.graph, arrays, bins)
+    seen = {} if calibration is None else ranges(model, given, calibration)
     return attempt(path, model, arrays, given, seen)
 
 
 def attempt(
-    path: Path | str, model: onnx.ModelProto, arrays: Arrays, given: Given, seen: Arrays, forced: Formats | None = None
+    path: Path | str,
+    model: onnx.ModelProto,
+    arrays: Arrays,
+    given: Sequence[Given],
+    seen: Arrays,
+    forced: Formats | None = None,
 ) -> Lowered:
     """Lower once; where parts of a sum have other formats than it, once more with one format for all of them."""
     from edgendt.lower import read
@@ -68,10 +73,9 @@ def attempt(
     from edgendt.lower.values import Constant, Counts
 
     values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
-    values[given.name] = Counts(given.channels)
+    values |= {item.name: Counts(item.size, item.node) for item in given}
     opset = read.opset(path, model)
-    lowering = Lowering(channels=given.channels, bins=given.bins, lead=given.lead, opset=opset, seen=seen)
-    lowering.forced = forced
+    lowering = Lowering(bins=given[0].rows, lead=given[0].lead, opset=opset, seen=seen, forced=forced)
     refusals = walk(model.graph, values, lowering)
     if refusals:
         raise gathered(refusals)
@@ -80,10 +84,15 @@ def attempt(
         return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
     output = finished(model.graph.output[0].name, values, lowering)
     if lowering.input is None:
-        raise BadInput(f"{path}: nothing reads the input {given.name!r}")
+        raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
-    name = model.graph.name or Path(path).stem
-    program = Program(name, given.channels, lowering.input, nodes, read.meta(model))
+    name, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
+    if len(given) == 1:
+        program = Program(name, given[0].size, lowering.input, nodes, meta, sums)
+    else:
+        inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
+        constants = tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
+        program = Program(name, 0, lowering.input, nodes, meta, sums, inputs + constants)
     return Lowered(program, tuple(lowering.notes), lowering.places)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from edgendt.lower.quants import FEWEST_BITS, settled
 from edgendt.lower.values import Attended, CodesOf, Constant, Scores, View
 from edgendt.lower.views import columns, extent, select, view
 from edgendt.ops import Attention
+from edgendt.ops.attention import ALL
 
 NEVER = -1000.0  # a mask that adds this or less hides a key
 
@@ -150,11 +152,11 @@ def attention(call: Call, source: Attended, y: Int) -> CodesOf:
     halvings = -round(np.log2(ratio))
     if abs(ratio * 2.0**halvings - 1) > 1e-5:
         raise ValueError(f"scores must be scaled by 1/sqrt({d_h}) times a power of two, got {scores.scale:.6g}")
-    causal, window = window_of(scores.allowed, queries)
+    reach = reach_of(scores.allowed, queries)
     q = channels(call, scores.of[0], scores.q, halvings)
     k = channels(call, scores.of[1], scores.k)
     v = channels(call, source.of, source.v)
-    op = Attention(heads * d_h, heads, window, q.y, k.y, v.y, lowering.format_of(call.name, y), causal)
+    op = Attention(heads * d_h, heads, q=q.y, k=k.y, v=v.y, y=lowering.format_of(call.name, y), **reach)
     return lowering.finish(call.name, op, (q.node, k.node, v.node), {})
 
 
@@ -167,15 +169,19 @@ def channels(call: Call, of: CodesOf, index: NDArray[np.int64], halvings: int = 
     return select(call.lowering, of, chosen, halvings)
 
 
-def window_of(allowed: NDArray[np.bool_] | None, bins: int) -> tuple[bool, int]:
-    """(causal, window) of a mask [queries, keys]. ValueError for one that is neither."""
+def reach_of(allowed: NDArray[np.bool_] | None, bins: int) -> dict[str, Any]:
+    """window, causal, back and ahead of a mask [queries, keys]. ValueError for one that they do not say."""
     if allowed is None or allowed.all():
-        return False, bins
+        return {"window": bins, "causal": False}
     i = np.arange(bins)
-    back, window = i[:, None] - i, int(allowed[-1].sum())
-    if window < 1 or not np.array_equal(allowed, (back >= 0) & (back < window)):
-        raise ValueError("a mask must be none, causal, or causal within a window")
-    return True, window
+    behind = i[:, None] - i
+    back, ahead = int(allowed[-1].sum()) - 1, int(allowed[0].sum()) - 1
+    if min(back, ahead) < 0 or not np.array_equal(allowed, (behind <= back) & (behind >= -ahead)):
+        raise ValueError("a mask must let bin i see i - back..i + ahead: none, causal, or a window around the bin")
+    if not ahead:
+        return {"window": back + 1, "causal": True}
+    limits = [ALL if reach == bins - 1 else reach for reach in (back, ahead)]
+    return {"window": bins, "causal": False, "back": limits[0], "ahead": limits[1]}
 
 
 def constant_bool(value: object) -> NDArray[np.bool_]:

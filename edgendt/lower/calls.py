@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgendt.fixed import Codes, Int
 from edgendt.lower.values import CodesOf, Value
+from edgendt.node import Node
 from edgendt.ops import Op
-from edgendt.program import Node
 
 # Reasons that several functions give.
 BINS = "the input must give its number of bins: export with fixed shapes, or give --bins"
@@ -44,12 +44,12 @@ class Note:
 
 @dataclass
 class Lowering:
-    """What has been found so far: the input's format and the Program's nodes, in order."""
+    """What has been found so far: the input's format, the Program's nodes in order, and constants that they read."""
 
     input: Int | None = None
-    channels: int = 0
     bins: int = 0  # of the file's input; 0 where it leaves them open
     nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, Codes] = field(default_factory=dict)
     lead: int = 0  # leading dimensions of 1 of the file's input
     opset: int = 0
     seen: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # calibration: values of the file's tensors

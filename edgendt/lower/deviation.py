@@ -29,7 +29,7 @@ TRIALS = 20  # that are run
 class Floats:
     """A file's graph in floats, its Quant nodes as they are. BadInput where it cannot be run."""
 
-    def __init__(self, model: onnx.ModelProto, given: Given) -> None:
+    def __init__(self, model: onnx.ModelProto, given: Sequence[Given]) -> None:
         from onnx.reference import ReferenceEvaluator
 
         from edgendt.export.functions import functions
@@ -38,7 +38,9 @@ class Floats:
         missing = [node for node in model.graph.node if node.domain == "edgendt" and node.domain not in own]
         if missing:
             model.functions.extend(functions(missing, 18))
-        self.given = given
+        if len(given) > 1:
+            raise BadInput("calibration data are counts, and the file reads something else")
+        self.given = given[0]
         try:
             self.session = ReferenceEvaluator(model, new_ops=quant_operators())
         except Exception as error:
@@ -46,7 +48,7 @@ class Floats:
 
     def run(self, counts: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Every tensor of the file. counts: [bins, channels] of one trial; missing bins are empty ones."""
-        bins, channels = self.given.bins or len(counts), self.given.channels
+        bins, channels = self.given.rows or len(counts), self.given.size
         if counts.ndim != 2 or counts.shape[1] != channels:
             raise BadInput(f"calibration counts must be [bins, {channels}], got {list(counts.shape)}")
         padded = np.zeros((bins, channels), np.float32)
@@ -104,7 +106,7 @@ def lies(values: Any, axis: int, dimensions: int) -> NDArray[Any]:
 
 
 def ranges(
-    path: object, model: onnx.ModelProto, given: Given, calibration: Sequence[NDArray[Any]]
+    model: onnx.ModelProto, given: Sequence[Given], calibration: Sequence[NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Some values of every tensor of floats, on calibration counts [bins, channels] of some trials."""
     floats = Floats(model, given)
@@ -119,7 +121,7 @@ def ranges(
 
 
 def deviations(
-    model: onnx.ModelProto, given: Given, made: Lowered, calibration: Iterable[NDArray[Any]]
+    model: onnx.ModelProto, given: Sequence[Given], made: Lowered, calibration: Iterable[NDArray[Any]]
 ) -> list[dict[str, Any]]:
     """Per node: how far its integers are from the file's values, fed with the file's values (`op`) and in the whole
     network (`network`): relative RMS, and the worst in steps of its format.

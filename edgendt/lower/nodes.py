@@ -13,7 +13,7 @@ from qonnx.custom_op.base import CustomOp
 
 from edgendt.export.graph import codes, values
 from edgendt.export.nodes import LISTS, attribute_names, defaults, op_of
-from edgendt.program import wants
+from edgendt.node import takes
 
 
 class OwnNode(CustomOp):  # type: ignore[misc]
@@ -52,8 +52,9 @@ class OwnNode(CustomOp):  # type: ignore[misc]
         """Values to codes, the op, codes to values. ValueError when a value is off its grid."""
         op: Any = op_of(self.kind, {name: self.get_nodeattr(name) for name in attribute_names(self.kind)})
         arrays = [context[name] for name in self.onnx_node.input]
-        inputs = [codes(array, y) for array, (_, y) in zip(arrays, wants(op), strict=False)]
-        constants = dict(zip(op.constants, arrays[op.arity :], strict=True))
+        read = len(arrays) - len(op.constants)
+        inputs = [codes(array, y) for array, (_, y) in zip(arrays[:read], takes(op), strict=False)]
+        constants = dict(zip(op.constants, arrays[read:], strict=True))
         context[self.onnx_node.output[0]] = values(op.run(*inputs, **constants), op.y)
 
 
@@ -66,7 +67,7 @@ class Attention(OwnNode):
 
 
 class Rotary(OwnNode):
-    """edgendt.Rotary: x -> y; row r is time r."""
+    """edgendt.Rotary: x, or x and times -> y; without them row r is time r."""
 
 
 class SpatialWeights(OwnNode):
@@ -81,3 +82,19 @@ class SpatialMix(OwnNode):
     """edgendt.SpatialMix: A, z -> y."""
 
     like = 1
+
+
+class Lookup(OwnNode):
+    """edgendt.Lookup: tokens, table codes, kinds codes -> y."""
+
+    def make_shape_compatible_op(self, model: Any) -> Any:
+        """The output has a row per token."""
+        return self.make_const_shape_op([model.get_tensor_shape(self.onnx_node.input[0])[0], self.get_nodeattr("size")])
+
+
+class GEGLU(OwnNode):
+    """edgendt.GEGLU: a, gate -> y."""
+
+
+class CrossAttention(OwnNode):
+    """edgendt.CrossAttention: q, k, v -> y."""

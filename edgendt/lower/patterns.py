@@ -14,6 +14,7 @@ from edgendt.fixed import Int
 from edgendt.lower.calls import ACTIVATION, BINS, Call
 from edgendt.lower.quants import settled, unit
 from edgendt.lower.values import CodesOf, Constant, Counts, Product, Source, Sum, Value, whole
+from edgendt.node import takes
 from edgendt.scales import best_frac, on_grid, relative_rms
 
 SCALES = "its weights must have one scale, or one per output"
@@ -186,18 +187,29 @@ def constant(call: Call) -> Value:
 def own(kind: str, call: Call) -> Value:
     """A node of our domain: the op is in its attributes, a LayerNorm's codes are constants behind its input."""
     op = op_of(kind, call.attributes)
-    call.arity(op.arity + len(op.constants))
+    further = len(op.constants)
+    call.arity(op.arity + further, len(list(takes(op))) + further)
+    read, given = call.inputs[: len(call.inputs) - further], call.inputs[len(call.inputs) - further :]
     codes = {}
-    for key, value in zip(op.constants, call.inputs[op.arity :], strict=True):
+    for key, value in zip(op.constants, given, strict=True):
         if not isinstance(value, Constant):
             raise ValueError(f"its {key} must be constant codes")
         found = whole(value.values, 0)
         if found is None:
             raise ValueError(f"its {key} must be integers")
         codes[key] = found
-    inputs = []
-    for value in call.inputs[: op.arity]:
-        if not isinstance(value, CodesOf):
-            raise ValueError(ACTIVATION)
-        inputs.append(value.node)
-    return call.lowering.finish(call.name, op, tuple(inputs), codes)
+    return call.lowering.finish(call.name, op, tuple(activation(call, value) for value in read), codes)
+
+
+def activation(call: Call, value: Value) -> str:
+    """The node or input of the Program that a value is: codes, or a constant that goes in where they do."""
+    if isinstance(value, CodesOf):
+        return value.node
+    if not isinstance(value, Constant) or value.grid is None or not value.name:
+        raise ValueError(ACTIVATION)
+    y = value.grid.format()
+    codes = whole(value.values, 0)
+    if y.signed or y.frac or codes is None or codes.ndim != 2:
+        raise ValueError("a constant that it reads must be [rows, size], quantized unsigned with scale 1")
+    call.lowering.constants[value.name] = codes
+    return value.name

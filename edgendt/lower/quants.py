@@ -12,7 +12,6 @@ from edgendt.lower.calls import ACTIVATION, Call, broadcast
 from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Norm, Product, Source, Sum, Value
 from edgendt.ops import Add, LayerNorm, Linear, Position
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
-from edgendt.program import INPUT
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
 
 SMALLEST, LARGEST = 2.0**-40, 2.0**24  # scales that are meant
@@ -160,7 +159,7 @@ def quant_counts(call: Call, source: Counts) -> CodesOf:
     if call.lowering.input not in (None, y):
         raise ValueError("the input is quantized to two formats")
     call.lowering.input = y
-    return CodesOf(INPUT, source.channels, y)
+    return CodesOf(source.node, source.channels, y)
 
 
 def quant_product(call: Call, source: Product, y: Int) -> CodesOf:

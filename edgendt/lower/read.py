@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput
-from edgendt.export.graph import META
+from edgendt.export.graph import META, SUMS
+from edgendt.fixed import Int
 from edgendt.lower.folding import LARGEST
+from edgendt.program import ACCUMULATOR, BINS, INPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -97,39 +99,65 @@ def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any
 
 @dataclass(frozen=True)
 class Given:
-    """The one input of a graph: counts [bins, channels] behind `lead` dimensions of 1; bins 0: open."""
+    """An input of a graph. node: its name in the Program; rows: 0 where they are open; axis: what they are.
+
+    lead: dimensions of 1 before the rows.
+    """
 
     name: str
-    bins: int
-    channels: int
-    lead: int
+    node: str
+    rows: int
+    size: int
+    axis: str
+    lead: int = 0
 
 
-def input_shape(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], bins: int = 0) -> Given:
-    """BadInput when there are more inputs, the last dimension is open, or it holds no numbers.
+def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], bins: int = 0) -> list[Given]:
+    """The inputs of a graph: counts per bin, or several that say by names of their first dimensions what rows are.
 
-    bins: where the file leaves them open.
+    bins: of counts, where the file leaves them open. BadInput for other shapes, and for inputs that are no numbers.
     """
-    from onnx import TensorProto
-
-    inputs = [item for item in graph.input if item.name not in known]
-    if len(inputs) != 1:
-        raise BadInput(f"{path} must have one input (counts), it has {len(inputs)}")
-    tensor = inputs[0].type.tensor_type
-    shape = [dim.dim_value for dim in tensor.shape.dim]
-    if tensor.elem_type in (TensorProto.STRING, TensorProto.BOOL, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
-        kind = TensorProto.DataType.Name(tensor.elem_type)
-        raise BadInput(f"{path}: the input must hold counts, it holds {kind.lower()}")
+    found = [item for item in graph.input if item.name not in known]
+    for item in found:
+        check_numbers(path, item)
+    dims = [item.type.tensor_type.shape.dim for item in found]
+    if len(found) > 1 and all(len(d) == 2 and d[0].dim_param and d[1].dim_value for d in dims):
+        return [
+            Given(item.name, item.name, 0, d[1].dim_value, d[0].dim_param) for item, d in zip(found, dims, strict=True)
+        ]
+    if len(found) != 1:
+        raise BadInput(
+            f"{path} must have one input (counts), or several of shapes [AXIS, size] whose AXIS has a name; "
+            f"it has {len(found)}"
+        )
+    shape = [dim.dim_value for dim in dims[0]]
     if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] > 1):
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
         )
     if bins and shape[-2] not in (0, bins):
         raise BadInput(f"{path}: its input has {shape[-2]} bins, not {bins}")
-    shape[-2] = shape[-2] or bins
-    if min(shape) < 0 or max(shape[-2], 1) * shape[-1] > LARGEST:
+    rows, size = shape[-2] or bins, shape[-1]
+    if min(shape) < 0 or max(rows, 1) * size > LARGEST:
         raise BadInput(f"{path}: the input must have at most {LARGEST} elements, got {shape}")
-    return Given(inputs[0].name, shape[-2], shape[-1], len(shape) - 2)
+    return [Given(found[0].name, INPUT, rows, size, BINS.name, len(shape) - 2)]
+
+
+def check_numbers(path: Path | str, item: onnx.ValueInfoProto) -> None:
+    """BadInput for an input of words or truth values."""
+    from onnx import TensorProto
+
+    kind = item.type.tensor_type.elem_type
+    if kind in (TensorProto.STRING, TensorProto.BOOL, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
+        raise BadInput(f"{path}: the input must hold counts, it holds {TensorProto.DataType.Name(kind).lower()}")
+
+
+def accumulator(path: Path | str, model: onnx.ModelProto) -> Int:
+    """Format of the sums, which a file may say. BadInput where it says something else."""
+    said = {item.key: item.value for item in model.metadata_props}.get(SUMS, str(ACCUMULATOR.bits))
+    if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= 32:
+        raise BadInput(f"{path}: {SUMS} must be 1..32 bits, got {said!r}")
+    return Int(int(said))
 
 
 def opset(path: Path | str, model: onnx.ModelProto) -> int:

@@ -29,11 +29,15 @@ def lower_file(
     ]
     if trials:
         graph = read.load(model)
-        given = read.input_shape(model, graph.graph, read.constants(model, graph.graph), bins)
+        given = read.inputs(model, graph.graph, read.constants(model, graph.graph), bins)
         for entry, apart in zip(nodes, deviations(graph, given, made, trials), strict=True):
             entry |= apart
     notes = [{"where": note.where, "what": note.what, "error": note.error} for note in made.notes]
-    counted = {"ops": len(program.nodes), "channels": program.channels, "macs": program.macs, "trials": len(trials)}
+    counted: dict[str, Any] = {"ops": len(program.nodes), "trials": len(trials)}
+    if program.inputs:
+        counted["inputs"] = ", ".join(item.name for item in program.inputs if item.codes is None)
+    else:
+        counted |= {"channels": program.channels, "macs": program.macs}
     return {"program": str(output), **counted, "nodes": nodes, "notes": notes}
 
 

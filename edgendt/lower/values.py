@@ -59,9 +59,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Counts:
-    """The network's input before its Quant node."""
+    """An input of the network before its Quant node, and its name in the Program."""
 
     channels: int
+    node: str
 
 
 @dataclass(frozen=True)

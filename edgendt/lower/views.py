@@ -11,7 +11,6 @@ from edgendt.lower.calls import BINS, Call, Lowering, Place
 from edgendt.lower.folding import LARGEST
 from edgendt.lower.values import Attended, CodesOf, Counts, Norm, Product, Scores, Source, Sum, Value, View
 from edgendt.ops import Linear, SpatialMix, SpatialWeights, Transpose
-from edgendt.program import INPUT
 
 OPEN = 3  # bins that stand for any number, where the file leaves them open
 Index = NDArray[np.int64]
@@ -19,8 +18,8 @@ Index = NDArray[np.int64]
 
 def rows_of(lowering: Lowering, node: str) -> int:
     """Rows of the codes of a node: bins, or channels."""
-    if node != INPUT:
-        made = next(item for item in lowering.nodes if item.name == node)
+    made = next((item for item in lowering.nodes if item.name == node), None)
+    if made is not None:
         if isinstance(made.op, SpatialWeights):
             return made.op.size
         if isinstance(made.op, Transpose):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from edgendt.errors import BadInput, reading
+from edgendt.ops.attention import ALL
 
 NESTED = ("state_dict", "model_state_dict")  # where training code keeps the weights beside other things
 WRAPPER = "module."  # in front of every key of a network that was trained on several devices
@@ -186,10 +187,7 @@ def _attention(path: Path, said: Mapping[str, Any], model: Mapping[str, Any]) ->
         return found | {"causal": False}
     if "CONTEXT_FORWARD" not in said:
         return found
-    if said["CONTEXT_FORWARD"] != 0:
-        raise BadInput(
-            f"checkpoint {path} lets a bin see {said['CONTEXT_FORWARD']} bins ahead (CONTEXT_FORWARD): only 0, which "
-            "streams, or FULL_CONTEXT can be held"
-        )
-    back = said.get("CONTEXT_BACKWARD", 0)
-    return found | {"causal": True, "window": min(back + 1, model["max_bins"]) if back > 0 else model["max_bins"]}
+    back, ahead = said.get("CONTEXT_BACKWARD", 0), said["CONTEXT_FORWARD"]
+    if ahead == 0:  # it streams
+        return found | {"causal": True, "window": min(back + 1, model["max_bins"]) if back > 0 else model["max_bins"]}
+    return found | {"causal": False, "back": back if back > 0 else ALL, "ahead": max(ahead, ALL)}

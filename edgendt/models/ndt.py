@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgendt.models.rotary import Rotary
 from edgendt.models.stndt import Spatial
+from edgendt.ops.attention import ALL
 from edgendt.ops.rotary import geometric
 
 POSITIONS = ("learned", "sinusoidal", "rotary")
@@ -22,10 +23,11 @@ POSITIONS = ("learned", "sinusoidal", "rotary")
 class NDTConfig:
     """Geometry. window: bins a query sees, its own included. max_bins: rows of the position table.
 
-    causal = false: every bin sees all max_bins bins of a whole window, so window is max_bins. position: `learned`, a
-    fixed `sinusoidal` table, or `rotary`, queries and keys turned by time, which has no last bin: max_bins is None.
-    identity: instead of a learned embedder, the column of d_model that each input channel's counts enter as they are;
-    other columns start from 0. spatial_heads: heads between channels, in every layer; 0: no spatial stream.
+    causal = false: every bin sees the max_bins bins of a whole window, so window is max_bins; or `back` bins before it
+    and `ahead` behind it, -1 for all. position: `learned`, a fixed `sinusoidal` table, or `rotary`, queries and keys
+    turned by time, which has no last bin: max_bins is None. identity: instead of a learned embedder, the column of
+    d_model that each input channel's counts enter as they are; other columns start from 0. spatial_heads: heads between
+    channels, in every layer; 0: no spatial stream.
     """
 
     channels: int
@@ -41,6 +43,8 @@ class NDTConfig:
     position: str = "learned"
     identity: tuple[int, ...] = ()
     spatial_heads: int = 0
+    back: int = ALL
+    ahead: int = ALL
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
@@ -48,8 +52,22 @@ class NDTConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d_model % self.heads:
             raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+        self._check_position()
+        if not self.causal and self.window != self.max_bins:
+            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
+        if min(self.back, self.ahead) < ALL:
+            raise ValueError(f"back and ahead must be at least 0, or {ALL} for all, got {self.back} and {self.ahead}")
+        if self.causal and (self.back, self.ahead) != (ALL, ALL):
+            raise ValueError("back and ahead must not be given where causal is true: window says how far a bin sees")
+        self._check_columns()
+
+    def _check_position(self) -> None:
         if self.position not in POSITIONS:
             raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {self.position}")
+        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
+            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
         if self.rotary and not self.causal:
             raise ValueError("position must not be rotary where causal is false: a whole window has a last bin")
         if self.rotary and self.max_bins is not None:
@@ -58,25 +76,21 @@ class NDTConfig:
             )
         if self.rotary and self.d_model // self.heads % 2:
             raise ValueError(f"channels per head must be even with rotary position, got {self.d_model // self.heads}")
-        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
-            raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
-        if not self.causal and self.window != self.max_bins:
-            raise ValueError(f"window must be max_bins ({self.max_bins}) where causal is false, got {self.window}")
-        if self.identity and (
-            len(self.identity) != self.channels or not set(self.identity) <= set(range(self.d_model))
-        ):
-            raise ValueError(f"identity must give each of {self.channels} channels a column below {self.d_model}")
+
+    def _check_columns(self) -> None:
+        if self.identity and (len(self.identity) != self.channels or min(self.identity) < 0):
+            raise ValueError(f"identity must give each of {self.channels} channels a column, got {self.identity}")
+        if self.identity and max(self.identity) >= self.d_model:
+            raise ValueError(f"d_model must be above {max(self.identity)}, a channel's own column, got {self.d_model}")
         heads = self.spatial_heads
         if heads and self.causal:
             raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
-        if heads and (heads < 0 or heads & (heads - 1) or self.rows % heads):
+        if heads and (heads < 0 or heads & (heads - 1) or self.bins % heads):
             raise ValueError(f"spatial_heads must be a power of two that divides {self.max_bins} bins, got {heads}")
 
     @property
-    def rows(self) -> int:
-        """Bins of the position table, or of the whole window: max_bins where there is no rotary position."""
+    def bins(self) -> int:
+        """Of the position table, or of the whole window: max_bins where there is no rotary position."""
         assert self.max_bins is not None
         return self.max_bins
 
@@ -103,7 +117,7 @@ class Block(nn.Module):
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
         self.spatial = (
-            Spatial(d, config.rows, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
+            Spatial(d, config.bins, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
         )
 
     def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
@@ -137,7 +151,7 @@ class NDT(nn.Module):
             None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
         )
         if config.position == "sinusoidal":
-            self.pos = nn.Parameter(sinusoids(config.rows, config.d_model), requires_grad=False)
+            self.pos = nn.Parameter(sinusoids(config.bins, config.d_model), requires_grad=False)
         if config.identity:
             self.embed.weight.requires_grad_(False)
             with torch.no_grad():  # √d, which follows, would drown what other columns have to say
@@ -160,19 +174,19 @@ class NDT(nn.Module):
             raise ValueError(f"bins must be at most max_bins = {self.config.max_bins}, got {bins}")
         h = self.embed(counts) * math.sqrt(self.config.d_model)
         h = self.dropout(h if self.pos is None else h + self.pos[:bins])
-        allowed = causal_window(bins, self.config.window).to(counts.device)
-        if not self.config.causal:
-            allowed = torch.ones_like(allowed)
+        back = self.config.window - 1 if self.config.causal else self.config.back
+        allowed = seen(bins, back, 0 if self.config.causal else self.config.ahead)
+        allowed = allowed.to(counts.device)
         for layer in self.layers:
             h = layer(h, allowed)
         return self.readout(self.lnf(h))
 
 
-def causal_window(bins: int, window: int) -> Tensor:
-    """[bins, bins] bool: query i may see keys max(0, i − window + 1)..i."""
+def seen(bins: int, back: int, ahead: int) -> Tensor:
+    """[bins, bins] bool: query i may see keys i − back..i + ahead; ALL of those before it, or behind it."""
     i = torch.arange(bins)
-    back = i[:, None] - i[None, :]
-    return (back >= 0) & (back < window)
+    before = i[:, None] - i[None, :]
+    return (before <= (bins if back == ALL else back)) & (-before <= (bins if ahead == ALL else ahead))
 
 
 def sinusoids(bins: int, size: int) -> Tensor:

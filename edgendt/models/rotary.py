@@ -12,8 +12,10 @@ from edgendt.ops.rotary import TURN
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Channels (2i, 2i + 1) of every head as a point, turned. x [..., rows, size]; cos, sin [..., rows, pairs of a
-    head]."""
+    """Channels (2i, 2i + 1) of every head as a point, turned.
+
+    x [..., rows, size]; cos, sin [..., rows, pairs of a head].
+    """
     even, odd = x.unflatten(-1, (-1, cos.shape[-1], 2)).unbind(-1)  # [..., rows, heads, pairs]
     cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-3)

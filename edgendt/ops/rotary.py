@@ -78,8 +78,8 @@ class Rotary:
         return found
 
     def run(self, x: Codes, times: Codes | None = None) -> Codes:
-        """x: [rows, size], times: [rows] (without them rows are times 0, 1, 2, ...) -> [rows, size]."""
-        a = self.addresses(np.arange(len(x)) if times is None else times)[:, None]
+        """x: [rows, size], times: [rows] or [rows, 1] (without them rows are times 0, 1, 2, …) -> [rows, size]."""
+        a = self.addresses(np.arange(len(x)) if times is None else times.reshape(len(x)))[:, None]
         cos, sin = COS[a], -SIN[a] if self.inverse else SIN[a]
         even, odd = np.moveaxis(x.reshape(len(x), self.heads, len(self.steps), 2), -1, 0)
         turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from edgendt.fixed import Codes, Int, narrow
-from edgendt.ops.attention import check_scale, exponentials, reciprocal, score_scale
+from edgendt.ops.attention import Scale, check_scores, reciprocal
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,9 @@ class SpatialWeights:
         return self.bins // self.heads
 
     @cached_property
-    def scale(self) -> tuple[int, int]:
-        """(C, sh) of `score_scale`."""
-        return score_scale(self.head_size, self.q, self.k)
-
-    @property
-    def c(self) -> int:
-        return self.scale[0]
-
-    @property
-    def shift(self) -> int:
-        return self.scale[1]
+    def scale(self) -> Scale:
+        """From scores to exponentials."""
+        return Scale.of(self.head_size, self.q, self.k)
 
     @property
     def longest(self) -> int:
@@ -65,20 +57,14 @@ class SpatialWeights:
 
     def check(self, accumulator: Int) -> None:
         """ValueError when scores can leave the accumulator, C its 15 bits, or weights are signed."""
-        score = self.head_size * self.q.limit * self.k.limit
-        if score > accumulator.hi:
-            raise ValueError(
-                f"accumulator must stay within {accumulator.bits} bits, can reach {score} "
-                f"with {self.head_size} bins per head"
-            )
-        check_scale(self.head_size, self.q, self.k)
+        check_scores(self.head_size, self.q, self.k, accumulator, "bins")
         if self.y.signed:
-            raise ValueError("weights must be unsigned")
+            raise ValueError(f"y must be unsigned, got {self.y}")
 
     def run(self, q: Codes, k: Codes) -> Codes:
         """q, k: [size, bins] -> [size, size]."""
         shape = (self.size, self.heads, self.head_size)
-        e = exponentials(np.einsum("ihd,jhd->hij", q.reshape(shape), k.reshape(shape)), self.scale)
+        e = self.scale.exponentials(np.einsum("ihd,jhd->hij", q.reshape(shape), k.reshape(shape)))
         g, length = reciprocal(e.sum(axis=-1))
         share = e * g[..., None] << (self.longest - length)[..., None]  # of every head at one fraction: sums are exact
         return narrow(share.sum(axis=0), self.mean_shift, self.y)

@@ -12,7 +12,7 @@ from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of
+from edgendt.engine.cycles import cycles_of, cycles_per_bin, window_of
 from edgendt.engine.sources import unchanged
 from edgendt.errors import CyclesDiffer, reading
 from edgendt.fixed import Codes
@@ -76,10 +76,12 @@ def profile(
     cycles, reason = count(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
-    figures = latency(
-        cycles, [len(trial) for trial in trials], clock_of(synth, compiled.engine, target.clock_mhz), width(run)
-    )
-    by_op = {"by_op": dict(cycles_of(compiled, figures["median_bin"]).by_op), "by_op_stage": ANALYTIC}
+    clock = clock_of(synth, compiled.engine, target.clock_mhz)
+    lengths = [1 if program.bins else len(trial) for trial in trials]
+    bin_s = None if program.bins else width(run)
+    figures = latency(cycles, lengths, clock, bin_s) | of_window(compiled, clock)
+    median = window_of(compiled) if program.bins else cycles_of(compiled, figures["median_bin"])
+    by_op = {"by_op": dict(median.by_op), "by_op_stage": ANALYTIC}
     head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
     result = head | figures | by_op | {"link": wire(program, target), "round_trip_us": trip} | cpu(program, trials)
     inputs = [model / "program.edt", model / "stimulus.npz"] + ([run.stage(stage) / "synth.json"] if synth else [])
@@ -111,6 +113,14 @@ def width(run: Run) -> float | None:
         return float(arrays["bin_s"]) if "bin_s" in arrays else None
 
 
+def of_window(compiled: Compiled, clock: Clock) -> dict[str, Any]:
+    """Of a network of whole windows, whose figures are those of a window: its bins, what is left behind the last."""
+    bins = compiled.program.bins
+    left = window_of(compiled, bins - 1).total if bins else 0
+    behind = {"cycles": left, "us": round(left / clock.mhz, 3), "stage": ANALYTIC}
+    return {"whole_window": bins, "behind_last_bin": behind if bins else None}
+
+
 def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | None]:
     """Cycles of every bin: counted in the compiled RTL, or the cycle model's and the reason why."""
     model = by_place(compiled, max(map(len, trials)))
@@ -121,17 +131,23 @@ def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | No
 
     core = FastCore(compiled.engine)
     core.load(compiled)
+    expected = np.array(cycles_per_bin(compiled, compiled.program.bins) if compiled.program.bins else model.by_bin)
     for number, trial in enumerate(trials):
         took = core.run(trial)[1]
-        wrong = np.flatnonzero(took != model.by_bin[: len(trial)])
+        wrong = np.flatnonzero(took != expected[: len(took)])
         if len(wrong):
             at = int(wrong[0])
-            raise CyclesDiffer(number, at, model.by_bin[at], int(took[at]))
+            raise CyclesDiffer(number, at, int(expected[at]), int(took[at]))
     return replace(model, stage=SIMULATED), None
 
 
 def by_place(compiled: Compiled, bins: int) -> Cycles:
-    """The engine's exact cycle model for the first `bins` bins of a trial; nothing changes once the window is full."""
+    """The engine's exact cycle model for the first `bins` bins of a trial, nothing changes once the window is full; or
+    for a whole window.
+    """
+    if compiled.program.bins:
+        window = window_of(compiled)
+        return Cycles((window.total,), (window.bound,), ANALYTIC)
     known = [cycles_of(compiled, at) for at in range(min(bins, compiled.config["window"]))]
     known += known[-1:] * (bins - len(known))
     return Cycles(tuple(one.total for one in known), tuple(one.bound for one in known), ANALYTIC)
@@ -177,6 +193,12 @@ def built(quantiles: Mapping[str, float], mhz: float | None) -> dict[str, Any] |
 
 def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
     """`cpu_us`, the best median over the thread counts, and how it came about; null where onnxruntime is absent."""
+    if program.bins:
+        return {
+            "cpu_us": None,
+            "cpu": None,
+            "cpu_reason": "it is timed bin by bin, and this network answers whole windows",
+        }
     try:
         import onnx
         import onnxruntime
@@ -215,7 +237,8 @@ def render(result: Mapping[str, Any]) -> Any:
 
 def _quantiles(result: Mapping[str, Any]) -> Any:
     """Cycles, µs, share of the bin and the CPU: p50, p99, max and the stage of each."""
-    table = _table(f"{result['run']}: one bin on {result['board']}", "", *QUANTILES, "stage")
+    unit = f"one window of {bins} bins" if (bins := result["whole_window"]) else "one bin"
+    table = _table(f"{result['run']}: {unit} on {result['board']}", "", *QUANTILES, "stage")
     mhz = f"{result['clock_mhz']:.1f} MHz"
     rows: list[tuple[str, Mapping[str, float] | None, str, str]] = [
         ("cycles", result["cycles"], ",", result["cycles_stage"]),
@@ -240,7 +263,8 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
 
 def _ops(result: Mapping[str, Any]) -> Any:
     """Cycles of the median bin by op, in order of execution."""
-    table = _table(f"the median bin by op ({result['by_op_stage']})", "op", "cycles", "%")
+    unit = "window" if result["whole_window"] else "median bin"
+    table = _table(f"the {unit} by op ({result['by_op_stage']})", "op", "cycles", "%")
     total = sum(result["by_op"].values())
     for name, cycles in result["by_op"].items():
         table.add_row(name, f"{cycles:,}", f"{100 * cycles / total:.1f}")
@@ -252,7 +276,15 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
     bound = f"lower bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f} (bound over median)"
     cpu = result["cpu"]
     beside = f"CPU: {cpu['model']}, {cpu['runtime']}" if cpu else f"CPU not measured: {result['cpu_reason']}"
-    return [bound, words(result["link"]), *([result["cycles_reason"]] if result["cycles_reason"] else []), beside]
+    behind = result["behind_last_bin"]
+    left = [f"{behind['cycles']:,} of them, {behind['us']:,.1f} µs, from the last bin's counts on"] if behind else []
+    return [
+        bound,
+        *left,
+        words(result["link"]),
+        *([result["cycles_reason"]] if result["cycles_reason"] else []),
+        beside,
+    ]
 
 
 def clock_words(stage: str) -> str:

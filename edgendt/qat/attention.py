@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from edgendt import ops
 from edgendt.fixed import Codes
-from edgendt.ops.attention import EXP_ZERO, RECIP, exponentials
+from edgendt.ops.attention import EXP_ZERO, RECIP
 from edgendt.qat.fixed import Fixed, power, straight, table
 
 
 def exponentials_by_gap(op: ops.Attention | ops.SpatialWeights) -> Codes:
     """e for every score difference m - s = 0, 1, 2 … up to where it is zero (or no score can reach); ends with 0."""
-    zero = (EXP_ZERO << op.shift) // op.c + 1
+    zero = (EXP_ZERO << op.scale.shift) // op.scale.c + 1
     furthest = 2 * op.head_size * op.q.limit * op.k.limit + 1
     gaps = np.arange(min(zero, furthest), dtype=np.int64)
-    return np.append(exponentials(-gaps, op.scale), 0)
+    return np.append(op.scale.exponentials(-gaps), 0)
 
 
 class Attention(nn.Module):
@@ -71,12 +71,9 @@ class Attention(nn.Module):
 
     def allowed(self, bins: int, device: torch.device) -> Tensor:
         """[bins, bins] bool: which keys a query sees. ValueError for bins of no whole window."""
-        self.op.sees(bins)
-        if not self.op.causal:
-            return torch.ones(bins, bins, dtype=torch.bool, device=device)
-        i = torch.arange(bins, device=device)
-        back = i[:, None] - i[None, :]
-        return (back >= 0) & (back < self.op.window)
+        first, stop = torch.tensor(self.op.sees(bins), device=device).T
+        key = torch.arange(bins, device=device)
+        return (key >= first[:, None]) & (key < stop[:, None])
 
     def split(self, x: Tensor) -> Tensor:
         """[..., bins, size] -> [..., heads, bins, d_h]; head h owns columns h * d_h onwards."""

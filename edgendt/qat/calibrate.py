@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
 from edgendt.models.stndt import Spatial
 from edgendt.qat.formats import READOUT_BITS, Bits
+from edgendt.qat.ndt_graph import path
 from edgendt.scales import FRACS, GAMMA_BITS
 
 SAMPLE = 200_000  # values of a tensor that are looked at
@@ -79,9 +79,8 @@ def check_counts(counts: Any, limit: int) -> Tensor:
 
 def float_module(ndt: NDT, node: str) -> nn.Module:
     """The module of a float NDT that a node stands for: layer0.q is layers.0.q, layer0.sq layers.0.spatial.sq."""
-    path = re.sub(r"^layer(\d+)", r"layers.\1", node)
-    layer, _, part = path.rpartition(".")
-    return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path)
+    layer, _, part = path(node).rpartition(".")
+    return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path(node))
 
 
 def weights_of(seen: dict[str, list[Tensor]], name: str) -> Callable[..., None]:
@@ -113,12 +112,13 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
         for name in ("q", "k", "v", "f1", *ROTATED * ndt.config.rotary):
             watch(layer + name, None, layer + name)
         watch(layer + "o", layer + "attention", None)
-        for name in ("ln3", "ln4") if ndt.config.spatial_heads else ():
-            watch(layer + name, "residual", layer + name)
-        for name in ("lns", "sq", "sk", "f3") if ndt.config.spatial_heads else ():
-            watch(layer + name, None, layer + name)
-    for i, block in enumerate(ndt.layers) if ndt.config.spatial_heads else ():
-        hooks.append(cast(Any, block).spatial.register_forward_hook(weights_of(seen, f"layer{i}.weights")))
+        if ndt.config.spatial_heads:
+            for name in ("ln3", "ln4"):
+                watch(layer + name, "residual", layer + name)
+            for name in ("lns", "sq", "sk", "f3"):
+                watch(layer + name, None, layer + name)
+            stream = float_module(ndt, layer + "spatial")
+            hooks.append(stream.register_forward_hook(weights_of(seen, layer + "weights")))
     watch("lnf", "residual", "lnf")
     watch("readout", None, "readout")
     training = ndt.training
@@ -139,7 +139,7 @@ def activation_frac(name: str, y: Int, seen: dict[str, Tensor] | None) -> int:
 
 @torch.no_grad()
 def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
-    """The fraction of every tensor of the network (keys: see build_ops); guesses for activations when seen is None."""
+    """The fraction of every tensor of the network (keys: see layout); guesses for activations when seen is None."""
     fracs: dict[str, int] = {}
 
     def act(name: str, size: int = bits.activation, signed: bool = True) -> Int:

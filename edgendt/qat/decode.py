@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from edgendt.data.tokens import Cut, ending_at, gather, whole
 from edgendt.metrics import Array, decode, velocity_r2
 from edgendt.models.gru import GRU
 from edgendt.models.poyo import Tokens
-from edgendt.qat.train import Plan
+from edgendt.qat.train import Masking, Phase, Plan, Progress
 
 SCORE_BATCH = 32  # windows
 Cuts = Callable[[SpikeTimes, int, Array, int], Iterator[Cut]]  # tokens.causal or tokens.whole
@@ -69,6 +70,22 @@ class Sessions:
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         return tuple(Target.of(d.binned, s.train) for d, s in zip(self.data, self.splits, strict=True))
+
+    def calibration(self, trials: int = 16) -> Tokens:
+        """Whole windows of the first training trials of every session, for the formats of a quantized network."""
+        parts = (split.train[:trials] for split in self.splits)
+        cuts = [cut for i, part in enumerate(parts) for cut in whole(self.data[i], i, part, self.window_ms)]
+        return Tokens.of(gather(self.data, cuts))
+
+    def most_tokens(self) -> int:
+        """Of any window of any trial, all units heard."""
+        most = 0
+        for data in self.data:
+            for trial in range(data.binned.trials):
+                _, ms = data.trial(trial, 0, int(data.edges_ms(data.binned.bins)))
+                spikes = np.arange(len(ms)) - np.searchsorted(ms, ms - self.window_ms, side="right") + 1
+                most = max(most, 2 * data.units + int(spikes.max(initial=0)))
+        return most
 
     def loss(self, net: Callable[..., Tensor], plan: Plan) -> Tensor:
         """Squared error of the standardised velocity of a batch of windows."""
@@ -138,6 +155,11 @@ class Counts:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return GRU(torch.tensor(counts.mean(0)), torch.tensor(counts.std(0)), self.target.mean.size)
+
+    def trained(self, seed: int, progress: Progress) -> GRU:
+        """A trained GRU: the weights that are best on validation trials, the last ones where there are none."""
+        plan = Plan("gru", 400, 32, 5e-3, 1e-2, 0.1, Masking(), seed, val_every=50 if len(self.split.val) else None)
+        return cast(GRU, Phase(plan, self.network(seed), self, None).run(progress))
 
     def loss(self, net: Callable[..., Tensor], plan: Plan) -> Tensor:
         """Squared error of the standardised velocity of whole trials."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,7 @@ from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.limits import LIMITS, check_limits
 from edgendt.qat.ndt import QuantNDT
-from edgendt.qat.recipe import QuantizeConfig, check, of_checkpoint, resolve
+from edgendt.qat.recipe import QuantizeConfig, check, check_seed, of_checkpoint, resolve
 from edgendt.qat.train import Masked, Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
 from edgendt.qat.velocity import Velocity, features, scores
 
@@ -52,8 +53,7 @@ class Job:
     @classmethod
     def of(cls, config: QuantizeConfig) -> Job:
         """Load and split the data, check the options. Raises BadInput."""
-        if not 0 <= config.seed < 2**31:
-            raise BadInput(f"seed must be 0 to {2**31 - 1}, got {config.seed}")
+        check_seed(config)
         chosen = config.data
         checkpoint = read_checkpoint(config.train.checkpoint) if config.train.checkpoint else None
         if checkpoint is not None:
@@ -65,6 +65,15 @@ class Job:
         if checkpoint is not None:
             checkpoint.of_inputs(parts.held_in.tolist(), data.channels)  # BadInput before anything is trained
         return cls(config, data, parts, Tensors.of(data, parts), _geometry(config, data, parts), checkpoint)
+
+    @property
+    def name(self) -> str:
+        """Of the data."""
+        return self.data.name
+
+    def digest(self) -> bytes:
+        """Of the data."""
+        return hashlib.sha256(self.data.spikes.tobytes()).digest()
 
     def plan(self, phase: str) -> Plan:
         """The phase `float`, `control` or `qat`."""
@@ -81,8 +90,8 @@ class Job:
                 train.mask_channels or 0.0,
                 train.mask_entries or 0.0,
                 train.thin or 0.0,
-                train.contrast or 0.0,
             ),
+            contrast=train.contrast or 0.0,
             seed=self.config.seed,
             val_every=train.val_every or None,
             refit=train.val_every == 0,
@@ -171,6 +180,15 @@ class Job:
         """Predicted rates of all channels, [trials, bins, channels]."""
         return rates(network, self.tensors, trials)
 
+    def scores(self, networks: Networks, progress: Progress) -> dict[str, Scores]:
+        """Every network on the test trials, once; ridge, the baseline, has no steps of training to show."""
+        return {
+            "float": self.score(networks.float),
+            "control": self.score(networks.control),
+            "integer": self.score(networks.integer),
+            "baseline": self.score_baseline(),
+        }
+
     def score(self, network: nn.Module) -> Scores:
         """Scores of a network on the test trials; the velocity decoder is fitted on its rates of the other trials."""
         return self._scores(self.rates(network, self.split.test), self.velocity(network, self.split.test))
@@ -231,6 +249,8 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
             position=model.position,
             identity=tuple(parts.held_in.tolist()) if model.identity else (),
             spatial_heads=model.spatial_heads or 0,
+            back=model.back,
+            ahead=model.ahead,
         )
         check_limits(geometry)
         return geometry

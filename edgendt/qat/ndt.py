@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -16,15 +16,18 @@ from edgendt import ops
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
 from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.program import INPUT
 from edgendt.qat import calibrate
 from edgendt.qat.add import Add
 from edgendt.qat.attention import Attention
 from edgendt.qat.fixed import Fixed, to_codes
-from edgendt.qat.formats import Bits, build_ops, check_overrides, node_inputs
+from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
+from edgendt.qat.ndt_graph import layout, path
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
+from edgendt.qat.saved import read_state
 from edgendt.qat.spatial_mix import SpatialMix
 from edgendt.qat.spatial_weights import SpatialWeights
 from edgendt.qat.transpose import Transpose
@@ -39,6 +42,8 @@ PLAIN: dict[type, Any] = {  # siblings without parameters
     ops.SpatialWeights: SpatialWeights,
     ops.SpatialMix: SpatialMix,
 }
+SURROGATES = (LayerNorm, Attention, SpatialWeights)  # siblings that can run in floats
+DROPOUT = ("o", "f1", "f2", "mix", "f3", "f4")  # parts of a layer that have it behind them, where the float layer does
 Trace = dict[str, Tensor]
 
 
@@ -53,66 +58,32 @@ def sibling(op: ops.Op) -> Sibling:
     return cast(Sibling, PLAIN[type(op)](op))
 
 
-class QuantBlock(nn.Module):
-    """One pre-LN layer in integers; dropout (training only) where the float layer has it."""
-
-    def __init__(self, name: str, built: dict[str, ops.Op], dropout: float) -> None:
-        super().__init__()
-        self.name = name
-        self.dropout = nn.Dropout(dropout)
-        for node, op in built.items():
-            layer, _, part = node.rpartition(".")
-            if layer == name:
-                self.add_module(part, sibling(op))
-
-    def forward(self, h: Tensor, surrogate: bool, trace: Trace) -> Tensor:
-        """h [..., bins, d] -> the same; every node's values go into `trace` under its name."""
-
-        def run(part: str, *inputs: Any) -> Tensor:
-            out: Tensor = getattr(self, part)(*inputs)
-            trace[f"{self.name}.{part}"] = out
-            return out
-
-        before = h
-        y = run("ln1", h, surrogate)
-        q, k, v = run("q", y), run("k", y), run("v", y)
-        if hasattr(self, "q_rot"):
-            q, k = run("q_rot", q), run("k_rot", k)
-        attended = run("attention", q, k, v, surrogate)
-        h = run("res1", h, self.dropout(run("o", attended)))
-        hidden = self.dropout(run("f1", run("ln2", h, surrogate)))
-        h = run("res2", h, self.dropout(run("f2", hidden)))
-        if not hasattr(self, "tokens"):
-            return h
-        y = run("lns", run("tokens", before), surrogate)
-        weights = run("weights", run("sq", y), run("sk", y), surrogate)
-        h = run("res3", h, self.dropout(run("mix", weights, run("ln3", h, surrogate))))
-        hidden = self.dropout(run("f3", run("ln4", h, surrogate)))
-        return run("res4", h, self.dropout(run("f4", hidden)))
-
-
 class QuantNDT(nn.Module):
     """NDT with the Program's integers in its forward pass and straight-through gradients in its backward pass."""
 
     def __init__(self, config: NDTConfig, bits: Bits, fracs: dict[str, int], calibrated: bool) -> None:
-        """fracs: see build_ops. Most callers want `from_float` or `load`."""
+        """fracs: see layout. Most callers want `from_float` or `load`."""
         super().__init__()
         check_overrides(bits, config.layers, bool(config.spatial_heads))
         self.config, self.bits, self.fracs, self.calibrated = config, bits, dict(fracs), calibrated
-        built = build_ops(config, bits, fracs)
-        first = cast(ops.Linear, built["embed_linear"])
+        self.graph = layout(config, bits, fracs)
+        first = cast(ops.Linear, self.graph["embed_linear"].op)
         self.input_quant = Fixed(first.x)
         # A position table carries the embedder's bias.
-        bias = None if "embed" in built else torch.zeros(first.outputs)
+        bias = None if "embed" in self.graph else torch.zeros(first.outputs)
         self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), bias)
         self.embed_linear.weight.requires_grad_(not config.identity)
-        self.embed = cast(Position, sibling(built["embed"])) if "embed" in built else None
+        self.embed = cast(Position, sibling(self.graph["embed"].op)) if "embed" in self.graph else None
         if self.embed is not None:
             self.embed.table.requires_grad_(config.position == "learned")
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList([QuantBlock(f"layer{i}", built, config.dropout) for i in range(config.layers)])
-        self.lnf = cast(LayerNorm, sibling(built["lnf"]))
-        self.readout = cast(Linear, sibling(built["readout"]))
+        self.layers = nn.ModuleList([nn.ModuleDict() for _ in range(config.layers)])
+        for name, step in self.graph.items():
+            layer, _, part = path(name).rpartition(".")
+            if layer:
+                self.get_submodule(layer).add_module(part, sibling(step.op))
+        self.lnf = cast(LayerNorm, sibling(self.graph["lnf"].op))
+        self.readout = cast(Linear, sibling(self.graph["readout"].op))
 
     @classmethod
     def from_float(cls, ndt: NDT, bits: Bits | None = None, calibration_counts: Any = None) -> QuantNDT:
@@ -157,16 +128,15 @@ class QuantNDT(nn.Module):
         surrogate: float LayerNorm and attention between the quantizers (faster; not exact).
         trace: receives the values of every node. ValueError past the last position row.
         """
-        trace = {} if trace is None else trace
-        h = trace["embed_linear"] = self.embed_linear(self.input_quant(counts))
-        if self.embed is not None:
-            h = trace["embed"] = self.embed(h)
-        h = self.dropout(h)
-        for layer in self.layers:
-            h = layer(h, surrogate, trace)
-        y = trace["lnf"] = self.lnf(h, surrogate)
-        out: Tensor = self.readout(y)
-        trace["readout"] = out
+        values, stream = {INPUT: self.input_quant(counts)}, "embed_linear" if self.embed is None else "embed"
+        for name, module, inputs in self.nodes():
+            run = cast(Callable[..., Tensor], module)
+            options = (surrogate,) if isinstance(module, SURROGATES) else ()
+            out = values[name] = run(*(values[source] for source in inputs), *options)
+            if trace is not None:
+                trace[name] = out
+            if name == stream or name.rpartition(".")[2] in DROPOUT:
+                values[name] = self.dropout(out)
         return out
 
     @torch.no_grad()
@@ -180,14 +150,8 @@ class QuantNDT(nn.Module):
 
     def nodes(self) -> Iterator[tuple[str, Sibling, tuple[str, ...]]]:
         """(Program node name, module, names of its inputs) in order."""
-        modules: dict[str, nn.Module] = {"embed_linear": self.embed_linear}
-        if self.embed is not None:
-            modules["embed"] = self.embed
-        for layer in self.layers:
-            modules |= {f"{layer.name}.{part}": m for part, m in layer.named_children() if part != "dropout"}
-        modules |= {"lnf": self.lnf, "readout": self.readout}
-        for name, module in modules.items():
-            yield name, cast(Sibling, module), node_inputs(name, self.config)
+        for name, step in self.graph.items():
+            yield name, cast(Sibling, self.get_submodule(path(name))), step.inputs
 
     @property
     def input(self) -> Int:
@@ -225,12 +189,4 @@ class QuantNDT(nn.Module):
     @classmethod
     def load(cls, path: Path | str) -> QuantNDT:
         """The network that `save` wrote. BadInput when the file is something else."""
-        try:
-            state = torch.load(path, weights_only=True)
-        except FileNotFoundError as error:
-            raise BadInput(f"{path} does not exist") from error
-        except Exception as error:  # whatever unpickling strange bytes raises
-            raise BadInput(f"{path} is not a saved quantized network, or is damaged") from error
-        if not isinstance(state, dict):
-            raise BadInput(f"{path} is not a saved quantized network: it holds a {type(state).__name__}")
-        return cls.from_state(state)
+        return cls.from_state(read_state(path))

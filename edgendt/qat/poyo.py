@@ -1,12 +1,13 @@
-"""POYO in torch whose forward pass is integers: its graph run in real numbers, in torch, or by the ops alone.
+"""POYO in torch whose forward pass is integers: its graph run in real numbers, in torch, or as a Program.
 
-Real numbers calibrate the formats, torch trains, and the ops' own `run` is the reference that torch must equal.
+Real numbers calibrate the formats, torch trains, and the Program is the reference that torch must equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,9 +20,7 @@ from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
 from edgendt.models.poyo import POYO, POYOConfig, Tokens
 from edgendt.models.rotary import Rotary as FloatRotary
-from edgendt.ops.cross_attention import CrossAttention as CrossAttentionOp
-from edgendt.ops.geglu import GEGLU as GEGLUOp
-from edgendt.ops.lookup import Lookup as LookupOp
+from edgendt.program import INDEX, Node, Program
 from edgendt.qat import calibrate
 from edgendt.qat.add import Add
 from edgendt.qat.cross_attention import CrossAttention
@@ -31,8 +30,9 @@ from edgendt.qat.geglu import GEGLU
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
 from edgendt.qat.lookup import Lookup
-from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Op, Step, build_ops, feed, layout, output
+from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Step, build_ops, feed, graph_inputs, layout, output
 from edgendt.qat.rotary import Rotary
+from edgendt.qat.saved import read_state
 from edgendt.scales import GAMMA_BITS
 
 SCHEMA = 1
@@ -109,15 +109,15 @@ def choose_fracs(net: POYO, bits: Bits, tokens: Tokens) -> dict[str, int]:
     return fracs
 
 
-def sibling(net: POYO, step: Step, op: Op) -> nn.Module:
+def sibling(net: POYO, step: Step, op: ops.Op) -> nn.Module:
     """The torch module of a node, with the parameters of the float network."""
-    if isinstance(op, LookupOp):
+    if isinstance(op, ops.Lookup):
         lookup = Lookup(op, *tables(net, step.name))
         lookup.kinds.requires_grad = op.which > 1
         return lookup
-    if isinstance(op, CrossAttentionOp):
+    if isinstance(op, ops.CrossAttention):
         return CrossAttention(op)
-    if isinstance(op, GEGLUOp):
+    if isinstance(op, ops.GEGLU):
         return GEGLU(op)
     if isinstance(op, ops.Linear):
         linear = cast(nn.Linear, float_module(net, step))
@@ -176,6 +176,15 @@ class QuantPOYO(nn.Module):
         q.load_state_dict(state["weights"])
         return q.eval()
 
+    def save(self, path: Path | str) -> None:
+        """Write `state` to a file."""
+        torch.save(self.state(), path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> QuantPOYO:
+        """The network that `save` wrote. BadInput when the file is something else."""
+        return cls.from_state(read_state(path))
+
     def part(self, step: Step) -> Any:
         """The torch module of a node."""
         return self.parts[_key(step.name)]
@@ -197,12 +206,11 @@ class QuantPOYO(nn.Module):
             trace |= values
         return values[self.graph[-1].name]
 
-    def nodes(self) -> Iterator[tuple[Step, Any, dict[str, Codes]]]:
-        """(step, op, constants) in order: what a Program holds. ValueError where one leaves what it may be."""
-        for step in self.graph:
-            op, constants = self.part(step).op, self.part(step).constants()
-            op.check(ACCUMULATOR, **constants)
-            yield step, op, constants
+    def program(self, name: str = "poyo", meta: Mapping[str, Any] | None = None) -> Program:
+        """The network as a Program, the definition of what it computes."""
+        parts = ((step, self.part(step)) for step in self.graph)
+        nodes = tuple(Node(step.name, part.op, step.inputs, part.constants()) for step, part in parts)
+        return Program(name, 0, INDEX, nodes, meta or {}, ACCUMULATOR, graph_inputs(self.config))
 
     def token_table(self) -> tuple[Codes, Codes]:
         """Keys and values of every token there can be, before rotation by its time: each [units, KINDS, inner].
@@ -211,9 +219,10 @@ class QuantPOYO(nn.Module):
         """
         pairs = np.indices((self.config.units, KINDS)).reshape(2, -1).T
         values: dict[str, Codes] = {"tokens": pairs}
-        for step, op, constants in self.nodes():
-            if step.name in ("embed", "read.lnc", "read.k", "read.v"):
-                values[step.name] = op.run(*(values[name] for name in step.inputs), **constants)
+        for node in self.program().nodes:
+            if node.name in ("embed", "read.lnc", "read.k", "read.v"):
+                run = cast(Callable[..., Codes], node.op.run)
+                values[node.name] = run(*(values[name] for name in node.inputs), **node.constants)
         k, v = (values[name].reshape(self.config.units, KINDS, -1) for name in ("read.k", "read.v"))
         return k, v
 
@@ -225,13 +234,31 @@ class QuantPOYO(nn.Module):
         values = _one(values, tokens, window)
         return {step.name: to_codes(values[step.name] * 2.0 ** self.part(step).op.y.frac) for step in self.graph}
 
-    def reference(self, tokens: Tokens, window: int) -> dict[str, Codes]:
-        """The same by the ops' own `run`, in int64: the definition of the network."""
-        fed = _one(feed(self.config, tokens), tokens, window)
-        values: dict[str, Codes] = {name: part.numpy() for name, part in fed.items()}
-        for step, op, constants in self.nodes():
-            values[step.name] = op.run(*(values[name] for name in step.inputs), **constants)
-        return {step.name: values[step.name] for step in self.graph}
+    def trace_given(self, given: Mapping[str, Any]) -> dict[str, Codes]:
+        """The same of what a Program is given."""
+        return self.trace(read_given(given), 0)
+
+
+def given(tokens: Tokens, window: int) -> dict[str, Codes]:
+    """One window of a batch, as a Program takes it."""
+    n = int(tokens.length[window])
+    unit, kind, ms, query_ms = (part[window].numpy() for part in (tokens.unit, tokens.kind, tokens.ms, tokens.query_ms))
+    queries = np.stack([np.full(len(query_ms), int(tokens.session[window])), 0 * query_ms], 1)
+    pairs = np.stack([unit[:n], kind[:n]], 1)
+    return {"tokens": pairs, "token_ms": ms[:n], "queries": queries, "query_ms": query_ms}
+
+
+def read_given(given: Mapping[str, Any]) -> Tokens:
+    """The batch of one window that a Program was given; all its queries are of one session."""
+    pairs, ms, queries, query_ms = (
+        torch.as_tensor(np.asarray(given[name])) for name in ("tokens", "token_ms", "queries", "query_ms")
+    )
+    if (queries != queries[0]).any():
+        raise ValueError("queries of one window must be of one session")
+    length = torch.tensor([len(pairs)])
+    return Tokens(
+        pairs[None, :, 0], pairs[None, :, 1], ms.reshape(1, -1), length, queries[:1, 0], query_ms.reshape(1, -1)
+    )
 
 
 def _one(values: Trace, tokens: Tokens, window: int) -> Trace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,10 +13,8 @@ from edgendt import ops
 from edgendt.data.tokens import KINDS
 from edgendt.fixed import Int
 from edgendt.models.poyo import WIDEN, POYOConfig, Tokens
-from edgendt.ops.cross_attention import CrossAttention
-from edgendt.ops.geglu import GEGLU
 from edgendt.ops.layernorm import eps_code
-from edgendt.ops.lookup import Lookup
+from edgendt.program import Axis, Input
 from edgendt.qat.formats import READOUT_BITS, Bits
 from edgendt.scales import GAMMA_BITS
 
@@ -23,9 +22,9 @@ ACCUMULATOR = Int(28)  # thousands of keys are weighted
 KEYS = 4112  # tokens of a window that it can weight
 STREAM = ("o", "res1", "f2", "res2")  # parts of a block in the format of the stream they add to
 INPUTS = ("tokens", "token_ms", "latents", "latent_ms", "queries", "query_ms")
+TOKENS, QUERIES = Axis("tokens"), Axis("queries")
 # What has a row per token of a window: behind its last token is padding.
 OF_TOKENS = ("tokens", "token_ms", "embed", "read.lnc", "read.k", "read.k_rot", "read.v", "read.v_rot")
-Op = ops.Op | Lookup | CrossAttention | GEGLU
 
 
 @dataclass(frozen=True)
@@ -103,16 +102,29 @@ def _block(name: str, x: str, at: str, context: str | None, of: str, turned: boo
     return steps
 
 
+def graph_inputs(config: POYOConfig) -> tuple[Input, ...]:
+    """INPUTS as a Program has them: latents, the same rows in every step, and their times are constants."""
+    ms = np.array(config.latent_ms)
+    rows = np.arange(len(ms)) % config.latents
+    return (
+        Input("tokens", 2, TOKENS),
+        Input("token_ms", 1, TOKENS),
+        Input("queries", 2, QUERIES),
+        Input("query_ms", 1, QUERIES),
+        Input.constant("latents", np.stack([rows, 0 * rows], 1)),
+        Input.constant("latent_ms", ms[:, None]),
+    )
+
+
 def feed(config: POYOConfig, tokens: Tokens) -> dict[str, Tensor]:
     """INPUTS of a batch: rows [batch, n, 2] and times [batch, n], int64."""
     batch, queries = tokens.query_ms.shape
-    latent_ms = torch.tensor(config.latent_ms)
-    rows = torch.arange(len(latent_ms)) % config.latents
+    constant = {item.name: torch.tensor(item.codes) for item in graph_inputs(config) if item.codes is not None}
     return {
         "tokens": torch.stack([tokens.unit, tokens.kind], -1),
         "token_ms": tokens.ms,
-        "latents": torch.stack([rows, 0 * rows], -1).expand(batch, -1, -1),
-        "latent_ms": latent_ms.expand(batch, -1),
+        "latents": constant["latents"].expand(batch, -1, -1),
+        "latent_ms": constant["latent_ms"][:, 0].expand(batch, -1),
         "queries": torch.stack([tokens.session, 0 * tokens.session], -1)[:, None].expand(-1, queries, -1),
         "query_ms": tokens.query_ms,
     }
@@ -124,17 +136,17 @@ def output(step: Step, bits: Bits, fracs: Mapping[str, int]) -> Int:
     return Int(size, fracs[step.format])
 
 
-def build_ops(config: POYOConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[str, Op]:
+def build_ops(config: POYOConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[str, ops.Op]:
     """The op of every node, in order."""
     d, steps = config.dim, {step.name: step for step in layout(config)}
-    built: dict[str, Op] = {}
+    built: dict[str, ops.Op] = {}
     for name, step in steps.items():
         y = output(step, bits, fracs)
         x = [output(steps[source], bits, fracs) for source in step.inputs if source not in INPUTS]
         inner = step.heads(config) * config.head_size
         if step.kind == "lookup":
             rows = {"embed": config.units, "latent": config.latents, "query": config.sessions}[name]
-            built[name] = Lookup(d, rows, KINDS if name == "embed" else 1, y)
+            built[name] = ops.Lookup(d, rows, KINDS if name == "embed" else 1, y)
         elif step.kind == "layernorm":
             built[name] = ops.LayerNorm(d, x[0], Int(GAMMA_BITS, fracs[f"{name}.gamma"]), y, eps_code(d, x[0]))
         elif step.kind == "linear":
@@ -145,10 +157,10 @@ def build_ops(config: POYOConfig, bits: Bits, fracs: Mapping[str, int]) -> dict[
         elif step.kind == "cross_attention":
             q, k, v = x
             keys = KEYS if step.block == "read" else len(config.latent_ms)
-            built[name] = CrossAttention(inner, step.heads(config), keys, q, k, v, y)
+            built[name] = ops.CrossAttention(inner, step.heads(config), keys, q, k, v, y)
         elif step.kind == "geglu":
             a, gate = x
-            built[name] = GEGLU(WIDEN * d, a, gate, y)
+            built[name] = ops.GEGLU(WIDEN * d, a, gate, y)
         else:
             built[name] = ops.Add(d, y)
     return built

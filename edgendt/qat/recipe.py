@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from edgendt.data.load import BUILT_IN
 from edgendt.errors import BadInput
 from edgendt.models.checkpoint import Checkpoint
+from edgendt.ops.attention import ALL
 from edgendt.qat.formats import Bits
 
 
@@ -31,9 +32,11 @@ class ModelConfig:
     """Geometry. max_bins: rows of the position table; the longest trial by default.
 
     kind: `ndt`, or `stndt`, which has a spatial stream, a column per channel and whole windows; what is not given
-    follows from it. causal = false: every bin sees the whole window, the longest trial. position: `learned`,
-    `sinusoidal`, or `rotary`, which has no last bin: the network streams for as long as it is fed, and max_bins must
-    not be given. identity: no learned embedder, each input channel has its own column. spatial_heads: see NDTConfig.
+    follows from it. Or `poyo`, whose geometry is PoyoConfig's and nothing that follows here. causal = false: every bin
+    sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: the
+    network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each input
+    channel has its own column. spatial_heads, and back and ahead,
+    which narrow a whole window: see NDTConfig.
     """
 
     kind: str = "ndt"
@@ -48,6 +51,25 @@ class ModelConfig:
     position: str = "learned"
     identity: bool | None = None
     spatial_heads: int | None = None
+    back: int = ALL
+    ahead: int = ALL
+
+
+@dataclass(frozen=True)
+class PoyoConfig:
+    """A POYO: a preset of models.poyo, and what shall differ from it. least_units: see qat.decode.Sessions."""
+
+    preset: str = "small"
+    dim: int | None = None
+    depth: int | None = None
+    latents: int | None = None
+    step_ms: int | None = None
+    window_ms: int | None = None
+    cross_heads: int | None = None
+    self_heads: int | None = None
+    head_size: int | None = None
+    dropout: float | None = None
+    least_units: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,7 @@ class QuantizeConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     qat: QatConfig = field(default_factory=QatConfig)
     bits: Bits = field(default_factory=Bits)
+    poyo: PoyoConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +139,15 @@ class Recipe:
 
 
 SYNTHETIC = Recipe(1000, 1600, 5e-3, 1e-4, 0.0, 0.1, 0.1, 0.1, 0.0, 50, 5e-4)
+TOKENS = Recipe(800, 0, 2e-3, 1e-2, 0.2, 0.0, 0.0, 0.0, 0.0, 100, 5e-4)  # of a POYO
 RECORDING = Recipe(600, 450, 5e-4, 1.0, 0.3, 0.1, 0.0, 0.0, 0.25, 0, 1e-4)
-C = TypeVar("C", ModelConfig, TrainConfig, QatConfig)
+C = TypeVar("C", ModelConfig, PoyoConfig, TrainConfig, QatConfig)
 
 
 LEAST_BATCH = 8  # trials
-KINDS = ("ndt", "stndt")
+WINDOWS = 16  # in a batch of a POYO
+POYO = "poyo"
+KINDS = ("ndt", "stndt", POYO)
 CONTRAST = 0.01  # of an STNDT
 THIN = 0.25  # where a channel's counts reach its own rate: what the network sees must then be trained, too
 
@@ -147,7 +173,8 @@ def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
         raise BadInput(f"model.kind must be one of {', '.join(KINDS)}, got {model.kind!r}")
     spatial = model.kind == "stndt"
     model = _fill(model, causal=not spatial, identity=spatial)
-    columns = -(-channels // max(model.heads, 1)) * model.heads  # one per channel, up to a multiple of the heads
+    heads = max(model.heads, 1)  # fewer are refused, as heads
+    columns = -(-channels // heads) * heads  # one per channel, up to a multiple of the heads
     window = bins if model.max_bins is None else model.max_bins
     return _fill(
         model,
@@ -159,6 +186,8 @@ def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
 
 def resolve(config: QuantizeConfig, bins: int, channels: int) -> QuantizeConfig:
     """The config with the recipe written out, so that a run can be read and repeated. bins: of the longest trial."""
+    if config.poyo is not None:
+        raise BadInput("poyo.* describes a poyo: give model.kind=poyo, or leave it out")
     model = geometry(config.model, bins, channels)
     recipe = SYNTHETIC if config.data.source in BUILT_IN else RECORDING
     return replace(
@@ -175,6 +204,26 @@ def resolve(config: QuantizeConfig, bins: int, channels: int) -> QuantizeConfig:
     )
 
 
+def resolve_poyo(config: QuantizeConfig) -> QuantizeConfig:
+    """The same of a POYO. BadInput for options that it does not have: they would change nothing."""
+    if config.model != ModelConfig(POYO):
+        raise BadInput("model.* describes an NDT: of a poyo give only model.kind, and its geometry as poyo.*")
+    for name in ("mask_bins", "mask_channels", "mask_entries", "thin", "contrast"):
+        if getattr(config.train, name):
+            raise BadInput(f"train.{name} is of an NDT: a poyo hears a random share of the units, poyo.least_units")
+    if config.bits.per_output:
+        raise BadInput("bits.per_output is of an NDT: a poyo's Linears have one weight scale each")
+    return replace(
+        config,
+        data=replace(config.data, held_out=0.0),  # every unit is heard, and velocity is what is scored
+        poyo=_fill(config.poyo or PoyoConfig(), dropout=TOKENS.dropout),
+        train=_fill(
+            config.train, batch=WINDOWS, contrast=0.0, **{key: getattr(TOKENS, key) for key in _keys(TrainConfig)}
+        ),
+        qat=_fill(config.qat, lr=TOKENS.qat_lr),
+    )
+
+
 def _keys(cls: type) -> list[str]:
     known = {item.name for item in fields(Recipe)}
     return [item.name for item in fields(cls) if item.name in known]
@@ -183,6 +232,12 @@ def _keys(cls: type) -> list[str]:
 def _fill(config: C, **chosen: Any) -> C:
     """`config` with None replaced by what the recipe chose."""
     return replace(config, **{key: value for key, value in chosen.items() if getattr(config, key) is None})
+
+
+def check_seed(config: QuantizeConfig) -> None:
+    """BadInput for a seed that numpy or torch would not take."""
+    if not 0 <= config.seed < 2**31:
+        raise BadInput(f"seed must be 0 to {2**31 - 1}, got {config.seed}")
 
 
 def check(config: QuantizeConfig) -> None:

@@ -37,20 +37,18 @@ class Masking:
 
     bins, channels, entries: shares of inputs hidden whole. thin: share of the spikes of every other input that are set
     aside one by one, as targets; the rest is scaled up to the usual size. The two parts of a Poisson count are
-    independent: neither gives the other away. contrast: weight of the contrastive loss between two such views of a
-    trial; 0: one view.
+    independent: neither gives the other away.
     """
 
     bins: float = 0.1
     channels: float = 0.1
     entries: float = 0.1
     thin: float = 0.0
-    contrast: float = 0.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One phase of training. warmup, surrogate: shares of the steps."""
+    """One phase of training. warmup, surrogate: shares of the steps. contrast: see masked_loss."""
 
     name: str
     steps: int
@@ -63,6 +61,7 @@ class Plan:
     surrogate: float | None = None  # QAT: the share of steps in float surrogates; None for a float network
     val_every: int | None = None  # keep the weights that are best on validation, looked at so often; None: the last
     refit: bool = False  # train on the validation trials too
+    contrast: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,21 +117,25 @@ def hidden(shape: torch.Size, masking: Masking) -> Tensor:
     return hide | (torch.rand(trials, bins, inputs) < masking.entries)
 
 
-def masked_loss(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking) -> Tensor:
+def masked_loss(
+    net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking, contrast: float = 0.0
+) -> Tensor:
     """Poisson loss per entry over what `masking` keeps from the inputs and held-out channels, never over padding.
 
-    With a contrast, the mean over two views and their contrastive loss, whose features are the log-rates of all bins,
-    less their mean over the batch: the readout is the projection.
+    contrast: weight of the contrastive loss between two views of a trial, masked apart, whose Poisson losses are then
+    averaged. Its features are the log-rates of all bins, less their mean over the batch: the readout is the projection.
     """
-    loss, log_rates = view(net, data, trials, masking)
-    if not masking.contrast:
+    loss, log_rates = masked_view(net, data, trials, masking)
+    if not contrast:
         return loss
-    other, others = view(net, data, trials, masking)
+    other, others = masked_view(net, data, trials, masking)
     first, second = ((x - x.mean(0)).flatten(1) for x in (log_rates, others))
-    return (loss + other) / 2 + masking.contrast * nt_xent(first, second)
+    return (loss + other) / 2 + contrast * nt_xent(first, second)
 
 
-def view(net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking) -> tuple[Tensor, Tensor]:
+def masked_view(
+    net: Callable[[Tensor], Tensor], data: Tensors, trials: Tensor, masking: Masking
+) -> tuple[Tensor, Tensor]:
     """(Poisson loss of one masked view, its log-rates [trials, bins, outputs] with padding at 0)."""
     counts = data.counts[trials]
     inputs = counts[:, :, data.held_in]
@@ -161,7 +164,7 @@ def validation_loss(net: nn.Module, data: Tensors, trials: Tensor, plan: Plan) -
                 log_rates = net(counts[:, :, data.held_in])[mask][:, data.held_out]
                 loss = (log_rates.exp() - counts[mask][:, data.held_out] * log_rates).mean()
             else:
-                loss = view(net, data, part, plan.masking)[0]
+                loss = masked_loss(net, data, part, plan.masking)
             losses.append(float(loss))
             weights.append(int(data.mask[part].sum()))
     net.train()
@@ -204,7 +207,7 @@ class Masked:
     def loss(self, net: Callable[..., Tensor], plan: Plan) -> Tensor:
         among = self.trials(plan)
         trials = among[torch.randperm(len(among))[: plan.batch]]
-        return masked_loss(net, self.data, trials, plan.masking)
+        return masked_loss(net, self.data, trials, plan.masking, plan.contrast)
 
     def validation(self, net: nn.Module, plan: Plan) -> float:
         return validation_loss(net, self.data, self.val, plan)

@@ -14,15 +14,14 @@ def write_report(run: Run) -> Path:
 
     BadInput for a folder without any stage, which is no run.
     """
-    from edgendt.report.gather import gather, neural
+    from edgendt.report.gather import gather
     from edgendt.report.page import render
-    from edgendt.report.spatial import of_run
 
     stages = [path for path in sorted(run.path.glob(f"*/{MANIFEST}")) if path.parent.name != "report"]
     if not stages:
         run.stage("quantize")  # says what to do first
-    data = gather(run)
+    data, arrays = gather(run)
     with run.write("report", config={"manifests": {path.parent.name: sha256(path) for path in stages}}) as folder:
         write_json(folder / DATA, data)
-        (folder / PAGE).write_text(render(data, neural(run)[1], of_run(run)[1]))
+        (folder / PAGE).write_text(render(data, arrays))
     return run.path / "report" / PAGE

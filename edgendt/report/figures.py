@@ -11,7 +11,9 @@ from edgendt.report.svg import BLUE, GREEN, GRID, INK, MUTED, ORANGE, inline, st
 
 WIDTH = 7.2  # inches; the page's text width at 96 pixels per inch
 METRICS = {"co_bps": "co-bps (bits per spike)", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
-NETWORKS = {"integer": BLUE, "control": MUTED, "float": ORANGE, "baseline": MUTED}
+METRICS |= {"whole_window_r2": "velocity R², whole windows"}
+COLUMNS = 3  # of metrics: no network has more
+NETWORKS = {"integer": BLUE, "control": MUTED, "float": ORANGE, "baseline": MUTED, "gru": MUTED}
 
 
 def accuracy(metrics: Mapping[str, Mapping[str, float | None]]) -> str | None:
@@ -21,7 +23,7 @@ def accuracy(metrics: Mapping[str, Mapping[str, float | None]]) -> str | None:
         return None
     with style() as figure_of:
         figure = figure_of(figsize=(WIDTH, 1.25))
-        axes = figure.subplots(1, len(METRICS), squeeze=False)[0]
+        axes = figure.subplots(1, COLUMNS, squeeze=False)[0]
         for axis in axes[len(shown) :]:
             axis.remove()
         names = [name for name in NETWORKS if name in metrics]
@@ -36,7 +38,7 @@ def _dots(axis: Any, metric: str, values: Sequence[tuple[str, float | None]], la
         if value is None:
             continue
         axis.plot([0, value], [row, row], color=GRID, lw=0.8, zorder=1)
-        hollow = name == "baseline"
+        hollow = name in ("baseline", "gru")
         axis.plot(value, row, "o", ms=5, mfc="none" if hollow else NETWORKS[name], mec=NETWORKS[name], mew=1.1)
         axis.annotate(f"{value:.3f}", (value, row), (6, 0), textcoords="offset points", va="center", fontsize=7.5)
     known = [value for _, value in values if value is not None]

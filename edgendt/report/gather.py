@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from edgendt.artifact import MANIFEST, Run, read_json, sha256
 from edgendt.boards import DEFAULT
+from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, reading
-from edgendt.ops import Attention, Linear
+from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear
 from edgendt.profile.latency import width
 from edgendt.program import Program
 from edgendt.report import spatial
-from edgendt.report.predictions import Predictions, agreement, choose
+from edgendt.report.predictions import Array, Predictions, agreement, choose
 from edgendt.synth.engine import simulated
 
 T = TypeVar("T")
 SCHEMA = 1
+METRICS = ("co_bps", "rate_r2", "velocity_r2", "whole_window_r2")
 NETWORKS = ("float", "control", "integer", "baseline")
 LINKS = {
     "torch": "quantized network in torch, evaluated",
@@ -28,31 +30,39 @@ LINKS = {
 }
 
 
-def gather(run: Run) -> dict[str, Any]:
-    """The report's JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial,
-    provenance, stale.
+class Arrays(NamedTuple):
+    """What figures draw beside the JSON: what the network said, and weights between channels by node."""
 
-    Every part is an object with `status` "done", or "not run" and the `command` that would make it.
+    predictions: Predictions | None
+    weights: Mapping[str, Array]
+
+
+def gather(run: Run) -> tuple[dict[str, Any], Arrays]:
+    """The report's JSON, and the arrays that figures draw beside it.
+
+    Parts of the JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial, provenance,
+    stale. Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
 
     def part(read: Callable[[Run], T], files: str) -> T:
         with reading(f"{run.path}/{files}"):  # BadInput also for a file that holds something else, as an older one may
             return read(run)
 
-    return {
+    data = {
         "schema": SCHEMA,
         "run": run.name,
         "network": part(network, "quantize/program.edt"),
-        "data": part(data, "quantize/data.json"),
+        "data": part(recording, "quantize/data.json"),
         "accuracy": part(accuracy, "quantize/metrics.json"),
         "chain": part(chain, "sim/sim.json"),
         "boards": (found := part(boards, "{synth,profile}-*/*.json")),
         "main_board": main_board(found),
-        "neural": part(neural, "quantize/predictions.npz")[0],
-        "spatial": part(spatial.of_run, "quantize/stimulus.npz")[0],
+        "neural": (said := part(neural, "quantize/predictions.npz"))[0],
+        "spatial": (between := part(spatial.of_run, "quantize/stimulus.npz"))[0],
         "provenance": part(lambda run: list(provenance(run)), f"*/{MANIFEST}"),
         "stale": part(lambda run: list(stale(run)), f"*/{MANIFEST}"),
     }
+    return data, Arrays(said[1], between[1])
 
 
 def missing(run: Run, stage: str) -> dict[str, Any]:
@@ -70,10 +80,20 @@ def network(run: Run) -> dict[str, Any]:
     if not run.has("quantize"):
         return missing(run, "quantize")
     program = Program.load(run.stage("quantize") / "program.edt")
-    return {"status": "done", **describe(program)}
+    return {"status": "done", **describe(program), "typical": typical(run, program)}
 
 
-def data(run: Run) -> dict[str, Any] | None:
+def typical(run: Run, program: Program) -> dict[str, Any] | None:
+    """Of a network of tokens: mean rows of a window of the test trials by axis, and its products; None of counts."""
+    if not program.inputs:
+        return None
+    windows = stimulus(run, program, None)
+    asked = [item for item in program.inputs if item.codes is None]
+    rows = {item.axis.name: round(sum(len(given[item.name]) for given in windows) / len(windows)) for item in asked}
+    return {"windows": len(windows), "rows": rows, "products": program.products(rows)}
+
+
+def recording(run: Run) -> dict[str, Any] | None:
     """data.json in numbers: trials, bins and channels in all, and how many were kept for what; None without it."""
     path = run.path / "quantize" / "data.json"
     if not run.has("quantize") or not path.is_file():
@@ -85,7 +105,8 @@ def data(run: Run) -> dict[str, Any] | None:
 
 def describe(program: Program) -> dict[str, Any]:
     """A Program's geometry in numbers; None where an op kind is absent."""
-    attentions = [node.op for node in program.nodes if isinstance(node.op, Attention)]
+    attentions = [node.op for node in program.nodes if isinstance(node.op, Attention | CrossAttention)]
+    norms = [node.op for node in program.nodes if isinstance(node.op, LayerNorm)]
     linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
     weights = sum(op.inputs * op.outputs for op in linears.values())
     inside = [op for name, op in linears.items() if name not in ("embed_linear", "readout")]
@@ -94,16 +115,17 @@ def describe(program: Program) -> dict[str, Any]:
         "name": program.name,
         "channels": program.channels,
         "outputs": program.outputs,
-        "d_model": first.size if first else None,
+        "d_model": norms[0].size if program.inputs and norms else first.size if first else None,
         "heads": first.heads if first else None,
-        "window": first.window if first else None,
+        "window": first.window if isinstance(first, Attention) else None,
         "layers": len(attentions),
         "ffn": max((op.outputs for name, op in linears.items() if name.endswith("f1")), default=None),
         "max_bins": program.max_bins,
         "whole_window": program.bins,
         "ops": len(program.nodes),
         "weights": weights,
-        "macs": program.macs,
+        "macs": None if program.inputs else program.macs,
+        "inputs": [item.name for item in program.inputs if item.codes is None],
         "weight_bits": {name: op.w.bits for name, op in linears.items()},
         "layer_bits": sorted({op.w.bits for op in inside}),
         "ends_bits": sorted({op.w.bits for name, op in linears.items() if name in ("embed_linear", "readout")}),
@@ -118,7 +140,9 @@ def accuracy(run: Run) -> dict[str, Any]:
     metrics = data.get("metrics", data)
     if lacking := [name for name in NETWORKS if name not in metrics]:
         raise ValueError(f"it lacks the scores of {', '.join(lacking)}")
-    change = {key: relative(metrics, key) for key in ("co_bps", "rate_r2", "velocity_r2")}
+    known = [key for key in METRICS if any(key in scores for scores in metrics.values())]
+    metrics = {name: {key: scores.get(key) for key in known} for name, scores in metrics.items()}
+    change = {key: relative(metrics, key) for key in known}
     path = run.stage("quantize") / "velocity.json"
     velocity = read_json(path) if path.is_file() else None
     return {"status": "done", "metrics": metrics, "change_percent": change, "velocity": velocity}
@@ -214,7 +238,9 @@ def neural(run: Run) -> tuple[dict[str, Any], Predictions | None]:
 
 
 def missing_predictions(run: Run) -> dict[str, Any]:
-    """The quantize stage makes predictions.npz; an older one lacks it."""
+    """The quantize stage makes predictions.npz; an older one lacks it, and a network of tokens infers no rates."""
+    if run.has("quantize") and Program.load(run.stage("quantize") / "program.edt").inputs:
+        return {"status": "none"}
     return {"status": "not run", "command": "edgendt quantize"} if run.has("quantize") else missing(run, "quantize")
 
 

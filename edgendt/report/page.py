@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgendt.profile.latency import clock_words
 from edgendt.report import figures, spatial
 from edgendt.report import neural as drawn
-from edgendt.report.predictions import Predictions
+from edgendt.report.gather import Arrays
 
 HERE = Path(__file__).parent
 
 
-def render(data: dict[str, Any], predictions: Predictions | None, weights: Mapping[str, Any] | None = None) -> str:
-    """The HTML of one run. data: the report's JSON; every number on the page is looked up in it by JSON pointer.
-
-    weights: `spatial.weights` of the run.
-    """
+def render(data: dict[str, Any], arrays: Arrays) -> str:
+    """The HTML of one run. data: the report's JSON; every number on the page is looked up in it by JSON pointer."""
     import jinja2
     from markupsafe import Markup
 
@@ -42,7 +38,7 @@ def render(data: dict[str, Any], predictions: Predictions | None, weights: Mappi
     return environment.get_template("page.html.j2").render(
         d=data,
         style=Markup((HERE / "style.css").read_text()),
-        figures=draw(data, predictions, weights or {}),
+        figures=draw(data, arrays),
     )
 
 
@@ -59,21 +55,21 @@ def resolve(data: Any, pointer: str) -> Any:
     return data
 
 
-def draw(data: dict[str, Any], predictions: Predictions | None, weights: Mapping[str, Any]) -> dict[str, Any]:
+def draw(data: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """All figures by name, each an SVG string or None when there is nothing to show."""
     from markupsafe import Markup
 
     shown = dict.fromkeys(("accuracy", "rates", "rasters", "velocity", "spatial"))
     if data["accuracy"]["status"] == "done":
         shown["accuracy"] = figures.accuracy(data["accuracy"]["metrics"])
-    if predictions is not None:
+    if (predictions := arrays.predictions) is not None:
         picked = data["neural"]["shown"]
         shown["rates"] = drawn.rates(predictions, picked["strips"][0], picked["channels"])
         shown["rasters"] = drawn.rasters(predictions, picked["strips"])
         if {"vel", "vel_integer"} <= set(predictions.arrays):
             shown["velocity"] = drawn.velocity(predictions, picked["strips"])
-    if weights:
-        shown["spatial"] = spatial.figure(weights)
+    if arrays.weights:
+        shown["spatial"] = spatial.figure(arrays.weights)
     for board, parts in data["boards"].items():
         shown |= _board_figures(board, parts["profile"])
     return {name: None if svg is None else Markup(svg) for name, svg in shown.items()}

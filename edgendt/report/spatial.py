@@ -6,26 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgendt.artifact import Run
 from edgendt.data.stimulus import stimulus
-from edgendt.ops import SpatialWeights
-from edgendt.program import Program
+from edgendt.ops import Linear, SpatialWeights
+from edgendt.program import INPUT, Program
 from edgendt.report.figures import WIDTH
+from edgendt.report.predictions import Array
 from edgendt.report.svg import BLUE, INK, inline, style
 from edgendt.wiring import RATES, groups
 
 WINDOWS = 16  # test trials looked at
 DRIVERS = 5  # channels named per layer
-Array = NDArray[Any]
+SHADE = (0.10, 0.48, 0.72)  # pixels do not follow the style sheet: the blue between its light and its dark one
 
 
 def weights(program: Program, trials: tuple[Array, ...]) -> dict[str, Array]:
     """Mean weights between channels by node, [taker, giver]; trials: counts [bins, channels] of whole windows.
 
-    Columns of the network beyond the recorded channels, where there are any, are left out.
+    Columns of the network beyond the recorded channels, where there are any, are left out. Nothing where the embedder
+    mixes channels: its columns are none.
     """
+    if not by_channel(program):
+        return {}
     known = len(rates.rows) if (rates := groups(program).get(RATES)) else None
     nodes = {node.name: node.op.y for node in program.nodes if isinstance(node.op, SpatialWeights)}
     traces = [program.trace(counts) for counts in trials] if nodes else []
@@ -33,8 +36,14 @@ def weights(program: Program, trials: tuple[Array, ...]) -> dict[str, Array]:
     return {name: a[:known, :known] for name, a in means.items()}
 
 
+def by_channel(program: Program) -> bool:
+    """True when no column of the network starts from more than one channel's counts."""
+    embedders = [node for node in program.readers(INPUT) if isinstance(node.op, Linear)]
+    return all(np.count_nonzero(node.constants["weight"], axis=1).max() <= 1 for node in embedders)
+
+
 def of_run(run: Run) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The report's JSON of a run's weights, status "none" for a network without them; and the weights themselves."""
+    """The report's JSON of a run's weights, and they themselves; status "none" where `weights` finds none."""
     if not run.has("quantize"):
         return {"status": "none"}, {}
     program = Program.load(run.stage("quantize") / "program.edt")
@@ -60,7 +69,7 @@ def figure(found: Mapping[str, Array]) -> str:
         axes = drawn.subplots(1, len(found), squeeze=False)[0]
         for axis, (name, a) in zip(axes, found.items(), strict=True):
             image = np.zeros((*a.shape, 4))
-            image[..., :3] = (0.10, 0.48, 0.72)
+            image[..., :3] = SHADE
             image[..., 3] = np.clip(a / max(np.quantile(a, 0.995), 1e-12), 0, 1)
             axis.imshow(image, origin="lower", interpolation="nearest", extent=(0, len(a), 0, len(a)))
             best = [row["channel"] + 0.5 for row in drivers(a)]

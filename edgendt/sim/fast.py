@@ -70,8 +70,8 @@ class FastCore:
         """Start of a trial."""
         self._lib.edt_reset(self._model)
 
-    def step(self, counts: Codes, taps: bool = False) -> tuple[Codes, int, dict[str, Codes]]:
-        """counts: [channels] of the next bin -> (output codes [outputs], cycles, codes by op when `taps`)."""
+    def step(self, counts: Codes, taps: bool = False) -> tuple[Codes, int]:
+        """counts: [channels] of the next start -> (output codes [outputs], cycles); `taps`: its events are kept."""
         assert self.compiled is not None, "load an image first"
         program = self.compiled.program
         data = np.ascontiguousarray(np.minimum(counts, 255), np.uint8)
@@ -82,7 +82,7 @@ class FastCore:
             raise SimulationStuck(f"engine model: {FAILURES.get(cycles, 'the bin was refused: reset first')}")
         y = program.output_format
         signed = codes.astype(np.int64) if not y.signed else codes.astype(np.int16).astype(np.int64)
-        return signed, cycles, self.compiled.decode(self._events()) if taps else {}
+        return signed, cycles
 
     def _events(self) -> NDArray[np.int64]:
         pointer = ctypes.POINTER(ctypes.c_int32)()
@@ -92,13 +92,17 @@ class FastCore:
         return np.ctypeslib.as_array(pointer, shape=(count, 3)).astype(np.int64)
 
     def run(self, counts: Codes, taps: bool = False) -> tuple[Codes, NDArray[np.int64], dict[str, Codes]]:
-        """counts: [bins, channels] of one trial -> (outputs [bins, outputs], cycles [bins], codes by op)."""
+        """counts: [bins, channels] of one trial -> (outputs [bins, outputs], cycles [starts], codes by op)."""
+        assert self.compiled is not None, "load an image first"
         self.reset()
-        steps = [self.step(row, taps) for row in counts]
-        outputs = np.array([step[0] for step in steps], np.int64)
-        cycles = np.array([step[1] for step in steps], np.int64)
-        names = steps[0][2] if steps else ()
-        return outputs, cycles, {name: np.array([step[2][name] for step in steps]) for name in names}
+        outputs, cycles, events = [], [], []
+        for row in self.compiled.starts(counts):
+            codes, took = self.step(row, taps)
+            outputs.append(codes)
+            cycles.append(took)
+            events += [self._events()] if taps else []
+        ops = self.compiled.decode(events) if events else {}
+        return self.compiled.answers(np.array(outputs, np.int64)), np.array(cycles, np.int64), ops
 
 
 def _library(path: Path) -> Any:

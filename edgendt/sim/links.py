@@ -13,21 +13,25 @@ from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
 from edgendt.data.stimulus import stimulus
-from edgendt.errors import EdgendtError, ToolMissing
+from edgendt.errors import EdgendtError, ToolMissing, UnsupportedOp
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import cache_folder, missing_package
 
+ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
+WINDOW = "window"  # the engine for networks of whole windows, unless one is given
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a link is checked on. trials: counts [bins, channels] each, clipped; folder: where the link may write."""
+    """What a link is checked on. trials: counts [bins, channels] each, clipped, or inputs by name; folder: where the
+    link may write.
+    """
 
     run: Run
     program: Program
-    trials: tuple[Codes, ...]
+    trials: tuple[Any, ...]
     folder: Path
     engine: str | None
     waves: bool
@@ -41,9 +45,11 @@ class Case:
 def torch(case: Case) -> Tally:
     """The QAT network in eval mode, every op."""
     from edgendt.qat.ndt import QuantNDT
+    from edgendt.qat.poyo import QuantPOYO
 
-    network = QuantNDT.load(case.model / "qat.pt")
-    return over_trials("torch", case, network.trace)
+    saved = case.model / "qat.pt"
+    trace = QuantPOYO.load(saved).trace_given if case.program.inputs else QuantNDT.load(saved).trace
+    return over_trials("torch", case, trace)
 
 
 def qonnx(case: Case) -> Tally:
@@ -53,7 +59,7 @@ def qonnx(case: Case) -> Tally:
 
     load(case.model / "model.onnx")  # BadInput where the executor would say less
 
-    return over_trials("qonnx", case, lambda counts: trace_qonnx(case.model / "model.onnx", case.program, counts))
+    return over_trials("qonnx", case, lambda given: trace_qonnx(case.model / "model.onnx", case.program, given))
 
 
 def stream(case: Case) -> Tally:
@@ -68,14 +74,14 @@ def stream(case: Case) -> Tally:
 
 
 def over_trials(
-    link: str, case: Case, trace: Callable[[Codes], dict[str, Codes]], points: Sequence[str] | None = None
+    link: str, case: Case, trace: Callable[[Any], dict[str, Codes]], points: Sequence[str] | None = None
 ) -> Tally:
     """Compare `trace` with the Program's own on every trial, at `points` (all trace points by default)."""
     tally = Tally()
-    for counts in case.trials:
-        expected = case.program.trace(counts)
+    for given in case.trials:
+        expected = case.program.trace(given)
         seen = {name: expected[name] for name in points or case.program.trace_points}
-        tally += compare(link, seen, trace(counts), whole=bool(case.program.bins))
+        tally += compare(link, seen, trace(given), whole=not case.program.streams)
     return tally
 
 
@@ -84,11 +90,21 @@ def hls4ml(case: Case) -> Tally:
     from edgendt.firmware.library import cached
     from edgendt.sim.shell import simulated
 
-    firmware = cached(case.program, cache_folder("firmware"))
+    firmware = cached(case.program, cache_folder("firmware"), room(case))
     tally = over_trials("hls4ml", case, firmware.trace)
-    if tally.mismatches or case.program.bins:  # the engine's ports carry bins
+    if tally.mismatches or not case.program.streams:  # the engine's ports carry bins
         return tally
     return tally + simulated(firmware, case.trials, case.folder)
+
+
+def room(case: Case) -> dict[str, int]:
+    """Rows of each axis of a network of tokens that every window has room in, in steps that many runs share."""
+    most: dict[str, int] = {}
+    for item in case.program.inputs:
+        if item.codes is None:
+            longest = max(len(given[item.name]) for given in case.trials)
+            most[item.axis.name] = -(-longest // ROOM) * ROOM
+    return most
 
 
 def engine(case: Case) -> Tally:
@@ -99,9 +115,8 @@ def engine(case: Case) -> Tally:
     from edgendt.sim import rtl
     from edgendt.sim.fast import FastCore
 
-    compiled = compile_program(
-        case.program, Engine.named(case.engine or boards.Board.named(boards.DEFAULT).engine or "small")
-    )
+    usual = WINDOW if case.program.bins else boards.Board.named(boards.DEFAULT).engine or "small"
+    compiled = compile_program(case.program, Engine.named(case.engine or usual))
     # What is about to be proven, hashed before it is built: synth.json can then say whether it was this.
     write_json(case.folder / PROVEN, {"sources": hashes(engine_sources()), "engine": compiled.engine.parameters()})
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)
@@ -134,17 +149,15 @@ LINKS: dict[str, Callable[[Case], Tally]] = {
 }
 
 
-BIN_BY_BIN = ("stream", "engine")  # links that a network of whole windows does not have
-
-
 def execute(request: dict[str, Any]) -> LinkResult:
     """What the process of one link does."""
     run, name = Run(Path(request["run"])), request["link"]
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
     case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
-    if program.bins and name in BIN_BY_BIN:
-        said = f"the network answers whole windows of {program.bins} bins at once, this link goes bin by bin"
+    if not program.streams and name == "stream":
+        of = f" of {program.bins} bins" if program.bins else ""
+        said = f"the network answers whole windows{of} at once, this link goes bin by bin"
         return LinkResult(name, "skipped", said)
     try:
         tally = LINKS[name](case)
@@ -155,6 +168,10 @@ def execute(request: dict[str, Any]) -> LinkResult:
         if missing is None:
             raise
         return LinkResult(name, "skipped", missing)
+    except UnsupportedOp as error:
+        if name != "engine" or not program.bins:
+            return LinkResult(name, "fail", f"{name}: {error}")
+        return LinkResult(name, "skipped", str(error))  # the engine holds a part of the networks of whole windows
     except EdgendtError as error:
         return LinkResult(name, "fail", f"{name}: {error}")
     if tally.codes == 0:

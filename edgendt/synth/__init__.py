@@ -22,13 +22,14 @@ def synthesise(
     engine: str | Path | None = None,
     seed: int = 1,
     build: bool = False,
+    folding: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, the board's default unless given; seed: of place and
-    route where the tool has one; build: run the vendor's tool, on a board that needs it. BadInput for a flow the board
-    has not; a failed tool's log is kept.
+    route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
+    hls4ml flow. BadInput for a flow the board has not; a failed tool's log is kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -36,12 +37,14 @@ def synthesise(
         raise BadInput(f"flow must be one of {', '.join(FLOWS)}, got {chosen!r}")
     if chosen not in target.flows:
         raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
-    stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt"]
+    if folding is not None and chosen != "hls4ml":
+        raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
+    stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt", *([folding] if folding else [])]
     with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or target.engine)}, seed) as folder:
         try:
             if chosen == "engine":
                 return _engine(run, target, engine, folder, seed, build, progress)
-            return _hls4ml(run, target, folder, build)
+            return _hls4ml(run, target, folder, build, folding)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
@@ -62,12 +65,14 @@ def _engine(
     return synthesise(run, board, chosen, folder, seed=seed, build=build, progress=progress)
 
 
-def _hls4ml(run: Run, board: Board, folder: Path, build: bool) -> dict[str, Any]:
+def _hls4ml(run: Run, board: Board, folder: Path, build: bool, file: Path | None) -> dict[str, Any]:
+    from edgendt.firmware.folding import Folding
     from edgendt.firmware.project import write_project
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
-    result = write_project(program, board, folder, counts=stimulus(run, program, 1)[0], build=build)
+    folding = Folding.load(file, program) if file is not None else None
+    result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding)
     write_json(folder / "synth.json", result)
     return result
 

@@ -49,6 +49,10 @@ int32_t edt_step(const int32_t *counts, int32_t *outputs) {
 }
 
 // Keep the codes of every op from the next step on (1), or not (0).
+#ifdef EDT_COUNT_BEATS
+int64_t edt_beats(void) { return edt::beats / edt::beat; } // of all calls so far
+#endif
+
 void edt_trace(int32_t on) { trace.enable(on != 0); }
 
 // codes: [rows * size of op], its codes in the last step.

@@ -18,6 +18,7 @@ EDT_LABEL(Elements)
     for (unsigned i = 0; i < CONFIG_T::size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         const ap_int<sum_bits> sum = integer(h[i]) + integer(x[i]);
         y[i] = saturate<y_T>(sum);
     }

@@ -41,11 +41,11 @@ EDT_LABEL(Length)
 
 // CONFIG_T: size; heads; window (keys); c and shift (scores to exponents); unroll (channels of a head per cycle);
 // exp_t, recip_t (integer codes).
-// One query q over `count` keys and values, integer codes; y: [size]; exp_table: [256]; recip: entries 512..1023 of the
+// One query q over keys and values `first` to stop - 1, integer codes; y: [size]; exp_table: [256]; recip: entries 512..1023 of the
 // reference.
 template <class q_T, class k_T, class v_T, class y_T, class CONFIG_T>
 void attend(q_T q[CONFIG_T::size], typename sint<k_T>::type keys[CONFIG_T::window][CONFIG_T::size],
-            typename sint<v_T>::type values[CONFIG_T::window][CONFIG_T::size], int count, y_T y[CONFIG_T::size],
+            typename sint<v_T>::type values[CONFIG_T::window][CONFIG_T::size], int first, int stop, y_T y[CONFIG_T::size],
             typename CONFIG_T::exp_t exp_table[256], typename CONFIG_T::recip_t recip[512]) {
 #pragma HLS INLINE
     const int size = CONFIG_T::size;
@@ -71,16 +71,17 @@ EDT_LABEL(Heads)
         ap_int<score_bits> best = 0;
     EDT_LABEL(Scores)
         for (int j = 0; j < window; j++) {
-            if (j < count) {
+            if (j >= first && j < stop) {
                 ap_int<score_bits> score = 0;
             EDT_LABEL(Dot)
                 for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+                    EDT_BEAT(CONFIG_T::unroll);
                     score += integer(q[head * width + i]) * keys[j][head * width + i];
                 }
                 scores[j] = score;
-                best = j == 0 || score > best ? score : best;
+                best = j == first || score > best ? score : best;
             }
         }
 
@@ -91,11 +92,12 @@ EDT_LABEL(Heads)
         for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+            EDT_BEAT(CONFIG_T::unroll);
             sums[i] = 0;
         }
     EDT_LABEL(Weigh)
         for (int j = 0; j < window; j++) {
-            if (j < count) {
+            if (j >= first && j < stop) {
                 const ap_int<gap_bits> gap = best - scores[j];
                 const ap_int<9> weight = exponential<CONFIG_T::c, CONFIG_T::shift>(gap, exp_table);
                 total += weight;
@@ -103,6 +105,7 @@ EDT_LABEL(Heads)
                 for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+                    EDT_BEAT(CONFIG_T::unroll);
                     sums[i] += weight * values[j][head * width + i];
                 }
             }
@@ -114,6 +117,7 @@ EDT_LABEL(Heads)
         for (int i = 0; i < width; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+            EDT_BEAT(CONFIG_T::unroll);
             const ap_int<out_bits> product = sums[i] * g;
             y[head * width + i] = saturate<y_T>(
                 rne_by<min_shift, min_shift + d_bits, out_bits>(product, min_shift + length));
@@ -145,12 +149,13 @@ EDT_LABEL(Store)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         keys[slot][i] = integer(k[i]);
         values[slot][i] = integer(v[i]);
     }
     next = slot + 1 < unsigned(window) ? slot + 1 : 0u;
     held = count;
-    attend<q_T, k_T, v_T, y_T, CONFIG_T>(q, keys, values, count, y, exp_table, recip);
+    attend<q_T, k_T, v_T, y_T, CONFIG_T>(q, keys, values, 0, count, y, exp_table, recip);
 }
 
 // Every bin over all bins: q, k, v, y: [window * size], bin after bin.
@@ -169,6 +174,7 @@ EDT_LABEL(Store)
     for (int row = 0; row < window; row++) {
         for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
+            EDT_BEAT(1);
             keys[row][i] = integer(k[row * size + i]);
             values[row][i] = integer(v[row * size + i]);
         }
@@ -178,7 +184,9 @@ EDT_LABEL(Queries)
         q_T query[size];
         y_T attended[size];
         take_row<window, size>(q, row, query);
-        attend<q_T, k_T, v_T, y_T, CONFIG_T>(query, keys, values, window, attended, exp_table, recip);
+        const int first = CONFIG_T::back < 0 || row < CONFIG_T::back ? 0 : row - int(CONFIG_T::back);
+        const int stop = CONFIG_T::ahead < 0 || row + CONFIG_T::ahead >= window ? window : row + int(CONFIG_T::ahead) + 1;
+        attend<q_T, k_T, v_T, y_T, CONFIG_T>(query, keys, values, first, stop, attended, exp_table, recip);
         put_row<window, size>(attended, row, y);
     }
 }

@@ -12,6 +12,17 @@
 #define EDT_LABEL(name)
 #endif
 
+// One beat of a pipelined loop that is unrolled so far: counted where a test asks for it, nothing elsewhere.
+#ifdef EDT_COUNT_BEATS
+namespace edt {
+const long long beat = 720720; // divided by every unroll up to 16
+static long long beats = 0;
+} // namespace edt
+#define EDT_BEAT(unroll) edt::beats += edt::beat / (unroll)
+#else
+#define EDT_BEAT(unroll)
+#endif
+
 namespace edt {
 
 // Bits needed to write v; 0 for 0.

@@ -38,6 +38,7 @@ EDT_LABEL(Statistics)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         const typename in::type xi = integer(x[i]);
         s1 += xi;
         s2 += xi * xi;
@@ -63,6 +64,7 @@ EDT_LABEL(Normalise)
     for (int i = 0; i < size; i++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
         const ap_int<c_bits> centred = integer(x[i]) * d - s1;
         const ap_int<product_bits> product = centred * r;
         const ap_int<t_bits> t = rne_by<3, 3 + v_bits / 2, product_bits>(product, shift);

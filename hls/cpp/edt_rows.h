@@ -12,6 +12,7 @@ template <int ROWS, int SIZE, class T> void take_row(const T codes[ROWS * SIZE],
 EDT_LABEL(Take)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         row[i] = codes[index * SIZE + i];
     }
 }
@@ -22,7 +23,21 @@ template <int ROWS, int SIZE, class T> void put_row(const T row[SIZE], int index
 EDT_LABEL(Put)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         codes[index * SIZE + i] = row[i];
+    }
+}
+
+// Codes that the network brings along, in the place of an input. CONFIG_T: size; length (rows); codes_t (integer codes).
+template <class y_T, class CONFIG_T>
+void constant(y_T y[CONFIG_T::length * CONFIG_T::size],
+              typename CONFIG_T::codes_t codes[CONFIG_T::length * CONFIG_T::size]) {
+#pragma HLS INLINE
+EDT_LABEL(Bring)
+    for (int i = 0; i < int(CONFIG_T::length * CONFIG_T::size); i++) {
+#pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
+        y[i] = value<y_T>(typename format<y_T>::code_t(codes[i]));
     }
 }
 

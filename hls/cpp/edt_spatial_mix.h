@@ -24,6 +24,7 @@ EDT_LABEL(Bins)
             for (int j = 0; j < size; j++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+                EDT_BEAT(CONFIG_T::unroll);
                 sum += integer(a[i * size + j]) * integer(z[bin * size + j]);
             }
             y[bin * size + i] = narrow<format<a_T>::frac + format<z_T>::frac - format<y_T>::frac, y_T>(sum);

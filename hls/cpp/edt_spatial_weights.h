@@ -38,6 +38,7 @@ EDT_LABEL(Rows)
     EDT_LABEL(Clear)
         for (int j = 0; j < size; j++) {
 #pragma HLS PIPELINE II=1
+            EDT_BEAT(1);
             sums[j] = 0;
         }
     EDT_LABEL(Heads)
@@ -51,6 +52,7 @@ EDT_LABEL(Rows)
                 for (int t = head * width; t < (head + 1) * width; t++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
+                    EDT_BEAT(CONFIG_T::unroll);
                     score += integer(q[i * bins + t]) * integer(k[j * bins + t]);
                 }
                 scores[j] = score;
@@ -62,6 +64,7 @@ EDT_LABEL(Rows)
         EDT_LABEL(Exponentials)
             for (int j = 0; j < size; j++) {
 #pragma HLS PIPELINE II=1
+                EDT_BEAT(1);
                 const ap_int<gap_bits> gap = best - scores[j];
                 weights[j] = exponential<CONFIG_T::c, CONFIG_T::shift>(gap, exp_table);
                 total += weights[j];
@@ -71,6 +74,7 @@ EDT_LABEL(Rows)
         EDT_LABEL(Shares)
             for (int j = 0; j < size; j++) {
 #pragma HLS PIPELINE II=1
+                EDT_BEAT(1);
                 const ap_int<share_bits> share = weights[j] * g;
                 sums[j] += ap_int<share_bits>(share << (CONFIG_T::longest - length));
             }
@@ -78,6 +82,7 @@ EDT_LABEL(Rows)
     EDT_LABEL(Mean)
         for (int j = 0; j < size; j++) {
 #pragma HLS PIPELINE II=1
+            EDT_BEAT(1);
             y[i * size + j] = narrow<CONFIG_T::mean_shift, y_T>(sums[j]);
         }
     }

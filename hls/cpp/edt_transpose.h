@@ -11,12 +11,14 @@ template <class x_T, class y_T, class CONFIG_T>
 void transpose(x_T x[CONFIG_T::bins * CONFIG_T::channels], y_T y[CONFIG_T::channels * CONFIG_T::bins]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::bins > 0 && CONFIG_T::channels > 0, "sizes must be positive");
-    static_assert(format<x_T>::frac == format<y_T>::frac && format<x_T>::bits == format<y_T>::bits,
+    static_assert(format<x_T>::frac == format<y_T>::frac && format<x_T>::bits == format<y_T>::bits &&
+                      format<x_T>::is_signed == format<y_T>::is_signed,
                   "a transpose changes no format");
 EDT_LABEL(Bins)
     for (int bin = 0; bin < CONFIG_T::bins; bin++) {
         for (int i = 0; i < CONFIG_T::channels; i++) {
 #pragma HLS PIPELINE II=1
+            EDT_BEAT(1);
             y[i * CONFIG_T::bins + bin] = value<y_T>(code(x[bin * CONFIG_T::channels + i]));
         }
     }

@@ -1,4 +1,5 @@
-// The engine's core: one MAC array shared by all ops of the loaded network, one time bin per start.
+// The engine's core: one MAC array shared by all ops of the loaded network, one time bin per start; of a whole window the
+// last bin's start computes all bins but for their last phase, which further starts do, one for each answer.
 // Reference: edgendt/program.py; cycles: edgendt/engine/cycles.py; instruction and memory map: docs/engine.md.
 `default_nettype none
 module edt_core
@@ -20,7 +21,8 @@ module edt_core
   parameter int ProgDepth  = 128,
   parameter int Packed     = 0,     // 1: lanes take two 4-bit weights at once
   parameter int Splits     = 1,     // most groups of segments that share a reduction: 1, 2, 4, 8
-  parameter int Rotary     = 0      // 1: turns queries and keys by time
+  parameter int Rotary     = 0,     // 1: turns queries and keys by time
+  parameter int Windows    = 0      // 1: runs networks of whole windows
 ) (
   input  wire         clk_i,
   input  wire         rst_i,
@@ -68,15 +70,17 @@ module edt_core
   logic [8:0]  slot, n_keys, key_tiles, oldest;
   logic [10:0] slot_lane, slot_seg;
   logic [17:0] slot_off;
-  logic [12:0] pos_off;
+  logic [12:0] pos_off, res_stride;
   logic        mac_valid, mac_take, sfu_valid, sfu_take, quiet;
   logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
 
-  edt_seq #(.SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary)) i_seq (
+  edt_seq #(
+    .SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary), .Windows(Windows), .Pipes(Pipes)
+  ) i_seq (
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
-    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .ins_o(ins), .pc_o(pc),
+    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off), .res_stride_o(res_stride), .ins_o(ins), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -94,6 +98,9 @@ module edt_core
   // ---- issue and array ----
   logic        go, first, last, from_kv, grouped, xsigned, paired, pend, issue_idle;
   logic [1:0]  split, drain_split;
+  logic        kv_unsigned;
+  logic        share, sharing;  // the units add up weights between channels, and read the exponentials
+  logic [12:0] sfu_raddr;
   logic [14:0] x_index;
   logic [19:0] stat_addr;
   desc_t       desc;
@@ -101,7 +108,7 @@ module edt_core
     .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
     .n_keys_i(n_keys), .key_tiles_i(key_tiles), .oldest_i(oldest), .count_i(count), .begun_i(begun), .done_i(done), .pend_i(pend), .go_o(go),
     .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
-    .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .desc_o(desc)
+    .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .kv_unsigned_o(kv_unsigned), .desc_o(desc)
   );
 
   logic [Pipes*8-1:0]           act_word, act_wdata, col_data, row_data;
@@ -122,7 +129,7 @@ module edt_core
   );
 
   edt_ram #(.Width(Pipes * 8), .Depth(ActDepth), .Enables(Pipes)) i_act (
-    .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata), .raddr_i(x_index[PipeBits+:ActAddr]),
+    .clk_i, .we_i(act_we), .waddr_i(act_waddr), .wdata_i(act_wdata), .raddr_i(sharing ? sfu_raddr[ActAddr-1:0] : x_index[PipeBits+:ActAddr]),
     .rdata_o(act_word)
   );
   // A load word has a byte for each of four lanes: a weight, or two of a pair, {b, a}, stored as {b - (a < 0), a}.
@@ -134,10 +141,10 @@ module edt_core
   for (genvar s = 0; s < Segments; s++) begin : g_segment
     edt_segment #(
       .Index(s), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
-      .WgtDepth(WgtDepth), .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits)
+      .WgtDepth(WgtDepth), .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits), .Windows(Windows)
     ) i_segment (
       .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
-      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split),
+      .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split), .kv_unsigned_i(kv_unsigned),
       .byte_i(x_index[PipeBits-1:0]), .word_i(act_word),
       .load_en_i(load_en_i && (load_mem_i == MemWeight || load_mem_i == MemPair)), .load_addr_i,
       .load_data_i(weight_load),
@@ -158,9 +165,9 @@ module edt_core
   sctl_t       value_beat, norm_beat;
   sctl_t       late_q [0:Stages];  // value beats of a split until the tree has its sum
   edt_drain #(
-    .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Folds(Folds)
+    .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Windows(Windows), .Folds(Folds)
   ) i_drain (
-    .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .end_i(go && last), .desc_i(desc), .pend_o(pend),
+    .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .res_stride_i(res_stride), .end_i(go && last), .desc_i(desc), .pend_o(pend),
     .idle_o(drain_idle), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
     .score_o(score_step),
     .score_addr_o(score_waddr), .score_group_o(score_group), .score_word_o(score_word), .score_fin_o(score_fin),
@@ -215,8 +222,23 @@ module edt_core
     assign row_data[p*8+:8] = y[p*OutW+:8];
   end
 
+  // A pass that gathers writes once the codes of a word are there.
+  logic                written;
+  logic [Pipes*16-1:0] res_data;
+  if (Windows != 0) begin : g_gather
+    logic [Pipes*16-1:0] gather_q;
+    always_comb begin
+      res_data = n_q[9].gather ? gather_q : y16;
+      if (n_q[9].gather) res_data[n_q[9].put[PipeBits-1:0]*16+:16] = y16[n_q[9].pick[PipeBits-1:0]*16+:16];
+    end
+    always_ff @(posedge clk_i) if (n_q[9].valid) gather_q <= res_data;
+    assign written = n_q[9].valid && (!n_q[9].gather || n_q[9].last || n_q[9].put[PipeBits-1:0] == '1);
+  end else begin : g_words
+    assign res_data = y16;
+    assign written  = n_q[9].valid;
+  end
   edt_ram #(.Width(Pipes * 16), .Depth(ResDepth)) i_res (
-    .clk_i, .we_i(n_q[9].valid && n_q[9].dst.res), .waddr_i(n_q[9].dst_addr[$clog2(ResDepth)-1:0]), .wdata_i(y16),
+    .clk_i, .we_i(written && n_q[9].dst.res), .waddr_i(n_q[9].dst_addr[$clog2(ResDepth)-1:0]), .wdata_i(res_data),
     .raddr_i(res_raddr[$clog2(ResDepth)-1:0]), .rdata_o(res_word)
   );
 
@@ -262,10 +284,9 @@ module edt_core
 
   // ---- special-function units: beat in cycle 0, write in cycle 20 ----
   logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok, angles_ok;
-  logic [12:0] sfu_raddr;
-  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .Rotary(Rotary)) i_sfu_seq (
+  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .Rotary(Rotary), .Windows(Windows)) i_sfu_seq (
     .clk_i, .rst_i, .cfg_i(cfg), .valid_i(sfu_valid), .ins_i(ins), .pc_i(pc), .take_o(sfu_take), .idle_o(sfu_idle),
-    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .angles_ok_i(angles_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
+    .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .angles_ok_i(angles_ok), .recip_ok_i(recip_ok), .value_busy_i(value_busy), .stats_start_o(stats_start),
     .exp_clear_o(exp_clear), .ins_o(sfu_ins), .running_o(sfu_running), .read_addr_o(sfu_raddr), .beat_o(norm_beat)
   );
   assign value_ok   = recip_ok && !sfu_running;
@@ -309,7 +330,8 @@ module edt_core
   logic [5:0]         root_shift, shift9_q;
   logic [9:0]         root_index, recip_index;
   logic               recip_reads;
-  logic [4:0]         length8;
+  logic [4:0]         length8, length5;
+  logic [3:0]         shift5;
   logic [Sfus*8-1:0]  exps17;
   logic [Sfus-1:0]    keys_q [17:20];  // exponentials of keys: what lies beyond is neither summed nor written
   always_ff @(posedge clk_i) begin
@@ -317,8 +339,8 @@ module edt_core
     for (int i = 18; i <= 20; i++) keys_q[i] <= keys_q[i-1];
   end
   edt_stats #(.Pipes(Pipes)) i_stats (
-    .clk_i, .rst_i, .clear_i(mac_take && ins.stats), .valid_i(n_q[9].valid && n_q[9].stats), .first_i(n_q[9].first),
-    .last_i(n_q[9].last), .last_mask_i(n_q[9].last_mask), .word_i(y16), .ok_o(stats_ok), .sum_o(stat_sum),
+    .clk_i, .rst_i, .clear_i(mac_take && ins.stats), .valid_i(written && n_q[9].stats), .first_i(n_q[9].first),
+    .last_i(n_q[9].last), .last_mask_i(n_q[9].last_mask), .word_i(res_data), .ok_o(stats_ok), .sum_o(stat_sum),
     .start_i(stats_start), .size_i(sfu_ins.n_red[8:0]), .eps_i({sfu_ins.kv_base, sfu_ins.sbase}),
     .index_o(root_index), .table_i(table_entry), .root_o(root), .shift_o(root_shift)
   );
@@ -326,7 +348,7 @@ module edt_core
     .clk_i, .rst_i, .clear_i(exp_clear), .groups_i(cfg.groups), .valid_i(s_q[17].valid && s_q[17].op == SfuExp),
     .group_i(s_q[17].group), .keys_i(keys_q[17]), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
     .index_o(recip_index), .table_i(table_entry), .ok_o(recip_ok), .recip_group_i(s_q[5].group), .recip_o(recip5),
-    .length_group_i(s_q[8].group), .length_o(length8)
+    .length_group_i(s_q[8].group), .length_o(length8), .share_group_i(s_q[5].group), .share_length_o(length5)
   );
   logic [15:0] table_word;
   edt_ram #(.Width(16), .Depth(2048)) i_table (
@@ -335,6 +357,9 @@ module edt_core
   );
   assign table_entry = table_word[14:0];
 
+  assign sharing = Windows != 0 && sfu_running && sfu_ins.op == OpShare;
+  assign share   = Windows != 0 && sfu_ins.op == OpShare;
+  assign shift5  = 4'(sfu_ins.words[4:0] - length5);
   logic turn2, turn8;
   assign turn2 = Rotary != 0 && s_q[2].op == SfuTurn;
   assign turn8 = Rotary != 0 && s_q[8].op == SfuTurn;
@@ -343,7 +368,7 @@ module edt_core
     value_word_q <= Stages == 0 || late1_q ? head : drained;
     max5_q       <= max4;
     factor6_q    <= s_q[5].op == SfuExp ? sfu_ins.sbase[14:0] : recip5;
-    unique case (turn8 ? SfuExp : s_q[8].op)  // a turn's shift lies where an exponential's does
+    unique case (turn8 || share ? SfuExp : s_q[8].op)  // a turn's shift lies where an exponential's does
       SfuNorm: shift9_q <= root_shift;
       SfuExp:  shift9_q <= sfu_ins.xstride;
       default: shift9_q <= s_q[8].gb_addr[5:0] + 6'(length8);
@@ -384,7 +409,7 @@ module edt_core
       unique case (turn2 ? SfuNorm : s_q[2].op)  // turns read the residual too
         SfuNorm: x2 = {{(AccBits - 16) {res_word[pick2*16+15]}}, res_word[pick2*16+:16]};
         SfuExp:  x2 = score_word_out[pick2*AccBits+:AccBits];
-        default: x2 = value_word_q[pick2*AccBits+:AccBits];
+        default: x2 = share ? AccBits'(act_word[(n*(Pipes/Sfus)+int'(s_q[2].group))%Pipes*8+:8]) : value_word_q[pick2*AccBits+:AccBits];
       endcase
     end
     edt_ram #(.Width(32), .Depth(GammaDepth)) i_gamma (
@@ -395,12 +420,12 @@ module edt_core
       .raddr_i(s_q[11].gb_addr[$clog2(GammaDepth)-1:0]),
       .rdata_o(gb13)
     );
-    edt_sfu #(.AccBits(AccBits), .Rotary(Rotary)) i_sfu (
+    edt_sfu #(.AccBits(AccBits), .Rotary(Rotary), .Windows(Windows)) i_sfu (
       .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
       .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi11_i(hi11), .lo11_i(lo11),
       .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y18_i(s_q[18].y), .op20_i(s_q[20].op),
       .turn6_i(s_q[6].op == SfuTurn), .turn8_i(turn8), .partner2_i(res_word[partner2*16+:11]),
-      .angle6_i(angles6[n*24+:24]),
+      .angle6_i(angles6[n*24+:24]), .share_i(share), .shift5_i(shift5), .first8_i(s_q[8].group == 3'd0),
       .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
       .exp17_o(exps17[n*8+:8]), .y20_o(y20_full)
     );
@@ -465,10 +490,12 @@ module edt_core
   assign quiet = issue_idle && drain_idle && kcol_idle && sfu_idle && !busy_pipes;
 
 `ifdef EDT_TAP
-  assign tap_narrow_o      = n_q[9].valid;
+  assign tap_narrow_o      = written;
   assign tap_narrow_pc_o   = n_q[9].pc;
   assign tap_narrow_addr_o = (n_q[9].dst.kv || n_q[9].dst.kcol) ? n_q[9].row : n_q[9].dst_addr;
-  assign tap_narrow_data_o = y;
+  for (genvar p = 0; p < Pipes; p++) begin : g_tap
+    assign tap_narrow_data_o[p*OutW+:OutW] = Windows != 0 && n_q[9].gather ? OutW'($signed(res_data[p*16+:16])) : y[p*OutW+:OutW];
+  end
   assign tap_sfu_o         = s_q[20].op == SfuExp ? '0 : sfu_we;
   assign tap_sfu_pc_o      = s_q[20].pc;
   assign tap_sfu_addr_o    = s_q[20].dst_addr;

@@ -1,5 +1,6 @@
 // Empties the drain registers: one word of P accumulators per step, towards the narrowing pipes, the score memory or the
 // special-function units, and owns every running address of a pass's results.
+// With Windows a pass may gather: its steps take residual words a row apart, and of each the code of one channel.
 // The last element of a tile issued in cycle 0 -> first step in cycle 6. A later tile may be issued up to its own last
 // element while this one drains (pend_o), that is the double buffer.
 `default_nettype none
@@ -11,6 +12,7 @@ module edt_drain
   parameter int Sfus  = 1,
   parameter int Packed = 0,
   parameter int Splits = 1,
+  parameter int Windows = 0,
   parameter int Folds  = 0   // 1: KV rows may start at any row of lanes, and turn around within a tile
 ) (
   input  wire          clk_i,
@@ -18,6 +20,7 @@ module edt_drain
   input  wire  cfg_t   cfg_i,
   input  wire  [8:0]   slot_i,
   input  wire  [12:0]  pos_off_i,
+  input  wire  [12:0]  res_stride_i,
   input  wire          end_i,        // last element of a tile issued
   input  wire  desc_t  desc_i,
   output logic         pend_o,
@@ -38,6 +41,7 @@ module edt_drain
   output sctl_t        value_o
 );
   localparam int Subs = Pipes / Sfus;
+  localparam int PipeBits = $clog2(Pipes);
 
   // The tile that ended last, then the one being drained.
   desc_t       next_q, cur_q;
@@ -49,12 +53,13 @@ module edt_drain
   logic [12:0] row_q, bias_q, dst_q, add_q;
   logic [17:0] kv_q;
 
-  logic grouped, kept, last_step, step, beat, wrap, turn;
+  logic gather, grouped, kept, last_step, step, beat, wrap, turn;
   logic [8:0] full, row_words, row_last_q, row_off_q, group_last_q;
   logic [2:0] share;
   logic [1:0] mode;
   assign mode      = cur_q.ins.mode;
   assign grouped   = cur_q.ins.grouped;
+  assign gather    = Windows != 0 && mode == ModeGather;
   assign kept      = !cur_q.tile_last || word_q < cur_q.ins.words;
   assign last_step = left_q == 9'd1;
   assign beat      = active_q && mode == ModeValue && kept && value_ok_i;
@@ -92,9 +97,9 @@ module edt_drain
       if (wrap) group_q <= group_q + 4'd1;
       if (kept) begin
         row_q  <= row_q + 13'd1;
-        bias_q <= bias_q + 13'd1;
-        dst_q  <= dst_q + 13'd1;
-        add_q  <= add_q + 13'd1;
+        if (!gather) bias_q <= bias_q + 13'd1;
+        if (!gather || row_q[PipeBits-1:0] == '1) dst_q <= dst_q + 13'd1;
+        add_q  <= add_q + (gather ? res_stride_i : 13'd1);
       end
       if (last_step) active_q <= 1'b0;
     end
@@ -118,7 +123,8 @@ module edt_drain
         row_q      <= 13'd0;
         bias_q     <= next_q.ins.bias_base;
         dst_q      <= next_q.ins.dst_base;
-        add_q      <= next_q.ins.add_base + (next_q.ins.add_pos ? pos_off_i : 13'd0);
+        add_q      <= next_q.ins.add_base + (Windows != 0 && next_q.ins.mode == ModeGather ? 13'(slot_i >> PipeBits)
+                      : next_q.ins.add_pos ? pos_off_i : 13'd0);
         kv_q       <= next_q.ins.kv_base + 18'(slot_i >> (Splits > 1 ? cfg_i.value_split : 2'd0));
         flat_q     <= Folds != 0 ? next_q.ins.dst_base[8:0] : 9'd0;
         key_word_q <= 9'd0;
@@ -137,11 +143,11 @@ module edt_drain
 
   always_ff @(posedge clk_i) begin
     narrow_o <= '{
-      valid: step && kept && mode == ModeNarrow && !rst_i,
+      valid: step && kept && (mode == ModeNarrow || gather) && !rst_i,
       dst: cur_q.ins.dst, add_res: cur_q.ins.add_res, add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
-      first: row_q == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
+      first: (gather ? row_q >> PipeBits : row_q) == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
       dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q + row_off_q, row: row_q,
-      split: cur_q.ins.split, tag: cur_q.ins.dst_tag, fin: fin, last_mask: cur_q.ins.last_mask, pc: cur_q.pc
+      split: cur_q.ins.split, gather: gather, pick: 4'(slot_i) & 4'(Pipes - 1), put: 4'(row_q) & 4'(Pipes - 1), tag: cur_q.ins.dst_tag, fin: fin, last_mask: cur_q.ins.last_mask, pc: cur_q.pc
     };
   end
 

@@ -36,6 +36,7 @@ module edt_issue
   output wire             xsigned_o,
   output wire             paired_o,
   output wire  [1:0]      split_o,
+  output wire             kv_unsigned_o,
   output desc_t           desc_o
 );
   localparam int PipeBits = $clog2(Pipes);
@@ -152,6 +153,7 @@ module edt_issue
   assign xsigned_o = cur_q.xsigned;
   assign paired_o  = cur_q.paired;
   assign split_o   = cur_q.split;
+  assign kv_unsigned_o = cur_q.kv_unsigned;
   assign desc_o    = '{ins: cur_q, pc: pc_q, tile_first: tile_first_q, tile_last: tile_last_q};
 endmodule
 `default_nettype wire

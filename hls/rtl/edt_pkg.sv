@@ -3,11 +3,12 @@
 /* verilator lint_off UNUSEDPARAM */  // a package serves every module; none uses all of its names
 package edt_pkg;
   localparam int InstrBits = 200;
+  localparam int RowsBits = 6;  // above them in a loaded word: rows_t
   localparam int OutW = 18;  // width of a narrowed value inside the pipelines: any 16-bit format, signed or not
 
   localparam logic [2:0] OpEnd = 3'd0, OpMac = 3'd1, OpNorm = 3'd2, OpExp = 3'd3, OpSync = 3'd4,
-                         OpTurn = 3'd5;
-  localparam logic [1:0] ModeNarrow = 2'd0, ModeScore = 2'd1, ModeValue = 2'd2;
+                         OpTurn = 3'd5, OpShape = 3'd6, OpShare = 3'd7;
+  localparam logic [1:0] ModeNarrow = 2'd0, ModeScore = 2'd1, ModeValue = 2'd2, ModeGather = 2'd3;
   localparam logic [3:0] MemWeight = 4'd0, MemBias = 4'd1, MemPos = 4'd2, MemGamma = 4'd3, MemTable = 4'd4,
                          MemExp = 4'd5, MemProg = 4'd6, MemCfg = 4'd7, MemPair = 4'd8, MemStep = 4'd9,
                          MemCos = 4'd10;
@@ -65,8 +66,19 @@ package edt_pkg;
     logic        bar_late;    // the barrier holds the last element of each tile instead of the first
     logic        aged;        // keys from the oldest to the newest: exponentials, weighted values
     logic        bar_begun;   // the barrier falls when the key's column is begun: scores read it as it is written
-    logic        spare;
+    logic        kv_unsigned; // bytes of the KV memory are not signed: weights between channels
   } instr_t;
+
+  // What the sequencer does itself in an engine for whole windows: it repeats a phase for every bin, and adds the bin's
+  // row to the addresses of codes that are kept for every bin of a window.
+  typedef struct packed {
+    logic loop;        // END of a phase: it is repeated for the window's next bin, or behind the last one the next follows
+    logic pause_each;  // and waits for a start before that bin
+    logic pause_last;  // and before that phase
+    logic x;           // kept: what is read as activation
+    logic dst;         // what is written
+    logic add;         // what is read from the residual memory
+  } rows_t;
 
   typedef struct packed {
     logic [7:0]  count_max;
@@ -113,6 +125,9 @@ package edt_pkg;
     logic [8:0]  flat;
     logic [12:0] row;
     logic [1:0]  split;
+    logic        gather;     // one code of the residual word: the one at `pick` goes to `put`
+    logic [3:0]  pick;
+    logic [3:0]  put;
     logic [2:0]  tag;
     logic        fin;
     logic [4:0]  last_mask;

@@ -21,7 +21,9 @@ module edt_recip #(
   input  wire  [2:0]        recip_group_i,
   output wire  [14:0]       recip_o,
   input  wire  [2:0]        length_group_i,
-  output wire  [4:0]        length_o
+  output wire  [4:0]        length_o,
+  input  wire  [2:0]        share_group_i,  // the same for a share of the weights between channels
+  output wire  [4:0]        share_length_o
 );
   // A beat's own sum first: four additions in a row in front of sum_q were the longest path of a full part.
   localparam int Levels = $clog2(Sfus);
@@ -97,6 +99,7 @@ module edt_recip #(
   assign reading_o = valid_q[3];
   assign recip_o   = recip_q[recip_group_i];
   assign length_o  = length_q[length_group_i];
+  assign share_length_o = length_q[share_group_i];
   wire unused = &{1'b0, up[5:0], part[0], part[1][15:8]};
 endmodule
 `default_nettype wire

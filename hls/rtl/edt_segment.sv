@@ -15,7 +15,8 @@ module edt_segment
   parameter int WgtDepth = 2048,
   parameter int KvDepth  = 512,
   parameter int Packed   = 0,
-  parameter int Splits   = 1
+  parameter int Splits   = 1,
+  parameter int Windows  = 0
 ) (
   input  wire                              clk_i,
   input  wire                              rst_i,
@@ -31,6 +32,7 @@ module edt_segment
   input  wire                              xsigned_i,
   input  wire                              paired_i,
   input  wire  [1:0]                       split_i,
+  input  wire                              kv_unsigned_i,
   input  wire  [$clog2(Pipes)-1:0]         byte_i,
   input  wire  [Pipes*8-1:0]               word_i,      // activation word, two cycles after go_i
   // weight load: four lanes per word
@@ -149,6 +151,15 @@ module edt_segment
     );
   end
 
+  logic kv_signed;
+  if (Windows != 0) begin : g_signs
+    logic [3:1] unsigned_q;
+    always_ff @(posedge clk_i) unsigned_q <= {unsigned_q[2:1], kv_unsigned_i};
+    assign kv_signed = !unsigned_q[3];
+  end else begin : g_signed
+    assign kv_signed = 1'b1;
+  end
+
   logic [Quads*4*8-1:0] kv_read;
   logic [Quads*4*8-1:0] kv_write;
   logic [Quads*4-1:0]   kv_we;
@@ -175,7 +186,7 @@ module edt_segment
 
     edt_lane #(.AccBits(AccBits), .Packed(Packed)) i_lane (
       .clk_i,
-      .stat_i   (kv_q[3] ? {kv_read[l*8+7], kv_read[l*8+:8]} : weights[(Lane-4*First)*9+:9]),
+      .stat_i   (kv_q[3] ? {kv_read[l*8+7] && kv_signed, kv_read[l*8+:8]} : weights[(Lane-4*First)*9+:9]),
       .paired_i (paired_q[3]),
       .x_i      (x3_q),
       .valid_i  (valid_q[5]),
@@ -190,6 +201,6 @@ module edt_segment
     );
   end
 
-  wire unused = &{1'b0, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q, weights};
+  wire unused = &{1'b0, kv_unsigned_i, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q, weights};
 endmodule
 `default_nettype wire

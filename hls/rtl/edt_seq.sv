@@ -1,6 +1,7 @@
 // Fetches the microprogram, hands passes to the issue unit and SFU ops to theirs, keeps configuration and the bin's
-// registers (bin, cache slot, keys in use), and measures the cycles of a bin. An instruction follows its predecessor
-// after three cycles at the earliest.
+// registers (bin, cache slot, keys in use), and measures the cycles of a start. An instruction follows its predecessor
+// after three cycles at the earliest, with Windows after four. With Windows the program of a whole window is a sequence
+// of phases, each repeated for every bin.
 `default_nettype none
 module edt_seq
   import edt_pkg::*;
@@ -8,7 +9,9 @@ module edt_seq
   parameter int SegLanes  = 8,
   parameter int ProgDepth = 256,
   parameter int Sfus      = 1,
-  parameter int Rotary    = 0
+  parameter int Rotary    = 0,
+  parameter int Windows   = 0,
+  parameter int Pipes     = 4
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -33,8 +36,9 @@ module edt_seq
   output logic [8:0]   n_keys_o,
   output logic [8:0]   key_tiles_o,
   output logic [12:0]  pos_off_o,
+  output wire  [12:0]  res_stride_o,  // words from a bin's residual row to the next one's
   // dispatch
-  output instr_t       ins_o,
+  output wire instr_t  ins_o,
   output wire  [9:0]   pc_o,
   output wire          mac_valid_o,
   input  wire          mac_take_i,
@@ -46,12 +50,16 @@ module edt_seq
   localparam int ChunkBits = 36;
   localparam int Chunks    = (InstrBits + ChunkBits - 1) / ChunkBits;
   localparam int ProgBits  = $clog2(ProgDepth);
+  localparam logic [1:0] Wait = Windows != 0 ? 2'd3 : 2'd2;
+
+  logic ready, consume, finish, pause, wraps, again;
+  logic shape;  // an instruction that changes the configuration
 
   // Configuration, one register per address.
   cfg_t cfg_q;
   assign cfg_o = cfg_q;
   always_ff @(posedge clk_i) begin
-    if (load_en_i && load_mem_i == MemCfg) begin
+    if (load_en_i && load_mem_i == MemCfg && (Windows == 0 || !load_addr_i[4])) begin
       case (load_addr_i[3:0])
         4'd0:  cfg_q.count_max   <= load_data_i[7:0];
         4'd1:  cfg_q.max_bins    <= load_data_i[15:0];
@@ -71,6 +79,21 @@ module edt_seq
         4'd15: cfg_q.value_rows  <= load_data_i[8:0];
       endcase
     end
+    if (shape) begin
+      cfg_q.window      <= ins_o.n_tiles;
+      cfg_q.gshift      <= ins_o.bias_base[7:4];
+      cfg_q.groups      <= ins_o.bias_base[3:0];
+      cfg_q.group_words <= ins_o.steps;
+      cfg_q.key_words   <= ins_o.words;
+      cfg_q.head_dim    <= ins_o.n_red[8:0];
+      cfg_q.head_sets   <= ins_o.dst_base[3:0];
+      cfg_q.heads       <= ins_o.dst_base[7:4];
+      cfg_q.key_tiles   <= ins_o.sbase[8:0];
+      cfg_q.set_stride  <= ins_o.kv_base;
+      cfg_q.group_segs  <= ins_o.sstride;
+      cfg_q.value_split <= ins_o.split;
+      cfg_q.value_rows  <= ins_o.xbase[8:0];
+    end
     if (rst_i) cfg_q <= '0;
   end
 
@@ -87,52 +110,51 @@ module edt_seq
       .rdata_o(word[c*ChunkBits+:ChunkBits])
     );
   end
-  assign ins_o = word[InstrBits-1:0];
-  assign pc_o  = 10'(pc_q);
+  assign pc_o = 10'(pc_q);
 
   // Dispatch.
   logic       busy_q, next_q;
   logic [1:0] wait_q;
-  logic       ready, consume, finish;
+  logic [ProgBits-1:0] resume;  // where the program goes on behind END
   logic       quiet_q;
   assign ready       = busy_q && wait_q == 2'd0;
   assign mac_valid_o = ready && ins_o.op == OpMac;
-  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn));
-  assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]);
+  assign sfu_valid_o = ready && (ins_o.op == OpNorm || ins_o.op == OpExp || (Rotary != 0 && ins_o.op == OpTurn) || (Windows != 0 && ins_o.op == OpShare));
+  assign consume     = mac_take_i || sfu_take_i || (ready && ins_o.op == OpSync && done_i[ins_o.bar_tag]) || shape;
   assign finish      = ready && ins_o.op == OpEnd && quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag]);
   assign busy_o      = busy_q;
   assign refuse_o    = cfg_q.max_bins != '0 && bin_o >= cfg_q.max_bins;  // 0: no bin is the last
 
   logic [31:0] count_q;
-  logic        wraps;
   logic [8:0]  behind;
   assign behind = (slot_o | 9'(Sfus - 1)) + 9'd1;
   assign wraps = slot_o == cfg_q.window - 9'd1;
   always_ff @(posedge clk_i) begin
-    done_o  <= finish;
+    done_o  <= pause;
     count_q <= count_q + 32'd1;
     quiet_q <= quiet_i;
     oldest_o <= n_keys_o == cfg_q.window && behind < cfg_q.window ? behind : 9'd0;
     if (start_i && !busy_q && !refuse_o) begin
       busy_q  <= 1'b1;
-      wait_q  <= 2'd2;
+      wait_q  <= Wait;
       count_q <= 32'd1;
     end else if (busy_q && wait_q != 2'd0) wait_q <= wait_q - 2'd1;
     if (consume) begin
       pc_q   <= pc_q + 1'b1;
-      wait_q <= 2'd2;
+      wait_q <= Wait;
     end
-    if (finish) begin
+    if (finish) pc_q <= resume;
+    if (Windows != 0 && finish) wait_q <= Wait;
+    if (pause) begin
       busy_q   <= 1'b0;
-      pc_q     <= '0;
       cycles_o <= count_q + 32'd1;
     end
 
     // The next bin's registers: its number at once, which may refuse it, the others a cycle later.
     next_q <= finish && !trial_reset_i;
-    if (finish) bin_o <= bin_o + 16'd1;
+    if (pause) bin_o <= bin_o + 16'd1;
     if (next_q) begin
-      pos_off_o <= pos_off_o + cfg_q.pos_stride;
+      pos_off_o <= again ? '0 : pos_off_o + cfg_q.pos_stride;
       if (n_keys_o != cfg_q.window) n_keys_o <= n_keys_o + 9'd1;
       if (wraps) begin
         slot_o      <= '0;
@@ -153,6 +175,11 @@ module edt_seq
         end
       end
     end
+    if (Windows != 0 && trial_reset_i) pc_q <= '0;
+    if (shape) begin  // another attention begins, with the keys of a whole phase
+      n_keys_o    <= ins_o.n_tiles;
+      key_tiles_o <= ins_o.sbase[8:0];
+    end
     if (rst_i || trial_reset_i) begin
       bin_o       <= '0;
       pos_off_o   <= '0;
@@ -172,6 +199,53 @@ module edt_seq
       quiet_q  <= 1'b0;
       cycles_o <= '0;
     end
+  end
+
+  if (Windows != 0) begin : g_windows
+    localparam int PipeBits = $clog2(Pipes);
+    instr_t              raw, ins_q;
+    rows_t               rows, rows_q;
+    logic                loop_q;
+    logic [ProgBits-1:0] phase_q;  // where the phase at work begins
+    logic [12:0]         act_stride_q, res_stride_q, act_row_q, res_row_q;
+    assign {rows, raw} = word[RowsBits+InstrBits-1:0];
+    assign ins_o       = ins_q;
+    assign pause       = finish && (!rows_q.loop || (wraps ? rows_q.pause_last : rows_q.pause_each));
+    assign again        = loop_q && wraps;
+    assign shape        = ready && ins_q.op == OpShape;
+    assign res_stride_o = res_stride_q;
+    assign resume      = !rows_q.loop ? '0 : wraps ? pc_q + 1'b1 : phase_q;
+    always_ff @(posedge clk_i) begin
+      if (load_en_i && load_mem_i == MemCfg && load_addr_i[4]) begin
+        if (load_addr_i[0]) res_stride_q <= load_data_i[12:0];
+        else act_stride_q <= load_data_i[12:0];
+      end
+      rows_q         <= rows;
+      ins_q          <= raw;
+      ins_q.xbase    <= raw.xbase + (rows.x ? 15'(act_row_q) << PipeBits : 15'd0);
+      ins_q.dst_base <= raw.dst_base + (!rows.dst ? 13'd0 : raw.dst.res ? res_row_q : act_row_q);
+      ins_q.add_base <= raw.add_base + (rows.add ? res_row_q : 13'd0);
+      if (finish) begin
+        loop_q  <= rows_q.loop;
+        phase_q <= resume;
+      end
+      if (next_q) begin
+        act_row_q <= again ? '0 : act_row_q + act_stride_q;
+        res_row_q <= again ? '0 : res_row_q + res_stride_q;
+      end
+      if (rst_i || trial_reset_i) begin
+        phase_q   <= '0;
+        act_row_q <= '0;
+        res_row_q <= '0;
+      end
+    end
+  end else begin : g_bins
+    assign ins_o  = word[InstrBits-1:0];
+    assign pause  = finish;
+    assign again  = 1'b0;
+    assign shape  = 1'b0;
+    assign res_stride_o = '0;
+    assign resume = '0;
   end
   wire unused = &{1'b0, load_addr_i, load_data_i, word};
 endmodule

@@ -6,7 +6,8 @@ module edt_sfu
   import edt_pkg::*;
 #(
   parameter int AccBits = 24,
-  parameter int Rotary  = 0
+  parameter int Rotary  = 0,
+  parameter int Windows = 0
 ) (
   input  wire                        clk_i,
   input  wire  signed [AccBits-1:0]  x2_i,
@@ -28,6 +29,10 @@ module edt_sfu
   input  wire                        turn8_i,
   input  wire  signed [10:0]         partner2_i,
   input  wire  [23:0]                angle6_i,    // sine (12 bits), cosine (12 bits)
+  // weights between channels: shares of the heads, at one fraction, are added up
+  input  wire                        share_i,
+  input  wire  [3:0]                 shift5_i,
+  input  wire                        first8_i,
   // exponential table load
   input  wire                        load_en_i,
   input  wire  [7:0]                 load_addr_i,
@@ -49,7 +54,7 @@ module edt_sfu
     unique case (op5_i)
       SfuNorm: a6_q <= ABits'(dx5) - ABits'(sum5_i);
       SfuExp:  a6_q <= ABits'(max5_i) - ABits'(x5_q);
-      default: a6_q <= ABits'(x5_q);
+      default: a6_q <= Windows != 0 && share_i ? ABits'(x5_q) <<< shift5_i : ABits'(x5_q);
     endcase
   end
 
@@ -84,7 +89,9 @@ module edt_sfu
   logic signed [26:0] high8_full;
   edt_mul #(.ABits(11), .BBits(16)) i_high (.clk_i, .a_i(a_high), .b_i(b_high), .p_o(high8_full));
   assign high8 = 28'(high8_full);
-  always_ff @(posedge clk_i) p9_q <= 44'(low8) + (turn8 ? 44'(high8) : {high8[26:0], 17'd0});
+  always_ff @(posedge clk_i)
+    if (Windows != 0 && share_i) p9_q <= 44'(low8) + (first8_i ? 44'd0 : p9_q);
+    else p9_q <= 44'(low8) + (turn8 ? 44'(high8) : {high8[26:0], 17'd0});
 
   // 9..12: shift and round.
   logic signed [OutW-1:0] t13;
@@ -135,6 +142,6 @@ module edt_sfu
     exp20_q <= exp19_q;
   end
   assign y20_o = op20_i == SfuNorm ? norm20 : op20_i == SfuExp ? OutW'({1'b0, exp20_q}) : t_q[6];
-  wire unused = &{1'b0, high8[27], partner6_q, turn6_i, turn8_i, angle6_i};
+  wire unused = &{1'b0, share_i, shift5_i, first8_i, high8[27], partner6_q, turn6_i, turn8_i, angle6_i};
 endmodule
 `default_nettype wire

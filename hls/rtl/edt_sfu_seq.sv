@@ -1,5 +1,6 @@
 // Runs LayerNorm, exponential and rotary instructions on the special-function units: one beat of N elements per cycle.
 // LayerNorm: statistics complete in cycle 0 -> first beat in cycle 10. Exponentials: scores complete -> next cycle.
+// Shares: exponentials complete and reciprocals known -> next cycle.
 // Rotary: source complete and angles there -> the cycle after the next one, when the last word can be read.
 `default_nettype none
 module edt_sfu_seq
@@ -8,7 +9,8 @@ module edt_sfu_seq
   parameter int Pipes = 4,
   parameter int Sfus  = 1,
   parameter int Folds = 0,  // 1: with keys by age
-  parameter int Rotary = 0  // 1: with rotary position
+  parameter int Rotary = 0, // 1: with rotary position
+  parameter int Windows = 0 // 1: with weights between channels
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -23,12 +25,13 @@ module edt_sfu_seq
   input  wire  [7:0]   done_i,
   input  wire          stats_ok_i,
   input  wire          angles_ok_i,
+  input  wire          recip_ok_i,
   input  wire          value_busy_i,
   output wire          stats_start_o,
   output wire          exp_clear_o,
   output wire  instr_t ins_o,
   output wire          running_o,
-  output wire  [12:0]  read_addr_o,   // residual or score word of this beat
+  output wire  [12:0]  read_addr_o,   // residual, score or exponential word of this beat
   output sctl_t        beat_o
 );
   localparam int Subs     = Pipes / Sfus;
@@ -46,16 +49,18 @@ module edt_sfu_seq
   logic [8:0]  word_q;               // key word within the tile
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
-  logic        is_exp, is_turn, written, ready, last_sub, last_group, last, turn;
+  logic        is_exp, is_turn, is_share, written, ready, last_sub, last_group, last, turn;
   logic        turn_q;               // the next beat is behind the last slot: compared a beat ahead
   logic [8:0]  key_q, oldest;        // first key of the beat; by age it turns around behind the last slot
 
   assign is_exp     = ins_q.op == OpExp;
   assign is_turn    = Rotary != 0 && ins_q.op == OpTurn;
-  assign ready      = !value_busy_i && (is_exp || is_turn ? written && (is_exp || angles_ok_i) : stats_ok_i);
+  assign is_share   = Windows != 0 && ins_q.op == OpShare;
+  assign ready      = !value_busy_i && (is_share ? written && recip_ok_i
+                      : is_exp || is_turn ? written && (is_exp || angles_ok_i) : stats_ok_i);
   assign written    = done_i[ins_q.src_tag] || (is_turn && !ins_q.src_use);
   assign last_sub   = sub_q == 5'(Subs - 1);
-  assign last_group = !is_exp || 4'(group_q) == cfg_i.groups - 4'd1;
+  assign last_group = !(is_exp || is_share) || 4'(group_q) == cfg_i.groups - 4'd1;
   assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
   assign turn       = Folds != 0 && is_exp && ins_q.aged && turn_q;
   assign last       = left_q <= 14'(Sfus) && last_group;
@@ -64,7 +69,7 @@ module edt_sfu_seq
   assign idle_o        = state_q == Idle;
   assign ins_o         = ins_q;
   assign running_o     = state_q == Run || state_q == Calc;
-  assign stats_start_o = state_q == Wait && ready && !is_exp && !is_turn;
+  assign stats_start_o = state_q == Wait && ready && !is_exp && !is_turn && !is_share;
   assign exp_clear_o   = state_q == Wait && ready && is_exp;
   assign read_addr_o   = read_q;
 
@@ -88,7 +93,7 @@ module edt_sfu_seq
       Wait: begin
         turn_q <= key_q + 9'(Sfus) >= n_keys_i;
         if (ready) begin
-          state_q <= is_exp ? Run : Calc;
+          state_q <= is_exp || is_share ? Run : Calc;
           if (is_turn) calc_q <= '0;
         end
       end
@@ -114,7 +119,8 @@ module edt_sfu_seq
             read_q  <= ins_q.add_base;
             first_q <= ins_q.add_base;
             dst_q   <= ins_q.dst_base;
-          end else if (!last_sub) read_q <= first_q;
+          end else if (is_share) read_q <= read_q + 13'd1;
+          else if (!last_sub) read_q <= first_q;
           else if (is_exp && word_q == cfg_i.key_words - 9'd1) begin
             read_q  <= read_q + 13'd1;
             first_q <= read_q + 13'd1;
@@ -126,7 +132,7 @@ module edt_sfu_seq
           end
         end else begin
           group_q <= group_q + 3'd1;
-          read_q  <= read_q + 13'(cfg_i.key_words);
+          if (!is_share) read_q <= read_q + 13'(cfg_i.key_words);
         end
         if (last) begin
           state_q <= Flush;
@@ -143,10 +149,11 @@ module edt_sfu_seq
   end
 
   assign beat_o = '{
-    valid: state_q == Run, op: is_exp ? SfuExp : is_turn ? SfuTurn : SfuNorm, group: group_q, sub: sub_q,
+    // of a share only the last head's beat: the others are added to it on the way
+    valid: state_q == Run && (!is_share || last_group), op: is_exp ? SfuExp : is_turn ? SfuTurn : is_share ? SfuValue : SfuNorm, group: group_q, sub: sub_q,
     count: left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0], dst_addr: dst_q, gb_addr: gb_q, tag: ins_q.dst_tag,
     word_end: last_group && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
   };
-  wire unused = &{1'b0, cfg_i, done_i, angles_ok_i};
+  wire unused = &{1'b0, cfg_i, done_i, angles_ok_i, recip_ok_i};
 endmodule
 `default_nettype wire

@@ -1,0 +1,27 @@
+"""Rows of a window that a firmware has room for, and the names of the inputs that say how many there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from edgendt.ops import CrossAttention
+from edgendt.program import Axis, Program
+
+ROWS = 128  # of an axis at most, where no op has a bound of its own
+
+
+def most_rows(program: Program, asked: Mapping[str, int]) -> dict[str, int]:
+    """Rows of each open axis by name: those asked for, or ROWS, or as many keys as an op weights, which is the bound of
+    any asked for; none of bins.
+    """
+    most = {axis.name: asked.get(axis.name, ROWS) for axis in program.open_axes if program.inputs}
+    for node in program.nodes:
+        if isinstance(node.op, CrossAttention) and (axis := program.axis(node.inputs[1]).name) in most:
+            most[axis] = min(asked.get(axis, node.op.keys), node.op.keys)
+    return most
+
+
+def number(axis: Axis) -> str:
+    """hls4ml name of the input that says how many rows of an axis there are."""
+    return re.sub(r"\W", "_", axis.name) + "_rows"

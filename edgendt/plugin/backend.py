@@ -1,0 +1,99 @@
+"""The backend: an hls4ml ModelGraph becomes a Program, its image, and the project of a board with our engine."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hls4ml.backends.fpga.fpga_backend import FPGABackend
+from hls4ml.model.flow import get_flow, register_flow
+from hls4ml.writer.writers import Writer
+
+from edgendt.boards import DEFAULT, Board
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.plugin import NAME
+from edgendt.plugin.graph import program_of
+
+# A Dense over bins stays a Dense: the engine goes bin by bin.
+LEFT_OUT = ("replace_multidimensional_dense_with_conv",)
+
+
+class EngineWriter(Writer):  # type: ignore[misc]
+    """Writes program.edt, image.edi and the board's project (sources, scripts, constraints) into the output folder."""
+
+    def write_hls(self, model: Any) -> None:
+        """UnsupportedOp names every layer that cannot be held; DoesNotFit, BoardUnknown as `edgendt synth`."""
+        from edgendt.synth import vivado
+        from edgendt.synth.project import write_project
+
+        program, (board, engine) = program_of(model), target(model)
+        compiled = compile_program(program, engine)
+        folder = Path(model.config.get_output_dir())
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        program.save(folder / "program.edt")
+        compiled.image.save(folder / "image.edi")
+        if board.zynq:
+            vivado.write_project(board, engine, folder)
+        else:
+            write_project(board, engine, folder)
+
+
+class EdgeNDTBackend(FPGABackend):  # type: ignore[misc]
+    """`convert_from_…_model(…, backend="EdgeNDT", board="ulx3s-85f", engine="small")`."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        passes = [name for name in get_flow("convert").optimizers if name not in LEFT_OUT]
+        convert = register_flow("convert", passes, requires=["parse_qonnx"], backend=NAME)
+        self.flow = register_flow("graph", ["remove_nop_batch_normalization"], requires=[convert], backend=NAME)
+
+    def create_initial_config(self, board: str = DEFAULT, engine: str | None = None, **_: Any) -> dict[str, Any]:
+        """board: a name of `edgendt boards`; engine: a name or a TOML file, the board's own by default."""
+        return {"Board": board, "Engine": engine, "IOType": "io_parallel", "ClockPeriod": 0, "Part": board}
+
+    def get_default_flow(self) -> str:
+        return str(self.flow)
+
+    def get_writer_flow(self) -> str:
+        return str(self.flow)
+
+    def write(self, model: Any) -> None:
+        """The project in the model's output folder."""
+        self.writer.write_hls(model)
+
+    def compile(self, model: Any) -> None:
+        """Nothing: `predict` runs the Program. hls4ml then loads the library None, which is this process."""
+
+    def predict(self, model: Any, x: Any) -> Any:
+        """What the board will answer. x: [samples, channels], or [samples, bins, channels] -> [samples, outputs …].
+
+        Every sample is a trial of its own; counts beyond the input's format are clipped, as the driver does.
+        """
+        program = program_of(model)
+        shape = tuple(model.get_input_variables()[0].shape)
+        samples = np.asarray(x).reshape(-1, *shape)
+        trials = samples.reshape(len(samples), -1, program.channels)
+        values = [program.run(program.clip(trial)[0]) * program.output_format.scale for trial in trials]
+        answer = np.array(values).reshape(len(samples), -1)
+        return answer[0] if len(samples) == 1 else answer
+
+    def build(self, model: Any, seed: int = 1, **_: Any) -> dict[str, Any]:
+        """Place and route, or Vivado, into a bitstream: what `edgendt synth` reports."""
+        from edgendt.synth import vivado
+        from edgendt.synth.engine import route
+
+        board, engine = target(model)
+        folder = Path(model.config.get_output_dir())
+        if board.zynq:
+            return vivado.build(board, engine, folder, run=True)
+        return route(board, engine, folder, seed=seed)
+
+
+def target(model: Any) -> tuple[Board, Engine]:
+    """The board and the engine of a model's configuration."""
+    board = Board.named(model.config.config["Board"])
+    return board, Engine.named(model.config.config.get("Engine") or board.engine)

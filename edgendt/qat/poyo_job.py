@@ -1,0 +1,166 @@
+"""One POYO to be made: its sessions, its phases of training, its scores on the test trials beside ridge and GRU."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgendt.data import split
+from edgendt.data.load import load_times
+from edgendt.data.tokens import Cut, causal, gather, whole
+from edgendt.errors import BadInput
+from edgendt.fixed import Codes
+from edgendt.models.poyo import POYO, POYOConfig, Tokens, preset
+from edgendt.qat.decode import Counts, Sessions, ridge_score
+from edgendt.qat.poyo import QuantPOYO, given
+from edgendt.qat.poyo_graph import KEYS, layout
+from edgendt.qat.recipe import PoyoConfig, QuantizeConfig, check, check_seed, resolve_poyo
+from edgendt.qat.train import Masking, Phase, Plan, Progress, Writer
+
+M = TypeVar("M", bound=nn.Module)
+Scores = dict[str, float | None]
+GEOMETRY = [field.name for field in fields(PoyoConfig) if field.name not in ("preset", "least_units")]
+
+
+@dataclass(frozen=True)
+class PoyoNetworks:
+    """What training makes: the float network, the float control of the same extra steps, the integer network."""
+
+    float: POYO
+    control: POYO
+    integer: QuantPOYO
+
+
+@dataclass(frozen=True)
+class PoyoJob:
+    """A resolved config with its sessions: everything that training and scoring need."""
+
+    config: QuantizeConfig
+    sessions: Sessions
+    geometry: POYOConfig
+
+    @classmethod
+    def of(cls, config: QuantizeConfig) -> PoyoJob:
+        """Load and split the data, check the options. Raises BadInput."""
+        check_seed(config)
+        config = resolve_poyo(config)
+        check(config)
+        chosen, asked = config.data, config.poyo or PoyoConfig()
+        data = load_times(chosen.source, config.seed, chosen.session, chosen.conditions)
+        if len({session.vel.shape[2] for session in data}) > 1:
+            raise BadInput(f"{chosen.source}: the velocity of every session must have as many axes")
+        splits = tuple(split(session.binned, config.seed, chosen.val, chosen.test, 0.0) for session in data)
+        changes = {name: value for name in GEOMETRY if (value := getattr(asked, name)) is not None}
+        try:
+            units = sum(session.units for session in data)
+            geometry = preset(asked.preset, units, len(data), outputs=data[0].vel.shape[2], **changes)
+        except ValueError as error:
+            raise BadInput(f"poyo: {error}") from error
+        job = cls(config, Sessions(data, splits, geometry.window_ms, asked.least_units), geometry)
+        job._check()
+        return job
+
+    def _check(self) -> None:
+        """BadInput for what the integers cannot hold, before any training."""
+        config, source = self.geometry, self.config.data.source
+        if not 0 <= self.sessions.least_units <= 1:
+            raise BadInput(f"poyo.least_units must be a share of 0 to 1, got {self.sessions.least_units}")
+        longest = max(round(session.binned.bin_s * 1000) for session in self.sessions.data)
+        if not longest <= config.window_ms < 1 << 16:
+            raise BadInput(f"poyo.window_ms must be {longest}, one bin, to {(1 << 16) - 1}, got {config.window_ms}")
+        if (most := self.sessions.most_tokens()) > KEYS:
+            advice = "lower poyo.window_ms or choose fewer units"
+            raise BadInput(f"{source}: a window holds {most} tokens, the sums {KEYS} at most: {advice}")
+        known = [step.name for step in layout(config) if step.kind == "linear"]
+        for name in self.config.bits.overrides:
+            if name not in known:
+                raise BadInput(f"bits.overrides must name a Linear ({', '.join(known)}), got {name!r}")
+
+    @property
+    def name(self) -> str:
+        """Of the data."""
+        return self.sessions.data[0].binned.name
+
+    def digest(self) -> bytes:
+        """Of the data."""
+        parts = (part.tobytes() for data in self.sessions.data for part in (data.unit, data.ms, data.vel))
+        return hashlib.sha256(b"".join(parts)).digest()
+
+    def plan(self, phase: str) -> Plan:
+        """The phase `float`, `control` or `qat`."""
+        train, qat, seed = self.config.train, self.config.qat, self.config.seed
+        steps, batch, lr = train.steps or 0, train.batch or 1, train.lr or 0.0
+        every = train.val_every or None
+        if phase == "float":
+            decay = train.weight_decay or 0.0
+            return Plan(phase, steps, batch, lr, decay, train.warmup, Masking(), seed, val_every=every)
+        more = Plan(phase, qat.steps, batch, qat.lr or 0.0, 0.0, qat.warmup, Masking(), seed + 1)
+        return replace(more, surrogate=qat.surrogate) if phase == "qat" else more
+
+    def train(self, folder: Path, progress: Progress, writer: Writer | None = None) -> PoyoNetworks:
+        """All three networks; `folder` keeps the checkpoints from which a repeated call goes on."""
+
+        def run(phase: str, network: M) -> M:
+            Phase(self.plan(phase), network, self.sessions, folder / f"{phase}.pt").run(progress, writer)
+            return network
+
+        network = run("float", new_poyo(self.geometry, self.config.seed))
+        control = POYO(self.geometry)
+        control.load_state_dict(network.state_dict())
+        seen = self.sessions.calibration(max(1, self.config.qat.calibration_trials // len(self.sessions.data)))
+        return PoyoNetworks(
+            network,
+            run("control", control),
+            run("qat", QuantPOYO.from_float(network, seen, self.config.bits)),
+        )
+
+    def scores(self, networks: PoyoNetworks, progress: Progress) -> dict[str, Scores]:
+        """Velocity R² on the test trials, mean over sessions: of a bin from its spikes and the past; of whole windows.
+
+        baseline: ridge; as the GRU, which `progress` sees training, it knows the past alone.
+        """
+        found = {name: self.score(getattr(networks, name)) for name in ("float", "control", "integer")}
+        both = list(zip(self.sessions.data, self.sessions.splits, strict=True))
+        ridge = [ridge_score(data.binned, parts) for data, parts in both]
+        counts = [Counts(data.binned, parts) for data, parts in both]
+        gru = [task.trained(self.config.seed, progress).eval() for task in counts]
+        recurrent = [task.score(net, task.split.test) for task, net in zip(counts, gru, strict=True)]
+        return found | {name: {"velocity_r2": mean(r2)} for name, r2 in (("baseline", ridge), ("gru", recurrent))}
+
+    def score_velocity(self, networks: PoyoNetworks) -> None:
+        """None: velocity is all that it says, not outputs behind rates."""
+
+    def score(self, network: nn.Module) -> Scores:
+        """A network's scores."""
+
+        def r2(cuts: Any) -> float | None:
+            splits = enumerate(self.sessions.splits)
+            return mean([self.sessions.score(network, i, parts.test, cuts) for i, parts in splits])
+
+        return {"velocity_r2": r2(causal), "whole_window_r2": r2(whole)}
+
+    def windows(self) -> Iterator[tuple[Cut, dict[str, Codes]]]:
+        """The test trials in whole windows, each bin asked for once, as a Program takes them."""
+        for i, (data, parts) in enumerate(zip(self.sessions.data, self.sessions.splits, strict=True)):
+            for cut in whole(data, i, parts.test, self.sessions.window_ms):
+                yield cut, given(Tokens.of(gather(self.sessions.data, [cut])), 0)
+
+
+def new_poyo(config: POYOConfig, seed: int) -> POYO:
+    """A float network before training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return POYO(config)
+
+
+def mean(scores: list[float | None]) -> float | None:
+    """Of those that are known."""
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if known else None

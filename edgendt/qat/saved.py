@@ -1,0 +1,23 @@
+"""Read the state of a saved network, trusting nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgendt.errors import BadInput
+
+
+def read_state(path: Path | str) -> dict[str, Any]:
+    """What a network's `save` wrote. BadInput when the file is something else."""
+    try:
+        state = torch.load(path, weights_only=True)
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} does not exist") from error
+    except Exception as error:  # whatever unpickling strange bytes raises
+        raise BadInput(f"{path} is not a saved quantized network, or is damaged") from error
+    if not isinstance(state, dict):
+        raise BadInput(f"{path} is not a saved quantized network: it holds a {type(state).__name__}")
+    return state

@@ -1,0 +1,71 @@
+"""The quantize stage's files of a POYO."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgendt.artifact import write_json
+from edgendt.config import dump_config
+from edgendt.data.stimulus import packed
+from edgendt.export import export_program
+from edgendt.lower import lower
+from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks, Scores
+from edgendt.wiring import VELOCITY, Group
+
+
+def write(stage: Path, job: PoyoJob, networks: PoyoNetworks, scores: dict[str, Scores]) -> None:
+    """Every file of the quantize stage but the event files."""
+    export_program(networks.integer.program(meta=meta(job)), stage / "model.onnx")
+    lower(stage / "model.onnx").save(stage / "program.edt")
+    write_json(stage / "metrics.json", scores)
+    write_json(stage / "data.json", described(job))
+    (stage / "config.toml").write_text(dump_config(job.config))
+    networks.integer.save(stage / "qat.pt")
+    saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
+    torch.save(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
+    cuts, windows = zip(*job.windows(), strict=True)
+    vel = np.concatenate([job.sessions.data[cut.session].vel[cut.trial, cut.first : cut.last] for cut in cuts])
+    arrays: dict[str, Any] = {"vel": vel, **packed(windows)}
+    np.savez_compressed(stage / "stimulus.npz", **arrays)
+
+
+def meta(job: PoyoJob) -> dict[str, Any]:
+    """What travels with the Program: its outputs are standardised velocity; of one session, how it comes back."""
+    group = Group(tuple(range(job.geometry.outputs)))
+    targets = [(target.std.tolist(), target.mean.tolist()) for target in job.sessions.targets]
+    if len(targets) == 1:
+        scale, offset = targets[0]
+        group = replace(group, scale=tuple(scale), offset=tuple(offset))
+    sessions = [
+        {"name": data.binned.name, "bin_s": data.binned.bin_s, "units": data.units, "scale": scale, "offset": offset}
+        for data, (scale, offset) in zip(job.sessions.data, targets, strict=True)
+    ]
+    return {"data": job.name, "sessions": sessions, "outputs": {VELOCITY: group.to_json()}}
+
+
+def described(job: PoyoJob) -> dict[str, Any]:
+    """The data in all, and session by session; train, val, test: pairs of session and trial."""
+    sessions: list[dict[str, Any]] = [
+        {
+            "name": data.binned.name,
+            "source": data.source,
+            "trials": data.binned.trials,
+            "bins": int(data.binned.lengths.sum()),
+            "channels": data.units,
+            "spikes": len(data.ms),
+            "bin_s": data.binned.bin_s,
+        }
+        for data in job.sessions.data
+    ]
+    parts = {
+        key: [[i, int(trial)] for i, split in enumerate(job.sessions.splits) for trial in getattr(split, key)]
+        for key in ("train", "val", "test")
+    }
+    totals = {key: sum(session[key] for session in sessions) for key in ("trials", "bins", "channels", "spikes")}
+    units = {"held_in": list(range(job.geometry.units)), "held_out": [], "clipped": 0}
+    return {"name": job.name, "bin_s": sessions[0]["bin_s"], **totals, **parts, **units, "sessions": sessions}

@@ -1,0 +1,179 @@
+"""Networks of whole windows on the engine's RTL, compiled: every op of every bin, every start's cycles."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from needs import needs
+from networks import random_counts, random_ndt
+from op_engine import TINY, Case, engine, rejects, run
+from random_programs import random_case
+from test_engine import ENGINES, on_engine
+
+from edgendt.engine.compile import choices_of, compile_program
+from edgendt.engine.config import Engine
+from edgendt.engine.formats import same_heads
+from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.ops import Attention
+from edgendt.program import Program
+from edgendt.sim import rtl
+from edgendt.sim.fast import FastCore, SimulationStuck
+
+ROOM = {"act_depth": 4096, "res_depth": 4096, "pos_depth": 8192, "kv_depth": 1 << 15, "windows": 1}  # a row per bin
+ROOM |= {"prog_depth": 1024, "gamma_depth": 4096, "bias_depth": 8192}
+BUILDS = {name: replace(engine, **ROOM) for name, engine in ENGINES.items()}
+GEOMETRIES = 25  # networks per engine
+SMALLEST = replace(TINY, windows=1)
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def core(request: pytest.FixtureRequest) -> FastCore:
+    needs("verilator")
+    return FastCore(BUILDS[request.param])
+
+
+def geometry(seed: int, engine: Engine | None = None) -> Program:
+    """A random bidirectional NDT whose every size is drawn: one to six layers, windows of one bin and more.
+
+    With an engine an STNDT, with as many heads between channels as it takes.
+    """
+    rng = np.random.default_rng(seed)
+    heads, deep = int(rng.integers(1, 9)), seed % 5 == 0
+    bins = 1 if seed % 7 == 0 else int(rng.integers(2, 24))
+    groups = (
+        (engine.segments, engine.pipes // engine.sfus, engine.words) if engine else (0,)
+    )  # heads between channels take a group each
+    spatial = [one for one in (1, 2, 4, 8) if bins % one == 0 and all(n >= one and n % one == 0 for n in groups)]
+    return random_ndt(
+        seed,
+        channels=int(rng.integers(1, 40)),
+        d=heads * int(rng.integers(1, 1 + (16 if deep else 40) // heads)),
+        layers=int(rng.integers(3, 7)) if deep else int(rng.integers(1, 4)),
+        heads=heads,
+        ffn=int(rng.integers(1, 60)),
+        outputs=int(rng.integers(1, 40)),
+        bins=bins,
+        weight=int(rng.integers(2, 9)),
+        residual=int(rng.choice([8, 10, 12, 16])),
+        counts=int(rng.integers(1, 9)),
+        per_channel=bool(rng.integers(2)),
+        mixed=seed % 2 == 1,
+        causal=False,
+        spatial=int(rng.choice(spatial)) if spatial else 0,
+    )
+
+
+def test_random_bidirectional_networks_are_exact_at_every_op_in_the_predicted_cycles(core: FastCore) -> None:
+    first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
+    for seed in range(first, first + GEOMETRIES):
+        program = geometry(seed)
+        tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_random_stndts_are_exact_at_every_op_in_the_predicted_cycles(core: FastCore) -> None:
+    first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
+    for seed in range(first, first + GEOMETRIES):
+        program = geometry(seed, core.engine)
+        tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_the_random_networks_are_different_and_reach_far() -> None:
+    drawn = [geometry(seed) for seed in range(GEOMETRIES * len(BUILDS))]
+    attentions = [[node.op for node in program.nodes if isinstance(node.op, Attention)] for program in drawn]
+    assert len({repr(one) for one in attentions}) > 0.9 * len(drawn)
+    assert {program.bins for program in drawn} > {1, 2, 3} and max(map(len, attentions)) == 6
+
+
+def test_a_window_is_exact_under_every_schedule(core: FastCore) -> None:
+    program = random_ndt(1, d=24, heads=4, bins=9, causal=False)
+    for choice in choices_of(core.engine, same_heads(program)):
+        tally = on_engine(core, program, random_counts(program, 1, 9), choice)
+        assert tally.mismatches == 0, f"{choice}: {tally.first}"
+
+
+def test_a_stream_a_window_and_a_window_after_a_reset_in_its_middle_follow_each_other(core: FastCore) -> None:
+    """One build, one network after the other: nothing of a loop outlives its trial."""
+    stream, window = random_ndt(3, window=4, bins=11), random_ndt(4, bins=6, causal=False)
+    for program, counts in [(stream, 11), (window, 6), (stream, 9), (window, 6)]:
+        tally = on_engine(core, program, random_counts(program, 7, counts))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+    counts = random_counts(window, 8, 6)
+    for starts in (1, 5, 6, 7, 11, 12):
+        core.reset()
+        for row in np.concatenate([counts, 0 * counts])[:starts]:
+            core.step(row)
+        assert np.array_equal(core.run(counts)[0], window.run(counts)), starts
+
+
+def test_behind_the_last_answer_the_engine_waits_for_a_reset(core: FastCore) -> None:
+    program = random_ndt(5, bins=3, causal=False)
+    counts = random_counts(program, 5, 3)
+    core.load(compile_program(program, core.engine))
+    core.run(counts)
+    with pytest.raises(SimulationStuck, match="refused"):
+        core.step(counts[0])
+
+
+def test_the_widest_window_is_exact() -> None:
+    needs("verilator")
+    program = random_ndt(6, channels=9, d=12, layers=2, heads=3, ffn=8, bins=256, causal=False)
+    tally = on_engine(FastCore(BUILDS["odd"]), program, random_counts(program, 6, 256))
+    assert tally.mismatches == 0, str(tally.first)
+
+
+def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
+    """Each bin's counts in a packet, each answer asked for by another, streams that idle and stall."""
+    needs("verilator"), needs("g++")
+    program = random_ndt(8, channels=7, d=8, ffn=9, layers=2, bins=4, outputs=5, causal=False)
+    compiled, trials = compile_program(program, SMALLEST), [random_counts(program, seed, 4) for seed in range(2)]
+    traced = rtl.trace(compiled, trials, tmp_path, idle=0.3, stall=0.3)
+    tally = rtl.check(program, trials, traced)
+    assert tally.first is None and tally.ops == len(program.trace_points)
+    rtl.check_cycles(compiled, [trial.cycles for trial in traced])
+
+
+def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:
+    """Programs that are no NDT: what is kept for later phases, counts read late, keys of many attentions."""
+    needs("verilator")
+    core, held, deepest = engine(size=SMALLEST), 0, 0
+    for seed in range(250):
+        try:
+            case = random_case(seed, whole=True)
+            tally = run(case, core)
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
+        held, deepest = held + 1, max(deepest, len(core.compiled.phases) if core.compiled else 0)
+    assert held >= 150 and deepest >= 5
+
+
+FAULTS = {
+    "a row of the residual is another bin's": ("(rows.add ? res_row_q : 13'd0)", "13'd0"),
+    "a query is read from another bin's row": ("(rows.x ? 15'(act_row_q) << PipeBits : 15'd0)", "15'd0"),
+    "kept activations move as the residual does": ("raw.dst.res ? res_row_q : act_row_q", "res_row_q"),
+    "positions go on behind the window": ("again ? '0 : pos_off_o", "1'b0 ? '0 : pos_off_o"),
+    "rows go on behind the window": ("again ? '0 : act_row_q", "1'b0 ? '0 : act_row_q"),
+    "a phase ends a bin early": ("slot_o == cfg_q.window - 9'd1", "slot_o + 9'd2 == cfg_q.window"),
+    "the program goes on behind every bin": ("wraps ? pc_q + 1'b1 : phase_q", "pc_q + 1'b1"),
+    "a bin is answered without a start": (": rows_q.pause_each", ": 1'b0"),
+    "a trial goes on where the last one stopped": ("if (Windows != 0 && trial_reset_i) pc_q <= '0;", ""),
+}
+
+
+POSITIONS = (58, 194)  # wirings with positions in a later phase
+
+
+def witnesses() -> list[Case]:
+    """Windows that need every row: two networks and two wirings, run twice, for the second needs the first's reset."""
+    found = [random_ndt(seed, d=8, bins=5, layers=2, causal=False) for seed in (1, 2)]
+    late = [random_case(seed, whole=True) for seed in POSITIONS]
+    return 2 * [*((program, random_counts(program, 1, 5)) for program in found), *late]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects(witnesses(), *FAULTS[fault], size=SMALLEST)

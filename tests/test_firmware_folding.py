@@ -1,0 +1,135 @@
+"""Folding as a file, and its analytic cycles against the beats that the compiled loops count."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from needs import ROOT, needs
+from networks import random_counts, random_ndt
+from test_firmware import NETWORKS
+
+from edgendt.errors import BadInput
+from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.library import Firmware, build, flags
+from edgendt.firmware.schedule import schedule
+from edgendt.program import Program
+from edgendt.tools import run_tool
+
+
+class Counted(Firmware):
+    """A firmware whose loops count their beats."""
+
+    def beats(self) -> int:
+        return int(ctypes.CDLL(str(self.library)).edt_beats())
+
+
+def counted(program: Program, folding: Folding, folder: Path) -> Counted:
+    build(program, folder, folding)
+    library = folder / "counted.so"
+    count = "-DEDT_COUNT_BEATS"
+    run_tool(("g++", *flags(folder), count, "edt_abi.cpp", "-o", str(library)), folder / "g++.log", cwd=folder)
+    return Counted(program, folder, library.name)
+
+
+def analytic(program: Program, folding: Folding, keys: int) -> int:
+    """Cycles of the ops whose loops are ours: a Linear is hls4ml's kernel, of one beat per multiplication it reuses."""
+    rows = schedule(program, folding, keys)
+    copies = program.bins is not None
+    skipped = sum(row.cycles for row in rows if row.kind == "linear")
+    if copies:  # rows that a Linear takes and puts are ours
+        skipped = sum(folding.reuse[row.name] * program.rows(row.name) for row in rows if row.kind == "linear")
+    return sum(row.cycles for row in rows) - skipped
+
+
+COUNTED = [(name, None) for name in NETWORKS if name != "default geometry"]
+
+
+@pytest.mark.parametrize(("name", "unroll"), [*COUNTED, ("odd sizes", 1)])
+def test_cycles_are_the_beats_of_the_compiled_loops(name: str, unroll: int | None, tmp_path: Path) -> None:
+    needs("g++")
+    program = NETWORKS[name]()
+    folding = plan(program)
+    if unroll is not None:
+        folding = replace(folding, unroll=dict.fromkeys(folding.unroll, unroll))
+    library = counted(program, folding, tmp_path)
+    bins = program.bins or 9
+    counts = random_counts(program, 3, bins)
+    if program.bins:
+        library.run(counts)
+        assert library.beats() == analytic(program, folding, bins)
+        return
+    library.reset()
+    for index, row in enumerate(counts):
+        before = library.beats()
+        library.step(row)
+        assert library.beats() - before == analytic(program, folding, index + 1)
+
+
+def test_a_file_comes_back_and_can_be_edited(tmp_path: Path) -> None:
+    program = random_ndt(5)
+    folding = plan(program)
+    folding.save(tmp_path / "folding.toml")
+    assert Folding.load(tmp_path / "folding.toml", program) == folding
+    slower = {name: value * 2 for name, value in folding.reuse.items() if name == "readout"}
+    edited = replace(folding, reuse={**folding.reuse, **slower})
+    edited.save(tmp_path / "slower.toml")
+    found = Folding.load(tmp_path / "slower.toml", program)
+    cycles = [sum(row.cycles for row in schedule(program, each)) for each in (folding, found)]
+    assert cycles[1] - cycles[0] == folding.reuse["readout"]
+    assert found.multipliers(program) < folding.multipliers(program)
+
+
+def _edited(**tables: dict[str, Any]) -> Any:
+    return lambda whole: {name: whole[name] | tables.get(name, {}) for name in whole}
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (_edited(reuse={"readout": 7}), r"reuse.readout must be one of .*, got 7"),
+        (_edited(unroll={"lnf": 0}), r"unroll.lnf must be one of 1, .*, got 0"),
+        (_edited(unroll={"lnf": "4"}), r"unroll.lnf must be one of .*, got '4'"),
+        (_edited(reuse={"nobody": 4}), r"reuse must name every op of its kind once, see nobody"),
+        (lambda whole: {"reuse": whole["reuse"]}, r"must have the tables reuse and unroll, it has reuse"),
+        (lambda whole: whole | {"more": {}}, r"must have the tables reuse and unroll, it has .*more"),
+    ],
+)
+def test_a_file_that_does_not_suit_is_one_sentence(edit: Any, said: str, tmp_path: Path) -> None:
+    program = random_ndt(5)
+    folding = plan(program)
+    tables = edit({"reuse": dict(folding.reuse), "unroll": dict(folding.unroll)})
+    (tmp_path / "folding.toml").write_text(tomli_w.dumps(tables))
+    with pytest.raises(BadInput, match=said):
+        Folding.load(tmp_path / "folding.toml", program)
+
+
+def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "folding.toml").write_text("reuse = [")
+    with pytest.raises(BadInput, match=r"folding .* cannot be read"):
+        Folding.load(tmp_path / "folding.toml", random_ndt(5))
+
+
+def test_memory_is_what_the_constants_and_caches_take() -> None:
+    program = random_ndt(5)
+    rows = {row.name: row for row in schedule(program, plan(program))}
+    for node in program.nodes:
+        if node.op.kind == "attention":
+            op: Any = node.op
+            assert rows[node.name].bits == 768 * 16 + op.window * op.size * (op.k.bits + op.v.bits)
+        if node.op.kind == "linear" and node.op.w_frac is None:  # type: ignore[union-attr]
+            assert rows[node.name].bits == node.constants["weight"].size * node.op.w.bits  # type: ignore[union-attr]
+    assert np.sum([row.bits for row in rows.values()]) > 0
+
+
+def test_every_pipelined_loop_of_a_header_counts() -> None:
+    for header in (ROOT / "hls" / "cpp").glob("edt_*.h"):
+        text = header.read_text()
+        loops = len(re.findall(r"#pragma HLS PIPELINE", text))
+        assert len(re.findall(r"^ +EDT_BEAT\(", text, re.M)) == loops, header.name

@@ -1,0 +1,138 @@
+"""The hls4ml firmware of networks of tokens equals the Program at every op, in windows of any number of rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from needs import needs, needs_package
+
+needs_package("torch")
+
+from poyos import random_poyo, windows  # noqa: E402
+
+from edgendt.compare import compare  # noqa: E402
+from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.firmware import Firmware, build  # noqa: E402
+from edgendt.firmware.folding import plan  # noqa: E402
+from edgendt.firmware.library import cached  # noqa: E402
+from edgendt.firmware.project import write_project  # noqa: E402
+from edgendt.fixed import Codes, Int  # noqa: E402
+from edgendt.ops import GEGLU, CrossAttention, Lookup  # noqa: E402
+from edgendt.program import INDEX, Axis, Input, Node, Program  # noqa: E402
+from edgendt.qat.formats import Bits  # noqa: E402
+from edgendt.tools import cache_folder  # noqa: E402
+
+MOST = {"tokens": 128, "queries": 16}
+ACT = Int(8, 4)
+
+
+def firmware(program: Program, most: dict[str, int] = MOST) -> Firmware:
+    needs("g++")
+    return cached(program, cache_folder("firmware"), most)
+
+
+def demand(program: Program, given: Any, library: Firmware) -> None:
+    """Raise the first Mismatch; every op of the Program must have been traced."""
+    tally = compare("hls4ml", program.trace(given), library.trace(given), whole=True)
+    assert tally.ops == len(program.nodes)
+    if tally.first:
+        raise tally.first
+    np.testing.assert_array_equal(library.run(given), program.run(given))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_poyo_is_equal_at_every_op_in_windows_of_any_length(seed: int) -> None:
+    bits, depth = ((Bits(), 1), (Bits(weight=3, residual=16), 2))[seed]
+    program = random_poyo(seed, bits, depth=depth)
+    library = firmware(program)
+    for given in [*windows(), *windows()[::-1]]:  # what an earlier, longer window left behind is not looked at
+        demand(program, given, library)
+
+
+def small(seed: int = 0) -> Program:
+    """Three ops, fast to compile: what is asked for gates itself after it has read the tokens."""
+    rng = np.random.default_rng(seed)
+    tables = {"table": rng.integers(-128, 128, (7, 6)), "kinds": rng.integers(-30, 30, (2, 6))}
+    look = Lookup(6, 7, 2, ACT)
+    nodes = (
+        Node("t", look, ("in.tokens",), tables),
+        Node("q", look, ("queries",), tables),
+        Node("a", CrossAttention(6, 2, 40, ACT, ACT, ACT, ACT), ("q", "t", "t")),
+        Node("y", GEGLU(6, ACT, ACT, ACT), ("a", "q")),
+    )
+    inputs = (Input("in.tokens", 2, Axis("spikes seen")), Input("queries", 2, Axis("queries")))
+    return Program("small", 0, INDEX, nodes, inputs=inputs)
+
+
+def draw(seed: int, tokens: int, queries: int) -> dict[str, Codes]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.stack([rng.integers(0, 7, n), rng.integers(0, 2, n)], 1)
+        for name, n in (("in.tokens", tokens), ("queries", queries))
+    }
+
+
+def test_room_is_as_many_keys_as_the_op_weights_and_names_are_any() -> None:
+    program, library = small(), firmware(small(), {})
+    for seed, (tokens, queries) in enumerate([(40, 128), (1, 1), (39, 2), (2, 128)]):
+        demand(program, draw(seed, tokens, queries), library)
+    with pytest.raises(BadInput, match="the firmware has room for 128 queries, the window has 129"):
+        library.run(draw(0, 3, 129))
+    with pytest.raises(BadInput, match="the firmware has room for 40 spikes seen, the window has 41"):
+        library.run(draw(0, 41, 3))
+    with pytest.raises(BadInput, match=r"t: row of a token must be 0\.\.6, got 7\.\.7"):
+        library.run(draw(0, 3, 3) | {"in.tokens": [[7, 0]]})
+    with pytest.raises(BadInput, match=r"takes in\.tokens, queries, got queries"):
+        library.run({"queries": [[0, 0]]})
+
+
+def test_a_window_that_fills_the_sums_is_equal() -> None:
+    """4,112 keys, nearly all of the largest score, and results fine enough to show one unit of a sum of 28 bits."""
+    program, rng = small(), np.random.default_rng(0)
+    attend = CrossAttention(6, 2, 4112, ACT, ACT, ACT, Int(24, ACT.frac + 15))
+    values = np.where(rng.random((7, 6)) < 0.1, 127, -127)
+    ones = {"table": np.full((7, 6), 127), "kinds": np.zeros((2, 6), np.int64)}
+    q, v = (
+        replace(program.node(name), constants=tables) for name, tables in (("q", ones), ("t", ones | {"table": values}))
+    )
+    keys = replace(v, name="k", constants=ones | {"table": np.where(rng.random((7, 6)) < 0.1, 126, 127)})
+    nodes = (q, v, keys, Node("a", attend, ("q", "k", "t")))
+    full = replace(program, nodes=nodes, accumulator=Int(28))
+    given = draw(2, 4112, 3)
+    weighted = 255 * full.trace(given)["t"].sum(axis=0)
+    assert np.abs(weighted).max() > 1 << 26
+    demand(full, given, firmware(full, {}))
+
+
+def test_one_changed_entry_of_a_table_is_seen(tmp_path: Path) -> None:
+    needs("g++")
+    program = small()
+    table = program.node("q").constants["table"].copy()
+    table[3, 2] ^= 1
+    changed = replace(program.node("q"), constants={**program.node("q").constants, "table": table})
+    other = replace(program, nodes=(program.nodes[0], changed, *program.nodes[2:]))
+    given = draw(1, 5, 9) | {"queries": np.array([[3, 0]] * 9)}
+    tally = compare("hls4ml", other.trace(given), build(program, tmp_path, most={"queries": 9}).trace(given))
+    assert tally.first is not None and (tally.first.op, tally.first.index) == ("q", 2)
+
+
+def test_folding_changes_no_code(tmp_path: Path) -> None:
+    needs("g++")
+    program = random_poyo(depth=1)
+    folding = plan(program, plan(program).multipliers(program) // 2)
+    library = build(program, tmp_path, folding, MOST).compile()
+    demand(program, windows()[0], library)
+
+
+def test_the_vendor_project_refuses_it(tmp_path: Path) -> None:
+    class Part:
+        name, part, clock_mhz, multipliers = "b", "p", 100.0, 10_000
+
+    with pytest.raises(
+        UnsupportedOp, match=r"the vendor project takes counts per bin, small reads in\.tokens, queries"
+    ):
+        write_project(small(), Part(), tmp_path)

@@ -1,0 +1,141 @@
+"""`backend="EdgeNDT"` of hls4ml: ModelGraphs to Programs and engine projects, and what is refused by name."""
+
+from __future__ import annotations
+
+import runpy
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from needs import ROOT, needs, needs_package
+from networks import random_counts, random_ndt
+
+torch = needs_package("torch")
+hls4ml = needs_package("hls4ml")
+from torch import nn  # noqa: E402
+
+from edgendt.engine.image import Image  # noqa: E402
+from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.firmware.folding import plan  # noqa: E402
+from edgendt.firmware.graph import Target, model_graph  # noqa: E402
+from edgendt.plugin import NAME  # noqa: E402
+from edgendt.plugin.graph import program_of  # noqa: E402
+from edgendt.program import Program  # noqa: E402
+
+STREAM, ACT = "fixed<12,6,RND_CONV,SAT>", "fixed<8,4,RND_CONV,SAT>"
+
+
+class Decoder(nn.Module):
+    """A pre-LN feed-forward block, all that hls4ml's own PyTorch front end understands of a transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.ln, self.f1, self.r = nn.Linear(12, 16), nn.LayerNorm(16), nn.Linear(16, 24), nn.ReLU()
+        self.f2, self.lnf, self.out = nn.Linear(24, 16), nn.LayerNorm(16), nn.Linear(16, 2)
+
+    def forward(self, x: Any) -> Any:
+        h = self.embed(x)
+        h = h + self.f2(self.r(self.f1(self.ln(h))))
+        return self.out(self.lnf(h))
+
+
+def settings(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Types for every layer, as a user writes them."""
+    config: dict[str, Any] = hls4ml.utils.config_from_pytorch_model(
+        network, shape, "name", NAME, default_precision="fixed<16,8>", channels_last_conversion="off"
+    )
+    results = {"x": "ufixed<4,4>", "embed": STREAM, "f2": STREAM, "add": STREAM, "ln": ACT, "lnf": ACT}
+    results |= {"f1": "auto", "r": "ufixed<8,4,RND_CONV,SAT>", "out": "fixed<16,8,RND_CONV,SAT>"}
+    kinds = {"weight": "fixed<4,1,RND_CONV,SAT>", "bias": "fixed<8,2,RND_CONV,SAT>", "accum": "auto"}
+    for name, layer in config["LayerName"].items():
+        layer["Precision"] = {"result": results[name]} | (kinds if name in ("embed", "f1", "f2", "out") else {})
+        if results[name] == ACT:
+            layer["Precision"] |= {"scale": "fixed<8,2,RND_CONV,SAT>", "bias": "auto", "accum": "auto"}
+    return config
+
+
+def convert(network: nn.Module, folder: Path, config: dict[str, Any] | None = None, **more: Any) -> Any:
+    shape = (20, 12)
+    config = config or settings(network, shape)
+    return hls4ml.converters.convert_from_pytorch_model(
+        network, hls_config=config, backend=NAME, output_dir=str(folder), project_name="decoder", **more
+    )
+
+
+def test_hls4ml_finds_the_backend_by_its_entry_point() -> None:
+    assert [one.value for one in entry_points(group="hls4ml.backends", name=NAME)] == ["edgendt.plugin:register"]
+    assert NAME.lower() in hls4ml.backends.get_available_backends()
+
+
+def test_a_network_of_pytorch_becomes_an_engine_project(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = convert(Decoder().eval(), tmp_path / "project")
+    model.compile()
+    program = Program.load(tmp_path / "project" / "program.edt")
+    kinds = ["linear", "layernorm", "linear", "linear", "add", "layernorm", "linear"]
+    assert [node.op.kind for node in program.nodes] == kinds
+    assert Image.load(tmp_path / "project" / "image.edi").outputs == 2
+    assert (tmp_path / "project" / "build.sh").exists() and list((tmp_path / "project" / "rtl").glob("edt_core.sv"))
+    counts = np.random.default_rng(0).poisson(2.0, (3, 20, 12))
+    wanted = np.stack([program.run(program.clip(trial)[0]) for trial in counts]) * program.output_format.scale
+    np.testing.assert_array_equal(model.predict(counts), wanted.reshape(3, -1))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_program_written_as_layers_comes_back(seed: int, tmp_path: Path) -> None:
+    program = random_ndt(np.random.default_rng(seed))
+    if program.bins or any(op.w_frac for op in (node.op for node in program.nodes) if op.kind == "linear"):
+        pytest.skip("whole windows, and scales of one output each, are not layers that the engine's graph has")
+    graph = model_graph(program, tmp_path, plan(program), Target(backend=NAME))
+    back = program_of(graph)
+    counts = random_counts(program, seed, min(program.max_bins or 9, 9))
+    assert [node.op for node in back.nodes] == [node.op for node in program.nodes]
+    np.testing.assert_array_equal(back.run(counts), program.run(counts))
+
+
+def test_board_and_engine_are_options_of_the_conversion(tmp_path: Path) -> None:
+    model = convert(Decoder().eval(), tmp_path / "project", board="icebreaker", engine="tiny")
+    model.write()
+    assert "ice40" in (tmp_path / "project" / "build.sh").read_text()
+    assert Image.load(tmp_path / "project" / "image.edi").engine["Lanes"] == 4
+    with pytest.raises(BadInput, match="board 'none' is not known"):
+        convert(Decoder().eval(), tmp_path / "project", board="none").write()
+
+
+def changed(layer: str, **precision: str) -> dict[str, Any]:
+    config = settings(Decoder().eval(), (20, 12))
+    config["LayerName"][layer]["Precision"] |= precision
+    return config
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (changed("x", result="fixed<8,4>"), "Input at x is not supported: counts are whole and not negative"),
+        (changed("embed", result="fixed<12,6>"), r"Dense at embed .* loses bits: give it a result of RND_CONV,SAT"),
+        (changed("embed", accum="fixed<8,4>"), "Dense at embed .* its accumulator .* loses bits"),
+        (changed("embed", weight="fixed<4,-3>"), "Dense at embed .* its weight leave their type"),
+        (changed("add", result="fixed<10,6,RND_CONV,SAT>"), "Merge at add .* must have one type"),
+        (changed("r", result="ufixed<8,4>"), "Activation at r .* loses bits"),
+        (changed("ln", result="fixed<8,4>"), "LayerNormalization at ln .* must be of RND_CONV,SAT"),
+    ],
+)
+def test_types_that_lose_bits_are_refused_by_layer(config: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOp, match=said):
+        convert(Decoder().eval(), tmp_path, config).compile()
+
+
+def test_layers_that_the_engine_lacks_are_all_named_at_once(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 4), nn.Sigmoid()).eval()
+    config = hls4ml.utils.config_from_pytorch_model(network, (12,), "name", NAME, channels_last_conversion="off")
+    with pytest.raises(UnsupportedOp, match=r"Input at input_1 .* got tanh; .* got sigmoid"):
+        convert(network, tmp_path, config).compile()
+
+
+def test_the_ops_serve_plain_hls4ml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    needs("g++")
+    example = runpy.run_path(str(ROOT / "examples" / "plain_hls4ml.py"))
+    assert example["main"](str(tmp_path / "project")) == 0
+    assert "3200 codes of hls4ml's compiled model against the op, 0 differ" in capsys.readouterr().out
