@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from foreign import BINS, CHANNELS, HEADS, Quantizers, additive, causal, encoder, export, recording, stock
+from networks import random_counts, random_ndt
 from torch import nn
 
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.errors import UnsupportedOp
+from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.export import export_program
 from edgendt.lower import lowered, read
 from edgendt.lower.deviation import Floats, deviations
@@ -124,6 +125,29 @@ def test_what_was_lowered_goes_on_to_the_engine_and_through_our_own_file(tmp_pat
     assert compiled.image.to_bytes()
     export_program(program, tmp_path / "own.onnx")
     assert lowered(tmp_path / "own.onnx").program == program
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_no_op_of_our_own_file_is_off_by_anything(causal: bool, tmp_path: Path) -> None:
+    program = random_ndt(3, bins=BINS, causal=causal)
+    path = tmp_path / "own.onnx"
+    export_program(program, path)
+    made, model = lowered(path), read.load(path)
+    assert made.program == program and made.notes == ()
+    given = read.inputs(path, model.graph, read.constants(path, model.graph))
+    for entry in deviations(model, given, made, [random_counts(program, 0, BINS)]):
+        assert [entry[key] for key in ("op_rms", "op_worst", "network_rms", "network_worst")] == [0, 0, 0, 0], entry
+
+
+def test_bins_that_a_file_leaves_open_are_given(tmp_path: Path) -> None:
+    axes = {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {1: "bins"}, "y": {1: "bins"}}}
+    path = export(encoder(), tmp_path / "encoder.onnx", **axes)
+    with pytest.raises(UnsupportedOp, match="export with fixed shapes, or give --bins"):
+        lowered(path)
+    fixed = lowered(export(encoder(), tmp_path / "fixed.onnx")).program
+    np.testing.assert_array_equal(lowered(path, bins=BINS).program.run(recording()[0]), fixed.run(recording()[0]))
+    with pytest.raises(BadInput, match="its input has 10 bins, not 9"):
+        lowered(tmp_path / "fixed.onnx", bins=9)
 
 
 def test_without_a_quant_in_the_residual_stream_calibration_chooses_its_format(tmp_path: Path) -> None:
