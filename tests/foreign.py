@@ -121,7 +121,7 @@ class Norm(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Counts [1, bins, channels] -> log-rates; pre-LN, one block. bare: no Quant in the residual stream."""
+    """Counts [1, bins, channels] -> log-rates; pre-LN, one block. bare: no Quant of the stream and in attention."""
 
     def __init__(
         self,
@@ -146,7 +146,8 @@ class Encoder(nn.Module):
         spelling = {"fused": fused, "written": written, "summed": summed, "fast": fast}
         self.attention = Attention(q, **spelling, mask=mask, scores=scores)
         if bare:
-            self.attention.stream = nn.Identity()
+            self.attention.stream, self.attention.attended = nn.Identity(), nn.Identity()
+            self.attention.narrow = nn.Identity() if fused else nn.ModuleList(nn.Identity() for _ in range(3))
         self.up, self.down = q.linear(WIDTH, 2 * WIDTH), q.linear(2 * WIDTH, WIDTH)
         self.relu, self.readout, self.rates = activation or q.relu(4.0), q.linear(WIDTH, CHANNELS), q.act(8.0, 16)
         if q.stream == 8:

@@ -1,28 +1,25 @@
-"""Attention as a graph spells it, from q k^T to what the probabilities weight: one Attention op at its Quant."""
+"""Attention as a graph spells it, from q k^T to what the probabilities weight."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Int
-from edgendt.lower.calls import Call, broadcast
+from edgendt.lower.calls import Call, Place, broadcast
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.quants import FEWEST_BITS, settled
-from edgendt.lower.values import Attended, CodesOf, Constant, Scores, View
-from edgendt.lower.views import columns, extent, select, view
-from edgendt.ops import Attention
-from edgendt.ops.attention import ALL
+from edgendt.lower.quants import FEWEST_BITS, calibrated, ended
+from edgendt.lower.values import Attended, CodesOf, Constant, Product, Scores, Value, View
+from edgendt.lower.views import extent, normal, picked, view
 
 NEVER = -1000.0  # a mask that adds this or less hides a key
 
 
 def product(call: Call) -> View:
     """The product of two activations: scores, or weighted values."""
-    left, right = (view(call.lowering, value) for value in call.inputs)
+    left, right = (codes_view(call, at) for at in (0, 1))
     if isinstance(left.source, Scores):
         return weighted(call, left, left.source, right)
     if isinstance(right.source, Scores):
@@ -32,12 +29,47 @@ def product(call: Call) -> View:
     lead = broadcast(left.index.shape[:-2], right.index.shape[:-2])
     q = np.broadcast_to(left.index, lead + left.index.shape[-2:]).reshape(-1, *left.index.shape[-2:])
     k = np.broadcast_to(right.index, lead + right.index.shape[-2:]).reshape(-1, *right.index.shape[-2:])
-    of = (settled(call, 0, left.source, 8), settled(call, 1, right.source, 8))
+    assert isinstance(left.source, CodesOf) and isinstance(right.source, CodesOf)
+    of = (left.source, right.source)
     shape = (*lead, q.shape[1], k.shape[2])
     if np.prod(shape, dtype=float) > LARGEST:
         raise ValueError(f"a tensor must have at most {LARGEST} elements, got {list(shape)}")
     source = Scores(of, q, k.swapaxes(1, 2), left.factor * right.factor)
     return View(source, np.arange(np.prod(shape, dtype=int)).reshape(shape))
+
+
+def codes_view(call: Call, at: int) -> View:
+    """Input `at` as a view of codes or scores; one that no Quant ended gets its format from calibration."""
+    seen = view(call.lowering, call.inputs[at])
+    if isinstance(seen.source, CodesOf | Scores):
+        return seen
+    y = calibrated(call, at, seen.source, FEWEST_BITS)
+    return view(call.lowering, quant_view(replace(call, name=call.tensors[at]), seen, y))
+
+
+def quant_view(call: Call, seen: View, y: Int) -> Value:
+    """Quant of a tensor that shows its source in another order: the source's op, and the same order of its codes."""
+    source, index = seen.source, seen.index
+    if seen.factor != 1:
+        if y.bits < FEWEST_BITS:
+            raise ValueError(f"an activation times a number in {y.bits} bits is not held: fold it into the weights")
+        call.lowering.note(call.name, f"Quant left out: times {seen.factor:.4g}, its input goes into scores as it is")
+        return seen
+    size = extent(call.lowering, source)[1]
+    kept = np.unique(index % size)
+    if isinstance(source, Product) and len(kept) < size:
+        source = picked(source, tuple(int(column) for column in kept))
+        index = index // size * len(kept) + np.searchsorted(kept, index % size)
+    made = ended(call, source, y)
+    assert isinstance(made, CodesOf)
+    if made != source:
+        rows, size = extent(call.lowering, made)
+        if index.size != rows * size or len(np.unique(index)) != index.size:
+            raise ValueError("some of what a Quant ends is cut off or repeated: put the Quant before that")
+        at = np.empty(index.size, np.int64)
+        at[index.reshape(-1)] = np.arange(index.size)
+        call.lowering.places[made.node] = Place(call.name, at.reshape(rows, size))
+    return normal(call.lowering, View(made, index))
 
 
 def weighted(call: Call, left: View, source: Scores, right: View) -> View:
@@ -52,7 +84,8 @@ def weighted(call: Call, left: View, source: Scores, right: View) -> View:
     v = np.broadcast_to(right.index, lead + right.index.shape[-2:]).reshape(-1, *right.index.shape[-2:])
     if len(v) != heads or right.factor != 1:
         raise ValueError(f"its values must have {heads} heads and no factor, got {len(v)} and {right.factor:g}")
-    made = Attended(source, settled(call, 1, right.source, 8), v)
+    assert isinstance(right.source, CodesOf)
+    made = Attended(source, right.source, v)
     index = np.arange(heads * queries * d_h).reshape(queries, heads, d_h).swapaxes(0, 1)
     return View(made, index.reshape(*lead, queries, d_h))
 
@@ -142,46 +175,6 @@ def left_out(call: Call, seen: View, source: Scores, bits: int) -> View:
         )
     call.lowering.note(call.name, f"Quant of {source.kind} left out: Attention narrows only its output")
     return seen
-
-
-def attention(call: Call, source: Attended, y: Int) -> CodesOf:
-    """The Attention op. ValueError for what it does not do."""
-    scores, lowering = source.scores, call.lowering
-    heads, queries, d_h = scores.q.shape
-    ratio = scores.scale * d_h**0.5
-    halvings = -round(np.log2(ratio))
-    if abs(ratio * 2.0**halvings - 1) > 1e-5:
-        raise ValueError(f"scores must be scaled by 1/sqrt({d_h}) times a power of two, got {scores.scale:.6g}")
-    reach = reach_of(scores.allowed, queries)
-    q = channels(call, scores.of[0], scores.q, halvings)
-    k = channels(call, scores.of[1], scores.k)
-    v = channels(call, source.of, source.v)
-    op = Attention(heads * d_h, heads, q=q.y, k=k.y, v=v.y, y=lowering.format_of(call.name, y), **reach)
-    return lowering.finish(call.name, op, (q.node, k.node, v.node), {})
-
-
-def channels(call: Call, of: CodesOf, index: NDArray[np.int64], halvings: int = 0) -> CodesOf:
-    """Elements [heads, rows, d_h] as codes [rows, heads * d_h]."""
-    rows = index.swapaxes(0, 1).reshape(index.shape[1], -1)
-    chosen = columns(rows, of.size)
-    if len(rows) != extent(call.lowering, of)[0] or chosen is None:
-        raise ValueError("attention is held over all bins, each head over channels of its own")
-    return select(call.lowering, of, chosen, halvings)
-
-
-def reach_of(allowed: NDArray[np.bool_] | None, bins: int) -> dict[str, Any]:
-    """window, causal, back and ahead of a mask [queries, keys]. ValueError for one that they do not say."""
-    if allowed is None or allowed.all():
-        return {"window": bins, "causal": False}
-    i = np.arange(bins)
-    behind = i[:, None] - i
-    back, ahead = int(allowed[-1].sum()) - 1, int(allowed[0].sum()) - 1
-    if min(back, ahead) < 0 or not np.array_equal(allowed, (behind <= back) & (behind >= -ahead)):
-        raise ValueError("a mask must let bin i see i - back..i + ahead: none, causal, or a window around the bin")
-    if not ahead:
-        return {"window": back + 1, "causal": True}
-    limits = [ALL if reach == bins - 1 else reach for reach in (back, ahead)]
-    return {"window": bins, "causal": False, "back": limits[0], "ahead": limits[1]}
 
 
 def constant_bool(value: object) -> NDArray[np.bool_]:

@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.export.nodes import DOMAIN, OWN
-from edgendt.fixed import Int
 from edgendt.lower import arithmetic, attend, norm, patterns, qcdq
-from edgendt.lower.calls import Call, Place
+from edgendt.lower.calls import Call
 from edgendt.lower.einsum import einsum
 from edgendt.lower.folding import FOLDED, MOVES, evaluate
-from edgendt.lower.quants import FEWEST_BITS, ended, grid_of, quant
+from edgendt.lower.quants import grid_of, quant
 from edgendt.lower.read import check_node
 from edgendt.lower.values import (
-    Attended,
-    CodesOf,
     Constant,
     Counts,
     Moment,
@@ -31,7 +28,7 @@ from edgendt.lower.values import (
     Value,
     View,
 )
-from edgendt.lower.views import check_bins, extent, flat, normal, picked, view, wrap
+from edgendt.lower.views import check_bins, flat, normal, view, wrap
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 # The nearest form that is held, for operators that are not.
@@ -96,43 +93,16 @@ def flat_gemm(call: Call) -> Value:
 
 def any_quant(call: Call) -> Value:
     """A Quant node: the end of an op, or something that Attention does without."""
-    seen = call.inputs[0] if call.inputs else None
-    if not isinstance(seen, View) and not isinstance(seen, Attended):
+    seen = call.inputs[0]
+    if not isinstance(seen, View):
         return quant(call)
-    if isinstance(seen, View) and isinstance(seen.source, Counts):
+    if isinstance(seen.source, Counts):
         return through(call, quant)
-    grid = grid_of(replace(call, inputs=(seen.source if isinstance(seen, View) else seen, *call.inputs[1:])))
-    if isinstance(seen, Attended):
-        return attend.attention(call, seen, grid.format())
+    grid = grid_of(replace(call, inputs=(seen.source, *call.inputs[1:])))
     if isinstance(seen.source, Scores):
         assert isinstance(grid.frac, int)  # one scale
         return attend.left_out(call, seen, seen.source, grid.bits)
-    return quant_view(call, seen, grid.format())
-
-
-def quant_view(call: Call, seen: View, y: Int) -> Value:
-    """Quant of a tensor that shows its source in another order: the source's op, and the same order of its codes."""
-    source, index = seen.source, seen.index
-    if seen.factor != 1:
-        if y.bits < FEWEST_BITS:
-            raise ValueError(f"an activation times a number in {y.bits} bits is not held: fold it into the weights")
-        call.lowering.note(call.name, f"Quant left out: times {seen.factor:.4g}, its input goes into scores as it is")
-        return seen
-    size = extent(call.lowering, source)[1]
-    kept = np.unique(index % size)
-    if isinstance(source, Product) and len(kept) < size:
-        source = picked(source, tuple(int(column) for column in kept))
-        index = index // size * len(kept) + np.searchsorted(kept, index % size)
-    made = attend.attention(call, source, y) if isinstance(source, Attended) else ended(call, source, y)
-    assert isinstance(made, CodesOf)
-    if made != source:
-        rows, size = extent(call.lowering, made)
-        if index.size != rows * size or len(np.unique(index)) != index.size:
-            raise ValueError("some of what a Quant ends is cut off or repeated: put the Quant before that")
-        at = np.empty(index.size, np.int64)
-        at[index.reshape(-1)] = np.arange(index.size)
-        call.lowering.places[made.node] = Place(call.name, at.reshape(rows, size))
-    return normal(call.lowering, View(made, index))
+    return attend.quant_view(call, seen, grid.format())
 
 
 def moved(call: Call) -> tuple[Value, ...]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from edgendt.fixed import Int
 from edgendt.lower.calls import ACTIVATION, Call, broadcast
-from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Norm, Product, Source, Sum, Value
+from edgendt.lower.heads import attention
+from edgendt.lower.values import Attended, CodesOf, Constant, Counts, Grid, Norm, Product, Source, Sum, Value
 from edgendt.ops import Add, LayerNorm, Linear, Position
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
@@ -97,6 +98,8 @@ def ended(call: Call, source: Value, y: Int) -> Value:
         return quant_sum(call, source, y)
     if isinstance(source, Norm):
         return quant_norm(call, source, y)
+    if isinstance(source, Attended):
+        return attention(call, source, y)
     raise ValueError(f"a Quant cannot end {type(source).__name__.lower()}")
 
 
@@ -205,8 +208,15 @@ def part_of(call: Call, part: Value, name: str, y: Int) -> CodesOf:
 def settled(call: Call, at: int, value: Value, bits: int = 12) -> CodesOf:
     """Input `at` as codes; one that no Quant ended gets its format from calibration. ValueError without one."""
     made = value if isinstance(value, CodesOf) else call.lowering.found(call.tensors[at])
-    if made is not None:
-        return made
+    if made is None:
+        ends = ended(replace(call, name=call.tensors[at]), value, calibrated(call, at, value, bits))
+        assert isinstance(ends, CodesOf)
+        made = ends
+    return made
+
+
+def calibrated(call: Call, at: int, value: Value, bits: int) -> Int:
+    """A format of so many bits for input `at`, by what calibration saw of it."""
     if not isinstance(value, Source):
         raise ValueError("its input must be an activation")
     name = call.tensors[at]
@@ -215,6 +225,4 @@ def settled(call: Call, at: int, value: Value, bits: int = 12) -> CodesOf:
     signed = not (isinstance(value, Product) and value.relu)
     y = Int(bits, best_frac(call.lowering.seen[name], Int(bits, 0, signed)), signed)
     call.lowering.note(name, f"no Quant: {bits} bits, 2^{-y.frac}, by calibration")
-    ends = ended(replace(call, name=name), value, y)
-    assert isinstance(ends, CodesOf)
-    return ends
+    return y
