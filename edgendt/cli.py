@@ -283,12 +283,13 @@ def infer_table(result: dict[str, Any]) -> Table:
     trip, stage = result["round_trip_us"], result["stage"]
     checked = f"{result['codes']:,} equal to the Program" if result["checked"] else "not checked"
     micros = " / ".join(f"{trip[name]:,.0f}" for name in ("p50", "p99", "max"))
+    per = "start, two a bin" if result["whole_window"] else "bin"
     rows: list[list[object]] = [
         ["bins", f"{result['bins']:,} in {result['trials']} trials"],
         ["codes", checked],
         [f"bins/s ({stage})", result["bins_per_s"]],
         ["cycles, p50 / max", f"{result['cycles']['p50']:,} / {result['cycles']['max']:,}"],
-        ["bytes per bin, p50 / p99 / max", " / ".join(str(result["bytes"][name]) for name in trip)],
+        [f"bytes per {per}, p50 / p99 / max", " / ".join(str(result["bytes"][name]) for name in trip)],
         [f"host round trip, µs, p50 / p99 / max ({stage})", micros],
         ["answers", result["answers"]],
     ]

@@ -225,15 +225,15 @@ class Uart:
 
 
 class Link:
-    """Requests on the engine's stream ports and their answers, one at a time."""
+    """Requests on the engine's stream ports and their answers, one at a time; `timeout`: cycles to wait for one."""
 
-    def __init__(self, dut: Any, idle: float = 0.0, stall: float = 0.0) -> None:
-        self.source, self.sink, self.tag = Source(dut, idle=idle), Sink(dut, stall=stall), 0
+    def __init__(self, dut: Any, idle: float = 0.0, stall: float = 0.0, timeout: int = 100_000) -> None:
+        self.source, self.sink, self.tag, self.timeout = Source(dut, idle=idle), Sink(dut, stall=stall), 0, timeout
 
     async def ask(self, packet: bytes) -> protocol.Answer:
         """The answer to one packet."""
         await self.source.send(packet)
-        return protocol.answer(bytes(await self.sink.receive()))
+        return protocol.answer(bytes(await self.sink.receive(self.timeout)))
 
     async def load(self, image: Image) -> None:
         """Load an image; every packet must be accepted."""
@@ -251,14 +251,14 @@ class Link:
         packet = protocol.counts(self.tag, bin, values, protocol.count_bits(max(values)), brief=True)
         return await (self._interrupted(packet) if long else self.ask(packet))
 
-    async def _interrupted(self, packet: bytes, limit: int = 100_000) -> protocol.Answer:
+    async def _interrupted(self, packet: bytes) -> protocol.Answer:
         """The answer to a packet that pauses in its middle; no beat of the answer is taken for a long time."""
         dut, half = self.source.dut, len(packet) // 2
         await self.source.send(packet[:half], last=False)
         await cycles(dut, 3 * len(packet) + 50)
         self.sink.hold = True
         await self.source.send(packet[half:])
-        for _ in range(limit):
+        for _ in range(self.timeout):
             if int(self.sink.valid.value):
                 break
             await cycles(dut, 1)

@@ -118,8 +118,8 @@ class Pass:
                 "row": done,
                 "split": f["split"],
                 "gather": int(gather),
-                "pick": now.slot % now.pipes,
-                "put": done % now.pipes,
+                "pick": now.windows * (now.slot % now.pipes),
+                "put": now.windows * (done % now.pipes),
             }
             beat = common | {"valid": 1, "op": VALUE, "group": group, "count": sfus, "gb_addr": f["add_base"]}
             bias, key_word = (f["bias_base"] + (0 if gather else done)) % (1 << 13), tile * now.group_words + word

@@ -1,8 +1,8 @@
 """The engine, or the firmware's shell, at its stream ports: a loaded network, recorded trials, every op by its taps.
 
-case: image, trials, trace (paths), pipes; optional idle, stall, and long: every so many bins the streams stop for
-longer than a whole request and a whole answer; for the shell program and library (paths) instead of
-pipes. Leaves in `trace`, per trial: events/<bin> [n, 3] of the taps, answers [bins, outputs], cycles [bins].
+case: image, trials, trace (paths), pipes; optional idle, stall, timeout, and long: every so many bins the streams
+stop for longer than a whole request and a whole answer; for the shell program and library (paths) instead of pipes.
+Leaves in `trace`, per trial: events/<start> [n, 3] of the taps, answers [starts, outputs], cycles [starts].
 edgendt/sim/rtl.py and edgendt/sim/shell.py start it and compare.
 """
 
@@ -53,7 +53,8 @@ class Tap:
 async def recorded_trials_are_traced(dut):
     firmware = FirmwareTap(case()["program"], case()["library"]) if "library" in case() else None
     await start(dut)
-    link, long = Link(dut, case().get("idle", 0.0), case().get("stall", 0.0)), case().get("long", 0)
+    waits = {name: case()[name] for name in ("idle", "stall", "timeout") if name in case()}
+    link, long = Link(dut, **waits), case().get("long", 0)
     await link.load(Image.load(case()["image"]))
     tap = firmware or Tap(dut, case()["pipes"])
     found = {}

@@ -4,6 +4,7 @@ The engine is the smallest that has every mechanism (two segments, two pipes), s
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,10 +21,20 @@ from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.emit import Choice
 from edgendt.errors import EdgendtError, UnsupportedOp
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program, wants
-from edgendt.sim.fast import FastCore, core_sources
+from edgendt.sim.fast import FastCore, SimulationStuck, core_sources
 
 TINY = Engine(
     segments=2,
@@ -39,6 +50,7 @@ TINY = Engine(
     splits=2,
     rotary=1,
 )
+WINDOWS = replace(TINY, windows=1, res_depth=512)
 COUNTS = Int(4, 0, signed=False)
 BYTES = Int(8, 0, signed=False)
 Case = tuple[Program, Codes]
@@ -64,11 +76,11 @@ def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = T
     return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 
 
-def check(cases: Iterable[Case], choice: Choice | None = None) -> Tally:
+def check(cases: Iterable[Case], choice: Choice | None = None, size: Engine = TINY) -> Tally:
     """All cases on the real sources; AssertionError with the first mismatch."""
     total = Tally()
     for program, counts in cases:
-        tally = run((program, counts), engine(), choice)
+        tally = run((program, counts), engine(size=size), choice)
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
         total += tally
     return total
@@ -81,7 +93,7 @@ def rejects(cases: Sequence[Case], old: str, new: str, choice: Choice | None = N
         try:
             if run(case, core, choice).mismatches:
                 return True
-        except EdgendtError:  # it hung, or broke one of its own assertions
+        except SimulationStuck:  # it hung, or broke one of its own assertions
             return True
     return False
 
@@ -189,6 +201,30 @@ def rotary_case(seed: int) -> Case:
         nodes.append(Node("y", op, ("q_rot", "k_rot", "v")))
     program = Program(f"rotary{seed}", inputs, COUNTS, tuple(nodes))
     return program, stimulus(rng, program, 12)
+
+
+def spatial_case(seed: int) -> Case:
+    """Time courses of channels, weights between them, and what they mix: a whole window's three ops in a row."""
+    rng = np.random.default_rng(seed)
+    inputs, size, bins, r = int(rng.integers(1, 12)), int(rng.integers(1, 20)), int(rng.integers(1, 13)), residual(rng)
+    heads = 2 if bins % 2 == 0 and rng.random() < 0.7 else 1
+    q, k, z, token = (Int(8, int(frac)) for frac in rng.integers(2, 6, 4))
+    shares = Int(int(rng.choice([4, 8])), int(rng.integers(3, 11)), signed=False)
+    y = Int(int(rng.choice([8, 12, 16])), int(rng.integers(z.frac + shares.frac - 12, z.frac + shares.frac + 1)))
+    norm = LayerNorm(bins, r, Int(8, 6), token, eps_code(bins, r))
+    affine = {"gamma": rng.integers(-128, 128, bins), "beta": rng.integers(-(1 << 17), 1 << 17, bins)}
+    nodes = (
+        linear(rng, "h", inputs, size, COUNTS, r),
+        Node("tokens", Transpose(size, bins, r), ("h",)),
+        Node("norm", norm, ("tokens",), affine),
+        linear(rng, "q", bins, bins, token, q, "norm"),
+        linear(rng, "k", bins, bins, token, k, "norm"),
+        Node("weights", SpatialWeights(size, bins, heads, q, k, shares), ("q", "k")),
+        linear(rng, "z", inputs, size, COUNTS, z),
+        Node("y", SpatialMix(size, shares, z, y), ("weights", "z")),
+    )
+    program = Program(f"spatial{seed}", inputs, COUNTS, nodes)
+    return program, stimulus(rng, program, bins)
 
 
 def carried(name: str, given: Example, tied: bool = False) -> Case:

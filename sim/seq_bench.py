@@ -1,5 +1,8 @@
 """edt_seq: loaded programs are handed out in order, each instruction in its cycle; the registers of every bin.
 
+With Windows some programs are phases that are repeated for every bin of a window, within a start or start by start, and
+move addresses by the bin's row.
+
 Units take, tags finish and the engine falls quiet at random, once later than any bin lasts; starts while busy and past
 the last bin change nothing.
 """
@@ -14,9 +17,22 @@ from cocotb.clock import Clock
 from cocotb.triggers import Timer
 from control import configuration, instruction
 
-from edgendt.engine.layout import CFG, MEM_CFG, MEM_PROG, OP_END, OP_EXP, OP_MAC, OP_NORM, OP_SYNC, OP_TURN, Instr
+from edgendt.engine.layout import (
+    CFG,
+    MEM_CFG,
+    MEM_PROG,
+    OP_END,
+    OP_EXP,
+    OP_MAC,
+    OP_NORM,
+    OP_SYNC,
+    OP_TURN,
+    ROWS_AT,
+    Instr,
+)
 
-FETCH = 3  # cycles from a start or an instruction to the next one
+FETCH = 3  # cycles from a start or an instruction to the next one; one more with windows
+ROWS = {"rows_x": 15, "rows_dst": 13, "rows_add": 13}  # bits of the address that each moves
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,39 @@ class Network:
 
     cfg: dict[str, int]
     program: list[dict[str, int]]
+    stride: tuple[int, int] = (0, 0)  # words of a bin's row: activation, residual
+
+    @property
+    def loops(self) -> bool:
+        return "loop" in self.program[-1]
+
+    def start(self, number: int) -> list[tuple[int, int]]:
+        """(instruction, bins and phases before it) of everything that a start runs."""
+        if not self.loops:
+            return [(pc, number) for pc in range(len(self.program))]
+        window, done = self.cfg["window"], []
+        ends = [pc for pc, fields in enumerate(self.program) if fields["op"] == OP_END]
+        for phase, end in enumerate(ends):
+            begin = ends[phase - 1] + 1 if phase else 0
+            for slot in range(window):
+                done.append([(pc, phase * window + slot) for pc in range(begin, end + 1)])
+        starts: list[list[tuple[int, int]]] = [[]]
+        for part in done:
+            starts[-1] += part
+            fields, slot = self.program[part[-1][0]], part[-1][1] % window
+            if fields["pause_last" if slot == window - 1 else "pause_each"]:
+                starts.append([])
+        return starts[number] if number < len(starts) else []
+
+    def instruction(self, pc: int, before: int) -> int:
+        """The instruction as it is handed out."""
+        fields, slot = dict(self.program[pc]), before % self.cfg["window"]
+        act, res = (slot * stride for stride in self.stride)
+        moved = {"rows_x": act * case()["pipes"], "rows_dst": res if fields.get("dst", 0) & 8 else act, "rows_add": res}
+        for flag, field in zip(ROWS, ("xbase", "dst_base", "add_base"), strict=True):
+            if fields.pop(flag, 0):
+                fields[field] = (fields[field] + moved[flag]) % (1 << ROWS[flag])
+        return instruction(**{name: value for name, value in fields.items() if not name.startswith(("loop", "pause"))})
 
     def oldest(self, bin: int) -> int:
         """The key behind those of the newest one's beat, with a full window."""
@@ -32,20 +81,20 @@ class Network:
         behind = (bin % window // sfus + 1) * sfus
         return behind if bin >= window - 1 and behind < window else 0
 
-    def registers(self, bin: int, lanes: int) -> dict[str, int]:
-        """What a bin's registers hold."""
+    def registers(self, number: int, bin: int, lanes: int) -> dict[str, int]:
+        """What the registers hold in a start, behind so many bins."""
         window, segs = self.cfg["window"], self.cfg["group_segs"]
         slot = bin % window
         return {
-            "bin_o": bin,
+            "bin_o": number,
             "slot_o": slot,
             "slot_lane_o": slot % lanes,
             "slot_seg_o": slot // lanes % segs,
             "slot_off_o": slot // (lanes * segs) * self.cfg["head_dim"],
             "n_keys_o": min(bin + 1, window),
             "key_tiles_o": (min(bin + 1, window) - 1) // (lanes * segs) + 1,
-            "pos_off_o": bin * self.cfg["pos_stride"] % (1 << 13),
-            "refuse_o": int(0 < self.cfg["max_bins"] <= bin),
+            "pos_off_o": (slot if self.loops else bin) * self.cfg["pos_stride"] % (1 << 13),
+            "refuse_o": int(0 < self.cfg["max_bins"] <= number),
         }
 
 
@@ -60,12 +109,34 @@ def network(rng: random.Random, lanes: int, depth: int) -> Network:
     fields = (
         {"bar_use": rng.randrange(2), "bar_tag": rng.randrange(8), "sbase": rng.getrandbits(20)} for _ in range(99)
     )
-    return Network(cfg, [{"op": op} | one for op, one in zip([*ops, OP_END], fields, strict=False)])
+    program = [{"op": op} | one for op, one in zip([*ops, OP_END], fields, strict=False)]
+    return phases(rng, cfg, program) if case()["windows"] and rng.random() < 0.7 else Network(cfg, program)
+
+
+def phases(rng: random.Random, cfg: dict[str, int], program: list[dict[str, int]]) -> Network:
+    """The same as a network of whole windows: two to four phases, addresses that move."""
+    cfg["window"] = rng.randrange(1, 9)
+    cfg |= {"key_tiles": -(-cfg["window"] // (case()["lanes"] * cfg["group_segs"])), "max_bins": 2 * cfg["window"]}
+    count = rng.randrange(2, 5)
+    for phase in range(count - 1):
+        program.insert(rng.randrange(len(program)), {"op": OP_END, "bar_use": 0, "bar_tag": 0, "phase": phase})
+    ends = 0
+    for fields in program:
+        fields.pop("phase", None)
+        if fields["op"] == OP_END:
+            fields |= {"loop": 1, "pause_each": int(ends in (0, count - 1)), "pause_last": int(ends >= count - 2)}
+            ends += 1
+        else:
+            fields |= {flag: rng.randrange(2) for flag in ROWS} | {"dst": rng.choice([8, 16])}
+            fields |= {"xbase": rng.getrandbits(15), "dst_base": rng.getrandbits(13), "add_base": rng.getrandbits(13)}
+    return Network(cfg, program, (rng.getrandbits(9), rng.getrandbits(9)))
 
 
 async def load(dut: Any, rng: random.Random, one: Network) -> None:
     """Write program and configuration, and words for other memories between them."""
     words = [(MEM_CFG, address, one.cfg[name]) for address, name in enumerate(CFG)]
+    if case()["windows"]:
+        words += [(MEM_CFG, ROWS_AT + at, stride) for at, stride in enumerate(one.stride)]
     for index, fields in enumerate(one.program):
         chunks = Instr("bench", fields).chunks()
         words += [(MEM_PROG, index << 3 | chunk, word) for chunk, word in enumerate(chunks)]
@@ -80,18 +151,20 @@ async def load(dut: Any, rng: random.Random, one: Network) -> None:
     assert int(dut.cfg_o.value) == configuration(**one.cfg)
 
 
-def check_registers(dut: Any, one: Network, bin: int) -> None:
-    registers = one.registers(bin, case()["lanes"])
+def check_registers(dut: Any, one: Network, number: int, bin: int) -> None:
+    registers = one.registers(number, bin, case()["lanes"])
     assert {name: int(getattr(dut, name).value) for name in registers} == registers
 
 
-async def run_bin(dut: Any, rng: random.Random, one: Network, bin: int, stall: float, freeze: int) -> None:
-    """One bin: start in cycle 0; every instruction as soon as it may, the end when everything is quiet."""
+async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall: float, freeze: int) -> None:
+    """One start in cycle 0; every instruction as soon as it may, an end when everything is quiet."""
+    fetch = FETCH + case()["windows"]
     dut.start_i.value = 1
     await cycles(dut, 1)
-    todo, ready, quiet = list(enumerate(one.program)), FETCH, False
+    todo, ready, quiet, settled = one.start(number), fetch, False, 0
     for cycle in range(1, 10_000):
-        pc, fields = todo[0]
+        pc, bin = todo[0]
+        fields = one.program[pc]
         willing = cycle > freeze and rng.random() >= stall
         done = rng.getrandbits(8) if rng.random() >= stall else 0
         dut.start_i.value = rng.randrange(2)  # a start while busy means nothing
@@ -103,17 +176,21 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, bin: int, stall: f
         mac, sfu = valid and fields["op"] == OP_MAC, valid and fields["op"] in (OP_NORM, OP_EXP, OP_TURN)
         assert (int(dut.mac_valid_o.value), int(dut.sfu_valid_o.value)) == (int(mac), int(sfu)), (cycle, fields)
         assert int(dut.busy_o.value) == 1 and int(dut.done_o.value) == 0
-        check_registers(dut, one, bin)
-        assert int(dut.oldest_o.value) == one.oldest(bin)
+        if cycle > settled:
+            check_registers(dut, one, number, bin)
+            assert int(dut.oldest_o.value) == one.oldest(bin)
         if valid:
-            assert (int(dut.ins_o.value), int(dut.pc_o.value)) == (instruction(**fields), pc)
+            assert (int(dut.ins_o.value), int(dut.pc_o.value)) == (one.instruction(pc, bin), pc)
         dut.mac_take_i.value, dut.sfu_take_i.value = mac and willing, sfu and willing
         if ((mac or sfu) and willing) or (valid and fields["op"] == OP_SYNC and bar):
             todo.pop(0)
-            ready = cycle + FETCH
+            ready = cycle + fetch
         last = valid and fields["op"] == OP_END and before and (not fields["bar_use"] or bar)
         await cycles(dut, 1)
         if last:
+            todo.pop(0)
+            ready, settled = cycle + fetch, cycle + 2
+        if last and not todo:
             dut.start_i.value = 0
             await Timer(1, "ns")
             assert (int(dut.busy_o.value), int(dut.done_o.value), int(dut.cycles_o.value)) == (0, 1, cycle + 1)
@@ -153,12 +230,13 @@ async def programs_run_in_order_and_bins_have_their_registers(dut: Any, idle: fl
             dut.trial_reset_i.value = 0
             await Timer(1, "ns")
             for bin in range(bins):
-                check_registers(dut, one, bin)
+                check_registers(dut, one, bin, (one.start(bin) or [(0, bin)])[0][1])
                 await run_bin(dut, rng, one, bin, stall, freeze)
                 freeze = 0
                 while rng.random() < idle:
                     await cycles(dut, 1)
-        check_registers(dut, one, most)
+        behind = sum(fields["op"] == OP_END for fields in one.program) * one.cfg["window"] if one.loops else most
+        check_registers(dut, one, most, behind)
         if one.cfg["max_bins"]:
             await refused(dut)
-            check_registers(dut, one, most)
+            check_registers(dut, one, most, behind)

@@ -23,14 +23,31 @@ FAULTS = {
 }
 
 
-def build_case(lanes: int) -> tuple[dict[str, int], dict[str, int]]:
-    return {"SegLanes": lanes, "ProgDepth": 16, "Sfus": 4, "Rotary": 1}, {"lanes": lanes, "depth": 16, "sfus": 4}
+LOOPS = {
+    "a phase ends a bin early": ("slot_o == cfg_q.window - 9'd1", "slot_o + 9'd2 == cfg_q.window"),
+    "the last phase is one of many starts": ("wraps ? rows_q.pause_last : rows_q.pause_each", "rows_q.pause_each"),
+    "a phase is repeated from its second instruction": ("phase_q <= resume", "phase_q <= resume + 1'b1"),
+    "a byte moves by words": ("15'(act_row_q) << PipeBits", "15'(act_row_q)"),
+    "rows do not return": ("again ? '0 : res_row_q + res_stride_q", "res_row_q + res_stride_q"),
+    "an instruction is handed out before its row is added": ("Windows != 0 ? 2'd3 : 2'd2", "2'd2"),
+}
 
 
-@pytest.mark.parametrize("lanes", [1, 4, 11])
-def test_equals_the_reference(lanes: int) -> None:
+def build_case(lanes: int, windows: int = 0) -> tuple[dict[str, int], dict[str, int]]:
+    parameters = {"SegLanes": lanes, "ProgDepth": 16 << windows, "Sfus": 4, "Rotary": 1, "Windows": windows, "Pipes": 4}
+    return parameters, {"lanes": lanes, "depth": 16, "sfus": 4, "windows": windows, "pipes": 4}
+
+
+@pytest.mark.parametrize("fault", LOOPS)
+def test_the_bench_of_a_unit_for_windows_rejects(fault: str) -> None:
     needs("verilator")
-    parameters, case = build_case(lanes)
+    assert rejects("seq_bench", "edt_seq", mutate(SOURCES, *LOOPS[fault]), *build_case(4, 1))
+
+
+@pytest.mark.parametrize("lanes, windows", [(1, 0), (4, 0), (11, 0), (2, 1), (4, 1)])
+def test_equals_the_reference(lanes: int, windows: int) -> None:
+    needs("verilator")
+    parameters, case = build_case(lanes, windows)
     simulate("seq_bench", "edt_seq", build("edt_seq", SOURCES, parameters), case)
 
 

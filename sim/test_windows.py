@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from needs import needs
 from networks import random_counts, random_ndt
-from op_engine import TINY, Case, engine, rejects, run
+from op_engine import WINDOWS, Case, engine, rejects, run
 from random_programs import random_case
 from test_engine import ENGINES, on_engine
+from test_engine import geometry as streaming
 
 from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
@@ -24,7 +25,6 @@ ROOM = {"act_depth": 4096, "res_depth": 4096, "pos_depth": 8192, "kv_depth": 1 <
 ROOM |= {"prog_depth": 1024, "gamma_depth": 4096, "bias_depth": 8192}
 BUILDS = {name: replace(engine, **ROOM) for name, engine in ENGINES.items()}
 GEOMETRIES = 25  # networks per engine
-SMALLEST = replace(TINY, windows=1)
 
 
 @pytest.fixture(scope="module", params=BUILDS)
@@ -108,6 +108,13 @@ def test_a_stream_a_window_and_a_window_after_a_reset_in_its_middle_follow_each_
         assert np.array_equal(core.run(counts)[0], window.run(counts)), starts
 
 
+def test_streams_are_as_exact_on_an_engine_for_windows(core: FastCore) -> None:
+    for seed in range(1000, 1012):
+        program = streaming(seed, core.engine)
+        tally = on_engine(core, program, random_counts(program, seed, min(program.max_bins or 12, 12)))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
 def test_behind_the_last_answer_the_engine_waits_for_a_reset(core: FastCore) -> None:
     program = random_ndt(5, bins=3, causal=False)
     counts = random_counts(program, 5, 3)
@@ -128,7 +135,7 @@ def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
     """Each bin's counts in a packet, each answer asked for by another, streams that idle and stall."""
     needs("verilator"), needs("g++")
     program = random_ndt(8, channels=7, d=8, ffn=9, layers=2, bins=4, outputs=5, causal=False)
-    compiled, trials = compile_program(program, SMALLEST), [random_counts(program, seed, 4) for seed in range(2)]
+    compiled, trials = compile_program(program, WINDOWS), [random_counts(program, seed, 4) for seed in range(2)]
     traced = rtl.trace(compiled, trials, tmp_path, idle=0.3, stall=0.3)
     tally = rtl.check(program, trials, traced)
     assert tally.first is None and tally.ops == len(program.trace_points)
@@ -138,8 +145,8 @@ def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
 def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:
     """Programs that are no NDT: what is kept for later phases, counts read late, keys of many attentions."""
     needs("verilator")
-    core, held, deepest = engine(size=SMALLEST), 0, 0
-    for seed in range(250):
+    core, held, deepest = engine(size=WINDOWS), 0, 0
+    for seed in range(300):
         try:
             case = random_case(seed, whole=True)
             tally = run(case, core)
@@ -176,4 +183,4 @@ def witnesses() -> list[Case]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_bench_rejects(fault: str) -> None:
     needs("verilator")
-    assert rejects(witnesses(), *FAULTS[fault], size=SMALLEST)
+    assert rejects(witnesses(), *FAULTS[fault], size=WINDOWS)

@@ -78,7 +78,7 @@ OPS: dict[str, list[Op]] = {
     ],
 }
 
-# Ops of a whole window, which the engine does not hold; a kind that is only here has no bench.
+# Ops of a whole window.
 WHOLE: dict[str, list[Op]] = {
     "attention": [
         Attention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from needs import ROOT
-from op_examples import OPS
+from test_architecture import ENGINE
 
 PAGES = sorted((ROOT / "docs" / "ops").glob("*.md"))
 
@@ -22,6 +22,6 @@ def test_every_example_on_the_page_is_true(page: Path) -> None:
 def test_the_page_names_its_siblings(page: Path) -> None:
     text = page.read_text()
     kind = page.stem
-    bench = (f"sim/test_{kind}.py",) if kind in OPS else ()
+    bench = (f"sim/test_{kind}.py",) if kind in ENGINE else ()
     for path in (f"edgendt/ops/{kind}.py", f"edgendt/qat/{kind}.py", f"hls/cpp/edt_{kind}.h", *bench):
         assert f"`{path}`" in text

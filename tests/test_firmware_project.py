@@ -53,7 +53,7 @@ def test_project_is_complete_without_the_vendor_tool(name: str, tmp_path: Path) 
 def test_golden_vectors_are_the_trial_given_clipped_and_cut(tmp_path: Path) -> None:
     program = random_ndt(9, 4, 6, 1, 2, 7, 3, 4, 60)
     counts = np.full((50, 4), 99)
-    write_project(program, SMALL, tmp_path, counts=counts)
+    write_project(program, SMALL, tmp_path, counts)
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "tb_data" / "counts.dat"), np.full((40, 4), 15))
     expected = program.run(np.full((40, 4), 15))
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "tb_data" / "readout.dat"), expected)

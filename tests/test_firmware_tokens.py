@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from needs import needs, needs_package
+from test_firmware_project import SMALL, fake  # noqa: F401
 
 needs_package("torch")
 
 from poyos import random_poyo, windows  # noqa: E402
 
 from edgendt.compare import compare  # noqa: E402
-from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.errors import BadInput  # noqa: E402
 from edgendt.firmware import Firmware, build  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.library import cached  # noqa: E402
@@ -128,11 +130,39 @@ def test_folding_changes_no_code(tmp_path: Path) -> None:
     demand(program, windows()[0], library)
 
 
-def test_the_vendor_project_refuses_it(tmp_path: Path) -> None:
-    class Part:
-        name, part, clock_mhz, multipliers = "b", "p", 100.0, 10_000
+def test_c_simulation_passes_on_the_golden_window_and_names_the_first_difference(
+    fake: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fake compiles the project with the very flags and paths of the script."""
+    import hls4ml
 
-    with pytest.raises(
-        UnsupportedOp, match=r"the vendor project takes counts per bin, small reads in\.tokens, queries"
-    ):
-        write_project(small(), Part(), tmp_path)
+    needs("g++")
+    monkeypatch.setenv("EDT_FAKE_AP", str(Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"))
+    project, given = tmp_path / "project", draw(3, 17, 4)
+    result = write_project(small(), SMALL, project, given, build=True)
+    assert result["cycles_per_window"] == 5120 and "cycles" not in result["analytic"]
+    assert (project / "vitis_hls.log").read_text().count("PASS: 1 windows equal") == 2  # C simulation, co-simulation
+    assert (project / "tb_data" / "rows.dat").read_text() == "17 4\n"
+    np.testing.assert_array_equal(np.loadtxt(project / "tb_data" / "in_tokens.dat"), given["in.tokens"])
+    build = project / "edgendt_prj" / "solution1" / "csim" / "build"
+    for file, row, said in (("t", 16, "op t, row 16, index 2"), ("y", 3, "op y, row 3, index 2")):
+        vectors = build / "tb_data" / f"{file}.dat"
+        kept = vectors.read_text()
+        rows = [line.split() for line in kept.splitlines()]
+        rows[row][2] = str(int(rows[row][2]) ^ 1)
+        vectors.write_text("\n".join(map(" ".join, rows)) + "\n")
+        done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and done.stdout.startswith(f"FAIL: {said}: expected {rows[row][2]}, got ")
+        vectors.write_text(kept)
+    (build / "tb_data" / "rows.dat").write_text("18 4\n")
+    done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "FAIL: input in_tokens has not the rows that rows.dat says\n")
+
+
+def test_a_project_without_a_recording_has_a_window_that_the_tables_hold(tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path)
+    assert (result["stage"], (tmp_path / "tb_data" / "rows.dat").read_text()) == ("project", "40 40\n")
+    tokens = np.loadtxt(tmp_path / "tb_data" / "in_tokens.dat")
+    assert tokens.max(axis=0).tolist() == [6, 1]

@@ -16,7 +16,6 @@ from op_harness import compile_ops
 from strategies import Example, rotaries
 
 from edgendt.errors import UnsupportedOp
-from edgendt.firmware.graph import _rotary
 from edgendt.fixed import Codes, Int
 from edgendt.models.rotary import Rotary as FloatRotary
 from edgendt.ops import Rotary
@@ -73,12 +72,6 @@ def test_a_pair_whose_step_is_zero_stands_still() -> None:
     got = Rotary(8, (0, 4096), ACT, ACT).run(x, np.array([0, 1, 77]))
     np.testing.assert_array_equal(got[:, [0, 1, 4, 5]], x[:, [0, 1, 4, 5]])
     assert (got[2] != x[2]).any()
-
-
-def test_the_firmware_refuses_to_turn_back() -> None:
-    node = Node("y", Rotary(2, (1,), ACT, ACT, inverse=True), (INPUT,))
-    with pytest.raises(UnsupportedOp, match="the firmware turns one way only"):
-        _rotary(node, node.op)  # type: ignore[arg-type]
 
 
 def test_time_zero_turns_by_nothing() -> None:

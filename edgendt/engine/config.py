@@ -217,11 +217,12 @@ ENGINES = {
         splits=8,
     ),
     "streaming": Engine(rotary=1),  # small, for networks without a last bin
-    "window": Engine(  # small and packed, for whole windows: those of the default network up to 100 bins
-        weight_depth=2048,
+    "window": Engine(  # small and packed, for whole windows: NDT and STNDT of the synthetic sets, up to 100 bins
+        weight_depth=3072,
         kv_depth=1024,
-        act_depth=2048,
-        res_depth=2048,
+        act_depth=8192,
+        res_depth=4096,
+        gamma_depth=1024,
         packed=1,
         windows=1,
     ),

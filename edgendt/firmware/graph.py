@@ -36,7 +36,7 @@ from edgendt.ops.rotary import COS
 from edgendt.program import INPUT, Node, Program
 
 RESET = "reset"
-RESERVED = {INPUT, RESET, "input"}
+RESERVED = {INPUT, RESET, "input", "rows"}
 TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from edgendt.errors import DoesNotFit, ToolFailed
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
-from edgendt.fixed import Codes
+from edgendt.ops import Lookup
 from edgendt.program import Program
 from edgendt.tools import find_tool, run_tool, tool_path
 
@@ -66,20 +67,19 @@ def write_project(
     program: Program,
     board: Part,
     folder: Path | str,
-    counts: Codes | None = None,
+    given: Any = None,
     build: bool = False,
     folding: Folding | None = None,
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
-    counts: [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped. folding:
-    `plan` for the part unless given. With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step
-    fails. DoesNotFit when the part has too few multipliers.
+    given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
+    the inputs by name of a window of tokens. folding: `plan` for the part unless given. With `build` the vendor tool
+    runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
     """
     from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
-    program.needs_counts("the vendor project")
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
@@ -92,23 +92,36 @@ def write_project(
         write_sources(program, home, folding, Target(board.part, 1e3 / board.clock_mhz))
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
         (home / name).unlink(missing_ok=True)
-    trial = stimulus(program) if counts is None else program.clip(counts)[0][: program.bins or BINS]
-    _vectors(program, trial, home / "tb_data")
+    _vectors(program, stimulus(program) if given is None else _cut(program, given), home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board))
     folding.save(home / FOLDING)
     result = _result(program, board, folding)
     if not build:
         return result
     built = _build(home)
-    if program.bins:  # what the tool timed is one call
+    if not program.streams:  # what the tool timed is one call
         built["cycles_per_window"] = built.pop("cycles_per_bin")
     return result | built
 
 
-def stimulus(program: Program, seed: int = 1) -> Codes:
-    """counts: [bins, channels] for the golden vectors of a Program without recordings, some at the limit."""
-    bins = program.bins or min(BINS, program.max_bins or BINS)
+def _cut(program: Program, given: Any) -> Any:
+    """What becomes golden vectors of a trial."""
+    return given if program.inputs else program.clip(given)[0][: program.bins or BINS]
+
+
+def stimulus(program: Program, seed: int = 1) -> Any:
+    """Golden vectors of a Program without recordings: counts [bins, channels], some at the limit; of a network of
+    tokens a window by input.
+    """
     rng = np.random.default_rng(seed)
+    if program.inputs:
+        rows = {axis: min(BINS, most_rows(program, {})[axis.name]) for axis in program.open_axes}
+        window = {item.name: rng.integers(0, 1000, (rows[item.axis], item.size)) for item in program.inputs}
+        for node in program.nodes:
+            if isinstance(node.op, Lookup) and node.inputs[0] in window:
+                window[node.inputs[0]] %= [node.op.rows, node.op.which]
+        return {item.name: window[item.name] for item in program.inputs if item.codes is None}
+    bins = program.bins or min(BINS, program.max_bins or BINS)
     counts = rng.poisson(1.5, (bins, program.channels))
     counts[rng.random(counts.shape) < 0.02] = program.input.hi
     return program.clip(counts)[0]
@@ -127,15 +140,20 @@ def tcl(program: Program, board: Part) -> str:
     )
 
 
-def _vectors(program: Program, counts: Codes, folder: Path) -> None:
-    """counts.dat and <layer>.dat: a line of codes per bin."""
+def _vectors(program: Program, given: Any, folder: Path) -> None:
+    """<input>.dat and <layer>.dat: a line of codes per row; of a window of tokens also rows.dat, how many there are."""
     from edgendt.firmware.graph import layer_names
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     names = layer_names(program)
-    expected = {names[name]: codes for name, codes in program.trace(counts).items()}
-    for stem, codes in {"counts": program.check_counts(counts), **expected}.items():
+    fed = program.feed(given)
+    arrays = {names.get(item.name, item.name): fed[item.name] for item in program.sources if item.codes is None}
+    if program.inputs:
+        rows = {item.axis: len(fed[item.name]) for item in program.inputs}
+        arrays["rows"] = np.array([[rows[axis] for axis in program.open_axes]])
+    arrays |= {names[name]: codes for name, codes in program.trace(given).items()}
+    for stem, codes in arrays.items():
         lines = (" ".join(map(str, row)) for row in codes.tolist())
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
 
@@ -151,8 +169,15 @@ def _result(program: Program, board: Part, folding: Folding) -> dict[str, Any]:
         "resources": {},
         "bitstream": None,
         "script": SCRIPT,
-        "analytic": {"multipliers_available": board.multipliers, **summary(schedule(program, folding))},
+        "analytic": {"multipliers_available": board.multipliers, **_analytic(program, folding)},
     }
+
+
+def _analytic(program: Program, folding: Folding) -> dict[str, Any]:
+    """Of a network of tokens multipliers alone: its cycles depend on the window."""
+    if program.inputs:
+        return {"multipliers": folding.multipliers(program)}
+    return summary(schedule(program, folding))
 
 
 def _tool() -> list[str]:

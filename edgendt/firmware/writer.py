@@ -17,8 +17,10 @@ from edgendt.ops import Linear
 from edgendt.program import Program
 from edgendt.tools import share
 
-HOST = ("edt_abi.cpp", "edt_trace.h", "edt_test.cpp")  # run on a computer, never synthesised
-HOST_OF_TOKENS = ("edt_window.cpp", "edt_trace.h")
+TEST = "edt_test.cpp"
+# Run on a computer, never synthesised: what a project has, and of which file.
+HOST = {"edt_abi.cpp": "edt_abi.cpp", "edt_trace.h": "edt_trace.h", TEST: TEST}
+HOST_OF_TOKENS = {"edt_window.cpp": "edt_window.cpp", "edt_trace.h": "edt_trace.h", TEST: "edt_window_test.cpp"}
 
 
 def write_sources(
@@ -31,8 +33,8 @@ def write_sources(
     _forget_machine(graph, folder)
     header = window_header(program, graph) if program.inputs else network_header(program, graph)
     (folder / "edt_network.h").write_text(header)
-    for name in HOST_OF_TOKENS if program.inputs else HOST:
-        shutil.copyfile(share("hls") / "cpp" / name, folder / name)
+    for name, source in (HOST_OF_TOKENS if program.inputs else HOST).items():
+        shutil.copyfile(share("hls") / "cpp" / source, folder / name)
     return graph
 
 
@@ -116,19 +118,22 @@ def window_header(program: Program, graph: Any) -> str:
     for at, item in enumerate(given):
         port, axis = variables[names[item.name]], axes.index(item.axis)
         fills.append(f"    static {port.type.name} x{at}[{math.prod(port.shape)}];")
-        fills.append(f"    for (int i = 0; i < rows[{axis}] * {item.size}; i++) x{at}[i] = inputs[{at}][i];")
+        fills.append(f"    for (int i = 0; i < rows[{axis}] * {item.size}; i++) x{at}[i] = codes[{at}][i];")
     for at, open_axis in enumerate(axes):
         fills.append(f"    {variables[number(open_axis)].type.name} n{at}[1];")
         fills.append(f"    n{at}[0] = rows[{at}];")
     passed = [f"x{at}" for at in range(len(given))] + [f"n{at}" for at in range(len(axes))]
     shapes = [variables[names[node.name]].shape for node in program.nodes]
+    places = {axis: at for at, axis in enumerate(axes)}
     ops = [
-        f'    {{{json.dumps(node.name)}, "{names[node.name]}", {size}, {rows}, {node.op.y.frac}}},'
+        f'    {{{json.dumps(node.name)}, "{names[node.name]}", {size}, {rows}, {axis}, {node.op.y.frac}}},'
         for node, (rows, size) in zip(program.nodes, shapes, strict=True)
+        for axis in [places.get(program.axis(node.name), -1)]
     ]
+    read = [f'    {{"{names[item.name]}", {item.size}, {places[item.axis]}}},' for item in given]
     return "\n".join(
         [
-            f"// Network {json.dumps(program.name)}: sizes, and each op's name, layer, size, most rows, fraction bits.",
+            f"// Network {json.dumps(program.name)}: sizes, its inputs, and its ops in order.",
             "#ifndef EDT_NETWORK_H_",
             "#define EDT_NETWORK_H_",
             '#include "firmware/edgendt.h"',
@@ -136,20 +141,31 @@ def window_header(program: Program, graph: Any) -> str:
             "namespace edt_network {",
             f"const int outputs = {program.outputs}; // of a row",
             f"const int results = {math.prod(shapes[-1])}; // at most",
-            f"const int output_axis = {axes.index(program.axis(program.output))};",
+            f"const int axes = {len(axes)}; // that a window has its own number of rows of",
+            f"const int output_axis = {places[program.axis(program.output)]};",
+            f"const int inputs = {len(given)};",
+            "struct Input {",
+            "    const char *layer;",
+            "    int size; // of a row",
+            "    int axis;",
+            "};",
+            f"const Input input[{len(given)}] = {{",
+            *read,
+            "};",
             f"const int ops = {len(program.nodes)};",
             "struct Op {",
             "    const char *name;",
             "    const char *layer;",
             "    int size; // of a row",
             "    int rows; // at most",
+            "    int axis; // -1: it always has that many rows",
             "    int frac;",
             "};",
             f"const Op op[{len(program.nodes)}] = {{",
             *ops,
             "};",
-            "// One call of the top on codes: inputs as the Program has them, rows of each axis.",
-            "inline void call(const int32_t *const *inputs, const int32_t *rows, result_t *out) {",
+            "// One call of the top on codes: codes as the Program has them, rows of each axis.",
+            "inline void call(const int32_t *const *codes, const int32_t *rows, result_t *out) {",
             *fills,
             f"    edgendt({', '.join(passed)}, out);",
             "}",

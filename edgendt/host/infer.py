@@ -58,7 +58,8 @@ def infer(
         attached.demand_network()
         counts = wired(run, wiring)[:trials]
         got = stream(attached, counts, check, progress)
-        result = attached.head() | summarise(got, check) | {"repeats": attached.link.repeats}
+        whole = {"whole_window": attached.program.bins}
+        result = attached.head() | summarise(got, check) | whole | {"repeats": attached.link.repeats}
     inputs = [model / "program.edt", model / "stimulus.npz"]
     config = {"engine": attached.engine, "check": check, "trials": trials, **asdict(wiring)}
     with run.write(f"infer-{board}", inputs, config) as folder:

@@ -169,7 +169,7 @@ def execute(request: dict[str, Any]) -> LinkResult:
             raise
         return LinkResult(name, "skipped", missing)
     except UnsupportedOp as error:
-        if name != "engine" or not program.bins:
+        if name != "engine" or program.streams:
             return LinkResult(name, "fail", f"{name}: {error}")
         return LinkResult(name, "skipped", str(error))  # the engine holds a part of the networks of whole windows
     except EdgendtError as error:

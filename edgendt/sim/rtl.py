@@ -61,7 +61,8 @@ def trace(
     (image or compiled.image).save(Path(paths["image"]))
     arrays: dict[str, Any] = {str(index): compiled.starts(counts) for index, counts in enumerate(trials)}
     np.savez(paths["trials"], **arrays)
-    case = {**paths, "pipes": compiled.engine.pipes, **bench}
+    longest = max(cycles_per_bin(compiled, max(map(len, trials))))  # a window's last bin computes all of them
+    case = {**paths, "pipes": compiled.engine.pipes, "timeout": 100_000 + 2 * longest, **bench}
     try:
         built = build_engine(compiled.engine, sources, waves)
         simulate(BENCH, TOP, built, case, waves=folder / WAVES if waves else None)

@@ -147,7 +147,8 @@ module edt_drain
       dst: cur_q.ins.dst, add_res: cur_q.ins.add_res, add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
       first: (gather ? row_q >> PipeBits : row_q) == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
       dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q + row_off_q, row: row_q,
-      split: cur_q.ins.split, gather: gather, pick: 4'(slot_i) & 4'(Pipes - 1), put: 4'(row_q) & 4'(Pipes - 1), tag: cur_q.ins.dst_tag, fin: fin, last_mask: cur_q.ins.last_mask, pc: cur_q.pc
+      split: cur_q.ins.split, gather: gather,
+      pick: Windows != 0 ? 4'(slot_i) & 4'(Pipes - 1) : 4'd0, put: Windows != 0 ? 4'(row_q) & 4'(Pipes - 1) : 4'd0, tag: cur_q.ins.dst_tag, fin: fin, last_mask: cur_q.ins.last_mask, pc: cur_q.pc
     };
   end
 
