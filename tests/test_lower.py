@@ -18,7 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.export.graph import QUANT_DOMAIN
 from edgendt.fixed import Int
-from edgendt.lower import lower, lowered
+from edgendt.lower import lower, lowered, read
+from edgendt.lower.deviation import deviations
 from edgendt.lower.execute import run_qonnx
 from edgendt.lower.operators import NEAREST
 from edgendt.program import Program
@@ -56,13 +57,19 @@ class Net:
         fields = {"signed": int(y.signed), "narrow": 0, "rounding_mode": "ROUND"} | fields
         return self.node("Quant", x, *tail, domain=QUANT_DOMAIN, **fields)
 
+    def zero(self, kind: Any, value: int) -> str:
+        """A zero point."""
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.array(value, kind), name))
+        return name
+
     def counts(self) -> str:
         return self.quant("counts", Int(4, 0, False))
 
     def weights(self, rows: int, columns: int, scale: Any = None) -> str:
         return self.quant(self.constant(self.rng.normal(size=(rows, columns))), Int(4, 2), scale, narrow=1)
 
-    def save(self, output: str, path: Path) -> Path:
+    def save(self, output: str, path: Path, opset: int = 18) -> Path:
         graph = helper.make_graph(
             self.nodes,
             "net",
@@ -70,7 +77,11 @@ class Net:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
             self.initializers,
         )
-        opsets = [helper.make_opsetid("", 18), helper.make_opsetid(QUANT_DOMAIN, 1), helper.make_opsetid("edgendt", 1)]
+        opsets = [
+            helper.make_opsetid("", opset),
+            helper.make_opsetid(QUANT_DOMAIN, 1),
+            helper.make_opsetid("edgendt", 1),
+        ]
         onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
         return path
 
@@ -207,6 +218,40 @@ def test_where_a_program_is_not_exactly_the_file_it_is_told(case: str, tmp_path:
         assert re.search(said, note.what), note
         counts = np.random.default_rng(1).integers(0, 4, (BINS, CHANNELS))
         assert made.program.run(counts).shape == (BINS, 3)
+
+
+@pytest.mark.parametrize(
+    "written,y",
+    [
+        (lambda n: (n.zero(np.uint8, 0),), Int(8, 2, False)),
+        (lambda n: (n.zero(np.uint8, 128),), Int(8, 2)),
+        (lambda n: (n.zero(np.int8, -128),), Int(8, 2, False)),
+        (lambda n: (n.zero(np.int16, 0),), Int(16, 2)),
+        (lambda n: (), Int(8, 2, False)),
+    ],
+    ids=["uint8", "uint8 from 128", "int8 from -128", "int16", "no zero point"],
+)
+def test_a_pair_of_quantize_and_dequantize_is_a_format(
+    written: Callable[[Net], tuple[str, ...]], y: Int, tmp_path: Path
+) -> None:
+    net = Net()
+    scale, zero = net.constant(0.25), written(net)
+    steps = net.node("QuantizeLinear", matmul(net), scale, *zero)
+    path = net.save(net.node("DequantizeLinear", steps, scale, *zero), tmp_path / "net.onnx", opset=21)
+    made, model = lowered(path), read.load(path)
+    assert made.program.output_format == y and made.notes == ()
+    given = read.inputs(path, model.graph, read.constants(path, model.graph))
+    (entry,) = deviations(model, given, made, [np.random.default_rng(1).integers(0, 16, (BINS, CHANNELS))])
+    assert (entry["op_worst"], entry["network_worst"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind,y", [(TensorProto.INT8, Int(8, 2)), (TensorProto.UINT4, Int(4, 2, False))])
+def test_the_type_of_codes_may_be_an_attribute(kind: int, y: Int, tmp_path: Path) -> None:
+    net = Net()
+    scale = net.constant(0.25)
+    steps = net.node("QuantizeLinear", matmul(net), scale, output_dtype=kind)
+    path = net.save(net.node("DequantizeLinear", steps, scale), tmp_path / "net.onnx", opset=21)
+    assert lowered(path).program.output_format == y
 
 
 def refused(net: Net, output: str, tmp_path: Path) -> str:

@@ -52,15 +52,9 @@ def subtracted(call: Call) -> Value:
         return norm.centre(call, right)
     if isinstance(right, Constant):
         return added(replace(call, inputs=(left, Constant(-right.values))))
-    for a, b in ((left, right),):
-        if (
-            isinstance(a, View)
-            and isinstance(b, View)
-            and isinstance(a.source, Scores)
-            and isinstance(b.source, Scores)
-        ):
-            if (a.source.kind, b.source.kind) == ("scores", "largest") and attend.same(a.source, b.source):
-                return a
+    steps = [value.source for value in (left, right) if isinstance(value, View) and isinstance(value.source, Scores)]
+    if [step.kind for step in steps] == ["scores", "largest"] and attend.same(*steps):
+        return left
     raise ValueError("a difference is held as part of a LayerNorm or a Softmax only")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
-from edgendt.lower.qcdq import along, limits
+from edgendt.lower.qcdq import along, code_type, limits
 from edgendt.lower.read import Given
 from edgendt.lower.values import Constant, Grid
 from edgendt.program import INPUT, Node, Program
@@ -88,8 +88,10 @@ def quant(
     return (grid.on(x, np.asarray(scale, np.float64)).astype(np.float32),)
 
 
-def quantize_linear(self: Any, x: Any, scale: Any, zero: Any = None, axis: int = 1, **_: Any) -> tuple[Any]:
-    zero = np.zeros((), np.uint8) if zero is None else zero
+def quantize_linear(
+    self: Any, x: Any, scale: Any, zero: Any = None, axis: int = 1, output_dtype: int = 0, **_: Any
+) -> tuple[Any]:
+    zero = np.zeros((), code_type(None, output_dtype or 0)) if zero is None else zero
     low, high = limits(zero.dtype)
     codes = np.rint(x / lies(scale, axis, np.ndim(x))) + lies(zero, axis, np.ndim(x)).astype(np.float64)
     return (codes.clip(low, high).astype(zero.dtype),)

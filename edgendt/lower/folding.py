@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 26  # elements of a tensor
 # What moves elements and computes nothing.
-MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Split", "Slice", "Gather", "Expand", "Identity")
+MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Split", "Slice", "Gather", "Expand")
 ARITHMETIC = (
     *("Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Pow", "Reciprocal", "Exp", "Floor", "Abs", "Min", "Max", "Mod"),
     *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Not", "Where", "IsNaN"),
     *("Cast", "CastLike", "Concat", "Range", "ConstantOfShape", "Trilu", "Tile", "ReduceProd", "Shape", "Size"),
 )
-FOLDED = (*MOVES, *ARITHMETIC)
 
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

@@ -14,7 +14,7 @@ from edgendt.export.nodes import DOMAIN, OWN
 from edgendt.lower import arithmetic, attend, norm, patterns, qcdq
 from edgendt.lower.calls import Call
 from edgendt.lower.einsum import einsum
-from edgendt.lower.folding import FOLDED, MOVES, evaluate
+from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
 from edgendt.lower.quants import grid_of, quant
 from edgendt.lower.read import check_node
 from edgendt.lower.values import (
@@ -183,7 +183,7 @@ STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     "Clip": qcdq.clip,
     "QuantizeLinear": qcdq.quantize,
     "DequantizeLinear": lambda call: qcdq.dequantize(call, any_quant),
-    **dict.fromkeys((kind for kind in MOVES if kind != "Identity"), moved),
+    **dict.fromkeys(MOVES, moved),
 }
 
 
@@ -197,10 +197,10 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
         return (any_quant(call),)
     if domain == DOMAIN and kind in OWN:
         return (flat_own(kind, call),)
-    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in FOLDED):
+    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in ARITHMETIC):
         check_node(call.node, call.lowering.opset)
         known = [value.values for value in call.inputs if isinstance(value, Constant)]
-        if kind in FOLDED and kind not in MOVES and known and len(known) == len(call.inputs):
+        if kind in ARITHMETIC and known and len(known) == len(call.inputs):
             return tuple(Constant(array) for array in evaluate(call.node, call.lowering.opset, known))
         if kind in STANDARD:
             made = STANDARD[kind](call)

@@ -30,6 +30,8 @@ def limits(kind: object) -> tuple[int, int]:
 def scale_and_zero(call: Call) -> tuple[Constant, int, NDArray[Any] | None]:
     """(scale, zero point, its array)."""
     call.arity(2, 3)
+    if call.attributes.get("block_size", 0):
+        raise ValueError("its scale must be one number, or one per channel, not per block")
     scale, *zero = call.inputs[1:]
     if not isinstance(scale, Constant) or not all(isinstance(value, Constant) for value in zero):
         raise ValueError("its scale and zero point must be constant")
@@ -42,8 +44,18 @@ def scale_and_zero(call: Call) -> tuple[Constant, int, NDArray[Any] | None]:
 
 def quantize(call: Call) -> Value:
     """QuantizeLinear: what follows is in steps of its scale."""
-    scale, zero, kind = scale_and_zero(call)
-    return Steps(call.inputs[0], call.tensors[0], *limits("uint8" if kind is None else kind.dtype), scale, zero)
+    scale, zero, array = scale_and_zero(call)
+    kind = code_type(array, call.attributes.get("output_dtype", 0))
+    return Steps(call.inputs[0], call.tensors[0], *limits(kind), scale, zero)
+
+
+def code_type(zero: NDArray[Any] | None, output: int) -> Any:
+    """The type of the codes that a QuantizeLinear writes: its zero point's, or the one it names."""
+    from onnx import helper
+
+    if zero is not None:
+        return zero.dtype
+    return helper.tensor_dtype_to_np_dtype(output) if output else np.dtype(np.uint8)
 
 
 def stored(call: Call) -> Steps:
