@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -337,22 +337,41 @@ def boards_table(result: dict[str, Any]) -> Table:
 
 @app.command()
 def lower(
-    model: Annotated[Path, typer.Argument(help="A QONNX file.")],
+    model: Annotated[Path, typer.Argument(help="A QONNX or QCDQ file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the Program goes.")] = Path("program.edt"),
+    calibrate: Annotated[
+        Path | None, typer.Option(help="FILE.npz with `spikes`: says how far the ops are from floats, and sets scales.")
+    ] = None,
+    session: Annotated[str, typer.Option(help="Session inside FILE.npz, where it holds several.")] = "",
+    bins: Annotated[int, typer.Option(help="Bins of a trial, where the file leaves them open.", min=0)] = 0,
     json: JsonOpt = False,
 ) -> None:
     """A QONNX file -> Program, or the list of what cannot be held."""
-    from edgendt.lower import lower
+    from edgendt.lower.summary import lower_file
 
-    program = lower(model)
-    program.save(output)
-    result: dict[str, Any] = {"program": str(output), "ops": len(program.nodes)}
-    if program.inputs:
-        result["inputs"] = ", ".join(item.name for item in program.inputs if item.codes is None)
-        show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, reads {r['inputs']}")
-        return
-    result |= {"channels": program.channels, "macs": program.macs}
-    show(result, json, lambda r: f"{r['program']}: {r['ops']} ops, {r['channels']} channels, {r['macs']} MACs per bin")
+    show(lower_file(model, output, calibrate, session, bins), json, lower_table)
+
+
+def lower_table(result: dict[str, Any]) -> Group:
+    """The Program's nodes, where it is not exactly the file, and how far its integers are from the file's values."""
+    from edgendt.lower.summary import short
+
+    columns = {"node": "node", "op": "op", "size": "size", "format": "format"}
+    if result["trials"]:
+        columns |= {"op_rms": "op rms", "op_worst": "worst", "network_rms": "net rms", "network_worst": "worst"}
+    reads = "reads {inputs}" if "inputs" in result else "{channels} channels, {macs} MACs per bin"
+    title = f"{{program}}: {{ops}} ops, {reads}".format(**result)
+    rows: list[list[object]] = [[short(node["node"]), *list(node.values())[1:]] for node in result["nodes"]]
+    tables = [grid(title, list(columns.values()), rows)]
+    if result["trials"]:
+        tables[0].caption = (
+            f"from the file's values on {result['trials']} trials: relative RMS, and the worst in steps of the format; "
+            "`op` is fed those values, `net` its own"
+        )
+    if result["notes"]:
+        rows = [[short(note["where"]), note["what"], note["error"]] for note in result["notes"]]
+        tables.append(grid("not exactly as in the file", ["tensor", "", "rel. RMS"], rows))
+    return Group(*tables)
 
 
 @app.command()

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "edgendt"
 LINES = (
     ("errors", "fixed"),
     ("ops",),
-    ("node",),
+    ("node", "scales"),
     ("program", "program_file", "stream", "compare", "wiring"),
     ("config", "artifact", "tools"),
     ("data", "metrics"),
@@ -73,7 +73,7 @@ DRIVEN_BY = {
     "slip_tx": "uart",
     "fifo": "uart",
 }
-ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "node", "program", "program_file", "stream", "wiring"}
+ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "node", "program", "program_file", "scales", "stream", "wiring"}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.program import Axis, Input, Node, Program
@@ -11,8 +16,24 @@ from edgendt.program import Axis, Input, Node, Program
 if TYPE_CHECKING:
     import onnx
 
-    from edgendt.lower.patterns import Lowering
+    from edgendt.fixed import Int
+    from edgendt.lower.calls import Lowering, Note, Place
+    from edgendt.lower.read import Given
     from edgendt.lower.values import Value
+
+    Formats = Mapping[str, Int]
+
+Arrays = Mapping[str, NDArray[Any]]
+Calibration = Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A Program, where it is not exactly what the file says, and which of the file's tensors its nodes are."""
+
+    program: Program
+    notes: tuple[Note, ...]
+    places: Mapping[str, Place]
 
 
 def lower(path: Path | str) -> Program:
@@ -20,50 +41,87 @@ def lower(path: Path | str) -> Program:
 
     UnsupportedOp names every node the Program cannot hold and why; BadInput a file that is no sound ONNX.
     """
+    return lowered(path).program
+
+
+def lowered(path: Path | str, calibration: Calibration | None = None, bins: int = 0) -> Lowered:
+    """The same, with all that there is to tell. calibration: counts [bins, channels] of some trials; bins: of a file
+    that leaves them open.
+    """
     from edgendt.lower import read
-    from edgendt.lower.patterns import Lowering
-    from edgendt.lower.values import Constant, Counts
+    from edgendt.lower.deviation import ranges
 
     model = read.load(path)
     arrays = read.constants(path, model.graph)
-    given = read.inputs(path, model.graph, arrays)
+    given = read.inputs(path, model.graph, arrays, bins)
+    seen = {} if calibration is None else ranges(model, given, calibration)
+    return attempt(path, model, arrays, given, seen)
+
+
+def attempt(
+    path: Path | str,
+    model: onnx.ModelProto,
+    arrays: Arrays,
+    given: Sequence[Given],
+    seen: Arrays,
+    forced: Formats | None = None,
+) -> Lowered:
+    """Lower once; where parts of a sum have other formats than it, once more with one format for all of them."""
+    from edgendt.lower import read
+    from edgendt.lower.calls import Lowering
+    from edgendt.lower.formats import common
+    from edgendt.lower.values import Constant, Counts
+
     values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
     values |= {item.name: Counts(item.size, item.node) for item in given}
-    lowering = Lowering(bins=given[0].rows)
+    opset = read.opset(path, model)
+    lowering = Lowering(bins=given[0].rows, lead=given[0].lead, opset=opset, seen=seen, forced=forced)
     refusals = walk(model.graph, values, lowering)
     if refusals:
         raise gathered(refusals)
+    if forced is None and (one := common(lowering)):
+        made = attempt(path, model, arrays, given, seen, one)
+        return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
     output = finished(model.graph.output[0].name, values, lowering)
     if lowering.input is None:
         raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
     name, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
     if len(given) == 1:
-        return Program(name, given[0].size, lowering.input, nodes, meta, sums)
-    inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
-    constants = tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
-    return Program(name, 0, lowering.input, nodes, meta, sums, inputs + constants)
+        program = Program(name, given[0].size, lowering.input, nodes, meta, sums)
+    else:
+        inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
+        constants = tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
+        program = Program(name, 0, lowering.input, nodes, meta, sums, inputs + constants)
+    return Lowered(program, tuple(lowering.notes), lowering.places)
 
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:
     """Follow the graph; `values` and `lowering` are filled. What was refused, in order, causes only."""
     from edgendt.lower import read
-    from edgendt.lower.patterns import Call, apply
+    from edgendt.lower.calls import Call
+    from edgendt.lower.operators import apply
     from edgendt.lower.values import Refused
 
     refusals = []
     for node in graph.node:
         label = read.label(node)
         try:
-            if len(node.output) != 1:
-                raise ValueError(f"it must write one tensor, it writes {len(node.output)}")
-            inputs = tuple(values[name] for name in node.input if name)
-            call = Call(node.output[0], inputs, read.attributes(node), lowering)
-            values[node.output[0]] = apply(node.domain, node.op_type, call)
-        except (ValueError, TypeError, IndexError) as error:
-            refusals.append(UnsupportedOp(node.op_type, label, str(error)))
+            names = tuple(name for name in node.input if name)
+            inputs = tuple(values[name] if name in values else unheld(name) for name in names)
+            call = Call(node.output[0], inputs, read.attributes(node), lowering, node, names)
+            with np.errstate(all="ignore"):
+                values |= dict(zip(node.output, apply(node.domain, node.op_type, call), strict=False))
+        except Exception as error:  # strange attributes raise nearly anything
+            said = str(error) if isinstance(error, ValueError) else f"it is malformed ({type(error).__name__}: {error})"
+            refusals.append(UnsupportedOp(node.op_type, label, " ".join(said.split())))
             values |= {name: Refused() for name in node.output}
     return refusals
+
+
+def unheld(name: str) -> Value:
+    """ValueError for an output that nothing is known of."""
+    raise ValueError(f"it reads {name!r}, a further output of a node of which only the first is held")
 
 
 def gathered(refusals: list[UnsupportedOp]) -> UnsupportedOp:
@@ -75,9 +133,14 @@ def gathered(refusals: list[UnsupportedOp]) -> UnsupportedOp:
 
 def finished(name: str, values: dict[str, Value], lowering: Lowering) -> str:
     """The Program node whose codes are the network's output. UnsupportedOp when the output is none."""
+    from edgendt.lower.calls import Call
     from edgendt.lower.values import CodesOf
+    from edgendt.lower.views import flat
 
-    value = values[name]
+    try:
+        value, _ = flat(Call(name, (), {}, lowering), values[name])
+    except ValueError as error:
+        raise UnsupportedOp("output", name, str(error)) from error
     if not isinstance(value, CodesOf) or not any(node.name == value.node for node in lowering.nodes):
         raise UnsupportedOp("output", name, "the network must end in a Quant node behind at least one op")
     return value.node

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from edgendt.errors import BadInput
 from edgendt.export.graph import META, SUMS
 from edgendt.fixed import Int
+from edgendt.lower.folding import LARGEST
 from edgendt.program import ACCUMULATOR, BINS, INPUT
 
 if TYPE_CHECKING:
     import onnx
+
+OLDEST = 7  # opset: broadcasting as it is today
 
 
 def load(path: Path | str) -> onnx.ModelProto:
@@ -43,19 +46,37 @@ def load(path: Path | str) -> onnx.ModelProto:
 
 def check_wiring(path: Path | str, graph: onnx.GraphProto) -> None:
     """BadInput unless the nodes are in order, each tensor is written once before it is read, and the output is."""
+    everything = {name for node in graph.node for name in node.output}
     written = {item.name for item in (*graph.input, *graph.initializer)}
     for node in graph.node:
+        if not any(node.output):
+            raise BadInput(f"{path} is malformed: {label(node)} writes nothing")
         for name in node.input:
             if name and name not in written:
-                raise BadInput(f"{path} is malformed: {label(node)} reads {name!r}, which nothing before it writes")
+                late = "only a later node writes: the graph has a cycle, or its nodes are out of order"
+                why = late if name in everything else "nothing writes: an initializer or a node is missing"
+                raise BadInput(f"{path} is malformed: {label(node)} reads {name!r}, which {why}")
         for name in node.output:
-            if name in written:
+            if name and name in written:
                 raise BadInput(f"{path} is malformed: {name!r} is written twice")
             written.add(name)
     if len(graph.output) != 1:
         raise BadInput(f"{path} must have one output, it has {len(graph.output)}")
     if graph.output[0].name not in written:
         raise BadInput(f"{path} is malformed: nothing writes its output {graph.output[0].name!r}")
+
+
+def check_node(node: onnx.NodeProto, opset: int) -> None:
+    """ValueError for a standard operator whose attributes or number of inputs are not those of its opset."""
+    from onnx import checker
+
+    context = checker.C.CheckerContext()
+    context.ir_version, context.opset_imports = 10, {"": opset}
+    try:
+        checker.check_node(node, context)
+    except checker.ValidationError as error:
+        said = str(error).partition("==> Context")[0].replace(f", bad node: {node}", "")
+        raise ValueError(f"it is malformed ({' '.join(said.split())[:160]})") from error
 
 
 def label(node: onnx.NodeProto) -> str:
@@ -78,21 +99,27 @@ def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any
 
 @dataclass(frozen=True)
 class Given:
-    """An input of a graph. node: its name in the Program; rows: 0 where they are open; axis: what they are."""
+    """An input of a graph. node: its name in the Program; rows: 0 where they are open; axis: what they are.
+
+    lead: dimensions of 1 before the rows.
+    """
 
     name: str
     node: str
     rows: int
     size: int
     axis: str
+    lead: int = 0
 
 
-def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -> list[Given]:
+def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], bins: int = 0) -> list[Given]:
     """The inputs of a graph: counts per bin, or several that say by names of their first dimensions what rows are.
 
-    BadInput for other shapes.
+    bins: of counts, where the file leaves them open. BadInput for other shapes, and for inputs that are no numbers.
     """
     found = [item for item in graph.input if item.name not in known]
+    for item in found:
+        check_numbers(path, item)
     dims = [item.type.tensor_type.shape.dim for item in found]
     if len(found) > 1 and all(len(d) == 2 and d[0].dim_param and d[1].dim_value for d in dims):
         return [
@@ -104,11 +131,25 @@ def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any]) -
             f"it has {len(found)}"
         )
     shape = [dim.dim_value for dim in dims[0]]
-    if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] != 1):
+    if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] > 1):
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
         )
-    return [Given(found[0].name, INPUT, shape[-2], shape[-1], BINS.name)]
+    if bins and shape[-2] not in (0, bins):
+        raise BadInput(f"{path}: its input has {shape[-2]} bins, not {bins}")
+    rows, size = shape[-2] or bins, shape[-1]
+    if min(shape) < 0 or max(rows, 1) * size > LARGEST:
+        raise BadInput(f"{path}: the input must have at most {LARGEST} elements, got {shape}")
+    return [Given(found[0].name, INPUT, rows, size, BINS.name, len(shape) - 2)]
+
+
+def check_numbers(path: Path | str, item: onnx.ValueInfoProto) -> None:
+    """BadInput for an input of words or truth values."""
+    from onnx import TensorProto
+
+    kind = item.type.tensor_type.elem_type
+    if kind in (TensorProto.STRING, TensorProto.BOOL, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
+        raise BadInput(f"{path}: the input must hold counts, it holds {TensorProto.DataType.Name(kind).lower()}")
 
 
 def accumulator(path: Path | str, model: onnx.ModelProto) -> Int:
@@ -117,6 +158,17 @@ def accumulator(path: Path | str, model: onnx.ModelProto) -> Int:
     if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= 32:
         raise BadInput(f"{path}: {SUMS} must be 1..32 bits, got {said!r}")
     return Int(int(said))
+
+
+def opset(path: Path | str, model: onnx.ModelProto) -> int:
+    """The version of the standard operators. BadInput where it says none, or one that onnx does not know."""
+    from onnx import defs
+
+    known = defs.onnx_opset_version()
+    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if not OLDEST <= version <= known:
+        raise BadInput(f"{path}: its operators must be those of opset {OLDEST} to {known}, got {version}")
+    return int(version)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

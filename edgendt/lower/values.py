@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Grid:
     @property
     def frac(self) -> int:
         """The one fraction. ValueError when there are several."""
-        if self.fracs.size != 1 and (self.fracs != self.fracs.flat[0]).any():
+        if self.fracs.size != 1:
             raise ValueError("its scale must be one number, it has several")
         return int(self.fracs.flat[0])
 
@@ -33,29 +33,28 @@ class Grid:
             raise ValueError("activations must use the full range (narrow = 0)")
         return Int(self.bits, self.frac, self.signed)
 
-    def quantize(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Values on the grid, as the Quant node computes them."""
+    def on(self, values: NDArray[Any], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values rounded to multiples of `steps` and clipped."""
         low = -(2 ** (self.bits - 1)) + self.narrow if self.signed else 0
         high = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1 - self.narrow
-        scaled = np.ldexp(np.asarray(values, dtype=np.float64), self.fracs)
-        on_grid: NDArray[np.float64] = np.ldexp(np.rint(np.clip(scaled, low, high)), -self.fracs)
+        on_grid: NDArray[np.float64] = np.rint(np.clip(np.asarray(values, np.float64) / steps, low, high)) * steps
         return on_grid
+
+    def quantize(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Values on the grid, as the Quant node computes them."""
+        return self.on(values, np.ldexp(1.0, -self.fracs))
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Numbers known now; `grid` when they went through a Quant node; the name of the initializer that they are."""
+    """Numbers known now; `grid` when they went through a Quant node, with `steps` where its scales are no powers of
+    two; the name of the initializer that they are.
+    """
 
     values: NDArray[Any]
     grid: Grid | None = None
     name: str = ""
-
-    def transposed(self, axes: tuple[int, ...] | None = None) -> Constant:
-        """The same with its axes permuted (None: reversed)."""
-        grid = self.grid
-        if grid is not None and grid.fracs.ndim == self.values.ndim:
-            grid = replace(grid, fracs=grid.fracs.transpose(axes))
-        return Constant(self.values.transpose(axes), grid)
+    steps: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,91 @@ class Product:
         return np.array(own, dtype=np.int64) + self.x.y.frac
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sum:
-    """h + x, or x + table, waiting for its Quant. table [bins, size] values."""
+    """h + x, or x + table, waiting for its Quant. table [bins, size] values; names: the tensors of the parts."""
 
-    parts: tuple[CodesOf, ...]
+    parts: tuple[Source, ...]
+    names: tuple[str, ...]
     table: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """The LayerNorm of x, waiting for its Quant. gamma, beta [size], real."""
+
+    x: CodesOf
+    eps: float
+    gamma: NDArray[np.float64]
+    beta: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A step of a LayerNorm that is written out: mean, centred, squared, variance, deviation or inverse of x.
+
+    shape: of the tensor that x is.
+    """
+
+    x: CodesOf
+    kind: str
+    shape: tuple[int, ...]
+    eps: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """q k^T * scale, or what a softmax makes of them: scores, largest, exponentials, total or probabilities.
+
+    q [heads, queries, d_h] and k [heads, keys, d_h] are elements of the tensors that `of` names. allowed
+    [queries, keys]: which keys a query sees; None: all. Laid out [heads, queries, keys].
+    """
+
+    of: tuple[CodesOf, CodesOf]
+    q: NDArray[np.int64]
+    k: NDArray[np.int64]
+    scale: float
+    allowed: NDArray[np.bool_] | None = None
+    kind: str = "scores"
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Probabilities times values, waiting for their Quant. v [heads, keys, d_h]: elements of `of`. Laid out [queries,
+    heads * d_h].
+    """
+
+    scores: Scores
+    of: CodesOf
+    v: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Codes low..high before their DequantizeLinear: of source / scale + zero, or (without a scale) the file's.
+
+    name: of the tensor that source is.
+    """
+
+    source: Value
+    name: str
+    low: int
+    high: int
+    scale: Constant | None = None
+    zero: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A tensor whose elements are those of `source` in another order or shape, times `factor`.
+
+    index: where each element is in the source, laid out [rows, size] and flattened. name: the tensor's.
+    """
+
+    source: Source
+    index: NDArray[np.int64]
+    factor: float = 1.0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +184,8 @@ class Refused:
     """The result of a node that was refused; what reads it is skipped, so that only causes are reported."""
 
 
-Value = Constant | Counts | CodesOf | Product | Sum | Refused
+Source = Counts | CodesOf | Product | Sum | Norm | Scores | Attended
+Value = Constant | Source | Moment | Steps | View | Refused
 
 
 def whole(values: NDArray[Any], fracs: Any) -> Codes | None:

@@ -8,19 +8,19 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgendt import scales
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
 from edgendt.models.stndt import Spatial
-from edgendt.ops.layernorm import BETA, NORM_FRAC
-from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
+from edgendt.qat.formats import READOUT_BITS, Bits
 from edgendt.qat.ndt_graph import path
+from edgendt.scales import FRACS, GAMMA_BITS
 
-EXPONENTS = 5  # how many fractions are tried, from the coarsest that clips nothing
 SAMPLE = 200_000  # values of a tensor that are looked at
-FRACS = (-12, 16)  # limits of any fraction: shifts stay within five bits
 FINER = 4  # an output of its own scale is at most so much finer: a wider spread widens the firmware's weights
 ROTATED = ("q_rot", "k_rot")
 SPATIAL_PARTS = ("lns", "sq", "sk", "ln3", "ln4", "f3", "f4")
@@ -31,16 +31,13 @@ ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)
 
 def unclipped_frac(x: Tensor, y: Int, headroom: float = 1.0) -> int:
     """The largest fraction at which `headroom` times the largest magnitude of x still has a code in y."""
-    largest = float(x.abs().max()) * headroom if x.numel() else 0.0
-    if largest == 0:
-        return y.bits - 1
-    return int(np.clip(np.floor(np.log2(y.hi / largest)), *FRACS))
+    return scales.unclipped_frac(real(x), y, headroom)
 
 
-def squared_error(x: Tensor, y: Int, frac: int, narrow: bool) -> float:
-    """Mean squared error of x in the format of y at fraction `frac`."""
-    codes = (x.double() * 2.0**frac).round().clamp(y.lo + (1 if narrow else 0), y.hi)
-    return float((codes * 2.0**-frac - x).square().mean())
+def real(x: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor."""
+    numbers: NDArray[Any] = x.detach().cpu().numpy()
+    return numbers
 
 
 def sample(x: Tensor) -> Tensor:
@@ -51,11 +48,8 @@ def sample(x: Tensor) -> Tensor:
 
 
 def best_frac(x: Tensor, y: Int, narrow: bool = False) -> int:
-    """The fraction of `EXPONENTS` candidates with the smallest squared error; y gives bits and sign."""
-    x = sample(x.detach().flatten())
-    first = unclipped_frac(x, y)
-    candidates = range(first, min(first + EXPONENTS, FRACS[1] + 1))
-    return min(candidates, key=lambda frac: squared_error(x, y, frac, narrow))
+    """The fraction with the smallest squared error; y gives bits and sign."""
+    return scales.best_frac(real(sample(x.detach().flatten())), y, narrow)
 
 
 def weight_frac(weight: Tensor, bias: Tensor, w: Int, x: Int) -> int:
@@ -72,11 +66,7 @@ def weight_frac(weight: Tensor, bias: Tensor, w: Int, x: Int) -> int:
 
 def gamma_frac(gamma: Tensor, beta: Tensor, bits: Int) -> int:
     """`best_frac` of gamma, coarser where beta would leave its 24 bits at fraction 12 + gamma.frac."""
-    frac = best_frac(gamma, bits)
-    largest = 2 * float(beta.abs().max())
-    while largest * 2.0 ** (NORM_FRAC + frac) > BETA.hi:
-        frac -= 1
-    return frac
+    return scales.gamma_frac(real(gamma), real(beta), bits)
 
 
 def check_counts(counts: Any, limit: int) -> Tensor:

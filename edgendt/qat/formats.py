@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-GAMMA_BITS = 8
 READOUT_BITS = 16
 LINEARS = ("q", "k", "v", "o", "f1", "f2")
 SPATIAL_LINEARS = ("sq", "sk", "f3", "f4")

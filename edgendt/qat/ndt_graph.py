@@ -11,7 +11,8 @@ from edgendt.fixed import Int
 from edgendt.models.ndt import NDTConfig
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT
-from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
+from edgendt.qat.formats import READOUT_BITS, Bits
+from edgendt.scales import GAMMA_BITS
 
 
 class Step(NamedTuple):

@@ -25,7 +25,7 @@ from edgendt.qat import calibrate
 from edgendt.qat.add import Add
 from edgendt.qat.cross_attention import CrossAttention
 from edgendt.qat.fixed import to_codes
-from edgendt.qat.formats import GAMMA_BITS, Bits
+from edgendt.qat.formats import Bits
 from edgendt.qat.geglu import GEGLU
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
@@ -33,6 +33,7 @@ from edgendt.qat.lookup import Lookup
 from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Step, build_ops, feed, graph_inputs, layout, output
 from edgendt.qat.rotary import Rotary
 from edgendt.qat.saved import read_state
+from edgendt.scales import GAMMA_BITS
 
 SCHEMA = 1
 HEADROOM = 2.0  # times the largest value seen that rows of new units, and velocities, may reach

@@ -15,7 +15,8 @@ from edgendt.fixed import Int
 from edgendt.models.poyo import WIDEN, POYOConfig, Tokens
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import Axis, Input
-from edgendt.qat.formats import GAMMA_BITS, READOUT_BITS, Bits
+from edgendt.qat.formats import READOUT_BITS, Bits
+from edgendt.scales import GAMMA_BITS
 
 ACCUMULATOR = Int(28)  # thousands of keys are weighted
 KEYS = 4112  # tokens of a window that it can weight

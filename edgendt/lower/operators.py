@@ -1,0 +1,221 @@
+"""What each operator of a graph is: which function reads it, and what a person is told of one that none reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.export.nodes import DOMAIN, OWN
+from edgendt.lower import arithmetic, attend, norm, patterns, qcdq
+from edgendt.lower.calls import Call
+from edgendt.lower.einsum import einsum
+from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
+from edgendt.lower.quants import grid_of, quant
+from edgendt.lower.read import check_node
+from edgendt.lower.values import (
+    Constant,
+    Counts,
+    Moment,
+    Product,
+    Refused,
+    Scores,
+    Source,
+    Value,
+    View,
+)
+from edgendt.lower.views import check_bins, flat, normal, view, wrap
+
+QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+# The nearest form that is held, for operators that are not.
+NEAREST = {
+    "Gelu": "a Relu before the Quant, or POYO's GEGLU",
+    "Erf": "a Relu in the place of the Gelu it is part of",
+    "Tanh": "a Relu",
+    "Sigmoid": "a Relu",
+    "Elu": "a Relu",
+    "LeakyRelu": "a Relu",
+    "HardSwish": "a Relu",
+    "Swish": "a Relu",
+    "Attention": "its MatMul, Softmax, MatMul (export with an opset below 23)",
+    "MultiHeadAttention": "its MatMul, Softmax, MatMul",
+    "BatchNormalization": "a LayerNormalization, or its factors folded into the next weights",
+    "InstanceNormalization": "a LayerNormalization",
+    "RMSNormalization": "a LayerNormalization",
+    "GroupNormalization": "a LayerNormalization",
+    "LogSoftmax": "log-rates without a normalisation",
+    "Conv": "a MatMul of each bin",
+    "GRU": "causal attention",
+    "LSTM": "causal attention",
+    "RNN": "causal attention",
+    "If": "an export with fixed shapes, which has one branch",
+    "Loop": "an export with fixed shapes, which is unrolled",
+    "Scan": "an export with fixed shapes, which is unrolled",
+    "BipolarQuant": "a Quant of 2 bits",
+    "Trunc": "a Quant",
+    "DynamicQuantizeLinear": "QuantizeLinear with a constant scale",
+}
+
+
+def through(call: Call, function: Callable[[Call], Value]) -> Value:
+    """A function of one activation, element by element, wherever its elements are."""
+    seen = call.inputs[0]
+    if not isinstance(seen, View) or seen.factor != 1:
+        return function(call)
+    made = function(replace(call, inputs=(seen.source, *call.inputs[1:])))
+    return normal(call.lowering, replace(seen, source=made)) if isinstance(made, Source) else made
+
+
+def matmul(call: Call) -> Value:
+    """A Linear, or the two products of an attention."""
+    call.arity(2)
+    left, right = call.inputs
+    if not isinstance(left, Constant) and not isinstance(right, Constant):
+        return attend.product(call)
+    if isinstance(left, Constant):
+        raise ValueError("its weights must stand on the right of the activation")
+    x, shape = flat(call, left)
+    made = patterns.product(call, x, right)
+    return wrap(call.lowering, made, None if shape is None else (*shape[:-1], len(made.weight)))
+
+
+def flat_gemm(call: Call) -> Value:
+    """Gemm of what may be a view."""
+    x, shape = flat(call, call.inputs[0])
+    made = patterns.gemm(replace(call, inputs=(x, *call.inputs[1:])))
+    assert isinstance(made, Product)
+    return wrap(call.lowering, made, None if shape is None else (*shape[:-1], len(made.weight)))
+
+
+def any_quant(call: Call) -> Value:
+    """A Quant node: the end of an op, or something that Attention does without."""
+    seen = call.inputs[0]
+    if not isinstance(seen, View):
+        return quant(call)
+    if isinstance(seen.source, Counts):
+        return through(call, quant)
+    grid = grid_of(replace(call, inputs=(seen.source, *call.inputs[1:])))
+    if isinstance(seen.source, Scores):
+        assert isinstance(grid.frac, int)  # one scale
+        return attend.left_out(call, seen, seen.source, grid.bits)
+    return attend.quant_view(call, seen, grid.format())
+
+
+def moved(call: Call) -> tuple[Value, ...]:
+    """An operator that moves elements, on a view's index; on a constant also on its scales."""
+    first, *rest = call.inputs
+    if not all(isinstance(value, Constant) for value in rest):
+        raise ValueError("where its elements go must be constant")
+    known = [np.asarray(value.values) for value in rest if isinstance(value, Constant)]
+    if isinstance(first, Constant):
+        count = len(call.node.output)
+        return tuple(patterns.moved(first, partial(part, call, known, at)) for at in range(count))
+    seen = view(call.lowering, first)
+    made = evaluate(call.node, call.lowering.opset, [seen.index, *known])
+    return tuple(
+        normal(call.lowering, replace(seen, index=index.astype(np.int64), name=name))
+        for index, name in zip(made, call.node.output, strict=True)
+    )
+
+
+def part(call: Call, known: Sequence[NDArray[Any]], at: int, array: NDArray[Any]) -> NDArray[Any]:
+    """One output of the node for `array` in the place of its first input."""
+    return evaluate(call.node, call.lowering.opset, [array, *known])[at]
+
+
+def shape_of(call: Call) -> Value:
+    """Shape and Size of an activation."""
+    call.arity(1)
+    value = call.inputs[0]
+    check_bins(call.lowering)
+    index = np.empty(value.shape) if isinstance(value, Moment) else view(call.lowering, value).index
+    return Constant(evaluate(call.node, call.lowering.opset, [index])[0])
+
+
+def dropout(call: Call) -> tuple[Value, ...]:
+    """Nothing, outside training or where it drops nothing."""
+    ratio, training = [*call.inputs[1:], Constant(np.zeros(1)), Constant(np.zeros(1))][:2]
+    if not isinstance(ratio, Constant) or not isinstance(training, Constant) or (ratio.values * training.values).any():
+        raise ValueError("it drops at random: export the network in evaluation mode")
+    return (call.inputs[0], *(Refused() for _ in call.node.output[1:]))
+
+
+def cast(call: Call) -> Value:
+    """Values stay what they are: a cast to another kind of number than float is refused."""
+    from onnx import TensorProto
+
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE)
+    if call.attributes.get("to") not in floats and not isinstance(call.inputs[0], Counts):
+        raise ValueError("activations must stay float32")
+    return call.inputs[0]
+
+
+STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
+    "MatMul": matmul,
+    "Gemm": flat_gemm,
+    "Einsum": lambda call: einsum(call, matmul),
+    "Add": arithmetic.added,
+    "Sub": arithmetic.subtracted,
+    "Mul": arithmetic.multiplied,
+    "Div": arithmetic.divided,
+    "Relu": lambda call: through(call, patterns.relu),
+    "Identity": patterns.identity,
+    "Dropout": dropout,
+    "Cast": cast,
+    "Constant": patterns.constant,
+    "LayerNormalization": norm.layernorm,
+    "Softmax": attend.softmax,
+    "ReduceMean": arithmetic.reduced,
+    "ReduceMax": arithmetic.reduced,
+    "ReduceSum": arithmetic.reduced,
+    "Pow": arithmetic.powered,
+    "Sqrt": arithmetic.rooted,
+    "Reciprocal": lambda call: arithmetic.inverse(call.inputs[0]),
+    "Exp": arithmetic.exponential,
+    "Where": arithmetic.where,
+    "IsNaN": arithmetic.never_nan,
+    "Shape": shape_of,
+    "Size": shape_of,
+    "Clip": qcdq.clip,
+    "QuantizeLinear": qcdq.quantize,
+    "DequantizeLinear": lambda call: qcdq.dequantize(call, any_quant),
+    **dict.fromkeys(MOVES, moved),
+}
+
+
+def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
+    """The values of one graph node. ValueError with the reason when the Program cannot hold it."""
+    if any(isinstance(value, Refused) for value in call.inputs):
+        return tuple(Refused() for _ in call.node.output)
+    if not call.inputs and kind != "Constant":
+        raise ValueError("it must have an input")
+    if domain in QUANT_DOMAINS and kind in ("Quant", "IntQuant"):
+        return (any_quant(call),)
+    if domain == DOMAIN and kind in OWN:
+        return (flat_own(kind, call),)
+    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in ARITHMETIC):
+        check_node(call.node, call.lowering.opset)
+        known = [value.values for value in call.inputs if isinstance(value, Constant)]
+        if kind in ARITHMETIC and known and len(known) == len(call.inputs):
+            return tuple(Constant(array) for array in evaluate(call.node, call.lowering.opset, known))
+        if kind in STANDARD:
+            made = STANDARD[kind](call)
+            return made if isinstance(made, tuple) else (made,)
+    raise ValueError(unknown(domain, kind))
+
+
+def flat_own(kind: str, call: Call) -> Value:
+    """A node of our domain; it reads rows."""
+    read = [flat(call, value) for value in call.inputs]
+    made = patterns.own(kind, replace(call, inputs=tuple(value for value, _ in read)))
+    return made
+
+
+def unknown(domain: str, kind: str) -> str:
+    """What to say of an operator that nothing reads."""
+    near = f"; the nearest form that is held: {NEAREST[kind]}" if kind in NEAREST else ""
+    return f"no op of the Program is this operator{f' of {domain}' if domain else ''}{near}"
