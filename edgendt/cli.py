@@ -344,12 +344,15 @@ def lower(
     ] = None,
     session: Annotated[str, typer.Option(help="Session inside FILE.npz, where it holds several.")] = "",
     bins: Annotated[int, typer.Option(help="Bins of a trial, where the file leaves them open.", min=0)] = 0,
+    name: Annotated[str | None, typer.Option(help="Make a run of it, for synth, sim, load.")] = None,
+    runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
     """A QONNX file -> Program, or the list of what cannot be held."""
     from edgendt.lower.summary import lower_file
 
-    show(lower_file(model, output, calibrate, session, bins), json, lower_table)
+    run = None if name is None else Run.new(name, runs)
+    show(lower_file(model, output, calibrate, session, bins, run), json, lower_table)
 
 
 def lower_table(result: dict[str, Any]) -> Group:

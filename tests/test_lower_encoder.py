@@ -15,15 +15,20 @@ from foreign import BINS, CHANNELS, HEADS, Quantizers, additive, causal, encoder
 from networks import random_counts, random_ndt
 from torch import nn
 
+from edgendt.artifact import Run
+from edgendt.data.stimulus import stimulus
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.estimate import estimate
 from edgendt.export import export_program
 from edgendt.lower import lowered, read
 from edgendt.lower.deviation import Floats, deviations
 from edgendt.lower.execute import run_qonnx
+from edgendt.lower.summary import lower_file
 from edgendt.ops import Attention
 from edgendt.program import Program
+from edgendt.sim.regression import regress
 
 OPS = ["linear", "position", "layernorm", "linear", "linear", "linear", "attention", "linear", "add"]
 OPS += ["layernorm", "linear", "linear", "add", "layernorm", "linear"]
@@ -218,3 +223,29 @@ def test_the_command_tells_nodes_notes_and_deviations_without_torch(tmp_path: Pa
     assert {note["what"] for note in told["notes"]} == {"bias rounded to input scale * weight scale"}
     assert all(node["op_worst"] <= 1 and node["network_rms"] < 0.05 for node in told["nodes"])
     assert "relative RMS" in run() and Program.load(tmp_path / "program.edt").channels == CHANNELS
+
+
+def test_a_lowered_file_is_a_run_that_can_be_simulated(tmp_path: Path) -> None:
+    source = random_ndt(3, channels=8, d=16, layers=1, bins=20)
+    export_program(source, tmp_path / "theirs.onnx")
+    run = Run.new("theirs", tmp_path)
+    result = lower_file(tmp_path / "theirs.onnx", tmp_path / "unused.edt", run=run)
+    assert result["program"] == str(run.stage("quantize") / "program.edt") and not (tmp_path / "unused.edt").exists()
+    assert Program.load(result["program"]) == source
+    found = regress(run, ["torch", "qonnx", "stream"], bins=100, quiet=True)
+    status = {link["name"]: (link["status"], link["codes"] > 0) for link in found["links"]}
+    assert status["torch"] == ("skipped", False) and "lowered from a file" in found["links"][0]["reason"]
+    assert status["qonnx"] == status["stream"] == ("pass", True)
+    assert estimate(source, "ulx3s-85f")["cycles"]
+
+
+def test_trials_of_a_recording_are_what_a_lowered_run_simulates(tmp_path: Path) -> None:
+    source = random_ndt(3, channels=4, d=16, layers=1, bins=9)
+    export_program(source, tmp_path / "theirs.onnx")
+    spikes = np.random.default_rng(0).poisson(1.0, (5, 12, 4))
+    np.savez(tmp_path / "recording.npz", spikes=spikes, lengths=np.array([12, 7, 9, 12, 3]))
+    run = Run.new("theirs", tmp_path)
+    lower_file(tmp_path / "theirs.onnx", tmp_path / "unused.edt", tmp_path / "recording.npz", run=run)
+    trials = stimulus(run, source, None)
+    assert [len(trial) for trial in trials] == [9, 7, 9, 9, 3]  # as many as it has positions
+    np.testing.assert_array_equal(trials[1], source.clip(spikes[1, :7])[0])

@@ -9,20 +9,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgendt.artifact import Run
 from edgendt.data.spikes import read as recording
+from edgendt.export import export_program
 from edgendt.fixed import Int
 from edgendt.lower import lowered, read
 from edgendt.lower.deviation import TRIALS, deviations
+from edgendt.program import Program
+
+DRAWN = 50  # bins of a random trial, where nothing says how many
 
 
 def lower_file(
-    model: Path, output: Path, calibrate: Path | None = None, session: str = "", bins: int = 0
+    model: Path,
+    output: Path,
+    calibrate: Path | None = None,
+    session: str = "",
+    bins: int = 0,
+    run: Run | None = None,
 ) -> dict[str, Any]:
-    """Lower `model` into `output`. calibrate: an .npz of docs/data.md, whose first trials are run."""
+    """Lower `model` into `output`, or into the quantize stage of a run. calibrate: an .npz of docs/data.md, whose first
+    trials are run.
+    """
     trials = [] if calibrate is None else counts(calibrate, session)
     made = lowered(model, trials or None, bins)
     program = made.program
-    program.save(output)
+    if run is None:
+        program.save(output)
+    else:
+        output = run.path / "quantize" / "program.edt"
+        inputs = [model] if calibrate is None else [model, calibrate]
+        with run.write("quantize", inputs, {"lowered": model.name, "session": session, "bins": bins}) as stage:
+            write(stage, program, trials, bins)
     nodes = [
         {"node": node.name, "op": node.op.kind, "size": node.op.size, "format": said(node.op.y)}
         for node in program.nodes
@@ -39,6 +57,23 @@ def lower_file(
     else:
         counted |= {"channels": program.channels, "macs": program.macs}
     return {"program": str(output), **counted, "nodes": nodes, "notes": notes}
+
+
+def write(stage: Path, program: Program, trials: list[NDArray[Any]], bins: int) -> None:
+    """What every later stage reads of a run: the Program, its QONNX file, trials to run; random ones where none are
+    given.
+    """
+    program.needs_counts("a run of a lowered file")
+    program.save(stage / "program.edt")
+    longest = program.bins or program.max_bins or max(map(len, trials), default=bins or DRAWN)
+    export_program(program, stage / "model.onnx", longest)
+    rng = np.random.default_rng(0)
+    drawn = [rng.poisson(1.0, (longest, program.channels)) for _ in range(0 if trials else TRIALS)]
+    chosen = [trial[:longest] for trial in trials] or drawn
+    padded = np.zeros((len(chosen), max(map(len, chosen)), program.channels), dtype=np.int64)
+    for row, trial in zip(padded, chosen, strict=True):
+        row[: len(trial)] = trial
+    np.savez_compressed(stage / "stimulus.npz", counts=padded, lengths=np.array([len(trial) for trial in chosen]))
 
 
 def counts(path: Path, session: str) -> list[NDArray[Any]]:

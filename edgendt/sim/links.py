@@ -155,6 +155,8 @@ def execute(request: dict[str, Any]) -> LinkResult:
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
     case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
+    if name == "torch" and not (case.model / "qat.pt").is_file():
+        return LinkResult(name, "skipped", "the network was lowered from a file: there is no torch network of it")
     if not program.streams and name == "stream":
         of = f" of {program.bins} bins" if program.bins else ""
         said = f"the network answers whole windows{of} at once, this link goes bin by bin"
