@@ -13,7 +13,7 @@ FAULTS = {
         "if (!is_share) read_q <= read_q + 13'(cfg_i.key_words);",
         "read_q  <= read_q + 13'd1;",
     ),
-    "the next tile's words are missed": ("if (!is_share) read_q <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
+    "the next tile's words are missed": ("read_q  <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
     "a part of the last beat counts as whole": ("left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0]", "5'(Sfus)"),
     "the last word is not announced": ("(is_exp || last_sub || last)", "(is_exp || last_sub)"),
     "the oldest key is passed over": (
