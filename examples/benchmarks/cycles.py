@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from networks import random_ndt
+
+from edgendt.boards import DEFAULT as DEFAULT_BOARD
 from edgendt.boards import Board, known
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of
+from edgendt.engine.cycles import cycles_of, window_of
 from edgendt.engine.reference import DEFAULT, S4, M, S
 from edgendt.synth import capacity
 from edgendt.synth.size import part
@@ -20,6 +23,10 @@ these cycles equal to the RTL's (`docs/engine.md`)."""
 BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the part: analytic cycles, the window
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
 board holds has no row with cycles."""
+
+WINDOWS_NOTE = """All bins of a window in, all answers out, on the engine `window` (32 lanes, packed): cycles, those from
+the last bin on, and their time at the clock that the ULX3S-85F's PLL makes and the routed engine keeps (docs/synth.md).
+The tests hold these cycles equal to the RTL's (`sim/test_windows.py`). Random weights, of which cycles do not depend."""
 
 FULL = Engine.named("full")
 LARGE = Engine.named("large")
@@ -60,6 +67,38 @@ ENGINES = [
     ),
     (M, "32 × 16, P 16, N 8, packed, splits 8", roomy(replace(KV260, lanes=16), packed=1, splits=8)),
 ]
+
+
+WINDOWS = (  # channels, d, layers, heads, FFN, outputs, bins, heads between channels
+    ("NDT, bidirectional, default, 50 bins", (30, 64, 2, 2, 128, 30, 50, 0)),
+    ("NDT, bidirectional, default, 100 bins", (30, 64, 2, 2, 128, 30, 100, 0)),
+    ("STNDT, Lorenz, 50 bins", (30, 30, 2, 2, 128, 30, 50, 2)),
+    ("STNDT, chaotic RNN, 100 bins", (50, 50, 2, 2, 128, 50, 100, 2)),
+)
+
+
+def windows() -> list[dict[str, Any]]:
+    """One row per network of whole windows."""
+    engine, clock = Engine.named("window"), Board.named(DEFAULT_BOARD).clock_mhz
+    found = []
+    for name, (channels, d, layers, heads, ffn, outputs, bins, spatial) in WINDOWS:
+        sizes = {"d": d, "layers": layers, "heads": heads, "ffn": ffn, "outputs": outputs, "bins": bins}
+        program = random_ndt(1, channels, **sizes, causal=False, spatial=spatial)
+        compiled = compile_program(program, engine)
+        whole, behind = window_of(compiled), window_of(compiled, bins - 1)
+        found.append(
+            {
+                "network": name,
+                "cycles": whole.total,
+                "of them from the last bin on": behind.total,
+                "bound": whole.bound,
+                "efficiency": round(whole.efficiency, 3),
+                "ms": round(whole.total / clock / 1e3, 3),
+                "ms from the last bin on": round(behind.total / clock / 1e3, 3),
+                "stage": "analytic",
+            }
+        )
+    return found
 
 
 def table() -> list[dict[str, Any]]:

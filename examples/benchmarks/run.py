@@ -35,6 +35,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("cycles", "Cycles per bin of reference networks", cycles.table, cycles.NOTE),
+    Benchmark("windows", "Whole windows", cycles.windows, cycles.WINDOWS_NOTE),
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("fast", "The engine's RTL, compiled", rtl.fast, rtl.FAST_NOTE),
