@@ -24,8 +24,8 @@ BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the 
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
 board holds has no row with cycles."""
 
-WINDOWS_NOTE = """All bins of a window in, all answers out, on the engine `window` (32 lanes, packed): cycles, those from
-the last bin on, and their time at the clock that the ULX3S-85F's PLL makes and the routed engine keeps
+WINDOWS_NOTE = """All bins of a window in, all answers out, on the engine `window` (32 lanes, packed): cycles, those
+from the last bin on, and their time at the clock that the ULX3S-85F's PLL makes and the routed engine keeps
 (docs/synth.md). The tests hold these cycles equal to the RTL's (`sim/test_windows.py`). Weights are random: cycles do
 not depend on them."""
 
