@@ -440,34 +440,21 @@ module edt_core
   end
 
   // ---- activation write port: counts, narrowed words, special-function results ----
-  // Who writes, and which bytes, is decided a beat ahead: the choice stands in front of a bus to every memory of a word.
-  logic               counts_q, units_q, exps_q;
-  logic [Pipes-1:0]   count_we_q;
-  logic [ActAddr-1:0] count_waddr_q;
-  logic [7:0]         count_q;
-  always_ff @(posedge clk_i) begin
-    counts_q      <= count_en_i && !rst_i;
-    count_waddr_q <= ActAddr'(count_addr_i[7:PipeBits]);
-    count_q       <= count_data_i > cfg.count_max ? cfg.count_max : count_data_i;
-    units_q       <= s_q[19].valid && !(Rotary != 0 && s_q[19].op == SfuTurn && sfu_ins.dst.kcol) && !rst_i;
-    exps_q        <= s_q[19].op == SfuExp;
-    for (int b = 0; b < Pipes; b++) begin
-      count_we_q[b] <= count_addr_i[PipeBits-1:0] == PipeBits'(b);
-      if (s_q[19].op == SfuExp) sfu_we[b] <= s_q[19].valid && b % (Pipes / Sfus) == int'(s_q[19].group);
-      else sfu_we[b] <= s_q[19].valid && b / Sfus == int'(s_q[19].sub);
-    end
-    if (rst_i) sfu_we <= '0;
-  end
   always_comb begin
     for (int b = 0; b < Pipes; b++) begin
-      if (exps_q) sfu_data[b*8+:8] = keys_q[20][b/(Pipes/Sfus)] ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
-      else sfu_data[b*8+:8] = y20[(b%Sfus)*8+:8];
+      if (s_q[20].op == SfuExp) begin
+        sfu_we[b]         = s_q[20].valid && b % (Pipes / Sfus) == int'(s_q[20].group);
+        sfu_data[b*8+:8]  = keys_q[20][b/(Pipes/Sfus)] ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
+      end else begin
+        sfu_we[b]         = s_q[20].valid && b / Sfus == int'(s_q[20].sub);
+        sfu_data[b*8+:8]  = y20[(b%Sfus)*8+:8];
+      end
     end
-    if (counts_q) begin
-      act_waddr = count_waddr_q;
-      act_wdata = {Pipes{count_q}};
-      act_we    = count_we_q;
-    end else if (units_q) begin
+    if (count_en_i) begin
+      act_waddr = ActAddr'(count_addr_i[7:PipeBits]);
+      act_wdata = {Pipes{count_data_i > cfg.count_max ? cfg.count_max : count_data_i}};
+      for (int b = 0; b < Pipes; b++) act_we[b] = count_addr_i[PipeBits-1:0] == PipeBits'(b);
+    end else if (s_q[20].valid && !key_turned) begin
       act_waddr = s_q[20].dst_addr[ActAddr-1:0];
       act_wdata = sfu_data;
       act_we    = sfu_we;
