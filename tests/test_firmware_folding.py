@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tomli_w
 from needs import ROOT, needs
@@ -41,10 +40,8 @@ def counted(program: Program, folding: Folding, folder: Path) -> Counted:
 def analytic(program: Program, folding: Folding, keys: int) -> int:
     """Cycles of the ops whose loops are ours: a Linear is hls4ml's kernel, of one beat per multiplication it reuses."""
     rows = schedule(program, folding, keys)
-    copies = program.bins is not None
-    skipped = sum(row.cycles for row in rows if row.kind == "linear")
-    if copies:  # rows that a Linear takes and puts are ours
-        skipped = sum(folding.reuse[row.name] * program.rows(row.name) for row in rows if row.kind == "linear")
+    linears = [row.name for row in rows if row.kind == "linear"]
+    skipped = sum(folding.reuse[name] * (program.rows(name) or 1) for name in linears)  # rows taken and put are ours
     return sum(row.cycles for row in rows) - skipped
 
 
@@ -125,7 +122,6 @@ def test_memory_is_what_the_constants_and_caches_take() -> None:
             assert rows[node.name].bits == 768 * 16 + op.window * op.size * (op.k.bits + op.v.bits)
         if node.op.kind == "linear" and node.op.w_frac is None:  # type: ignore[union-attr]
             assert rows[node.name].bits == node.constants["weight"].size * node.op.w.bits  # type: ignore[union-attr]
-    assert np.sum([row.bits for row in rows.values()]) > 0
 
 
 def test_every_pipelined_loop_of_a_header_counts() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgendt.firmware.folding import Folding
 from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights, Transpose
-from edgendt.program import Node, Program
+from edgendt.program import INPUT, Node, Program
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ def _row(op: Op, fold: int) -> int:
 
 
 def _width(program: Program, source: str) -> int:
-    return program.channels if source not in {node.name for node in program.nodes} else program.node(source).op.size
+    return program.channels if source == INPUT else program.node(source).op.size
 
 
 def memory(node: Node) -> int:
     """Bits of weights, biases, tables and caches; what an op keeps in registers is left out."""
     op = node.op
     if isinstance(op, Linear):
-        finest = op.w.frac if op.w_frac is None else max(op.w_frac)
-        return op.inputs * op.outputs * (op.w.bits + finest - min(op.w_frac or (finest,)))
+        fracs = op.w_frac or (op.w.frac,)  # weights are held at the finest
+        return op.inputs * op.outputs * (op.w.bits + max(fracs) - min(fracs))
     tables = {"layernorm": 768 * 16, "attention": (256 + 512) * 16, "spatial_weights": (256 + 512) * 16}
     tables["rotary"] = 1024 * 12
     bits = tables.get(op.kind, 0)
