@@ -22,9 +22,9 @@ def test_equals_the_reference():
     [
         ("< count_q", "<= count_q"),
         ("!(last_q && pend_i)", "1'b1"),
-        ("(bar_q || !cur_q.bar_use || late)", "1'b1"),
-        ("!(near_q && late_q)", "1'b1"),
-        ("near_q <= aged ? left_q", "near_q <= 1'b0 ? left_q"),
+        ("(bar_q || !cur_q.bar_use || (late && !near))", "1'b1"),
+        ("(late && !near)", "late"),
+        ("else if (go_o) near = aged ?", "else if (go_o) near = 1'b0 ?"),
         ("9'(length_q - 11'd1)", "9'(length_q)"),
         ("10'((1 << s) - 1)", "10'd0"),
         ("? ins_i.bar_begun : cur_q.bar_begun) &&", "? 1'b1 : 1'b1) &&"),

@@ -24,6 +24,7 @@ def test_equals_the_reference():
         ("partner5_q <= partner4_q", "partner5_q <= partner3_q"),
         ("turn6_i && a6_q[16]", "1'b0"),
         ("assign turn8  = turn8_i", "assign turn8  = turn6_i"),
+        ("key17_i ? exp17_o : 8'd0", "exp17_o"),
         *(ROUND | FIRST | SECOND).values(),
     ],
 )

@@ -15,6 +15,8 @@ FAULTS = {
     ),
     "the next tile's words are missed": ("read_q  <= read_q + 13'd1;", "read_q  <= first_q + 13'd1;"),
     "a part of the last beat counts as whole": ("left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0]", "5'(Sfus)"),
+    "a beat's last group is seen late": ("5'(group_q) + 5'd2", "5'(group_q) + 5'd1"),
+    "the last beat is seen late": ("14'(2 * Sfus);", "14'(Sfus);"),
     "the last word is not announced": ("(is_exp || last_sub || last)", "(is_exp || last_sub)"),
     "the oldest key is passed over": (
         "dst_q   <= ins_i.dst_base + 13'(oldest >> BeatBits)",

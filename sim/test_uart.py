@@ -12,18 +12,18 @@ DRIFT = "answers_as_the_reference_does/drift=0.02"
 NOISE = "noise_and_lost_bytes_cost_only_the_packets_they_hit"
 SPIKE = "a_byte_without_stop_bit_and_a_spike_are_dropped"
 FAULTS = {
-    "no escape for END": (TALK, "s_axis_tdata == End || s_axis_tdata == Esc", "s_axis_tdata == Esc"),
+    "no escape for END": (TALK, "data_q == End || data_q == Esc", "data_q == Esc"),
     "END and ESC swapped when sent": (
         TALK,
-        "s_axis_tdata == End ? EscEnd : EscEsc",
-        "s_axis_tdata == End ? EscEsc : EscEnd",
+        "data_q == End ? EscEnd : EscEsc",
+        "data_q == End ? EscEsc : EscEnd",
     ),
     "escapes are not undone": (NOISE, "if (escaped_q && data_i == EscEnd) plain = End;", ""),
     "an escape outlives its byte": (NOISE, "        escaped_q     <= 1'b0;\n", ""),
     "empty frames become packets": (NOISE, "m_axis_tvalid <= have_q;", "m_axis_tvalid <= 1'b1;"),
     "no END at the end": (
         TALK,
-        "Plain:   state_q <= special ? Escaped : s_axis_tlast ? Closing : Plain;",
+        "Plain:   state_q <= special ? Escaped : last_q ? Closing : Plain;",
         "Plain: state_q <= special ? Escaped : Plain;",
     ),
     "sampled half a bit late": (DRIFT, "phase_q <= 17'h08000;", "phase_q <= 17'h00000;"),

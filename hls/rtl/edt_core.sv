@@ -338,11 +338,8 @@ module edt_core
   logic [4:0]         length8, length5;
   logic [3:0]         shift5;
   logic [Sfus*8-1:0]  exps17;
-  logic [Sfus-1:0]    keys_q [17:20];  // exponentials of keys: what lies beyond is neither summed nor written
-  always_ff @(posedge clk_i) begin
-    for (int n = 0; n < Sfus; n++) keys_q[17][n] <= 5'(n) < s_q[16].count;
-    for (int i = 18; i <= 20; i++) keys_q[i] <= keys_q[i-1];
-  end
+  logic [Sfus-1:0]    keys_q;  // in cycle 17, exponentials of keys: what lies beyond is neither summed nor written
+  always_ff @(posedge clk_i) for (int n = 0; n < Sfus; n++) keys_q[n] <= 5'(n) < s_q[16].count;
   edt_stats #(.Pipes(Pipes)) i_stats (
     .clk_i, .rst_i, .clear_i(mac_take && ins.stats), .valid_i(written && n_q[9].stats), .first_i(n_q[9].first),
     .last_i(n_q[9].last), .last_mask_i(n_q[9].last_mask), .word_i(res_data), .ok_o(stats_ok), .sum_o(stat_sum),
@@ -351,7 +348,7 @@ module edt_core
   );
   edt_recip #(.Sfus(Sfus)) i_recip (
     .clk_i, .rst_i, .clear_i(exp_clear), .groups_i(cfg.groups), .valid_i(s_q[17].valid && s_q[17].op == SfuExp),
-    .group_i(s_q[17].group), .keys_i(keys_q[17]), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
+    .group_i(s_q[17].group), .keys_i(keys_q), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
     .index_o(recip_index), .table_i(table_entry), .ok_o(recip_ok), .recip_group_i(s_q[5].group), .recip_o(recip5),
     .length_group_i(s_q[8].group), .length_o(length8), .share_group_i(s_q[5].group), .share_length_o(length5)
   );
@@ -402,12 +399,12 @@ module edt_core
     assign angles6   = '0;
   end
 
-  logic [Sfus*8-1:0] y20;
+  logic [Sfus*8-1:0] norm20, other19;
   for (genvar n = 0; n < Sfus; n++) begin : g_sfu
     logic [$clog2(Pipes)-1:0] pick2, partner2;
     logic [AccBits-1:0]       x2;
     logic [31:0]              gb13;
-    logic signed [OutW-1:0]   y20_full;
+    logic signed [OutW-1:0]   norm20_full;
     assign pick2 = PipeBits'(s_q[2].sub * 5'(Sfus) + 5'(n));
     assign partner2 = pick2 ^ PipeBits'(sfu_ins.xbase);
     always_comb begin
@@ -429,40 +426,44 @@ module edt_core
     edt_sfu #(.AccBits(AccBits), .Rotary(Rotary), .Windows(Windows)) i_sfu (
       .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
       .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi11_i(hi11), .lo11_i(lo11),
-      .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .y18_i(s_q[18].y), .op20_i(s_q[20].op),
+      .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .op17_i(s_q[17].op), .key17_i(keys_q[n]), .y18_i(s_q[18].y),
       .turn6_i(s_q[6].op == SfuTurn), .turn8_i(turn8), .partner2_i(res_word[partner2*16+:11]),
       .angle6_i(angles6[n*24+:24]), .share_i(share), .shift5_i(shift5), .first8_i(s_q[8].group == 3'd0),
       .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
-      .exp17_o(exps17[n*8+:8]), .y20_o(y20_full)
+      .exp17_o(exps17[n*8+:8]), .norm20_o(norm20_full), .other19_o(other19[n*8+:8])
     );
-    assign y20[n*8+:8] = y20_full[7:0];
-    wire unused_y = &{1'b0, y20_full[OutW-1:8]};
+    assign norm20[n*8+:8] = norm20_full[7:0];
+    wire unused_norm = &{1'b0, norm20_full[OutW-1:8]};
   end
 
   // ---- activation write port: counts, narrowed words, special-function results ----
-  always_comb begin
+  // Who writes, which bytes and where is known a cycle ahead, and so is all but what the rounding units end with: one
+  // choice of three stands in front of the wires to the memory.
+  logic               exps19, turned19, row_q, norm_q;
+  logic [Pipes*8-1:0] other_q;
+  assign exps19   = s_q[19].op == SfuExp;
+  assign turned19 = Rotary != 0 && s_q[19].op == SfuTurn && sfu_ins.dst.kcol;
+  always_ff @(posedge clk_i) begin
+    row_q     <= !count_en_i && !(s_q[19].valid && !turned19);
+    norm_q    <= !count_en_i && s_q[19].op == SfuNorm;
+    act_waddr <= count_en_i ? ActAddr'(count_addr_i[7:PipeBits])
+                 : s_q[19].valid && !turned19 ? s_q[19].dst_addr[ActAddr-1:0] : n_q[8].dst_addr[ActAddr-1:0];
     for (int b = 0; b < Pipes; b++) begin
-      if (s_q[20].op == SfuExp) begin
-        sfu_we[b]         = s_q[20].valid && b % (Pipes / Sfus) == int'(s_q[20].group);
-        sfu_data[b*8+:8]  = keys_q[20][b/(Pipes/Sfus)] ? y20[(b/(Pipes/Sfus))*8+:8] : 8'd0;
-      end else begin
-        sfu_we[b]         = s_q[20].valid && b / Sfus == int'(s_q[20].sub);
-        sfu_data[b*8+:8]  = y20[(b%Sfus)*8+:8];
-      end
+      sfu_we[b] <= s_q[19].valid && (exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub));
+      act_we[b] <= count_en_i ? count_addr_i[PipeBits-1:0] == PipeBits'(b)
+                   : !s_q[19].valid || turned19 ? n_q[8].valid && n_q[8].dst.act
+                   : exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub);
+      other_q[b*8+:8] <= count_en_i ? (count_data_i > cfg.count_max ? cfg.count_max : count_data_i)
+                         : exps19 ? other19[(b/(Pipes/Sfus))*8+:8] : other19[(b%Sfus)*8+:8];
     end
-    if (count_en_i) begin
-      act_waddr = ActAddr'(count_addr_i[7:PipeBits]);
-      act_wdata = {Pipes{count_data_i > cfg.count_max ? cfg.count_max : count_data_i}};
-      for (int b = 0; b < Pipes; b++) act_we[b] = count_addr_i[PipeBits-1:0] == PipeBits'(b);
-    end else if (s_q[20].valid && !key_turned) begin
-      act_waddr = s_q[20].dst_addr[ActAddr-1:0];
-      act_wdata = sfu_data;
-      act_we    = sfu_we;
-    end else begin
-      act_waddr = n_q[9].dst_addr[ActAddr-1:0];
-      act_wdata = row_data;
-      act_we    = {Pipes{n_q[9].valid && n_q[9].dst.act}};
+    if (rst_i) begin
+      sfu_we <= '0;
+      act_we <= '0;
     end
+  end
+  for (genvar b = 0; b < Pipes; b++) begin : g_write
+    assign sfu_data[b*8+:8]  = norm_q ? norm20[(b%Sfus)*8+:8] : other_q[b*8+:8];
+    assign act_wdata[b*8+:8] = row_q ? row_data[b*8+:8] : sfu_data[b*8+:8];
   end
 
   // ---- announcements ----
@@ -517,7 +518,7 @@ module edt_core
       assert (!((value_beat.valid || (Stages > 0 && late_q[Stages].valid)) && norm_beat.valid)) else $error("two users of the special-function units");
     end
 `endif
-  wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],
+  wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_we, sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],
                    score_waddr, res_raddr, sfu_raddr};
 endmodule
 `default_nettype wire

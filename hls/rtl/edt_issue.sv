@@ -44,7 +44,7 @@ module edt_issue
 
   instr_t      cur_q;
   logic [9:0]  pc_q;
-  logic        active_q, ok_q, fresh_q, late, late_q, first_q, last_q, near_q, tile_first_q, tile_last_q;
+  logic        active_q, ok_q, fresh_q, late, first_q, last_q, near, near_q, tile_first_q, tile_last_q;
   logic [14:0] x_q, x_d;  // as if in order: what chaining compares
   logic [19:0] stat_q, tile_q;
   // By age: a tile begins with the oldest key, turns around behind the last slot and ends with the newest one, so only its
@@ -58,7 +58,7 @@ module edt_issue
   logic [8:0]  tiles_q, tiles;
 
   logic end_tile, end_pass;
-  assign go_o     = active_q && ok_q && !(last_q && pend_i) && !(near_q && late_q);
+  assign go_o     = active_q && ok_q && !(last_q && pend_i);
   assign end_tile = go_o && last_q;
   assign end_pass = end_tile && tile_last_q;
   assign take_o   = valid_i && (!active_q || end_pass);
@@ -81,14 +81,21 @@ module edt_issue
   assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
   assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
 
+  // Does the next element belong to those at a tile's end, which wait for a barrier that holds them only?
+  always_comb
+    if (fresh_q) near = aged ? left_q <= beat : left_q == 11'd1;
+    else if (go_o && last_q) near = aged ? length_q <= beat : length_q == 11'd1;
+    else if (go_o) near = aged ? left_q <= beat + 11'd1 : left_q == 11'd2;
+    else near = near_q;
+
   always_ff @(posedge clk_i) begin
     for (int s = 0; s < 4; s++) keys_q[s] <= 9'((10'(n_keys_i) + 10'((1 << s) - 1)) >> s);
     last_key_q <= 9'(length_q - 11'd1);
     count_q <= count_i[src_tag*13+:13];
     done_q  <= done_i[src_tag];
     bar_q   <= done_i[bar_tag] || ((take_o ? ins_i.bar_begun : cur_q.bar_begun) && begun_i[bar_tag]);
-    ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use || late);
-    late_q  <= Folds != 0 && (take_o || (!bar_q && cur_q.bar_use && late));
+    ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use || (late && !near));
+    near_q  <= near;
     if (take_o) begin
       cur_q        <= ins_i;
       pc_q         <= pc_i;
@@ -111,7 +118,6 @@ module edt_issue
       fresh_q      <= 1'b1;
     end else if (fresh_q) begin  // no element yet: its length is compared here, not on the way from the dispatch
       fresh_q <= 1'b0;
-      near_q  <= aged ? left_q <= beat : left_q == 11'd1;
     end else if (go_o) begin
       x_q     <= x_d;
       first_q <= last_q;
@@ -121,7 +127,6 @@ module edt_issue
         base_q       <= base_q + 20'(cur_q.sstride);
         at_q         <= begin_q;
         key_q        <= oldest_q;
-        near_q       <= aged ? length_q <= beat : length_q == 11'd1;
         left_q       <= length_q;
         last_q       <= length_q == 11'd1;
         tiles_q      <= tiles_q - 9'd1;
@@ -132,7 +137,6 @@ module edt_issue
         stat_q <= turn ? base_q : stat_q + 20'd1;
         at_q   <= turn ? cur_q.xbase : at_q + 15'(cur_q.xstride);
         key_q  <= turn ? 9'd0 : key_q + 9'd1;
-        near_q <= aged ? left_q <= beat + 11'd1 : left_q == 11'd2;
         left_q <= left_q - 11'd1;
         last_q <= left_q == 11'd2;
       end

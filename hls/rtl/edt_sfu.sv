@@ -22,8 +22,9 @@ module edt_sfu
   input  wire  signed [OutW-1:0]     lo11_i,
   input  wire  [31:0]                gb13_i,      // gamma (8 bits), beta (24 bits)
   input  wire  [5:0]                 shift16_i,
+  input  wire  [1:0]                 op17_i,
+  input  wire                        key17_i,
   input  wire  fmt_t                 y18_i,
-  input  wire  [1:0]                 op20_i,
   // rotary position
   input  wire                        turn6_i,
   input  wire                        turn8_i,
@@ -38,7 +39,8 @@ module edt_sfu
   input  wire  [7:0]                 load_addr_i,
   input  wire  [15:0]                load_data_i,
   output logic [7:0]                 exp17_o,
-  output wire  signed [OutW-1:0]     y20_o
+  output wire  signed [OutW-1:0]     norm20_o,
+  output logic [7:0]                 other19_o   // exponential, zero of what is no key, value or turn: a cycle earlier
 );
   localparam int ABits = 28;
 
@@ -120,7 +122,6 @@ module edt_sfu
   logic signed [25:0]     scaled15;
   logic signed [23:0]     beta14_q, beta15_q;
   logic signed [26:0]     y16_q;
-  logic signed [OutW-1:0] norm20;
   edt_mul #(.ABits(18), .BBits(8)) i_gamma (.clk_i, .a_i(t13), .b_i(gb13_i[31:24]), .p_o(scaled15));
   always_ff @(posedge clk_i) begin
     beta14_q <= gb13_i[23:0];
@@ -128,20 +129,17 @@ module edt_sfu
     y16_q    <= 27'(scaled15) + 27'(beta15_q);
   end
   edt_round #(.InBits(27)) i_round2 (
-    .clk_i, .a_i(y16_q), .shift_i(shift16_i), .floor_i(1'b0), .hi_i(fmt_hi(y18_i)), .lo_i(fmt_lo(y18_i)), .y_o(norm20)
+    .clk_i, .a_i(y16_q), .shift_i(shift16_i), .floor_i(1'b0), .hi_i(fmt_hi(y18_i)), .lo_i(fmt_lo(y18_i)), .y_o(norm20_o)
   );
 
-  // The other two wait for the common write cycle.
-  logic signed [OutW-1:0] t_q [7];
-  logic [7:0]             exp18_q, exp19_q, exp20_q;
+  // The others wait for the common write cycle, in one line once the exponential is there.
+  logic [7:0] t_q [14:17], other18_q;
   always_ff @(posedge clk_i) begin
-    t_q[0] <= t13;
-    for (int i = 1; i < 7; i++) t_q[i] <= t_q[i-1];
-    exp18_q <= exp17_o;
-    exp19_q <= exp18_q;
-    exp20_q <= exp19_q;
+    t_q[14] <= t13[7:0];
+    for (int i = 15; i <= 17; i++) t_q[i] <= t_q[i-1];
+    other18_q <= op17_i != SfuExp ? t_q[17] : key17_i ? exp17_o : 8'd0;
+    other19_o <= other18_q;
   end
-  assign y20_o = op20_i == SfuNorm ? norm20 : op20_i == SfuExp ? OutW'({1'b0, exp20_q}) : t_q[6];
   wire unused = &{1'b0, share_i, shift5_i, first8_i, high8[27], partner6_q, turn6_i, turn8_i, angle6_i};
 endmodule
 `default_nettype wire

@@ -49,7 +49,8 @@ module edt_sfu_seq
   logic [8:0]  word_q;               // key word within the tile
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
-  logic        is_exp, is_turn, is_share, written, ready, last_sub, last_group, last, turn;
+  logic        is_exp, is_turn, is_share, written, ready, last_sub, last, turn;
+  logic        one_group_q, last_group_q, last_beats_q;  // of a beat, and not more elements than it takes: a beat ahead
   logic        turn_q;               // the next beat is behind the last slot: compared a beat ahead
   logic [8:0]  key_q, oldest;        // first key of the beat; by age it turns around behind the last slot
 
@@ -60,10 +61,9 @@ module edt_sfu_seq
                       : is_exp || is_turn ? written && (is_exp || angles_ok_i) : stats_ok_i);
   assign written    = done_i[ins_q.src_tag] || (is_turn && !ins_q.src_use);
   assign last_sub   = sub_q == 5'(Subs - 1);
-  assign last_group = !(is_exp || is_share) || 4'(group_q) == cfg_i.groups - 4'd1;
   assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
   assign turn       = Folds != 0 && is_exp && ins_q.aged && turn_q;
-  assign last       = left_q <= 14'(Sfus) && last_group;
+  assign last       = last_beats_q && last_group_q;
 
   assign take_o        = valid_i && state_q == Idle;
   assign idle_o        = state_q == Idle;
@@ -74,6 +74,7 @@ module edt_sfu_seq
   assign read_addr_o   = read_q;
 
   always_ff @(posedge clk_i) begin
+    one_group_q <= cfg_i.groups == 4'd1;
     unique case (state_q)
       Idle: if (take_o) begin
         state_q <= Wait;
@@ -91,7 +92,9 @@ module edt_sfu_seq
         calc_q  <= 5'd8;
       end
       Wait: begin
-        turn_q <= key_q + 9'(Sfus) >= n_keys_i;
+        turn_q       <= key_q + 9'(Sfus) >= n_keys_i;
+        last_group_q <= !(is_exp || is_share) || one_group_q;
+        last_beats_q <= left_q <= 14'(Sfus);
         if (ready) begin
           state_q <= is_exp || is_share ? Run : Calc;
           if (is_turn) calc_q <= '0;
@@ -102,9 +105,11 @@ module edt_sfu_seq
         if (calc_q == 5'd0) state_q <= Run;
       end
       Run: begin
-        if (last_group) begin
-          group_q <= '0;
-          left_q  <= left_q - 14'(Sfus);
+        if (last_group_q) begin
+          group_q      <= '0;
+          last_group_q <= !(is_exp || is_share) || one_group_q;
+          last_beats_q <= left_q <= 14'(2 * Sfus);
+          left_q       <= left_q - 14'(Sfus);
           gb_q    <= gb_q + 13'd1;
           sub_q   <= last_sub ? 5'd0 : sub_q + 5'd1;
           if (is_exp || last_sub) dst_q <= dst_q + 13'd1;
@@ -131,7 +136,8 @@ module edt_sfu_seq
             word_q  <= word_q + 9'd1;
           end
         end else begin
-          group_q <= group_q + 3'd1;
+          group_q      <= group_q + 3'd1;
+          last_group_q <= 5'(group_q) + 5'd2 == 5'(cfg_i.groups);
           if (!is_share) read_q <= read_q + 13'(cfg_i.key_words);
         end
         if (last) begin
@@ -150,10 +156,10 @@ module edt_sfu_seq
 
   assign beat_o = '{
     // of a share only the last head's beat: the others are added to it on the way
-    valid: state_q == Run && (!is_share || last_group),
+    valid: state_q == Run && (!is_share || last_group_q),
     op: is_exp ? SfuExp : is_turn ? SfuTurn : is_share ? SfuValue : SfuNorm, group: group_q, sub: sub_q,
     count: left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0], dst_addr: dst_q, gb_addr: gb_q, tag: ins_q.dst_tag,
-    word_end: last_group && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
+    word_end: last_group_q && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
   };
   wire unused = &{1'b0, cfg_i, done_i, angles_ok_i, recip_ok_i};
 endmodule
