@@ -78,6 +78,10 @@ class ToolFailed(EdgendtError):
         self.command, self.log, self.reason = command, log, reason
 
 
+class ToolStopped(ToolFailed):
+    """An external program that did not get on and was ended."""
+
+
 class Mismatch(EdgendtError):
     """Two links of the chain disagree: the first differing code, all of it."""
 

