@@ -121,7 +121,15 @@ class Pass:
                 "pick": now.windows * (now.slot % now.pipes),
                 "put": now.windows * (done % now.pipes),
             }
-            beat = common | {"valid": 1, "op": VALUE, "group": group, "count": sfus, "gb_addr": f["add_base"]}
+            beat = common | {
+                "valid": 1,
+                "op": VALUE,
+                "group": group,
+                "count": sfus,
+                "gb_addr": f["add_base"],
+                "res": 0,
+                "kv": 0,
+            }
             bias, key_word = (f["bias_base"] + (0 if gather else done)) % (1 << 13), tile * now.group_words + word
             yield Step(kept, last, bias, group, key_word, narrow, beat | {"y": f["y1"]})
             done += kept

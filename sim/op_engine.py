@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bench import mutate
@@ -17,7 +18,7 @@ from strategies import Example
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_per_bin
+from edgendt.engine.cycles import cycles_per_start
 from edgendt.engine.emit import Choice
 from edgendt.errors import EdgendtError, UnsupportedOp
 from edgendt.fixed import Codes, Int
@@ -26,6 +27,7 @@ from edgendt.ops import (
     Attention,
     LayerNorm,
     Linear,
+    Lookup,
     Position,
     Rotary,
     SpatialMix,
@@ -33,7 +35,7 @@ from edgendt.ops import (
     Transpose,
 )
 from edgendt.ops.layernorm import eps_code
-from edgendt.program import INPUT, Node, Program, wants
+from edgendt.program import INDEX, INPUT, Axis, Input, Node, Program, wants
 from edgendt.sim.fast import FastCore, SimulationStuck, core_sources
 
 TINY = Engine(
@@ -51,9 +53,10 @@ TINY = Engine(
     rotary=1,
 )
 WINDOWS = replace(TINY, windows=1, res_depth=512)
+TOKENS = replace(WINDOWS, tokens=1, acc_bits=28)
 COUNTS = Int(4, 0, signed=False)
 BYTES = Int(8, 0, signed=False)
-Case = tuple[Program, Codes]
+Case = tuple[Program, Any]  # counts, or what a network of tokens is given
 
 
 @cache
@@ -72,7 +75,7 @@ def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = T
     points = {name: expected[name] for name in program.trace_points if taps}
     tally = compare("engine", points, got)
     tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-    model = np.array(cycles_per_bin(compiled, len(counts)))[:, None]
+    model = np.array(cycles_per_start(compiled, counts))[:, None]
     return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 
 
@@ -247,6 +250,53 @@ def carried(name: str, given: Example, tied: bool = False) -> Case:
     program = Program(name, counts.shape[1], BYTES, (*nodes, Node("y", op, tuple(names), given.constants)))
     assert tied or np.array_equal(program.run(counts), given.run())
     return program, counts
+
+
+def looked_up(name: str, given: Example, axes: Sequence[str], times: Codes | None = None) -> Case:
+    """The example as a network of tokens: inputs of an axis lie side by side in the rows of a Lookup.
+
+    Linears part them.
+
+    axes: of each input; the first one's rows are the queries. times: by which a Rotary turns its rows.
+    """
+    nodes, names, window = [], [""] * len(axes), {}
+    inputs = [Input(axis, 2, Axis(axis)) for axis in dict.fromkeys(axes)]
+    for axis in dict.fromkeys(axes):
+        slots = [slot for slot, one in enumerate(axes) if one == axis]
+        table = np.concatenate([given.inputs[slot] for slot in slots], axis=1)
+        rows, size = table.shape
+        tables = {"table": table, "kinds": np.zeros((1, size), np.int64)}
+        nodes.append(Node(axis + "_rows", Lookup(size, rows, 1, Int(8)), (axis,), tables))
+        window[axis] = np.stack([np.arange(rows), 0 * np.arange(rows)], axis=1)
+        at = 0
+        for slot in slots:
+            width, form = list(wants(given.op))[slot]
+            feed = Linear(size, width, Int(8), Int(2, form.frac), form)
+            part = {"weight": np.eye(size, dtype=np.int64)[at : at + width], "bias": np.zeros(width, np.int64)}
+            names[slot], at = f"x{slot}", at + width
+            nodes.append(Node(names[slot], feed, (axis + "_rows",), part))
+    if times is not None:
+        inputs.append(Input("times", 1, inputs[0].axis))
+        names.append("times")
+        window["times"] = times
+    nodes.append(Node("y", given.op, tuple(names), given.constants))
+    return Program(name, 0, INDEX, tuple(nodes), {}, Int(28), tuple(inputs)), window
+
+
+def token_cases(make: Callable[[int], Case], count: int) -> list[Case]:
+    """Cases of the first seeds that make a Program which the engine for tokens holds."""
+    found: list[Case] = []
+    for seed in range(100 * count):
+        try:
+            case = make(seed)
+            compile_program(case[0], TOKENS).starts(case[1])
+        except EdgendtError:
+            continue
+        found.append(case)
+        if len(found) == count:
+            break
+    assert len(found) == count
+    return found
 
 
 def examples(kind: str, count: int, tied: bool = False) -> list[Case]:

@@ -1,14 +1,28 @@
 """Random wirings of every op: Programs that are no NDT, to meet the compiler's buffers, tags and barriers."""
 
+from typing import Any
+
 import numpy as np
 from numpy.random import Generator
 from op_engine import COUNTS, Case, linear, stimulus
 
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    GEGLU,
+    Add,
+    Attention,
+    CrossAttention,
+    LayerNorm,
+    Lookup,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.ops.layernorm import eps_code
-from edgendt.program import INPUT, Node, Program
+from edgendt.program import INDEX, INPUT, Axis, Input, Node, Program
 
 ACT, WIDE = Int(8, 4), Int(12, 6)
 
@@ -127,3 +141,106 @@ def random_case(seed: int, whole: bool = False) -> Case:
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
     program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
     return program, stimulus(rng, program, program.bins or 7)
+
+
+class TokenWiring:
+    """Grows a network of tokens node by node; `sources` are (name, size, format) of what exists, by axis."""
+
+    def __init__(self, rng: Generator, pipes: int) -> None:
+        self.rng, self.nodes, self.pipes = rng, [], pipes
+        rows = int(rng.integers(1, 7))
+        codes = np.stack([rng.integers(0, 4, rows), rng.integers(0, 2, rows)], axis=1)
+        times = rng.integers(0, 1 << 16, (rows, 1))
+        self.inputs = [
+            Input("latents", 2, Axis("latents", rows), codes),
+            Input("latent_ms", 1, Axis("latents", rows), times),
+        ]
+        for name in ("token", "query"):
+            axis = Axis({"token": "tokens", "query": "queries"}[name])
+            self.inputs += [Input(axis.name, 2, axis), Input(f"{name}_ms", 1, axis)]
+        self.times = {"tokens": "token_ms", "latents": "latent_ms", "queries": "query_ms"}
+        self.sources: dict[str, list[tuple[str, int, Int]]] = {axis: [] for axis in self.times}
+        self.pairs = self.pipes // 2 * int(rng.integers(1, 3))  # of a head
+        self.heads = int(rng.integers(1, 4))
+        self.steps = tuple((rng.integers(1, 1 << 15, self.pairs) * (rng.random(self.pairs) < 0.8)).tolist())
+        for axis in self.times:
+            self.lookup(axis)
+
+    def add(self, axis: str, op: Any, inputs: tuple[str, ...], **constants: Any) -> tuple[str, int, Int]:
+        self.nodes.append(Node(f"n{len(self.nodes)}", op, inputs, constants))
+        self.sources[axis].append((self.nodes[-1].name, op.size, op.y))
+        return self.sources[axis][-1]
+
+    def of(self, axis: str, bits: int = 16) -> tuple[str, int, Int]:
+        good = [source for source in self.sources[axis] if source[2].bits <= bits]
+        return good[int(self.rng.integers(len(good)))]
+
+    def lookup(self, axis: str) -> None:
+        size, y = int(self.rng.integers(1, 14)), ACT if self.rng.random() < 0.7 else WIDE
+        op = Lookup(size, 4, 2, ACT if not self.sources[axis] else y)
+        tables = {
+            name: self.rng.integers(op.y.lo, op.y.hi + 1, (rows, size)) for name, rows in (("table", 4), ("kinds", 2))
+        }
+        self.add(axis, op, (axis,), **tables)
+
+    def feed(self, axis: str, size: int, form: Int, source: tuple[str, int, Int] | None = None) -> tuple[str, int, Int]:
+        """A fresh Linear of `size` outputs."""
+        name, inputs, x = source or self.of(axis, 8)
+        node = linear(self.rng, "", inputs, size, x, form, name)
+        return self.add(axis, node.op, node.inputs, **node.constants)
+
+    def linear(self, axis: str) -> None:
+        self.feed(axis, int(self.rng.integers(1, 14)), ACT if self.rng.random() < 0.6 else WIDE)
+
+    def residual(self, axis: str) -> None:
+        name, size, form = self.of(axis)
+        self.add(axis, Add(size, form), (name, self.feed(axis, size, form)[0]))
+
+    def norm(self, axis: str) -> None:
+        name, size, form = self.of(axis)
+        gamma, beta = self.rng.integers(-100, 100, size), self.rng.integers(-(1 << 15), 1 << 15, size)
+        op = LayerNorm(size, form, Int(8, 6), ACT, eps_code(size, form))
+        self.add(axis, op, (name,), gamma=gamma, beta=beta)
+
+    def turned(self, axis: str, name: str, size: int, inverse: bool = False) -> str:
+        op = Rotary(size, self.steps, ACT, ACT, inverse)
+        return self.add(axis, op, (name, self.times[axis]))[0]
+
+    def geglu(self, axis: str) -> None:
+        size, source, gate = int(self.rng.integers(1, 14)), self.of(axis, 8), Int(8, int(self.rng.integers(3, 6)))
+        halves = [self.feed(axis, size, form, source)[0] for form in (ACT, gate)]
+        del self.sources[axis][-2:]
+        self.add(axis, GEGLU(size, ACT, gate, Int(8, int(self.rng.integers(2, 7)))), tuple(halves))
+
+    def cross(self, axis: str) -> None:
+        of = str(self.rng.choice([one for one in ("tokens", "latents") if axis != "tokens"] or ["latents"]))
+        size = self.heads * 2 * self.pairs
+        inputs = []
+        for rows in (axis, of, of):
+            alike = [name for name, n, form in self.sources[rows] if (n, form) == (size, ACT)]
+            fresh = self.rng.random() < 0.8 or not alike
+            name = self.feed(rows, size, ACT)[0] if fresh else alike[int(self.rng.integers(len(alike)))]
+            inputs.append(self.turned(rows, name, size) if self.rng.random() < 0.6 else name)
+        op = CrossAttention(size, size // (2 * self.pairs), 40, ACT, ACT, ACT, ACT)
+        made = self.add(axis, op, tuple(inputs))
+        if self.rng.random() < 0.5:
+            self.turned(axis, made[0], size, inverse=True)
+
+
+def random_tokens(seed: int, pipes: int = 2) -> Case:
+    """A network of tokens of random wiring, and a window for it. UnsupportedOp when the draw makes no Program."""
+    rng = np.random.default_rng(seed)
+    wiring = TokenWiring(rng, pipes)
+    steps = (wiring.linear, wiring.residual, wiring.norm, wiring.geglu, wiring.cross)
+    for axis, most in (("tokens", 4), ("latents", 7), ("queries", 6)):
+        for step in rng.choice(5, int(rng.integers(0, most)), p=[0.15, 0.15, 0.2, 0.15, 0.35]):
+            if axis != "tokens" or steps[int(step)] != wiring.cross:
+                steps[int(step)](axis)
+    wiring.linear("queries")
+    program = Program(f"tokens{seed}", 0, INDEX, tuple(wiring.nodes), {}, Int(28), tuple(wiring.inputs))
+    given = {}
+    for name, axis, most in (("token", "tokens", 20), ("query", "queries", 4)):
+        rows = int(rng.integers(1, most))
+        given[axis] = np.stack([rng.integers(0, 4, rows), rng.integers(0, 2, rows)], axis=1)
+        given[f"{name}_ms"] = rng.integers(0, 1 << 16, rows)
+    return program, given

@@ -63,6 +63,8 @@ class Work:
                         "tag": self.fields["dst_tag"],
                         "word_end": int(end and (self.exponential or last or sub == pipes // sfus - 1)),
                         "fin": int(last and self.fields["tag_fin"]),
+                        "res": 0,
+                        "kv": 0,
                         "y": self.fields["y1"],
                         "pc": self.pc,
                     },

@@ -26,7 +26,7 @@ def test_equals_the_reference():
         ("(late && !near)", "late"),
         ("else if (go_o) near = aged ?", "else if (go_o) near = 1'b0 ?"),
         ("9'(length_q - 11'd1)", "9'(length_q)"),
-        ("10'((1 << s) - 1)", "10'd0"),
+        ("(KeyBits+1)'((1 << s) - 1)", "(KeyBits+1)'(0)"),
         ("? ins_i.bar_begun : cur_q.bar_begun) &&", "? 1'b1 : 1'b1) &&"),
         ("<= turn ? base_q", "<= turn ? tile_q"),
         ("at_q         <= begin_q;", "at_q         <= cur_q.xbase;"),

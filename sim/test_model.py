@@ -37,7 +37,7 @@ def test_a_trained_network_equals_the_program_at_every_op_in_the_predicted_cycle
     traced = rtl.trace(compiled, trials, tmp_path)
     tally = rtl.check(program, trials, traced)
     assert tally.first is None and tally.ops == len(program.trace_points)
-    rtl.check_cycles(compiled, [trial.cycles for trial in traced])
+    rtl.check_cycles(compiled, trials, [trial.cycles for trial in traced])
 
 
 @pytest.mark.parametrize("long", [0, 3])
@@ -46,7 +46,7 @@ def test_idle_and_stalling_streams_change_nothing(long: int, tmp_path: Path) -> 
     compiled, trials = compile_program(program, SMALL), [random_counts(program, seed, 9) for seed in range(2)]
     traced = rtl.trace(compiled, trials, tmp_path, idle=0.4, stall=0.4, long=long)
     assert rtl.check(program, trials, traced).first is None
-    rtl.check_cycles(compiled, [trial.cycles for trial in traced])
+    rtl.check_cycles(compiled, trials, [trial.cycles for trial in traced])
 
 
 def corrupted(compiled: Compiled, memory: int, address: int, bit: int) -> Image:

@@ -9,13 +9,13 @@ from rounding import FIRST, ROUND
 
 EXAMPLES, TIES = 200, 60
 FAULTS = {
-    "the clock stands still": (".time_i(bin_o)", ".time_i(16'd1)"),
+    "the clock stands still": ("assign angle_time = bin_o", "assign angle_time = 16'd1"),
     "a phase is cut, not rounded": ("phase4[15:0] + 16'd32", "phase4[15:0]"),
     "even channels turn backwards": ("half_d_q[4] && odd_q[4], half_d_q[4]", "half_d_q[4], half_d_q[4]"),
     "a code is its own partner": ("pick2 ^ PipeBits'(sfu_ins.xbase)", "pick2"),
-    "nobody waits for the angles": ("written && (is_exp || angles_ok_i)", "written"),
+    "nobody waits for the angles": ("written && (is_exp || angles_ok_i || is_gate)", "written"),
     "nobody waits for the codes": ("is_exp || is_turn ? written &&", "is_exp ? written && is_exp : is_turn ?"),
-    "the sine's product is too large": ("turn8 ? 44'(high8)", "turn8 ? {high8[26:0], 17'd0}"),
+    "the sine's product is too large": (": 44'(high8));", ": {high8[26:0], 17'd0});"),
     "a negative code is a large one": ("turn6_i && a6_q[16]", "1'b0"),
     "a turned key is announced before its column": ("!(Rotary != 0 && s_q[18].op == SfuTurn", "!(Rotary == 0"),
     **ROUND,

@@ -9,8 +9,8 @@ FAULTS = {
     "a SYNC waits for nothing": ("ins_o.op == OpSync && done_i[ins_o.bar_tag]", "ins_o.op == OpSync"),
     "a bin ends before its barrier": ("quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag])", "quiet_q"),
     "a bin ends while units are busy": ("ins_o.op == OpEnd && quiet_q &&", "ins_o.op == OpEnd &&"),
-    "the window is one bin longer": ("cfg_q.window - 9'd1;", "cfg_q.window;"),
-    "keys beyond the window count": ("if (n_keys_o != cfg_q.window) ", ""),
+    "the window is one bin longer": ("cfg_q.window - 9'd1)", "cfg_q.window)"),
+    "keys beyond the window count": ("if (n_keys_o != KeyBits'(cfg_q.window)) ", ""),
     "aged passes begin with the newest key": ("9'(Sfus - 1)) + 9'd1", "9'(Sfus - 1)) - 9'(Sfus - 1)"),
     "a key tile more": ("if (key_tiles_o != cfg_q.key_tiles) ", ""),
     "a group is one segment": ("slot_seg_o == cfg_q.group_segs - 11'd1", "1'b1"),
@@ -24,7 +24,7 @@ FAULTS = {
 
 
 LOOPS = {
-    "a phase ends a bin early": ("slot_o == cfg_q.window - 9'd1", "slot_o + 9'd2 == cfg_q.window"),
+    "a phase ends a bin early": ("KeyBits'(cfg_q.window - 9'd1)", "KeyBits'(cfg_q.window - 9'd2)"),
     "the last phase is one of many starts": ("wraps ? rows_q.pause_last : rows_q.pause_each", "rows_q.pause_each"),
     "a phase is repeated from its second instruction": ("phase_q <= resume", "phase_q <= resume + 1'b1"),
     "a byte moves by words": ("15'(act_row_q) << PipeBits", "15'(act_row_q)"),

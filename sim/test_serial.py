@@ -130,4 +130,4 @@ def test_at_the_engines_ports_the_golden_network_is_exact(tmp_path: Path) -> Non
     compiled = compile_program(program, replace(ROOMY, kv_depth=1 << 12))
     traced = rtl.trace(compiled, [counts], tmp_path, idle=0.2, stall=0.2)
     assert rtl.check(program, [counts], traced).first is None
-    rtl.check_cycles(compiled, [traced[0].cycles])
+    rtl.check_cycles(compiled, [counts], [traced[0].cycles])

@@ -8,7 +8,7 @@ from rounding import ROUND
 EXAMPLES = 60
 FAULTS = {
     "weights are signed": ("!unsigned_q[3]", "1'b1"),
-    "keys of all phases are those of the first": ("n_keys_o    <= ins_o.n_tiles;", ""),
+    "keys of all phases are those of the first": ("n_keys_o    <= read_keys;", ""),
     "columns go to the lanes of the heads": ("cfg_q.group_segs  <= ins_o.sstride;", ""),
     **ROUND,
 }

@@ -69,13 +69,13 @@ def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="small, full, large, streaming, window or a TOML file"):
+    with pytest.raises(BadInput, match="small, full, large, streaming, window, tokens or a TOML file"):
         Engine.named("medium")
 
 
 def test_parameters_are_those_of_the_core_with_the_small_engine_as_default() -> None:
     found = dict(re.findall(r"parameter int (\w+)\s*= (\d+)", CORE.partition(") (")[0]))
-    for name, engine in [("Rotary", "streaming"), ("Windows", "window")]:
+    for name, engine in [("Rotary", "streaming"), ("Windows", "window"), ("Tokens", "tokens")]:
         assert found.pop(name) == "0" and Engine.named(engine).parameters()[name] == 1
     assert {name: int(value) for name, value in found.items()} == Engine.named("small").parameters()
 
@@ -108,6 +108,7 @@ def test_memory_numbers_mirror_the_package() -> None:
     found = dict(re.findall(r"Mem(\w+) = 4'd(\d+)", PACKAGE))
     mine = {"Weight": "WEIGHT", "Bias": "BIAS", "Pos": "POS", "Gamma": "GAMMA", "Table": "TABLE"}
     mine |= {"Exp": "EXP", "Prog": "PROG", "Cfg": "CFG", "Pair": "PAIR", "Step": "STEP", "Cos": "COS"}
+    mine |= {"Time": "TIME", "Gelu": "GELU"}
     assert {mine[name]: int(number) for name, number in found.items()} == {
         name: getattr(layout, f"MEM_{name}") for name in mine.values()
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,14 @@ from edgendt.engine.heads import Heads, layouts
 from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.phases import BINS, COLUMNS, TOKENS
-from edgendt.engine.schedule import Emitter, Rows, Tap
+from edgendt.engine.rows import axes, starts
+from edgendt.engine.schedule import Emitter, Rows, Tap, channels_of
 from edgendt.engine.spatial import between_channels, columns
 from edgendt.engine.tiling import both
+from edgendt.engine.tokens import TokenLowering
 from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Attention, SpatialWeights, Transpose
+from edgendt.ops import Attention, CrossAttention, SpatialWeights, Transpose
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
@@ -49,12 +52,13 @@ class Compiled:
     choice: Choice
     phase_of: Mapping[str, int]  # of each node; 0 in a stream
     loops: tuple[int, ...]  # how often each phase runs: for each bin, or each channel
+    most: int = 0  # tokens of a window that there is room for
 
     @cached_property
     def image(self) -> Image:
         """What the host loads."""
         bins = last_start(self.program)
-        return Image(self.engine.parameters(), self.program.channels, self.program.outputs, bins, self.sections)
+        return Image(self.engine.parameters(), channels_of(self.program), self.program.outputs, bins, self.sections)
 
     @property
     def tap_map(self) -> dict[tuple[int, int, int], tuple[str, int]]:
@@ -62,16 +66,21 @@ class Compiled:
         pipes = self.engine.pipes
         return {
             (pc, tap.base + at // pipes, at % pipes): (tap.op, int(channel))
-            for pc, tap in self.taps.items()
+            for pc, tap in self._taps
             for at, channel in enumerate(tap.channels)
             if channel >= 0
         }
+
+    @property
+    def _taps(self) -> list[tuple[int, Tap]]:
+        """(instruction, what it writes), twice where that is of two ops."""
+        return [(pc, one) for pc, tap in self.taps.items() for one in (tap, tap.also) if one is not None]
 
     @cached_property
     def _tap_tables(self) -> dict[str, list[tuple[int, Codes, Codes, int]]]:
         """Per op: (instruction, positions, channels, codes to the next bin's position)."""
         tables: dict[str, list[tuple[int, Codes, Codes, int]]] = {}
-        for pc, tap in self.taps.items():
+        for pc, tap in self._taps:
             at, pipes = np.flatnonzero(tap.channels >= 0), self.engine.pipes
             tables.setdefault(tap.op, []).append((pc, at + tap.base * pipes, tap.channels[at], tap.stride * pipes))
         return tables
@@ -82,30 +91,53 @@ class Compiled:
         ends = [at + 1 for at, instr in enumerate(self.instrs) if instr["op"] == lay.OP_END]
         return tuple(self.instrs[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
-    def starts(self, counts: Codes) -> Codes:
-        """counts [bins, channels] of a trial -> what goes in with each start: a window's answers have their own."""
+    def rows(self, given: Any) -> dict[str, int]:
+        """Rows of each axis that windows have as many of as they happen to, of this one. DoesNotFit for too many."""
+        fed = self.program.feed(given)
+        rows = {item.axis.name: len(fed[item.name]) for item in self.program.inputs if item.codes is None}
+        tokens = axes(self.program)[0]
+        if tokens is not None and (found := rows[tokens.name]) > self.most:
+            what = f"a window of {found} {tokens}: this engine has room for {self.most} with {self.program.name}"
+            raise DoesNotFit(what, "raise kv_depth and score_depth, or take shorter windows or fewer units")
+        return rows
+
+    def waits(self, given: Any) -> int:
+        """Starts of a trial or a window before the first that is answered."""
+        tokens = axes(self.program)[0] if self.program.inputs else None
+        return self.program.bins or (self.rows(given)[tokens.name] if tokens else 0)
+
+    def starts(self, counts: Any) -> Codes:
+        """counts [bins, channels] of a trial -> what goes in with each start: a window's answers have their own.
+
+        Of a network of tokens those and the queries, given by the names of its inputs.
+        """
+        if self.program.inputs:
+            self.rows(counts)
+            return starts(self.program, counts, self.engine.pipes)
         return np.concatenate([counts, 0 * counts]) if self.program.bins else counts
 
-    def answers(self, outputs: Codes) -> Codes:
-        """Outputs of the starts -> those of the bins."""
-        return outputs[self.program.bins or 0 :]
+    def answers(self, outputs: Codes, given: Any) -> Codes:
+        """Outputs of the starts -> those of the bins, or of the queries."""
+        return outputs[self.waits(given) :]
 
-    def decode(self, events: Sequence[NDArray[np.int64]]) -> dict[str, Codes]:
+    def decode(self, events: Sequence[NDArray[np.int64]], given: Any = None) -> dict[str, Codes]:
         """events: [n, (instruction, word address * pipes + pipe, code)] of each start -> codes [bins, size] by op.
 
         A code never written is UNWRITTEN. In a whole window an instruction writes as much for one bin as for another.
         """
+        if self.program.inputs:
+            return self._decode(np.concatenate(events), self.rows(given))
         if self.program.bins:
             return self._decode(np.concatenate(events))
         rows = [self._decode(one) for one in events]
         return {op: np.concatenate([row[op] for row in rows]) for op in self._tap_tables}
 
-    def _decode(self, events: NDArray[np.int64]) -> dict[str, Codes]:
+    def _decode(self, events: NDArray[np.int64], open_rows: Mapping[str, int] | None = None) -> dict[str, Codes]:
         """events: of one start, or of all starts of a window -> codes [rows, size] by op."""
         codes: dict[str, Codes] = {}
         parts = _by_instruction(events)
         for op, tables in self._tap_tables.items():
-            rows = self.program.rows(op) or 1
+            rows = self.program.rows(op) or (open_rows or {}).get(self.program.axis(op).name, 1)
             got = np.full((rows, self.program.node(op).op.size), UNWRITTEN, np.int64)
             for pc, positions, channels, stride in tables:
                 for row, part in enumerate(np.array_split(parts.get(pc, NOTHING), rows)):
@@ -120,7 +152,6 @@ class Compiled:
 
 def compile_program(program: Program, engine: Engine, choice: Choice | None = None) -> Compiled:
     """The fastest schedule of `program` on `engine`. UnsupportedOp: what it cannot hold; DoesNotFit: what to change."""
-    program.needs_counts("the engine")
     compiled = attempts(program, engine, choice)
     fitting = [one for one in compiled if not shortfalls(one)]
     if not fitting:
@@ -136,6 +167,8 @@ def compile_program(program: Program, engine: Engine, choice: Choice | None = No
 def attempts(program: Program, engine: Engine, choice: Choice | None = None) -> list[Compiled]:
     """Every schedule worth trying, also those that do not fit (their `sections` are empty)."""
     check_formats(program, engine)
+    if program.inputs:
+        return _of_tokens(program, engine)
     attention = same_heads(program)
     choices = [choice] if choice is not None else choices_of(engine, attention)
     return [_compile(program, engine, one, attention) for one in choices]
@@ -156,7 +189,26 @@ def choices_of(engine: Engine, attention: Attention | None) -> list[Choice]:
     return choices
 
 
-def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None) -> Compiled:
+def _of_tokens(program: Program, engine: Engine) -> list[Compiled]:
+    """A network of tokens with room for as many as fit, in steps of a tile of keys."""
+    tokens = axes(program)[0]
+    if tokens is None:
+        return [_compile(program, engine, Choice(), None)]
+    attended = [
+        (node.op, program.axis(node.inputs[1])) for node in program.nodes if isinstance(node.op, CrossAttention)
+    ]
+    keys = [op.keys for op, axis in attended if axis == tokens]
+    lanes, most = engine.lane_count, min(*keys, (1 << 9) * engine.pipes, lay.KEYS)
+    best = _compile(program, engine, Choice(), None, min(lanes, most))
+    low, high = 1, -(-most // lanes)
+    while low < high and best.sections:  # of so many tiles `low` are known to fit
+        middle = (low + high + 1) // 2
+        tried = _compile(program, engine, Choice(), None, min(middle * lanes, most))
+        best, low, high = (tried, middle, high) if tried.sections else (best, low, middle - 1)
+    return [best]
+
+
+def _compile(program: Program, engine: Engine, choice: Choice, attention: Attention | None, most: int = 0) -> Compiled:
     config = dict.fromkeys(lay.CFG, 0) | {"window": 1, "groups": 1, "group_words": engine.words, "key_words": 1}
     config |= {
         "key_tiles": 1,
@@ -170,25 +222,37 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     if attention is not None:
         config |= Heads(engine, attention, choice.groups, choice.split).configuration()
     shapes = _shapes(program, engine, config)
-    lowering = Lowering(program, engine, choice, Rows(), shapes)
+
+    def lowered(rows: Rows) -> Lowering:
+        if program.inputs:
+            return TokenLowering(program, engine, rows, most)
+        return Lowering(program, engine, choice, rows, shapes)
+
+    lowering = lowered(Rows())
     emitter, phases = lowering.run(), lowering.phases
+    constant = max((item.axis.length for item in program.inputs), default=0)
     if phases:  # what is kept lies behind the rest, and now both are known
-        sizes, most = emitter.sizes, max(program.rows(node.name) for node in program.nodes)
-        rows = Rows(sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"])
-        emitter = Lowering(program, engine, choice, rows, shapes).run()
-        emitter.sizes["act"] += most * sizes["act_row"]
-        emitter.sizes["res"] += most * sizes["res_row"]
+        sizes, many = emitter.sizes, max(program.rows(node.name) for node in program.nodes)
+        rows = Rows(sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"], constant * sizes["pos"])
+        emitter = lowered(rows).run()
+        emitter.sizes["act"] += many * sizes["act_row"]
+        emitter.sizes["res"] += many * sizes["res_row"]
     config["count_max"] = program.input.hi
     config["max_bins"] = last_start(program)
     config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
     config["pos_stride"] = emitter.sizes["pos"]
-    sections = tuple(_sections(emitter, engine, config)) if not _over(emitter, engine) else ()
-    sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": emitter.sizes["pos"] * (program.max_bins or 0)}
+    positions = emitter.sizes["pos"] * (program.max_bins or constant) + emitter.sizes["table"]
+    sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": positions}
+    sections = tuple(_sections(emitter, engine, config)) if not _over(sizes, engine) else ()
     names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
     phase_of = {name: phases.of[name] if phases else 0 for name in names}
     loops = tuple(shapes.get(over, config)["window"] for over in phases.over) if phases else (1,)
-    return Compiled(program, engine, tuple(emitter.instrs), config, taps, sizes, sections, choice, phase_of, loops)
+    if program.inputs and phases:
+        lengths = {str(item.axis): item.axis.length or 1 for item in program.inputs}
+        loops = tuple(lengths[over] for over in phases.over)
+    instrs = tuple(emitter.instrs)
+    return Compiled(program, engine, instrs, config, taps, sizes, sections, choice, phase_of, loops, most)
 
 
 def _shapes(program: Program, engine: Engine, config: Mapping[str, int]) -> dict[str, Mapping[str, int]]:
@@ -216,10 +280,8 @@ DEPTHS = {
 }
 
 
-def _over(emitter: Emitter, engine: Engine) -> bool:
-    return len(emitter.instrs) > engine.prog_depth or any(
-        emitter.sizes[name] > getattr(engine, depth) for name, (depth, *_) in DEPTHS.items() if name in emitter.sizes
-    )
+def _over(sizes: Mapping[str, int], engine: Engine) -> bool:
+    return any(sizes[name] > getattr(engine, depth) for name, (depth, *_) in DEPTHS.items())
 
 
 def shortfalls(compiled: Compiled) -> list[tuple[str, str]]:
@@ -253,6 +315,13 @@ def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> li
         sections.append(Section(lay.MEM_BIAS, 0, _u64(bias[:, 0] << 28 | bias[:, 1] & 0xFFFFFFF)))
     if words.pos is not None:
         sections.append(Section(lay.MEM_POS, 0, _u64(words.pos.ravel() & 0xFFFF)))
+    if words.tables:
+        start = emitter.rows.tables * engine.pipes
+        sections.append(Section(lay.MEM_POS, start, _u64(np.concatenate(words.tables).ravel() & 0xFFFF)))
+    if words.times is not None:
+        sections.append(Section(lay.MEM_TIME, 0, _u64(words.times)))
+    if words.gelus:
+        sections.append(Section(lay.MEM_GELU, 0, _u64(np.concatenate(words.gelus) & 0xFFFF)))
     if words.gamma:
         rows = np.concatenate(words.gamma).reshape(-1, 2)
         sections.append(Section(lay.MEM_GAMMA, 0, _u64((rows[:, 0] & 0xFF) << 24 | rows[:, 1] & 0xFFFFFF)))

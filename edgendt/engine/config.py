@@ -21,7 +21,8 @@ class Engine:
     segments x lanes multipliers; pipes narrowing pipes; sfus special-function units; depths in the words that the
     memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
     that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial); rotary: the
-    units turn queries and keys by time; windows: it also runs networks of whole windows.
+    units turn queries and keys by time; windows: it also runs networks of whole windows; tokens: and of windows of
+    tokens.
     """
 
     segments: int = 4
@@ -43,6 +44,7 @@ class Engine:
     serial: int = 0
     rotary: int = 0
     windows: int = 0
+    tokens: int = 0
 
     def __post_init__(self) -> None:
         rules = (
@@ -65,6 +67,9 @@ class Engine:
             ("serial", not self.serial or self._least, "0 but for 1 x 4 lanes, 2 pipes, 1 unit, plain"),
             ("rotary", self.rotary in (0, 1), "0 or 1"),
             ("windows", self.windows in (0, 1), "0 or 1"),
+            ("tokens", self.tokens in (0, 1), "0 or 1"),
+            ("tokens", not self.tokens or (self.windows and self.rotary), "0 without windows and rotary"),
+            ("sfus", not self.tokens or 2 * self.sfus <= self.pipes, "at most half of the pipes with tokens"),
             ("act_depth", not self.windows or self.act_depth * self.pipes <= 1 << 15, "2^15 / pipes with windows"),
         )
         for name, good, rule in rules:
@@ -150,8 +155,9 @@ PARAMETERS = {
     "serial": "Serial",
     "rotary": "Rotary",
     "windows": "Windows",
+    "tokens": "Tokens",
 }
-OPTIONS = ("Serial", "Rotary", "Windows")  # an engine without them has the name it had before them
+OPTIONS = ("Serial", "Rotary", "Windows", "Tokens")  # an engine without them has the name it had before them
 
 ENGINES = {
     "tiny": Engine(  # an iCE40 UP5K's blocks, or a GW2A-18's
@@ -225,5 +231,24 @@ ENGINES = {
         gamma_depth=1024,
         packed=1,
         windows=1,
+    ),
+    "tokens": Engine(  # a POYO of the preset `small` over windows of a thousand tokens and more
+        segments=8,
+        pipes=8,
+        sfus=4,
+        acc_bits=28,
+        weight_depth=3584,
+        kv_depth=5120,
+        bias_depth=1024,
+        act_depth=1024,
+        res_depth=1024,
+        pos_depth=2048,
+        score_depth=256,
+        gamma_depth=256,
+        packed=1,
+        splits=4,
+        rotary=1,
+        windows=1,
+        tokens=1,
     ),
 }

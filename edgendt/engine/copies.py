@@ -10,10 +10,13 @@ from edgendt.engine.config import Engine
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
 from edgendt.ops import (
+    GEGLU,
     Add,
     Attention,
+    CrossAttention,
     LayerNorm,
     Linear,
+    Lookup,
     Position,
     Rotary,
     SpatialMix,
@@ -50,7 +53,7 @@ def with_copies(program: Program, engine: Engine) -> list[Node]:
                 inputs[slot] = copied(source, node, slot)
         nodes.append(replace(node, inputs=tuple(inputs)))
     last = program.nodes[-1]
-    if isinstance(last.op, LayerNorm | Attention | Rotary):
+    if isinstance(last.op, LayerNorm | Attention | Rotary | CrossAttention | GEGLU):
         nodes.append(copy_of(last.name, last.op.y, last.op.size, f"{last.name}~{OUT}"))
     return nodes
 
@@ -62,19 +65,24 @@ def counts_of(program: Program) -> tuple[Int, int]:
 
 def _takes(program: Program, engine: Engine, node: Node, slot: int, source: str) -> bool:
     """True when `node` can read input `slot` where `source` naturally lies."""
-    if isinstance(node.op, Linear):
+    if isinstance(node.op, Linear) or source in {item.name for item in program.inputs}:
         return True
     maker = None if source == INPUT else program.node(source)
     exclusive = maker is not None and _exclusive(program, node, maker)
     if isinstance(node.op, Attention) and maker is not None and isinstance(maker.op, Rotary):
         return slot < 2 and exclusive and _turned_in_place(program, engine, node.op, maker, maker.op)
+    if isinstance(node.op, Rotary) and maker is not None and isinstance(maker.op, CrossAttention):
+        return exclusive
+    if isinstance(node.op, CrossAttention) and maker is not None and isinstance(maker.op, Rotary):
+        feed = None if maker.inputs[0] == INPUT else program.node(maker.inputs[0])
+        return exclusive and feed is not None and isinstance(feed.op, Linear) and _exclusive(program, maker, feed)
     if isinstance(node.op, SpatialMix):  # of the weights a copy becomes columns; codes in order are taken as they lie
         return slot == 1 and maker is not None and not isinstance(maker.op, Attention)
     if isinstance(node.op, Add) and slot == 1:
         return exclusive and maker is not None and isinstance(maker.op, Linear | SpatialMix)
-    if isinstance(node.op, Attention | Position | SpatialWeights):
+    if isinstance(node.op, Attention | Position | SpatialWeights | CrossAttention | GEGLU):
         return exclusive and maker is not None and isinstance(maker.op, Linear)
-    return maker is not None and isinstance(maker.op, Linear | Add | Position | Transpose | SpatialMix)
+    return maker is not None and isinstance(maker.op, Linear | Add | Position | Transpose | SpatialMix | Lookup)
 
 
 def _exclusive(program: Program, reader: Node, maker: Node) -> bool:

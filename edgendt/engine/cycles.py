@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class _Timeline:
 
     def __init__(self, compiled: Compiled, keys: int) -> None:
         self.engine, self.config, self.keys = compiled.engine, compiled.config, keys
+        self.tokens, self.angles = keys, 2 * compiled.sizes["angle"] * self.engine.sfus + ANGLES
         self.pipes = self.engine.pipes
         self.subs = self.pipes // self.engine.sfus
         self.stages = max(0, self.engine.splits.bit_length() - 2)  # registers of the adder tree over a split
@@ -81,7 +82,7 @@ class _Timeline:
         self.drain_free = 0  # first cycle in which a tile's last element may be issued
         self.stats_ok = 0
         self.recip_ok = 0
-        self.angles_ok = 2 * compiled.sizes["angle"] * self.engine.sfus + ANGLES
+        self.angles_ok = self.angles
         self.sfu_idle = 0
         self.sfu_run_end = 0
         self.quiet = 0
@@ -90,12 +91,20 @@ class _Timeline:
 
     def _tiles(self) -> int:
         """Tiles of keys in use."""
-        return min(-(-self.keys // (self.config["group_words"] * self.pipes)), self.config["key_tiles"])
+        return min(self._all_tiles(), self.config["key_tiles"])
 
-    def shape(self, config: Mapping[str, int]) -> None:
-        """Another attention's geometry, all its keys in use."""
-        self.config, self.keys = config, config["window"]
+    def _all_tiles(self) -> int:
+        return -(-self.keys // (self.config["group_words"] * self.pipes))
+
+    def shape(self, instr: Instr) -> None:
+        """Another attention's geometry, all its keys in use; of tokens also the angles of the row's time."""
+        self.config = shaped(self.config, instr)
+        self.keys = self.config["window"]
         self.key_tiles = self._tiles()
+        if instr["kv"]:
+            self.keys = self.tokens if instr["red_keys"] else instr["add_base"]
+            self.key_tiles = self._all_tiles()
+            self.angles_ok = self.fetched + self.angles
 
     def charge(self, owner: str, until: int) -> None:
         self.by_op[owner] = self.by_op.get(owner, 0) + until - self.charged
@@ -214,7 +223,7 @@ class _Timeline:
             begin = max(start + 1, self.stats_ok) + NORM
             if instr["op"] == lay.OP_TURN:
                 written = self.tags[instr["src_tag"]].done + 1 if instr["src_use"] else 0
-                begin = max(start + 1, written, self.angles_ok) + 2
+                begin = max(start + 1, written, 0 if instr["grouped"] else self.angles_ok) + 2
             beats = -(-instr["n_red"] // self.engine.sfus)
             words = -(-beats // self.subs)
             tag.words = [begin + min((word + 1) * self.subs, beats) - 1 + SFU for word in range(words)]
@@ -222,7 +231,7 @@ class _Timeline:
         tag.done = end + SFU
         self.sfu_run_end = end + 1
         self.sfu_idle = end + SFU_WRITE + 1
-        self.quiet = max(self.quiet, self.sfu_idle)
+        self.quiet = max(self.quiet, self.sfu_idle + bool(instr["dst"] & lay.DST_KV))
         if instr["dst"] & lay.DST_KCOL:
             self._column(tag, end + SFU_WRITE)
 
@@ -234,7 +243,7 @@ class _Timeline:
             elif instr["op"] in (lay.OP_NORM, lay.OP_EXP, lay.OP_TURN, lay.OP_SHARE):
                 self.sfu(instr)
             elif instr["op"] == lay.OP_SHAPE:
-                self.shape(shaped(self.config, instr))
+                self.shape(instr)
                 self.fetched += self.fetch
             elif instr["op"] == lay.OP_SYNC:
                 self.fetched = max(self.fetched, self.tags[instr["bar_tag"]].done + 1) + self.fetch
@@ -259,6 +268,19 @@ def window_of(compiled: Compiled, first: int = 0) -> Cycles:
     return _total(compiled, bins, repeats, 2 * bins - first)
 
 
+def cycles_per_row(compiled: Compiled, tokens: int, queries: int) -> list[int]:
+    """Cycles of the starts of a window of so many tokens and queries: each has one."""
+    last = len(compiled.phases) - 1
+    times = [Counter({0: 1}) for _ in range(tokens)]
+    if tokens:
+        times[-1].update({phase: compiled.loops[phase] for phase in range(1, last)})
+    first = Counter({last: 1})
+    if not tokens:
+        first.update({phase: compiled.loops[phase] for phase in range(last)})
+    known = [_total(compiled, tokens, one, 1).total for one in (*times[:1], *times[-1:], first, Counter({last: 1}))]
+    return known[:1] * (tokens - 1) + known[1:2] * bool(tokens) + known[-2:-1] + known[-1:] * (queries - 1)
+
+
 def steady(compiled: Compiled) -> Cycles:
     """Cycles of a bin once the window is full, or of a whole window."""
     if compiled.program.bins:
@@ -275,6 +297,14 @@ def cycles_per_bin(compiled: Compiled, bins: int) -> list[int]:
         return [first] * (window - 1) + [last] + [answer] * window
     known = [cycles_of(compiled, bin).total for bin in range(min(bins, window))]
     return known + known[-1:] * (bins - len(known))
+
+
+def cycles_per_start(compiled: Compiled, given: Any) -> list[int]:
+    """Cycles of every start of a trial or a window. given: counts [bins, channels], or inputs by name."""
+    if not compiled.program.inputs:
+        return cycles_per_bin(compiled, len(given))
+    tokens = compiled.waits(given)
+    return cycles_per_row(compiled, tokens, len(compiled.starts(given)) - tokens)
 
 
 def _repeats(compiled: Compiled, start: int) -> Counter[int]:

@@ -52,11 +52,14 @@ class Lowering:
         self.emit = Emitter(program, engine, rows)
         self.nodes = with_copies(program, engine)
         self._name()
-        self.phases = phases_of(self.nodes, self.deferred) if program.bins else None
+        self.phases = self._plan()
         if self.phases:
             self._keep_counts(self.phases.late)
         self.left = {name: len(self.readers(name)) for name in [INPUT, *self.by_name]}
         self.attends: dict[str, Attend] = {}  # what has keys and values already
+
+    def _plan(self) -> Phases | None:
+        return phases_of(self.nodes, self.deferred) if self.program.bins else None
 
     def _name(self) -> None:
         self.by_name = {node.name: node for node in self.nodes}

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from edgendt.engine.config import Engine
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    GEGLU,
+    Attention,
+    CrossAttention,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 from edgendt.program import Node, Program
 
 
 def check_formats(program: Program, engine: Engine) -> None:
     """UnsupportedOp for a format that no unit of the engine holds."""
+    if program.inputs and not engine.tokens:
+        program.needs_counts("an engine without tokens = 1")
     for node in program.nodes:
         op = node.op
         if isinstance(op, Linear):
@@ -32,7 +45,7 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.size <= 256 and op.heads <= 8, node, "at most 256 channels and 8 heads")
             _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
         if isinstance(op, Rotary):
-            _need(not op.inverse, node, "it turns one way only")
+            _need(bool(engine.tokens) or not op.inverse, node, "it turns one way only")
             _need(
                 bool(engine.rotary),
                 node,
@@ -43,10 +56,15 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
         if program.bins:
             _whole(program, node, engine)
+        if program.inputs:
+            _tokens(node, engine)
         _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
-        if isinstance(op, LayerNorm | Attention | Rotary):
+        if isinstance(op, LayerNorm | Attention | Rotary | CrossAttention | GEGLU):
             _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
-    if program.input.bits > 8 or program.channels > 256 or program.outputs > 256:
+    lengths = {item.axis.length for item in program.inputs if item.codes is not None}
+    if len(lengths) > 1 or max(lengths, default=0) > 256:
+        raise UnsupportedOp("program", program.name, "its constants have one number of rows, at most 256")
+    if (program.input.bits > 8 and not program.inputs) or program.channels > 256 or program.outputs > 256:
         raise UnsupportedOp("program", program.name, "at most 8-bit counts, 256 channels and 256 outputs")
     if program.accumulator.bits > engine.acc_bits:
         raise DoesNotFit(
@@ -78,6 +96,28 @@ def _whole(program: Program, node: Node, engine: Engine) -> None:
     if isinstance(op, SpatialMix):
         _need(op.a.bits <= 8 and op.z.bits <= 8, node, "weights and codes have at most 8 bits")
     _need(not isinstance(op, Rotary), node, "an engine does not turn by time in a whole window")
+
+
+def _tokens(node: Node, engine: Engine) -> None:
+    """What an engine holds of a network of tokens."""
+    op = node.op
+    if isinstance(op, CrossAttention):
+        forms, width = (op.q, op.k, op.v), op.attention.head_size
+        _need(all(form.bits <= 8 and form.signed for form in forms), node, "q, k and v are signed 8-bit codes")
+        _need(op.y.signed, node, f"its result is signed, got {op.y}")
+        _need(
+            op.attention.scale.shift <= 55, node, f"the exponent's shift is at most 55, got {op.attention.scale.shift}"
+        )
+        reach = op.v.frac - op.y.frac
+        _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
+        _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        _need(width % engine.pipes == 0, node, f"heads must be whole words of {engine.pipes} channels, got {width}")
+    if isinstance(op, Lookup):
+        _need(op.y.bits <= 16, node, f"its rows have at most 16 bits, got {op.y.bits}")
+    if isinstance(op, GEGLU):
+        _need(op.a.signed and op.a.bits <= 16, node, f"its first input is signed, of at most 16 bits, got {op.a}")
+        _need(0 <= op.shift <= 63, node, f"a.frac + gate.frac + 8 - y.frac must be 0..63, got {op.shift}")
+        _need(2 * op.size <= 1024, node, f"at most 512 channels, got {op.size}")
 
 
 def _need(good: bool, node: Node, reason: str) -> None:

@@ -21,6 +21,8 @@ from edgendt.fixed import Int
 from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import INPUT, Node, Program
 
+ROW_BYTES = 6  # of a token or a query: its row and its kind, in words of their tables, and its time
+
 
 @dataclass
 class Tensor:
@@ -45,6 +47,7 @@ class Tap:
     base: int
     channels: Positions
     stride: int = 0  # words to the next bin's
+    also: Tap | None = None  # of another op, in the other places of the same words
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Open:
     tag: int
     reads: Tensor | None = None
     norm: bool = False
+    res: bool = False  # it writes residual words
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Rows:
     res: int = 0
     act_words: int = 0
     res_words: int = 0
+    tables: int = 0  # where tables that the host's rows look up begin in the position memory
 
     def stride(self, place: str) -> int:
         """Words from one bin's row to the next one's."""
@@ -88,6 +93,9 @@ class Words:
     pos: NDArray[np.int64] | None = None  # [bins, words, pipes]
     gamma: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, sfus, (gamma, beta)]
     steps: list[NDArray[np.int64]] = field(default_factory=list)  # each [words * sfus], step and place in its pair
+    tables: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, pipes], rows that tokens look up
+    gelus: list[NDArray[np.int64]] = field(default_factory=list)  # each [256], by the gate's byte
+    times: NDArray[np.int64] | None = None  # of constant rows
 
 
 class Emitter:
@@ -100,7 +108,7 @@ class Emitter:
         self.taps: dict[int, Tap] = {}
         self.words = Words()
         self.sizes = {"weights": 0, "bias": 0, "gamma": 0, "kv": 0, "act": 0, "res": 0, "score": 0, "pos": 0}
-        self.sizes |= {"angle": 0, "act_row": 0, "res_row": 0}
+        self.sizes |= {"angle": 0, "act_row": 0, "res_row": 0, "table": 0}
         self.tensors: dict[tuple[str, str], Tensor] = {}  # by node and memory
         self.free_tags = list(range(lay.TAGS))
         self.owners: dict[int, Tensor | None] = {}
@@ -109,9 +117,10 @@ class Emitter:
         self.free_kv: list[tuple[int, int, int, int, int]] = []  # bases, sizes of keys and values, last phase's reads
         self.angles: dict[bytes, int] = {}  # base of a rotary's angles, by what they turn by
         self.open: list[Open] = []  # work of the special-function units that no pass has waited for
-        words = -(-program.channels // engine.pipes)
+        channels = channels_of(program)
+        words = -(-channels // engine.pipes)
         self.sizes["act"] = words
-        self.tensors[INPUT, "act"] = Tensor(np.arange(program.channels), 0, words, program.input)
+        self.tensors[INPUT, "act"] = Tensor(np.arange(channels), 0, words, program.input)
 
     # ---- tags ----
 
@@ -204,7 +213,9 @@ class Emitter:
         return self.grow("kv", keys), self.grow("kv", values)
 
     def unread(self, base: int, words: int) -> bool:
-        """True when no open work reads these residual words."""
+        """True when no open work reads these residual words, or writes any."""
+        if any(work.res for work in self.open):
+            return False
         reads = (work.reads for work in self.open)
         residual = (one for one in reads if one is not None and one.where not in ("act", "score"))
         return all(one.base + one.words <= base or base + words <= one.base for one in residual)
@@ -306,6 +317,11 @@ class Emitter:
         rows = np.stack([shift, bias], axis=1)[flat].reshape(-1, self.engine.pipes, 2)
         self.words.bias.append(rows)
         return self.grow("bias", len(rows))
+
+
+def channels_of(program: Program) -> int:
+    """What comes with each start: a bin's counts, or the bytes of a token or a query."""
+    return ROW_BYTES if program.inputs else program.channels
 
 
 def norm_words(gamma: NDArray[np.int64], beta: NDArray[np.int64], sfus: int) -> NDArray[np.int64]:

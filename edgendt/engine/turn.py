@@ -20,6 +20,13 @@ def turn(emit: Emitter, node: Node, source: Tensor, partner: int, fields: dict[s
     """
     op = node.op
     assert isinstance(op, Rotary)
+    base = angles(emit, node, op, source.positions)
+    fields = {"n_red": op.size, "xstride": op.shift, "xbase": partner, "bias_base": base} | fields
+    return pairwise(emit, node, source, fields)
+
+
+def pairwise(emit: Emitter, node: Node, source: Tensor, fields: dict[str, int]) -> int:
+    """What the special-function units make of pairs of codes, once they, residual words, are written."""
     for index in range(source.stats_by + 1, len(emit.instrs)):  # two memories have one port for units and pipes
         instr = emit.instrs[index]
         if instr["op"] == lay.OP_MAC and (instr["dst"] & lay.DST_ACT or instr["add_res"]):
@@ -28,12 +35,9 @@ def turn(emit: Emitter, node: Node, source: Tensor, partner: int, fields: dict[s
         "op": lay.OP_TURN,
         "tag_clear": 1,
         "tag_fin": 1,
-        "y1": lay.fmt(op.y),
-        "n_red": op.size,
-        "xstride": op.shift,
-        "xbase": partner,
+        "y1": lay.fmt(node.op.y),
         "add_base": source.base,
-        "bias_base": angles(emit, node, op, source.positions),
+        "rows_add": source.kept,
     } | fields
     if source.tag is not None:
         fields |= {"src_use": 1, "src_tag": source.tag}

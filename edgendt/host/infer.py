@@ -92,7 +92,7 @@ def stream(
             if progress is not None:
                 progress(len(micros), every)
         seconds += perf_counter() - start
-        codes.append(compiled.answers(as_output(attached.program, [step.outputs for step in steps])))
+        codes.append(compiled.answers(as_output(attached.program, [step.outputs for step in steps]), trial))
         cycles.append(np.array([step.cycles for step in steps], np.int64))
         if check:
             compare_trial(attached, number, trial, codes[-1], cycles[-1])

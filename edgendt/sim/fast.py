@@ -91,8 +91,10 @@ class FastCore:
             return np.zeros((0, 3), np.int64)
         return np.ctypeslib.as_array(pointer, shape=(count, 3)).astype(np.int64)
 
-    def run(self, counts: Codes, taps: bool = False) -> tuple[Codes, NDArray[np.int64], dict[str, Codes]]:
-        """counts: [bins, channels] of one trial -> (outputs [bins, outputs], cycles [starts], codes by op)."""
+    def run(self, counts: Any, taps: bool = False) -> tuple[Codes, NDArray[np.int64], dict[str, Codes]]:
+        """counts: [bins, channels] of one trial, or what a network of tokens is given -> (outputs [rows, outputs],
+        cycles [starts], codes by op).
+        """
         assert self.compiled is not None, "load an image first"
         self.reset()
         outputs, cycles, events = [], [], []
@@ -101,8 +103,8 @@ class FastCore:
             outputs.append(codes)
             cycles.append(took)
             events += [self._events()] if taps else []
-        ops = self.compiled.decode(events) if events else {}
-        return self.compiled.answers(np.array(outputs, np.int64)), np.array(cycles, np.int64), ops
+        ops = self.compiled.decode(events, counts) if events else {}
+        return self.compiled.answers(np.array(outputs, np.int64), counts), np.array(cycles, np.int64), ops
 
 
 def _library(path: Path) -> Any:

@@ -20,7 +20,7 @@ from edgendt.tools import cache_folder, missing_package
 
 ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
-WINDOW = "window"  # the engine for networks of whole windows, unless one is given
+WINDOW, TOKENS = "window", "tokens"  # the engines for networks of whole windows, unless one is given
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,19 @@ def engine(case: Case) -> Tally:
     from edgendt.sim import rtl
     from edgendt.sim.fast import FastCore
 
-    usual = WINDOW if case.program.bins else boards.Board.named(boards.DEFAULT).engine or "small"
+    usual = (
+        TOKENS
+        if case.program.inputs
+        else WINDOW
+        if case.program.bins
+        else boards.Board.named(boards.DEFAULT).engine or "small"
+    )
     compiled = compile_program(case.program, Engine.named(case.engine or usual))
     # What is about to be proven, hashed before it is built: synth.json can then say whether it was this.
     write_json(case.folder / PROVEN, {"sources": hashes(engine_sources()), "engine": compiled.engine.parameters()})
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)
     tally = rtl.check(case.program, case.trials, traced)
-    rtl.check_cycles(compiled, [trial.cycles for trial in traced])
+    rtl.check_cycles(compiled, case.trials, [trial.cycles for trial in traced])
     if tally.mismatches:
         return tally
     core = FastCore(compiled.engine)
@@ -136,7 +142,7 @@ def engine(case: Case) -> Tally:
     every = stimulus(case.run, case.program, None)
     more = over_trials("engine", replace(case, trials=every), run, (output,))
     tally += replace(more, bins=0, output_bins=more.bins)
-    rtl.check_cycles(compiled, cycles)
+    rtl.check_cycles(compiled, every, cycles)
     return tally
 
 

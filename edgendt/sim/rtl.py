@@ -12,7 +12,7 @@ import numpy as np
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_per_bin
+from edgendt.engine.cycles import cycles_per_start
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import engine_sources
 from edgendt.errors import CyclesDiffer, ToolFailed
@@ -43,7 +43,7 @@ def build_engine(engine: Engine, sources: Sequence[Path] | None = None, waves: b
 
 def trace(
     compiled: Compiled,
-    trials: Sequence[Codes],
+    trials: Sequence[Any],
     folder: Path,
     *,
     sources: Sequence[Path] | None = None,
@@ -51,17 +51,17 @@ def trace(
     waves: bool = False,
     **bench: Any,
 ) -> list[Traced]:
-    """Run trials (counts [bins, channels] each) through the engine; `folder` gets stimulus, traces and waveform.
+    """Run trials through the engine, counts [bins, channels] each or inputs by name.
 
-    image: loaded instead of the compiled one; waves: kept also when the bench fails. ToolMissing without Verilator;
-    ToolFailed when the bench itself fails.
+    folder: gets stimulus, traces and waveform; image: loaded instead of the compiled one; waves: kept also when the
+    bench fails. ToolMissing without Verilator; ToolFailed when the bench itself fails.
     """
     names = ("image.edi", "trials.npz", "trace.npz")
     paths = {name.partition(".")[0]: str(folder / name) for name in names}
     (image or compiled.image).save(Path(paths["image"]))
     arrays: dict[str, Any] = {str(index): compiled.starts(counts) for index, counts in enumerate(trials)}
     np.savez(paths["trials"], **arrays)
-    longest = max(cycles_per_bin(compiled, max(map(len, trials))))  # a window's last bin computes all of them
+    longest = max(max(cycles_per_start(compiled, given)) for given in trials)  # a window's last row computes all of it
     case = {**paths, "pipes": compiled.engine.pipes, "timeout": 100_000 + 2 * longest, **bench}
     try:
         built = build_engine(compiled.engine, sources, waves)
@@ -70,30 +70,30 @@ def trace(
         (folder / "bench.log").write_text(str(error))
         raise ToolFailed("the engine's bench", folder / "bench.log", last_error(str(error))) from None
     with np.load(paths["trace"]) as found:
-        return [_traced(compiled, found, int(index), len(rows)) for index, rows in arrays.items()]
+        return [_traced(compiled, found, index, given) for index, given in enumerate(trials)]
 
 
-def _traced(compiled: Compiled, found: Any, trial: int, starts: int) -> Traced:
-    ops = compiled.decode([found[f"{trial}/events/{start}"] for start in range(starts)])
-    return Traced(ops, compiled.answers(found[f"{trial}/answers"]), found[f"{trial}/cycles"])
+def _traced(compiled: Compiled, found: Any, trial: int, given: Any) -> Traced:
+    starts = len(found[f"{trial}/cycles"])
+    ops = compiled.decode([found[f"{trial}/events/{start}"] for start in range(starts)], given)
+    return Traced(ops, compiled.answers(found[f"{trial}/answers"], given), found[f"{trial}/cycles"])
 
 
-def check(program: Program, trials: Sequence[Codes], traced: Sequence[Traced]) -> Tally:
+def check(program: Program, trials: Sequence[Any], traced: Sequence[Traced]) -> Tally:
     """Every trace point of every bin, and the answered outputs, against the Program."""
     tally = Tally()
     for counts, got in zip(trials, traced, strict=True):
         expected = program.trace(counts)
         points = {name: expected[name] for name in program.trace_points}
-        tally += compare("engine", points, got.ops, whole=bool(program.bins))
+        tally += compare("engine", points, got.ops, whole=not program.streams)
         answer = f"{program.output} (answer)"
         tally += replace(compare("engine", {answer: expected[program.output]}, {answer: got.answers}), bins=0)
     return tally
 
 
-def check_cycles(compiled: Compiled, taken: Sequence[Codes]) -> None:
-    """CyclesDiffer unless every bin of every trial took exactly the cycles that the model predicts."""
-    predicted = cycles_per_bin(compiled, max(map(len, taken)))
-    for trial, cycles in enumerate(taken):
-        for bin, (want, got) in enumerate(zip(predicted, cycles.tolist(), strict=False)):
+def check_cycles(compiled: Compiled, trials: Sequence[Any], taken: Sequence[Codes]) -> None:
+    """CyclesDiffer unless every start of every trial took exactly the cycles that the model predicts."""
+    for trial, (given, cycles) in enumerate(zip(trials, taken, strict=True)):
+        for start, (want, got) in enumerate(zip(cycles_per_start(compiled, given), cycles.tolist(), strict=True)):
             if want != got:
-                raise CyclesDiffer(trial, bin, want, got)
+                raise CyclesDiffer(trial, start, want, got)

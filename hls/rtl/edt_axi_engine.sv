@@ -20,7 +20,8 @@ module edt_axi_engine #(
   parameter int Packed     = 0,
   parameter int Splits     = 1,
   parameter int Rotary     = 0,
-  parameter int Windows    = 0
+  parameter int Windows    = 0,
+  parameter int Tokens     = 0
 ) (
   input  wire        clk_i,
   input  wire        rst_i,
@@ -66,7 +67,7 @@ module edt_axi_engine #(
     .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
     .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth),
     .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed),
-    .Splits(Splits), .Rotary(Rotary), .Windows(Windows)
+    .Splits(Splits), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens)
   ) u_engine (
     .clk_i(clk_i), .rst_i(rst),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid && !rst), .s_axis_tready(taken),

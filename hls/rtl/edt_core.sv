@@ -22,7 +22,8 @@ module edt_core
   parameter int Packed     = 0,     // 1: lanes take two 4-bit weights at once
   parameter int Splits     = 1,     // most groups of segments that share a reduction: 1, 2, 4, 8
   parameter int Rotary     = 0,     // 1: turns queries and keys by time
-  parameter int Windows    = 0      // 1: runs networks of whole windows
+  parameter int Windows    = 0,     // 1: runs networks of whole windows
+  parameter int Tokens     = 0      // 1: and of windows of tokens
 ) (
   input  wire         clk_i,
   input  wire         rst_i,
@@ -61,27 +62,33 @@ module edt_core
   localparam int Folds     = Packed != 0 || Splits > 1 || Rotary != 0 ? 1 : 0;  // tiles that are not the array, keys by age
   localparam int ActAddr   = $clog2(ActDepth);
   localparam int OutWords  = 256 / Pipes;
+  localparam int KeyBits   = Tokens != 0 ? 11 : 9;
   localparam int KrowDepth = 256 / Pipes;
 
   // ---- control ----
   cfg_t        cfg;
   instr_t      ins, sfu_ins;
   logic [9:0]  pc;
-  logic [8:0]  slot, n_keys, key_tiles, oldest;
+  logic [KeyBits-1:0] slot, n_keys;
+  logic [8:0]  key_tiles, oldest;
   logic [10:0] slot_lane, slot_seg;
   logic [17:0] slot_off;
   logic [12:0] pos_off, res_stride;
+  logic [15:0] row_time;
+  logic        timed, timed_row;
   logic        mac_valid, mac_take, sfu_valid, sfu_take, quiet;
   logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
 
   edt_seq #(
-    .SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary), .Windows(Windows), .Pipes(Pipes)
+    .SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary), .Windows(Windows), .Pipes(Pipes),
+    .Tokens(Tokens), .KeyBits(KeyBits)
   ) i_seq (
-    .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .start_i, .busy_o, .done_o,
+    .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .count_en_i,
+    .count_addr_i, .count_data_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
     .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off),
-    .res_stride_o(res_stride), .ins_o(ins), .pc_o(pc),
+    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .ins_o(ins), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -105,14 +112,14 @@ module edt_core
   logic [14:0] x_index;
   logic [19:0] stat_addr;
   desc_t       desc;
-  edt_issue #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds)) i_issue (
+  edt_issue #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .KeyBits(KeyBits)) i_issue (
     .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
     .n_keys_i(n_keys), .key_tiles_i(key_tiles), .oldest_i(oldest), .count_i(count), .begun_i(begun), .done_i(done), .pend_i(pend), .go_o(go),
     .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
     .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .kv_unsigned_o(kv_unsigned), .desc_o(desc)
   );
 
-  logic [Pipes*8-1:0]           act_word, act_wdata, col_data, row_data;
+  logic [Pipes*8-1:0]           act_word, act_wdata, col_data, row_data, row_word;
   logic [Pipes-1:0]             act_we;
   logic [ActAddr-1:0]           act_waddr;
   logic                         shift, row_en, col_en;
@@ -152,7 +159,7 @@ module edt_core
       .load_en_i(load_en_i && (load_mem_i == MemWeight || load_mem_i == MemPair)), .load_addr_i,
       .load_data_i(weight_load),
       .row_en_i(row_en), .row_i(row_flat), .col_en_i(col_en), .col_seg_i(slot_seg), .col_lane_i(slot_lane),
-      .kvw_addr_i(kv_waddr), .row_data_i(row_data), .col_data_i(col_data), .shift_i(shift),
+      .kvw_addr_i(kv_waddr), .row_data_i(row_word), .col_data_i(col_data), .shift_i(shift),
       .low_i(low_next[s*Lanes*AccBits+:Lanes*AccBits]), .high_i(high_next[s*Lanes*AccBits+:Lanes*AccBits]),
       .low_o(low[s*Lanes*AccBits+:Lanes*AccBits]), .high_o(high[s*Lanes*AccBits+:Lanes*AccBits])
     );
@@ -163,16 +170,17 @@ module edt_core
   logic [12:0] score_waddr;
   logic [12:0] bias_addr [0:Stages];
   logic [2:0]  score_group, drain_tag;
-  logic [8:0]  score_word;
+  logic [8:0]  score_word, row_last, row_off;
   nctl_t       n_q [1:9];
   sctl_t       value_beat, norm_beat;
   sctl_t       late_q [0:Stages];  // value beats of a split until the tree has its sum
   edt_drain #(
-    .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Windows(Windows), .Folds(Folds)
+    .Words(LaneCount / Pipes), .Pipes(Pipes), .Sfus(Sfus), .Packed(Packed), .Splits(Splits), .Windows(Windows), .Folds(Folds),
+    .Tokens(Tokens), .KeyBits(KeyBits)
   ) i_drain (
     .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .res_stride_i(res_stride),
     .end_i(go && last), .desc_i(desc), .pend_o(pend),
-    .idle_o(drain_idle), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
+    .idle_o(drain_idle), .row_last_o(row_last), .row_off_o(row_off), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
     .score_o(score_step),
     .score_addr_o(score_waddr), .score_group_o(score_group), .score_word_o(score_word), .score_fin_o(score_fin),
     .score_start_o(score_start), .tag_o(drain_tag), .value_ok_i(value_ok), .value_busy_o(value_busy),
@@ -226,6 +234,11 @@ module edt_core
     assign row_data[p*8+:8] = y[p*OutW+:8];
   end
 
+  sctl_t              s0;
+  sctl_t              s_q [1:20];   // beats of the special-function units
+  logic [Pipes-1:0]   sfu_we;       // and the bytes that they write
+  logic [Pipes*8-1:0] sfu_data;
+
   // A pass that gathers writes once the codes of a word are there.
   logic                written;
   logic [Pipes*16-1:0] res_data;
@@ -241,8 +254,29 @@ module edt_core
     assign res_data = y16;
     assign written  = n_q[9].valid;
   end
-  edt_ram #(.Width(Pipes * 16), .Depth(ResDepth)) i_res (
-    .clk_i, .we_i(written && n_q[9].dst.res), .waddr_i(n_q[9].dst_addr[$clog2(ResDepth)-1:0]), .wdata_i(res_data),
+  // Of windows of tokens weighted values may come code by code from the special-function units.
+  localparam int ResEnables = Tokens != 0 ? Pipes : 1;
+  logic [ResEnables-1:0]       res_we;
+  logic [$clog2(ResDepth)-1:0] res_waddr;
+  logic [Pipes*16-1:0]         res_wdata;
+  if (Tokens != 0) begin : g_res_codes
+    always_comb begin
+      res_we    = {Pipes{written && n_q[9].dst.res}};
+      res_waddr = n_q[9].dst_addr[$clog2(ResDepth)-1:0];
+      res_wdata = res_data;
+      if (s_q[20].valid && s_q[20].res) begin
+        res_we    = sfu_we;
+        res_waddr = s_q[20].dst_addr[$clog2(ResDepth)-1:0];
+        for (int b = 0; b < Pipes; b++) res_wdata[b*16+:16] = 16'($signed(sfu_data[b*8+:8]));
+      end
+    end
+  end else begin : g_res_words
+    assign res_we    = written && n_q[9].dst.res;
+    assign res_waddr = n_q[9].dst_addr[$clog2(ResDepth)-1:0];
+    assign res_wdata = res_data;
+  end
+  edt_ram #(.Width(Pipes * 16), .Depth(ResDepth), .Enables(ResEnables)) i_res (
+    .clk_i, .we_i(res_we), .waddr_i(res_waddr), .wdata_i(res_wdata),
     .raddr_i(res_raddr[$clog2(ResDepth)-1:0]), .rdata_o(res_word)
   );
 
@@ -258,10 +292,6 @@ module edt_core
   assign out_data_o = out_word_q[out_pick_q*16+:16];
 
   // ---- keys and values ----
-  sctl_t              s0;
-  sctl_t              s_q [1:20];   // beats of the special-function units
-  logic [Pipes-1:0]   sfu_we;       // and the bytes that they write
-  logic [Pipes*8-1:0] sfu_data;
   logic       kcol_begun, kcol_done, kcol_idle;
   logic [2:0] kcol_tag;
   logic                       key_row, key_turned;  // a word of the new key, as it is or byte by byte from the units
@@ -281,14 +311,44 @@ module edt_core
   end else begin : g_key_word
     assign key_we = key_row;
   end
-  assign row_en   = n_q[9].valid && n_q[9].dst.kv;
-  assign row_flat = n_q[9].flat;
-  assign row_addr = n_q[9].kv_addr;
+  // Turned values: the units' bytes are gathered to words, which go the way that the narrowing pipes' rows go.
+  logic               turned_row;
+  if (Tokens != 0) begin : g_turned_rows
+    logic               en_q;
+    logic [8:0]         flat_q;
+    logic [17:0]        addr_q;
+    logic [Pipes*8-1:0] word_q;
+    always_ff @(posedge clk_i) begin
+      en_q <= s_q[20].valid && s_q[20].kv && s_q[20].word_end && !rst_i;
+      for (int b = 0; b < Pipes; b++) if (sfu_we[b]) word_q[b*8+:8] <= sfu_data[b*8+:8];
+      if (s_q[20].valid && s_q[20].kv && s_q[20].word_end) begin
+        flat_q <= flat_q == row_last ? 9'd0 : flat_q + 9'd1;
+        if (flat_q == row_last) addr_q <= addr_q + 18'(cfg.value_rows);
+        if (s_q[20].dst_addr == 13'd0) begin
+          flat_q <= 9'd0;
+          addr_q <= sfu_ins.kv_base + 18'(slot >> (Splits > 1 ? cfg.value_split : 2'd0));
+        end
+      end
+    end
+    assign turned_row = en_q;
+    assign row_en     = en_q || (n_q[9].valid && n_q[9].dst.kv);
+    assign row_flat   = en_q ? flat_q + row_off : n_q[9].flat;
+    assign row_addr   = en_q ? addr_q : n_q[9].kv_addr;
+    assign row_word   = en_q ? word_q : row_data;
+  end else begin : g_rows
+    assign turned_row = 1'b0;
+    assign row_en   = n_q[9].valid && n_q[9].dst.kv;
+    assign row_flat = n_q[9].flat;
+    assign row_addr = n_q[9].kv_addr;
+    assign row_word = row_data;
+  end
   assign kv_waddr = col_en ? col_addr : row_addr;
 
   // ---- special-function units: beat in cycle 0, write in cycle 20 ----
   logic        sfu_idle, sfu_running, stats_start, exp_clear, stats_ok, recip_ok, angles_ok;
-  edt_sfu_seq #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .Rotary(Rotary), .Windows(Windows)) i_sfu_seq (
+  edt_sfu_seq #(
+    .Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens), .KeyBits(KeyBits)
+  ) i_sfu_seq (
     .clk_i, .rst_i, .cfg_i(cfg), .valid_i(sfu_valid), .ins_i(ins), .pc_i(pc), .take_o(sfu_take), .idle_o(sfu_idle),
     .n_keys_i(n_keys), .oldest_i(oldest), .done_i(done), .stats_ok_i(stats_ok), .angles_ok_i(angles_ok), .recip_ok_i(recip_ok),
     .value_busy_i(value_busy), .stats_start_o(stats_start),
@@ -324,7 +384,7 @@ module edt_core
   logic [Pipes*AccBits-1:0]   score_word_out, value_word_q;
   logic                       late1_q;
   logic signed [AccBits-1:0]  max4, max5_q;
-  edt_scores #(.Pipes(Pipes), .AccBits(AccBits), .Depth(ScoreDepth)) i_scores (
+  edt_scores #(.Pipes(Pipes), .AccBits(AccBits), .Depth(ScoreDepth), .KeyBits(KeyBits)) i_scores (
     .clk_i, .start_i(score_start), .step_i(score_step), .waddr_i(score_waddr[$clog2(ScoreDepth)-1:0]),
     .group_i(score_group), .word_i(score_word), .n_keys_i(n_keys), .acc_i(drained),
     .raddr_i(sfu_raddr[$clog2(ScoreDepth)-1:0]), .rdata_o(score_word_out), .max_group_i(s_q[4].group), .max_o(max4)
@@ -346,7 +406,7 @@ module edt_core
     .start_i(stats_start), .size_i(sfu_ins.n_red[8:0]), .eps_i({sfu_ins.kv_base, sfu_ins.sbase}),
     .index_o(root_index), .table_i(table_entry), .root_o(root), .shift_o(root_shift)
   );
-  edt_recip #(.Sfus(Sfus)) i_recip (
+  edt_recip #(.Sfus(Sfus), .SumBits(Tokens != 0 ? 19 : 16)) i_recip (
     .clk_i, .rst_i, .clear_i(exp_clear), .groups_i(cfg.groups), .valid_i(s_q[17].valid && s_q[17].op == SfuExp),
     .group_i(s_q[17].group), .keys_i(keys_q), .exps_i(exps17), .fin_i(s_q[17].fin), .reading_o(recip_reads),
     .index_o(recip_index), .table_i(table_entry), .ok_o(recip_ok), .recip_group_i(s_q[5].group), .recip_o(recip5),
@@ -362,7 +422,8 @@ module edt_core
   assign sharing = Windows != 0 && sfu_running && sfu_ins.op == OpShare;
   assign share   = Windows != 0 && sfu_ins.op == OpShare;
   assign shift5  = 4'(sfu_ins.words[4:0] - length5);
-  logic turn2, turn8;
+  logic turn2, turn8, gate;
+  assign gate  = Tokens != 0 && sfu_ins.op == OpTurn && sfu_ins.grouped;
   assign turn2 = Rotary != 0 && s_q[2].op == SfuTurn;
   assign turn8 = Rotary != 0 && s_q[8].op == SfuTurn;
   always_ff @(posedge clk_i) begin
@@ -389,9 +450,23 @@ module edt_core
 
   logic [Sfus*24-1:0] angles6;
   if (Rotary != 0) begin : g_rotary
-    edt_angle #(.Sfus(Sfus)) i_angle (
+    logic [15:0] angle_time;
+    if (Tokens != 0) begin : g_times  // a constant row's own, or what came with a token or a query
+      logic [15:0] own, time_q;
+      edt_ram #(.Width(16), .Depth(256)) i_time (
+        .clk_i, .we_i(load_en_i && load_mem_i == MemTime), .waddr_i(load_addr_i[7:0]), .wdata_i(load_data_i[15:0]),
+        .raddr_i(slot[7:0]), .rdata_o(own)
+      );
+      always_ff @(posedge clk_i)
+        if (timed) time_q <= timed_row ? own : row_time;
+        else if (start_i) time_q <= bin_o;
+      assign angle_time = time_q;
+    end else begin : g_bins
+      assign angle_time = bin_o;
+    end
+    edt_angle #(.Sfus(Sfus), .Tokens(Tokens)) i_angle (
       .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i(load_addr_i[9:0]), .load_data_i(load_data_i[17:0]),
-      .start_i(start_i && !busy_o && !refuse_o), .time_i(bin_o), .ok_o(angles_ok),
+      .start_i((start_i && !busy_o && !refuse_o) || timed), .time_i(angle_time), .ok_o(angles_ok),
       .raddr_i(s_q[4].gb_addr[7-$clog2(Sfus):0]), .angle_o(angles6)
     );
   end else begin : g_plain
@@ -405,7 +480,7 @@ module edt_core
     logic [AccBits-1:0]       x2;
     logic [31:0]              gb13;
     logic signed [OutW-1:0]   norm20_full;
-    assign pick2 = PipeBits'(s_q[2].sub * 5'(Sfus) + 5'(n));
+    assign pick2 = turn2 && gate ? PipeBits'(2 * (int'(s_q[2].sub) * Sfus + n)) : PipeBits'(s_q[2].sub * 5'(Sfus) + 5'(n));
     assign partner2 = pick2 ^ PipeBits'(sfu_ins.xbase);
     always_comb begin
       unique case (turn2 ? SfuNorm : s_q[2].op)  // turns read the residual too
@@ -423,12 +498,14 @@ module edt_core
       .raddr_i(s_q[11].gb_addr[$clog2(GammaDepth)-1:0]),
       .rdata_o(gb13)
     );
-    edt_sfu #(.AccBits(AccBits), .Rotary(Rotary), .Windows(Windows)) i_sfu (
+    edt_sfu #(.AccBits(AccBits), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens)) i_sfu (
       .clk_i, .x2_i(x2), .size_i(sfu_ins.n_red[8:0]), .op5_i(s_q[5].op), .sum5_i(stat_sum), .max5_i(max5_q),
       .factor6_i(factor6), .shift9_i(shift9_q), .floor9_i(s_q[9].op == SfuExp), .hi11_i(hi11), .lo11_i(lo11),
       .gb13_i(gb13), .shift16_i(sfu_ins.xstride), .op17_i(s_q[17].op), .key17_i(keys_q[n]), .y18_i(s_q[18].y),
       .turn6_i(s_q[6].op == SfuTurn), .turn8_i(turn8), .partner2_i(res_word[partner2*16+:11]),
       .angle6_i(angles6[n*24+:24]), .share_i(share), .shift5_i(shift5), .first8_i(s_q[8].group == 3'd0),
+      .negate_i(sfu_ins.xsigned), .gate_i(gate), .table_i(sfu_ins.split),
+      .gelu_en_i(load_en_i && load_mem_i == MemGelu), .gelu_addr_i(load_addr_i[9:0]),
       .load_en_i(load_en_i && load_mem_i == MemExp), .load_addr_i(load_addr_i[7:0]), .load_data_i(load_data_i[15:0]),
       .exp17_o(exps17[n*8+:8]), .norm20_o(norm20_full), .other19_o(other19[n*8+:8])
     );
@@ -439,19 +516,19 @@ module edt_core
   // ---- activation write port: counts, narrowed words, special-function results ----
   // Who writes, which bytes and where is known a cycle ahead, and so is all but what the rounding units end with: one
   // choice of three stands in front of the wires to the memory.
-  logic               exps19, turned19, row_q, norm_q;
+  logic               exps19, elsewhere19, row_q, norm_q;
   logic [Pipes*8-1:0] other_q;
-  assign exps19   = s_q[19].op == SfuExp;
-  assign turned19 = Rotary != 0 && s_q[19].op == SfuTurn && sfu_ins.dst.kcol;
+  assign exps19      = s_q[19].op == SfuExp;
+  assign elsewhere19 = (Rotary != 0 && s_q[19].op == SfuTurn && sfu_ins.dst.kcol) || s_q[19].res || s_q[19].kv;
   always_ff @(posedge clk_i) begin
-    row_q     <= !count_en_i && !(s_q[19].valid && !turned19);
+    row_q     <= !count_en_i && !(s_q[19].valid && !elsewhere19);
     norm_q    <= !count_en_i && s_q[19].op == SfuNorm;
     act_waddr <= count_en_i ? ActAddr'(count_addr_i[7:PipeBits])
-                 : s_q[19].valid && !turned19 ? s_q[19].dst_addr[ActAddr-1:0] : n_q[8].dst_addr[ActAddr-1:0];
+                 : s_q[19].valid && !elsewhere19 ? s_q[19].dst_addr[ActAddr-1:0] : n_q[8].dst_addr[ActAddr-1:0];
     for (int b = 0; b < Pipes; b++) begin
       sfu_we[b] <= s_q[19].valid && (exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub));
       act_we[b] <= count_en_i ? count_addr_i[PipeBits-1:0] == PipeBits'(b)
-                   : !s_q[19].valid || turned19 ? n_q[8].valid && n_q[8].dst.act
+                   : !s_q[19].valid || elsewhere19 ? n_q[8].valid && n_q[8].dst.act
                    : exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub);
       other_q[b*8+:8] <= count_en_i ? (count_data_i > cfg.count_max ? cfg.count_max : count_data_i)
                          : exps19 ? other19[(b/(Pipes/Sfus))*8+:8] : other19[(b%Sfus)*8+:8];
@@ -493,6 +570,7 @@ module edt_core
     for (int i = 1; i <= 9; i++) busy_pipes |= n_q[i].valid;
     for (int i = 0; i <= Stages; i++) busy_pipes |= early_q[i].valid | (i > 0 && late_q[i].valid);
     for (int i = 1; i <= 20; i++) busy_pipes |= s_q[i].valid;
+    busy_pipes |= turned_row;
   end
   assign quiet = issue_idle && drain_idle && kcol_idle && sfu_idle && !busy_pipes;
 
@@ -512,13 +590,15 @@ module edt_core
   // What the schedule promises: one writer per port and cycle, one reader of the residual.
   always_ff @(posedge clk_i)
     if (!rst_i) begin
-      assert (!(s_q[20].valid && n_q[9].valid && n_q[9].dst.act)) else $error("two writers of the activation memory");
+      assert (!(s_q[20].valid && n_q[9].valid && n_q[9].dst.act && !s_q[20].res && !s_q[20].kv)) else $error("two writers of the activation memory");
       assert (!(norm_reads && n_q[5].valid && n_q[5].add_res)) else $error("two readers of the residual memory");
+      assert (!(s_q[20].valid && s_q[20].res && written && n_q[9].dst.res)) else $error("two writers of the residual memory");
+      assert (!(turned_row && n_q[9].valid && n_q[9].dst.kv)) else $error("two rows of the KV memory");
       assert (!(row_en && col_en)) else $error("two writers of the KV memory");
       assert (!((value_beat.valid || (Stages > 0 && late_q[Stages].valid)) && norm_beat.valid)) else $error("two users of the special-function units");
     end
 `endif
   wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_we, sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],
-                   score_waddr, res_raddr, sfu_raddr};
+                   score_waddr, res_raddr, sfu_raddr, row_last, row_off, row_time, timed, timed_row, turned_row};
 endmodule
 `default_nettype wire

@@ -13,18 +13,22 @@ module edt_drain
   parameter int Packed = 0,
   parameter int Splits = 1,
   parameter int Windows = 0,
-  parameter int Folds  = 0   // 1: KV rows may start at any row of lanes, and turn around within a tile
+  parameter int Folds  = 0,  // 1: KV rows may start at any row of lanes, and turn around within a tile
+  parameter int Tokens = 0,  // 1: weighted values may become residual words
+  parameter int KeyBits = 9
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
   input  wire  cfg_t   cfg_i,
-  input  wire  [8:0]   slot_i,
+  input  wire  [KeyBits-1:0] slot_i,
   input  wire  [12:0]  pos_off_i,
   input  wire  [12:0]  res_stride_i,
   input  wire          end_i,        // last element of a tile issued
   input  wire  desc_t  desc_i,
   output logic         pend_o,
   output wire          idle_o,
+  output wire  [8:0]   row_last_o,   // of KV rows: the group's last row of lanes, and its first one
+  output wire  [8:0]   row_off_o,
   output wire          shift_o,
   output wire  [1:0]   split_o,      // of the tile being drained
   output wire  [12:0]  bias_addr_o,
@@ -76,6 +80,8 @@ module edt_drain
     if (Splits > 1) full = full >> next_q.ins.split;
   end
 
+  assign row_last_o   = row_last_q;
+  assign row_off_o    = row_off_q;
   assign shift_o      = step;
   assign split_o      = cur_q.ins.split;
   assign idle_o       = !active_q && !pend_o;
@@ -162,8 +168,8 @@ module edt_drain
 
   assign value_o = '{
     valid: beat, op: SfuValue, group: group_q[2:0], sub: sub_q, count: 5'(Sfus), dst_addr: dst_q, gb_addr: cur_q.ins.add_base,
-    tag: cur_q.ins.dst_tag, word_end: sub_q == 5'(Subs - 1), fin: fin && sub_q == 5'(Subs - 1), y: cur_q.ins.y1,
-    pc: cur_q.pc
+    tag: cur_q.ins.dst_tag, word_end: sub_q == 5'(Subs - 1), fin: fin && sub_q == 5'(Subs - 1),
+    res: Tokens != 0 && cur_q.ins.dst.res, kv: 1'b0, y: cur_q.ins.y1, pc: cur_q.pc
   };
   wire unused = &{1'b0, cur_q, cfg_i};
 endmodule

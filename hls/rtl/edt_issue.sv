@@ -6,7 +6,8 @@ module edt_issue
 #(
   parameter int Pipes = 4,
   parameter int Sfus  = 1,
-  parameter int Folds = 0  // 1: with barriers that hold the end of each tile only, and with keys by age
+  parameter int Folds = 0, // 1: with barriers that hold the end of each tile only, and with keys by age
+  parameter int KeyBits = 9
 ) (
   input  wire             clk_i,
   input  wire             rst_i,
@@ -17,7 +18,7 @@ module edt_issue
   output wire             take_o,
   output wire             idle_o,
   // this bin
-  input  wire  [8:0]      n_keys_i,
+  input  wire  [KeyBits-1:0] n_keys_i,
   input  wire  [8:0]      key_tiles_i,
   input  wire  [8:0]      oldest_i,
   // scoreboard
@@ -40,7 +41,7 @@ module edt_issue
   output desc_t           desc_o
 );
   localparam int PipeBits = $clog2(Pipes);
-  localparam int KeyBits  = $clog2(Pipes / Sfus);  // bytes from one key's exponentials to the next one's
+  localparam int Stride   = $clog2(Pipes / Sfus);  // bytes from one key's exponentials to the next one's
 
   instr_t      cur_q;
   logic [9:0]  pc_q;
@@ -54,7 +55,8 @@ module edt_issue
   logic [8:0]  key_q, oldest_q, oldest;  // in elements, of 2^split keys each
   logic        aged, turn;
   logic [10:0] left_q, length_q, length, beat;
-  logic [8:0]  keys_q [4], last_key_q;  // elements for the keys in use, by the split; settled before a bin starts
+  logic [KeyBits-1:0] keys_q [4];       // elements for the keys in use, by the split; settled before a bin starts
+  logic [8:0]  last_key_q;
   logic [8:0]  tiles_q, tiles;
 
   logic end_tile, end_pass;
@@ -65,7 +67,7 @@ module edt_issue
   assign idle_o   = !active_q;
   assign length   = ins_i.red_keys ? 11'(keys_q[Folds != 0 ? ins_i.split : 2'd0]) : ins_i.n_red;
   assign oldest   = ins_i.aged ? oldest_i >> ins_i.split : 9'd0;
-  assign from     = ins_i.aged ? 15'(oldest_i) << KeyBits : 15'd0;
+  assign from     = ins_i.aged ? 15'(oldest_i) << Stride : 15'd0;
   assign beat     = 11'(Sfus) >> cur_q.split;
   assign aged     = Folds != 0 && cur_q.aged;
   assign turn     = aged && key_q == last_key_q;
@@ -89,7 +91,7 @@ module edt_issue
     else near = near_q;
 
   always_ff @(posedge clk_i) begin
-    for (int s = 0; s < 4; s++) keys_q[s] <= 9'((10'(n_keys_i) + 10'((1 << s) - 1)) >> s);
+    for (int s = 0; s < 4; s++) keys_q[s] <= KeyBits'(((KeyBits+1)'(n_keys_i) + (KeyBits+1)'((1 << s) - 1)) >> s);
     last_key_q <= 9'(length_q - 11'd1);
     count_q <= count_i[src_tag*13+:13];
     done_q  <= done_i[src_tag];

@@ -11,7 +11,7 @@ package edt_pkg;
   localparam logic [1:0] ModeNarrow = 2'd0, ModeScore = 2'd1, ModeValue = 2'd2, ModeGather = 2'd3;
   localparam logic [3:0] MemWeight = 4'd0, MemBias = 4'd1, MemPos = 4'd2, MemGamma = 4'd3, MemTable = 4'd4,
                          MemExp = 4'd5, MemProg = 4'd6, MemCfg = 4'd7, MemPair = 4'd8, MemStep = 4'd9,
-                         MemCos = 4'd10;
+                         MemCos = 4'd10, MemTime = 4'd11, MemGelu = 4'd12;
 
   typedef struct packed {
     logic       is_signed;
@@ -96,7 +96,7 @@ package edt_pkg;
     logic [12:0] pos_stride;
     logic [10:0] group_segs;   // segments per head group
     logic [1:0]  value_split;  // log2 of the groups of segments that share the keys of the weighted values
-    logic [8:0]  value_rows;   // keys of such a group
+    logic [10:0] value_rows;   // keys of such a group
   } cfg_t;
 
   // What the drain needs to know of a pass, taken when its last element is issued.
@@ -147,6 +147,8 @@ package edt_pkg;
     logic [2:0]  tag;
     logic        word_end;   // last beat of a destination word
     logic        fin;
+    logic        res;        // written as residual words, or as rows of the KV memory: windows of tokens
+    logic        kv;
     fmt_t        y;
     logic [9:0]  pc;
   } sctl_t;

@@ -3,7 +3,8 @@
 // issued then finds its group's reciprocal.
 `default_nettype none
 module edt_recip #(
-  parameter int Sfus = 1
+  parameter int Sfus = 1,
+  parameter int SumBits = 16  // of the longest sum of exponentials
 ) (
   input  wire               clk_i,
   input  wire               rst_i,
@@ -27,7 +28,8 @@ module edt_recip #(
 );
   // A beat's own sum first: four additions in a row in front of sum_q were the longest path of a full part.
   localparam int Levels = $clog2(Sfus);
-  logic [15:0] sum_q [8];
+  localparam int TopBits = $clog2(SumBits);
+  logic [SumBits-1:0] sum_q [8];
   logic [15:0] part [2*Sfus];  // a tree: part[1] is the sum, part[Sfus+n] the exponential n
   logic [7+Levels:0] beat_q;
   logic        beat_valid_q, beat_fin_q;
@@ -44,23 +46,23 @@ module edt_recip #(
   logic        run_q;
   logic [2:0]  g_q, g1_q, g2_q, g3_q, g4_q, g5_q;
   logic [5:1]  valid_q;
-  logic [15:0] d1_q, d2_q;
-  logic [3:0]  top_d, top2_q, top3_q, top4_q, top5_q;
+  logic [SumBits-1:0] d1_q, d2_q;
+  logic [TopBits-1:0] top_d, top2_q, top3_q, top4_q, top5_q;
   logic [9:0]  index_q;
-  logic [15:0] up;
+  logic [SumBits-1:0] up;
   logic        none2_q, none3_q, none4_q, none5_q, last;
   logic [14:0] recip_q [8];
   logic [4:0]  length_q [8];
   assign last = 4'(g_q) == groups_i - 4'd1;
   always_comb begin
     top_d = '0;
-    for (int i = 0; i < 16; i++) if (d1_q[i]) top_d = 4'(i);
+    for (int i = 0; i < SumBits; i++) if (d1_q[i]) top_d = TopBits'(i);
   end
-  assign up = d2_q << (4'd15 - top2_q);
+  assign up = d2_q << (TopBits'(SumBits - 1) - top2_q);
 
   always_ff @(posedge clk_i) begin
     if (clear_i) for (int g = 0; g < 8; g++) sum_q[g] <= '0;
-    else if (beat_valid_q) sum_q[beat_group_q] <= sum_q[beat_group_q] + 16'(beat_q);
+    else if (beat_valid_q) sum_q[beat_group_q] <= sum_q[beat_group_q] + SumBits'(beat_q);
     beat_q       <= part[1][7+Levels:0];
     beat_group_q <= group_i;
     beat_valid_q <= valid_i;
@@ -78,8 +80,8 @@ module edt_recip #(
     d1_q    <= sum_q[g_q];
     d2_q    <= d1_q;
     top2_q  <= top_d;
-    none2_q <= d1_q == 16'd0;
-    index_q <= up[15:6];
+    none2_q <= d1_q == '0;
+    index_q <= up[SumBits-1-:10];
     {top3_q, top4_q, top5_q}    <= {top2_q, top3_q, top4_q};
     {none3_q, none4_q, none5_q} <= {none2_q, none3_q, none4_q};
     if (valid_q[5]) begin
@@ -100,6 +102,6 @@ module edt_recip #(
   assign recip_o   = recip_q[recip_group_i];
   assign length_o  = length_q[length_group_i];
   assign share_length_o = length_q[share_group_i];
-  wire unused = &{1'b0, up[5:0], part[0], part[1][15:8]};
+  wire unused = &{1'b0, up[SumBits-11:0], part[0], part[1][15:8]};
 endmodule
 `default_nettype wire

@@ -4,7 +4,8 @@
 module edt_scores #(
   parameter int Pipes   = 4,
   parameter int AccBits = 24,
-  parameter int Depth   = 64
+  parameter int Depth   = 64,
+  parameter int KeyBits = 9
 ) (
   input  wire                        clk_i,
   input  wire                        start_i,   // forget the maxima
@@ -12,7 +13,7 @@ module edt_scores #(
   input  wire  [$clog2(Depth)-1:0]   waddr_i,
   input  wire  [2:0]                 group_i,
   input  wire  [8:0]                 word_i,    // key / P
-  input  wire  [8:0]                 n_keys_i,
+  input  wire  [KeyBits-1:0]         n_keys_i,
   input  wire  [Pipes*AccBits-1:0]   acc_i,     // cycle 1
   input  wire  [$clog2(Depth)-1:0]   raddr_i,
   output wire  [Pipes*AccBits-1:0]   rdata_o,

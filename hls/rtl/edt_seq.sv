@@ -11,7 +11,9 @@ module edt_seq
   parameter int Sfus      = 1,
   parameter int Rotary    = 0,
   parameter int Windows   = 0,
-  parameter int Pipes     = 4
+  parameter int Pipes     = 4,
+  parameter int Tokens    = 0,
+  parameter int KeyBits   = 9
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -20,6 +22,9 @@ module edt_seq
   input  wire  [23:0]  load_addr_i,
   input  wire  [39:0]  load_data_i,
   input  wire          trial_reset_i,
+  input  wire          count_en_i,
+  input  wire  [7:0]   count_addr_i,
+  input  wire  [7:0]   count_data_i,
   input  wire          start_i,
   output wire          busy_o,
   output logic         done_o,
@@ -28,15 +33,18 @@ module edt_seq
   output logic [15:0]  bin_o,
   output cfg_t         cfg_o,
   // this bin
-  output logic [8:0]   slot_o,
+  output logic [KeyBits-1:0] slot_o,
   output logic [10:0]  slot_lane_o,
   output logic [10:0]  slot_seg_o,
   output logic [17:0]  slot_off_o,   // key tile of the slot * head_dim
   output logic [8:0]   oldest_o,     // key with which aged passes begin: those of the newest key's beat come last
-  output logic [8:0]   n_keys_o,
+  output logic [KeyBits-1:0] n_keys_o,
   output logic [8:0]   key_tiles_o,
   output logic [12:0]  pos_off_o,
   output wire  [12:0]  res_stride_o,  // words from a bin's residual row to the next one's
+  output wire  [15:0]  time_o,        // of this token or query
+  output wire          timed_o,       // angles of this row are needed
+  output wire          timed_row_o,   // those of a constant row's own time
   // dispatch
   output wire instr_t  ins_o,
   output wire  [9:0]   pc_o,
@@ -54,6 +62,10 @@ module edt_seq
 
   logic ready, consume, finish, pause, wraps, again;
   logic shape;  // an instruction that changes the configuration
+  logic of_tokens, of_queries, token_last;  // the phase's rows come from the host, each with a start
+  logic [KeyBits-1:0] read_keys;
+  logic [8:0]         read_tiles;
+  logic [12:0]        add_row, kind_row;    // words from the first row of a table to the one that is looked up
 
   // Configuration, one register per address.
   cfg_t cfg_q;
@@ -76,7 +88,7 @@ module edt_seq
         4'd12: cfg_q.pos_stride  <= load_data_i[12:0];
         4'd13: cfg_q.group_segs  <= load_data_i[10:0];
         4'd14: cfg_q.value_split <= load_data_i[1:0];
-        4'd15: cfg_q.value_rows  <= load_data_i[8:0];
+        4'd15: cfg_q.value_rows  <= 11'(load_data_i[8:0]);
       endcase
     end
     if (shape) begin
@@ -92,7 +104,7 @@ module edt_seq
       cfg_q.set_stride  <= ins_o.kv_base;
       cfg_q.group_segs  <= ins_o.sstride;
       cfg_q.value_split <= ins_o.split;
-      cfg_q.value_rows  <= ins_o.xbase[8:0];
+      cfg_q.value_rows  <= Tokens != 0 ? ins_o.xbase[10:0] : 11'(ins_o.xbase[8:0]);
     end
     if (rst_i) cfg_q <= '0;
   end
@@ -128,13 +140,15 @@ module edt_seq
 
   logic [31:0] count_q;
   logic [8:0]  behind;
-  assign behind = (slot_o | 9'(Sfus - 1)) + 9'd1;
-  assign wraps = slot_o == cfg_q.window - 9'd1;
+  logic        last_seg;
+  assign last_seg = slot_seg_o == cfg_q.group_segs - 11'd1;
+  assign behind = (9'(slot_o) | 9'(Sfus - 1)) + 9'd1;
+  assign wraps = of_tokens ? token_last : slot_o == KeyBits'(cfg_q.window - 9'd1) && !of_queries;
   always_ff @(posedge clk_i) begin
     done_o  <= pause;
     count_q <= count_q + 32'd1;
     quiet_q <= quiet_i;
-    oldest_o <= n_keys_o == cfg_q.window && behind < cfg_q.window ? behind : 9'd0;
+    oldest_o <= n_keys_o == KeyBits'(cfg_q.window) && behind < cfg_q.window ? behind : 9'd0;
     if (start_i && !busy_q && !refuse_o) begin
       busy_q  <= 1'b1;
       wait_q  <= Wait;
@@ -156,19 +170,19 @@ module edt_seq
     if (pause) bin_o <= bin_o + 16'd1;
     if (next_q) begin
       pos_off_o <= again ? '0 : pos_off_o + cfg_q.pos_stride;
-      if (n_keys_o != cfg_q.window) n_keys_o <= n_keys_o + 9'd1;
+      if (n_keys_o != KeyBits'(cfg_q.window)) n_keys_o <= n_keys_o + 1'b1;
       if (wraps) begin
         slot_o      <= '0;
         slot_lane_o <= '0;
         slot_seg_o  <= '0;
         slot_off_o  <= '0;
       end else begin
-        slot_o      <= slot_o + 9'd1;
+        slot_o      <= slot_o + 1'b1;
         slot_lane_o <= slot_lane_o + 11'd1;
         if (slot_lane_o == 11'(SegLanes - 1)) begin
           slot_lane_o <= '0;
           slot_seg_o  <= slot_seg_o + 11'd1;
-          if (slot_seg_o == cfg_q.group_segs - 11'd1) begin
+          if (last_seg) begin
             slot_seg_o <= '0;
             slot_off_o <= slot_off_o + 18'(cfg_q.head_dim);
             if (key_tiles_o != cfg_q.key_tiles) key_tiles_o <= key_tiles_o + 9'd1;
@@ -178,13 +192,13 @@ module edt_seq
     end
     if (Windows != 0 && trial_reset_i) pc_q <= '0;
     if (shape) begin  // another attention begins, with the keys of a whole phase
-      n_keys_o    <= ins_o.n_tiles;
-      key_tiles_o <= ins_o.sbase[8:0];
+      n_keys_o    <= read_keys;
+      key_tiles_o <= read_tiles;
     end
     if (rst_i || trial_reset_i) begin
       bin_o       <= '0;
       pos_off_o   <= '0;
-      n_keys_o    <= 9'd1;
+      n_keys_o    <= KeyBits'(1);
       key_tiles_o <= 9'd1;
       slot_o      <= '0;
       slot_lane_o <= '0;
@@ -212,9 +226,64 @@ module edt_seq
     assign {rows, raw} = word[RowsBits+InstrBits-1:0];
     assign ins_o       = ins_q;
     assign pause       = finish && (!rows_q.loop || (wraps ? rows_q.pause_last : rows_q.pause_each));
-    assign again        = loop_q && wraps;
+    assign again        = loop_q && (wraps || of_tokens || of_queries);
     assign shape        = ready && ins_q.op == OpShape;
     assign res_stride_o = res_stride_q;
+    if (Tokens != 0) begin : g_tokens
+      // A token or a query: bytes 0 and 1 its row, the last token's marked; 2 and 3 its kind; 4 and 5 its time.
+      logic [15:0]        row_q, kind_q, time_q;
+      logic               of_tokens_q, of_queries_q;
+      logic [KeyBits-1:0] tokens_q;
+      logic [8:0]         tile_q, tiles_q;
+      assign of_tokens   = of_tokens_q;
+      assign of_queries  = of_queries_q;
+      assign token_last  = row_q[15];
+      assign time_o      = time_q;
+      assign timed_o     = shape && ins_q.kv;
+      assign timed_row_o = ins_q.xsigned;
+      assign read_keys   = !ins_q.kv ? KeyBits'(ins_q.n_tiles) : ins_q.red_keys ? tokens_q : KeyBits'(ins_q.add_base);
+      assign read_tiles  = !ins_q.kv ? ins_q.sbase[8:0] : ins_q.red_keys ? tiles_q : ins_q.kv_base[8:0];
+      assign add_row     = raw.add_pos ? row_q[12:0] : res_row_q;
+      assign kind_row    = rows.add && raw.add_pos ? kind_q[12:0] : 13'd0;
+      always_ff @(posedge clk_i) begin
+        if (count_en_i && count_addr_i < 8'd6)
+          unique case (count_addr_i[2:0])
+            3'd0:    row_q[7:0]   <= count_data_i;
+            3'd1:    row_q[15:8]  <= count_data_i;
+            3'd2:    kind_q[7:0]  <= count_data_i;
+            3'd3:    kind_q[15:8] <= count_data_i;
+            3'd4:    time_q[7:0]  <= count_data_i;
+            default: time_q[15:8] <= count_data_i;
+          endcase
+        if (shape) begin
+          of_tokens_q  <= ins_q.kv && ins_q.tiles_keys;
+          of_queries_q <= ins_q.kv && ins_q.grouped;
+        end
+        if (next_q && of_tokens_q) begin
+          tokens_q <= slot_o + 1'b1;
+          tiles_q  <= tile_q + 9'd1;
+          if (wraps) tile_q <= '0;
+          else if (slot_lane_o == 11'(SegLanes - 1) && last_seg) tile_q <= tile_q + 9'd1;
+        end
+        if (rst_i || trial_reset_i) begin
+          of_tokens_q  <= 1'b0;
+          of_queries_q <= 1'b0;
+          tile_q       <= '0;
+        end
+      end
+      wire unused_kind = &{1'b0, kind_q[15:13], row_q[14:13]};
+    end else begin : g_no_tokens
+      assign of_tokens   = 1'b0;
+      assign of_queries  = 1'b0;
+      assign token_last  = 1'b0;
+      assign time_o      = '0;
+      assign timed_o     = 1'b0;
+      assign timed_row_o = 1'b0;
+      assign read_keys   = KeyBits'(ins_q.n_tiles);
+      assign read_tiles  = ins_q.sbase[8:0];
+      assign add_row     = res_row_q;
+      assign kind_row    = '0;
+    end
     assign resume      = !rows_q.loop ? '0 : wraps ? pc_q + 1'b1 : phase_q;
     always_ff @(posedge clk_i) begin
       if (load_en_i && load_mem_i == MemCfg && load_addr_i[4]) begin
@@ -225,7 +294,8 @@ module edt_seq
       ins_q          <= raw;
       ins_q.xbase    <= raw.xbase + (rows.x ? 15'(act_row_q) << PipeBits : 15'd0);
       ins_q.dst_base <= raw.dst_base + (!rows.dst ? 13'd0 : raw.dst.res ? res_row_q : act_row_q);
-      ins_q.add_base <= raw.add_base + (rows.add ? res_row_q : 13'd0);
+      ins_q.add_base <= raw.add_base + (rows.add ? add_row : 13'd0);
+      ins_q.bias_base <= raw.bias_base + kind_row;
       if (finish) begin
         loop_q  <= rows_q.loop;
         phase_q <= resume;
@@ -247,7 +317,18 @@ module edt_seq
     assign shape  = 1'b0;
     assign res_stride_o = '0;
     assign resume = '0;
+    assign of_tokens   = 1'b0;
+    assign of_queries  = 1'b0;
+    assign token_last  = 1'b0;
+    assign time_o      = '0;
+    assign timed_o     = 1'b0;
+    assign timed_row_o = 1'b0;
+    assign read_keys   = '0;
+    assign read_tiles  = '0;
+    assign add_row     = '0;
+    assign kind_row    = '0;
   end
-  wire unused = &{1'b0, load_addr_i, load_data_i, word};
+  wire unused = &{1'b0, load_addr_i, load_data_i, word, count_en_i, count_addr_i, count_data_i, read_keys, read_tiles,
+                   add_row, kind_row, token_last};
 endmodule
 `default_nettype wire

@@ -7,7 +7,8 @@ module edt_sfu
 #(
   parameter int AccBits = 24,
   parameter int Rotary  = 0,
-  parameter int Windows = 0
+  parameter int Windows = 0,
+  parameter int Tokens  = 0
 ) (
   input  wire                        clk_i,
   input  wire  signed [AccBits-1:0]  x2_i,
@@ -34,7 +35,13 @@ module edt_sfu
   input  wire                        share_i,
   input  wire  [3:0]                 shift5_i,
   input  wire                        first8_i,
-  // exponential table load
+  // windows of tokens: turned the other way; of a pair the one is gated by the other's GELU
+  input  wire                        negate_i,
+  input  wire                        gate_i,
+  input  wire  [1:0]                 table_i,
+  input  wire                        gelu_en_i,
+  input  wire  [9:0]                 gelu_addr_i,
+  // exponential and GELU tables' load
   input  wire                        load_en_i,
   input  wire  [7:0]                 load_addr_i,
   input  wire  [15:0]                load_data_i,
@@ -71,11 +78,22 @@ module edt_sfu
     partner5_q <= partner4_q;
     partner6_q <= partner5_q;
   end
+  logic signed [15:0] gelu6;
+  if (Tokens != 0) begin : g_gelu
+    logic [15:0] entry5;
+    edt_ram #(.Width(16), .Depth(1024)) i_gelu (
+      .clk_i, .we_i(gelu_en_i), .waddr_i(gelu_addr_i), .wdata_i(load_data_i), .raddr_i({table_i, partner3_q[7:0]}),
+      .rdata_o(entry5)
+    );
+    always_ff @(posedge clk_i) gelu6 <= entry5;
+  end else begin : g_no_gelu
+    assign gelu6 = '0;
+  end
   if (Rotary != 0) begin : g_rotary
     assign sign6  = turn6_i && a6_q[16];
     assign a_high = turn6_i ? partner6_q : upper6;
-    assign b_low  = turn6_i ? 16'($signed(angle6_i[11:0])) : {1'b0, factor6_i};
-    assign b_high = turn6_i ? 16'($signed(angle6_i[23:12])) : {1'b0, factor6_i};
+    assign b_low  = !turn6_i ? {1'b0, factor6_i} : gate_i ? gelu6 : 16'($signed(angle6_i[11:0]));
+    assign b_high = !turn6_i ? {1'b0, factor6_i} : gate_i ? 16'd0 : 16'($signed(angle6_i[23:12]));
     assign turn8  = turn8_i;
   end else begin : g_plain
     assign sign6  = 1'b0;
@@ -93,7 +111,7 @@ module edt_sfu
   assign high8 = 28'(high8_full);
   always_ff @(posedge clk_i)
     if (Windows != 0 && share_i) p9_q <= 44'(low8) + (first8_i ? 44'd0 : p9_q);
-    else p9_q <= 44'(low8) + (turn8 ? 44'(high8) : {high8[26:0], 17'd0});
+    else p9_q <= 44'(low8) + (!turn8 ? {high8[26:0], 17'd0} : Tokens != 0 && negate_i ? -44'(high8) : 44'(high8));
 
   // 9..12: shift and round.
   logic signed [OutW-1:0] t13;
@@ -140,6 +158,7 @@ module edt_sfu
     other18_q <= op17_i != SfuExp ? t_q[17] : key17_i ? exp17_o : 8'd0;
     other19_o <= other18_q;
   end
-  wire unused = &{1'b0, share_i, shift5_i, first8_i, high8[27], partner6_q, turn6_i, turn8_i, angle6_i};
+  wire unused = &{1'b0, share_i, shift5_i, first8_i, high8[27], partner6_q, turn6_i, turn8_i, angle6_i, negate_i, gate_i, table_i, gelu_en_i,
+                   gelu_addr_i, gelu6};
 endmodule
 `default_nettype wire

@@ -10,7 +10,9 @@ module edt_sfu_seq
   parameter int Sfus  = 1,
   parameter int Folds = 0,  // 1: with keys by age
   parameter int Rotary = 0, // 1: with rotary position
-  parameter int Windows = 0 // 1: with weights between channels
+  parameter int Windows = 0, // 1: with weights between channels
+  parameter int Tokens = 0, // 1: angles repeat head by head; GEGLU; results to other memories
+  parameter int KeyBits = 9
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -20,7 +22,7 @@ module edt_sfu_seq
   input  wire  [9:0]   pc_i,
   output wire          take_o,
   output wire          idle_o,
-  input  wire  [8:0]   n_keys_i,
+  input  wire  [KeyBits-1:0] n_keys_i,
   input  wire  [8:0]   oldest_i,
   input  wire  [7:0]   done_i,
   input  wire          stats_ok_i,
@@ -35,6 +37,7 @@ module edt_sfu_seq
   output sctl_t        beat_o
 );
   localparam int Subs     = Pipes / Sfus;
+  localparam int Half     = Subs > 1 ? Subs / 2 : 1;
   localparam int SubBits  = $clog2(Subs);
   localparam int BeatBits = $clog2(Sfus);
   typedef enum logic [2:0] {Idle, Wait, Calc, Run, Flush} state_t;
@@ -49,6 +52,8 @@ module edt_sfu_seq
   logic [8:0]  word_q;               // key word within the tile
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
+  logic [8:0]  angles_q;             // beats left of the head: behind it the angles begin anew
+  logic        is_gate, half;        // of a word of pairs every second beat's place is the next word's
   logic        is_exp, is_turn, is_share, written, ready, last_sub, last, turn;
   logic        one_group_q, last_group_q, last_beats_q;  // of a beat, and not more elements than it takes: a beat ahead
   logic        turn_q;               // the next beat is behind the last slot: compared a beat ahead
@@ -57,8 +62,10 @@ module edt_sfu_seq
   assign is_exp     = ins_q.op == OpExp;
   assign is_turn    = Rotary != 0 && ins_q.op == OpTurn;
   assign is_share   = Windows != 0 && ins_q.op == OpShare;
+  assign is_gate    = Tokens != 0 && is_turn && ins_q.grouped;
+  assign half       = is_gate && 5'(sub_q % 5'(Half)) == 5'(Half - 1);
   assign ready      = !value_busy_i && (is_share ? written && recip_ok_i
-                      : is_exp || is_turn ? written && (is_exp || angles_ok_i) : stats_ok_i);
+                      : is_exp || is_turn ? written && (is_exp || angles_ok_i || is_gate) : stats_ok_i);
   assign written    = done_i[ins_q.src_tag] || (is_turn && !ins_q.src_use);
   assign last_sub   = sub_q == 5'(Subs - 1);
   assign oldest     = Folds != 0 && ins_i.op == OpExp && ins_i.aged ? oldest_i : 9'd0;
@@ -90,9 +97,10 @@ module edt_sfu_seq
         gb_q    <= ins_i.bias_base;
         left_q  <= ins_i.op == OpExp ? 14'(n_keys_i) : 14'(ins_i.n_red);
         calc_q  <= 5'd8;
+        angles_q <= ins_i.words;
       end
       Wait: begin
-        turn_q       <= key_q + 9'(Sfus) >= n_keys_i;
+        turn_q       <= KeyBits'(key_q) + KeyBits'(Sfus) >= n_keys_i;
         last_group_q <= !(is_exp || is_share) || one_group_q;
         last_beats_q <= left_q <= 14'(Sfus);
         if (ready) begin
@@ -111,13 +119,20 @@ module edt_sfu_seq
           last_beats_q <= left_q <= 14'(2 * Sfus);
           left_q       <= left_q - 14'(Sfus);
           gb_q    <= gb_q + 13'd1;
+          if (Tokens != 0) begin
+            angles_q <= angles_q - 9'd1;
+            if (angles_q == 9'd1) begin
+              angles_q <= ins_q.words;
+              if (is_turn) gb_q <= ins_q.bias_base;
+            end
+          end
           sub_q   <= last_sub ? 5'd0 : sub_q + 5'd1;
           if (is_exp || last_sub) dst_q <= dst_q + 13'd1;
           // The next word: the following one, or behind the last group's words when the tile is through.
           key_q  <= key_q + 9'(Sfus);
-          turn_q <= key_q + 9'(2 * Sfus) >= n_keys_i;
+          turn_q <= KeyBits'(key_q) + KeyBits'(2 * Sfus) >= n_keys_i;
           if (turn) begin
-            turn_q  <= 9'(Sfus) >= n_keys_i;
+            turn_q  <= KeyBits'(Sfus) >= n_keys_i;
             key_q   <= '0;
             sub_q   <= '0;
             word_q  <= '0;
@@ -125,7 +140,7 @@ module edt_sfu_seq
             first_q <= ins_q.add_base;
             dst_q   <= ins_q.dst_base;
           end else if (is_share) read_q <= read_q + 13'd1;
-          else if (!last_sub) read_q <= first_q;
+          else if (!last_sub && !half) read_q <= first_q;
           else if (is_exp && word_q == cfg_i.key_words - 9'd1) begin
             read_q  <= read_q + 13'd1;
             first_q <= read_q + 13'd1;
@@ -159,7 +174,8 @@ module edt_sfu_seq
     valid: state_q == Run && (!is_share || last_group_q),
     op: is_exp ? SfuExp : is_turn ? SfuTurn : is_share ? SfuValue : SfuNorm, group: group_q, sub: sub_q,
     count: left_q >= 14'(Sfus) ? 5'(Sfus) : left_q[4:0], dst_addr: dst_q, gb_addr: gb_q, tag: ins_q.dst_tag,
-    word_end: last_group_q && (is_exp || last_sub || last), fin: last && ins_q.tag_fin, y: ins_q.y1, pc: pc_q
+    word_end: last_group_q && (is_exp || last_sub || last), fin: last && ins_q.tag_fin,
+    res: 1'b0, kv: Tokens != 0 && is_turn && ins_q.dst.kv, y: ins_q.y1, pc: pc_q
   };
   wire unused = &{1'b0, cfg_i, done_i, angles_ok_i, recip_ok_i};
 endmodule

@@ -22,7 +22,8 @@ module edt_uart_engine #(
   parameter int Splits     = 1,
   parameter int Serial     = 0,
   parameter int Rotary     = 0,
-  parameter int Windows    = 0
+  parameter int Windows    = 0,
+  parameter int Tokens     = 0
 ) (
   input  wire clk_i,
   input  wire rst_i,
@@ -43,7 +44,7 @@ module edt_uart_engine #(
     .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
     .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth),
     .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed),
-    .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows)
+    .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens)
   ) u_engine (
     .clk_i(clk_i), .rst_i(rst_i),
     .s_axis_tdata(request), .s_axis_tvalid(request_valid), .s_axis_tready(request_ready), .s_axis_tlast(request_last),

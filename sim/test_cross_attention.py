@@ -1,0 +1,44 @@
+"""The engine's cross-attention: queries over the keys of a window of tokens, driven by one-op Programs."""
+
+import numpy as np
+import pytest
+from needs import needs
+from op_engine import TOKENS, Case, check, looked_up, rejects, token_cases
+from rounding import FIRST, ROUND
+from strategies import Example, biased
+
+from edgendt.fixed import Int
+from edgendt.ops import CrossAttention
+
+EXAMPLES = 60
+FAULTS = {
+    "a window has a key more": ("tokens_q <= slot_o + 1'b1", "tokens_q <= slot_o + 2'd2"),
+    "all keys are in one tile": ("tiles_q  <= tile_q + 9'd1", "tiles_q  <= 9'd1"),
+    "keys beyond the window raise the maximum": ("14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)"),
+    "values of the next tile of channels lie too near": ("18'(cfg_i.value_rows)", "18'd1"),
+    **ROUND,
+    **FIRST,
+}
+
+
+def cross_case(seed: int) -> Case:
+    """A CrossAttention; some scores tie, some are far apart."""
+    rng = np.random.default_rng(seed)
+    heads, rows, small = int(rng.integers(1, 5)), int(rng.integers(1, 40)), int(rng.integers(0, 6))
+    size = heads * TOKENS.pipes * int(rng.integers(1, 6))
+    q, k, v = (Int(8, int(frac)) for frac in rng.integers(2, 8, 3))
+    op = CrossAttention(size, heads, 40, q, k, v, Int(8, v.frac + int(rng.integers(-2, 3))))
+    queries, keys = biased(rng, q, (3, size)) >> small, biased(rng, k, (rows, size)) >> small
+    given = Example(op, (queries, keys, biased(rng, v, (rows, size))), {})
+    return looked_up(f"cross{seed}", given, ("queries", "tokens", "tokens"))
+
+
+def test_the_engine_equals_the_cross_attention_of_the_program() -> None:
+    needs("verilator")
+    assert check(token_cases(cross_case, EXAMPLES), size=TOKENS).codes > EXAMPLES
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects(token_cases(cross_case, EXAMPLES), *FAULTS[fault], size=TOKENS)

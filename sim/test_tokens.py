@@ -1,0 +1,158 @@
+"""Networks of windows of tokens on the engine's RTL, compiled: every op of every row, every start's cycles."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from needs import needs
+from networks import random_counts
+from op_engine import TOKENS, Case, engine, rejects, run
+from poyos import CUTS, random_poyo, tokens, windows
+from random_programs import random_tokens
+from test_engine import geometry as streaming
+from test_windows import BUILDS as WHOLE
+from test_windows import geometry as whole
+
+from edgendt.engine.compile import compile_program
+from edgendt.engine.config import Engine
+from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.program import Program
+from edgendt.qat.formats import Bits
+from edgendt.qat.poyo import given
+from edgendt.sim.fast import FastCore
+
+ROOM = {"rotary": 1, "tokens": 1, "acc_bits": 28, "score_depth": 1024, "weight_depth": 1 << 17}
+BUILDS = {name: replace(WHOLE[name], **ROOM) for name in ("narrow", "odd", "wide")}
+GEOMETRIES = 12  # networks per engine
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def core(request: pytest.FixtureRequest) -> FastCore:
+    needs("verilator")
+    return FastCore(BUILDS[request.param])
+
+
+def geometry(seed: int, engine: Engine) -> Program:
+    """A random POYO whose every size is drawn, heads of whole words of this engine."""
+    rng = np.random.default_rng(seed)
+    bits = Bits(weight=int(rng.integers(2, 9)), residual=int(rng.choice([8, 10, 12, 16])))
+    return random_poyo(
+        seed,
+        bits,
+        dim=int(rng.integers(1, 40)),
+        depth=int(rng.integers(1, 4)),
+        latents=int(rng.integers(1, 5)),
+        head_size=engine.pipes * int(rng.integers(1, 1 + 24 // engine.pipes)),
+        cross_heads=int(rng.integers(1, 4)),
+        self_heads=int(rng.integers(1, 5)),
+        outputs=int(rng.integers(1, 5)),
+    )
+
+
+def equal(core: FastCore, program: Program, window: Mapping[str, Any]) -> None:
+    tally = run((program, window), core)
+    assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_random_poyos_are_exact_at_every_op_in_the_predicted_cycles(core: FastCore) -> None:
+    first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
+    for seed in range(first, first + GEOMETRIES):
+        program = geometry(seed, core.engine)
+        for window in windows()[seed % 3 :: 2]:
+            equal(core, program, window)
+
+
+def test_the_random_poyos_are_different_and_reach_far() -> None:
+    drawn = [geometry(seed, BUILDS["narrow"]) for seed in range(GEOMETRIES)]
+    assert len({repr([node.op for node in program.nodes]) for program in drawn}) == GEOMETRIES
+    assert {sum(node.name.endswith(".attention") for node in program.nodes) for program in drawn} == {3, 4, 5}
+
+
+def test_windows_of_other_lengths_streams_and_whole_windows_follow_each_other(core: FastCore) -> None:
+    """One build, one network after the other: nothing of a window outlives it."""
+    poyo = random_poyo(1, depth=1, head_size=8)
+    for window in (*windows(), *windows()[::-1]):
+        equal(core, poyo, window)
+    for program in (streaming(1, core.engine), streaming(2, core.engine), whole(3), whole(4, core.engine)):
+        equal(core, program, random_counts(program, 7, program.bins or min(program.max_bins or 9, 9)))
+    equal(core, poyo, windows()[1])
+
+
+def test_a_window_broken_off_anywhere_leaves_nothing_behind(core: FastCore) -> None:
+    program, window = random_poyo(2, depth=1, head_size=8), windows()[1]
+    compiled = compile_program(program, core.engine)
+    core.load(compiled)
+    starts = compiled.starts(window)
+    for stop in (1, 2, len(starts) - 3, len(starts) - 2, len(starts) - 1, len(starts)):
+        core.reset()
+        for row in starts[:stop]:
+            core.step(row)
+        assert np.array_equal(core.run(window)[0], program.run(window)), stop
+
+
+def test_a_thousand_keys_are_exact() -> None:
+    """More than 24 bits hold, and than eight bits count."""
+    needs("verilator")
+    program, core = random_poyo(3, depth=1, head_size=8), FastCore(BUILDS["odd"])
+    window, rng = dict(given(tokens(CUTS[:1]), 0)), np.random.default_rng(0)
+    more = rng.integers(0, len(window["token_ms"]), 1000)
+    equal(core, program, window | {"tokens": window["tokens"][more], "token_ms": np.sort(window["token_ms"][more])})
+
+
+def test_random_wirings_of_tokens_are_exact_or_refused() -> None:
+    """Programs that are no POYO: keys and results unturned, rows of many Lookups, what is kept for later phases."""
+    needs("verilator")
+    core, held = engine(size=TOKENS), 0
+    for seed in range(250):
+        try:
+            case = random_tokens(seed, TOKENS.pipes)
+            tally = run(case, core)
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
+        held += 1
+    assert held >= 150
+
+
+def test_a_window_beyond_the_cache_is_refused_with_what_fits() -> None:
+    program = random_poyo(0, depth=1, head_size=8)
+    compiled = compile_program(program, replace(TOKENS, kv_depth=512, prog_depth=256))
+    with pytest.raises(DoesNotFit, match=f"a window of 60 tokens: this engine has room for {compiled.most}"):
+        compiled.starts(windows()[0])
+    assert 0 < compiled.most < 60
+
+
+def test_an_engine_without_tokens_says_what_it_takes() -> None:
+    with pytest.raises(UnsupportedOp, match="an engine without tokens = 1 takes counts per bin"):
+        compile_program(random_poyo(0, depth=1), WHOLE["odd"])
+
+
+FAULTS = {
+    "the last token is not marked": ("assign token_last  = row_q[15]", "assign token_last  = row_q[14]"),
+    "a token of one kind is one of another": ("? kind_q[12:0] : 13'd0", "? 13'd0 : 13'd0"),
+    "a token's row is the first": ("raw.add_pos ? row_q[12:0]", "raw.add_pos ? 13'd0"),
+    "latents turn by the last token's time": ("timed_row ? own : row_time", "row_time"),
+    "tokens turn by their number": ("if (timed) time_q", "if (1'b0) time_q"),
+    "values are not turned back": ("Tokens != 0 && negate_i ?", "1'b0 ?"),
+    "a window has a key more": ("tokens_q <= slot_o + 1'b1", "tokens_q <= slot_o + 2'd2"),
+    "its last tile of keys is not looked at": ("tiles_q  <= tile_q + 9'd1", "tiles_q  <= tile_q"),
+    "the tiles of the window before count": ("if (wraps) tile_q <= '0", "if (1'b0) tile_q <= '0"),
+    "all queries of a window are one phase": ("(wraps || of_tokens || of_queries)", "wraps"),
+    "angles go on from head to head": ("if (is_turn) gb_q <= ins_q.bias_base", "if (1'b0) gb_q <= '0"),
+    "turned values lie where the first token's do": ("sfu_ins.kv_base + 18'(slot >>", "sfu_ins.kv_base + 18'(11'd0 >>"),
+    "long sums lose their highest bit": (".SumBits(Tokens != 0 ? 19 : 16)", ".SumBits(13)"),
+}
+
+
+def witnesses() -> list[Case]:
+    """Windows of two lengths through two networks, each twice, and wirings."""
+    poyos = [(random_poyo(seed, depth=1, head_size=4), window) for seed in (1, 2) for window in windows()[1:]]
+    return [*2 * poyos, *(random_tokens(seed) for seed in (0, 2, 5))]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bench_rejects(fault: str) -> None:
+    needs("verilator")
+    assert rejects(witnesses(), *FAULTS[fault], size=replace(TOKENS, prog_depth=256))
