@@ -4,7 +4,7 @@
 // simulation every op is compared, with RTL_SIM (no trace hooks in RTL) the outputs.
 #include "firmware/edgendt.h"
 #include "firmware/nnet_utils/edt_fixed.h"
-#include "firmware/nnet_utils/nnet_helpers.h"
+#include "nnet_utils/nnet_helpers.h"
 
 #include "edt_trace.h"
 
