@@ -121,6 +121,7 @@ def synth(
     build: Annotated[
         bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
     ] = False,
+    ports: Annotated[str, typer.Option(help="Of the hls4ml flow's top: arrays, or axis for AXI4-Streams.")] = "arrays",
     folding: Annotated[
         Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
     ] = None,
@@ -138,6 +139,7 @@ def synth(
         seed=seed,
         build=build,
         folding=folding,
+        ports=ports,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)

@@ -16,7 +16,6 @@ SYNTHESISED = """\
 #include "ap_fixed.h"
 #include "hls_stream.h"
 #define __SYNTHESIS__
-#include "firmware/edgendt.cpp"
 """
 FLOATS = {"FLOAT", "DOUBLE", "LONGDOUBLE", "HALF", "FLOAT128", "FLOAT16"}
 ALLOCATES = {"malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "operator new", "operator delete"}
@@ -30,19 +29,21 @@ def system_folders() -> list[str]:
     return re.findall(r"^ (/\S+)$", said.partition("#include <...> search starts here:")[2], re.MULTILINE)
 
 
-def functions(folder: Path, top: str = "edgendt") -> dict[str, Any]:
-    """Every function that `top` reaches, by its name; of the ap types, which the tool has its own of, only names."""
+def functions(folder: Path) -> dict[str, Any]:
+    """Every function that the top reaches, by its name; of the ap types, which the tool has its own of, only names."""
     needs_package("clang")
     from clang import cindex
 
+    tops = [name for name in ("edgendt", "edgendt_axis") if (folder / "firmware" / f"{name}.cpp").exists()]
+    text = SYNTHESISED + "".join(f'#include "firmware/{name}.cpp"\n' for name in tops)
     folders = [word for path in system_folders() for word in ("-isystem", path)]
     rooms = [f"-I{folder}", "-isystem", f"{folder}/firmware/ap_types", f"-I{folder}/firmware"]
     unit = cindex.Index.create().parse(
-        "synthesised.cpp", ["-std=c++14", "-nostdinc", *rooms, *folders], [("synthesised.cpp", SYNTHESISED)]
+        "synthesised.cpp", ["-std=c++14", "-nostdinc", *rooms, *folders], [("synthesised.cpp", text)]
     )
     errors = [str(said) for said in unit.diagnostics if said.severity >= cindex.Diagnostic.Error]
     assert errors == []
-    start = next(item for item in unit.cursor.get_children() if item.spelling == top and item.is_definition())
+    start = next(item for item in unit.cursor.get_children() if item.spelling == tops[-1] and item.is_definition())
     found: dict[str, Any] = {}
     pending = [start]
     while pending:

@@ -15,6 +15,7 @@ from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.room import most_rows, number
+from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Int
 from edgendt.ops import (
     GEGLU,
@@ -38,16 +39,6 @@ from edgendt.program import INPUT, Node, Program
 RESET = "reset"
 RESERVED = {INPUT, RESET, "input", "rows"}
 TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the project is for; the defaults serve g++ emulation."""
-
-    part: str = "xczu5ev-sfvc784-2-i"
-    clock_ns: float = 5.0
-    name: str = "edgendt"
-    backend: str = "Vitis"
 
 
 def type_name(form: Int, narrows: bool = False) -> str:
@@ -272,7 +263,7 @@ def model_graph(
     program: Program,
     folder: Path,
     folding: Folding,
-    target: Target = Target(),
+    target: Target = EMULATED,
     most: Mapping[str, int] | None = None,
 ) -> Any:
     """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin.

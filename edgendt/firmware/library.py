@@ -20,6 +20,7 @@ import numpy as np
 from edgendt.errors import BadInput
 from edgendt.firmware.folding import Folding, plan
 from edgendt.firmware.room import most_rows
+from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import run_tool, share
@@ -35,22 +36,25 @@ def flags(folder: Path) -> tuple[str, ...]:
 
 
 def build(
-    program: Program, folder: Path | str, folding: Folding | None = None, most: Mapping[str, int] | None = None
+    program: Program,
+    folder: Path | str,
+    folding: Folding | None = None,
+    most: Mapping[str, int] | None = None,
+    target: Target = EMULATED,
 ) -> Firmware:
     """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer.
 
     most: of a network of tokens the rows of each axis that there is room for; see room.most_rows.
     """
-    from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
-    target = Path(folder).resolve()
-    target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("edgendt-*.so"):  # of an earlier Program in this folder
+    home = Path(folder).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    for old in home.glob("edgendt-*.so"):  # of an earlier Program in this folder
         old.unlink()
-    with (target / "hls4ml.log").open("w") as log, redirect_stdout(log):
-        write_sources(program, target, folding or plan(program), Target(), most)
-    return Firmware(program, target, most=most or {})
+    with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
+        write_sources(program, home, folding or plan(program), target, most)
+    return Firmware(program, home, most=most or {})
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,18 @@ class Firmware:
         """Its name tells networks apart: the loader takes a path it has seen for what it has loaded."""
         return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}.so")
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the library is compiled from; the network itself is included by the first."""
+        top = "firmware/edgendt_axis.cpp"  # where the top has streams
+        host = "edt_window.cpp" if self.program.inputs else "edt_abi.cpp"
+        return (host, *([top] if (self.folder / top).exists() else []))
+
     def compile(self) -> Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
         if not self.library.exists():
             beside = self.library.with_suffix(".part")
-            host = "edt_window.cpp" if self.program.inputs else "edt_abi.cpp"
-            command = ("g++", *flags(self.folder), host, "-o", str(beside))
+            command = ("g++", *flags(self.folder), *self.sources, "-o", str(beside))
             run_tool(command, self.folder / "compile.log", cwd=self.folder)
             beside.replace(self.library)
         return self
@@ -107,7 +117,9 @@ class Firmware:
         if len(codes) != bins:
             raise BadInput(f"a call takes {bins} bins, got {len(codes)}")
         out = np.empty((bins, self.program.outputs), np.int32)
-        if self._abi.edt_step(codes.astype(np.int32).ravel(), out.ravel()):
+        refused = self._abi.edt_step(codes.astype(np.int32).ravel(), out.ravel())
+        assert refused < 2, "the top refused codes that were checked"
+        if refused:
             raise BadInput(f"bin {self._abi.edt_bin()} has no position row ({self.program.max_bins} rows): reset first")
         return out.astype(np.int64)
 
@@ -147,13 +159,14 @@ class Firmware:
         out = np.empty(rows[self.program.axis(self.program.output).name] * self.program.outputs, np.int32)
         pointers = (ctypes.c_void_p * len(held))(*(codes.ctypes.data for codes in held))
         arguments = (pointers, np.array(list(rows.values()), np.int32), out)
-        abi, old = self._abi, threading.stack_size(STACK)
+        abi, old, refused = self._abi, threading.stack_size(STACK), list[int]()
         try:
-            call = threading.Thread(target=abi.edt_window, args=arguments)
+            call = threading.Thread(target=lambda: refused.append(abi.edt_window(*arguments)))
             call.start()
         finally:
             threading.stack_size(old)
         call.join()
+        assert refused == [0], "the top refused codes that were checked"
         return out.astype(np.int64).reshape(-1, self.program.outputs)
 
     def trace_on(self, on: bool = True) -> None:
@@ -210,7 +223,7 @@ def cached(program: Program, folder: Path, most: Mapping[str, int] | None = None
 def _digest(program: Program) -> str:
     """Name of everything a library is made of: the Program, our sources, hls4ml and the compiler's flags."""
     digest = hashlib.sha256(f"{version('hls4ml')}{FLAGS}".encode())
-    for source in sorted([*(share("hls") / "cpp").glob("edt_*"), *Path(__file__).parent.glob("*.py")]):
+    for source in sorted([*(share("hls") / "cpp").iterdir(), *Path(__file__).parent.glob("*.py")]):
         digest.update(source.read_bytes())
     with TemporaryDirectory() as folder:
         program.save(Path(folder) / "program.edt")

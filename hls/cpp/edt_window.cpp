@@ -14,13 +14,16 @@ edt::Trace trace;
 extern "C" {
 
 // inputs: codes [rows * size] of each input of the network; rows: of each axis, at least 1 and at most what there is room
-// for; outputs: [rows * outputs] codes.
-void edt_window(const int32_t *const *inputs, const int32_t *rows, int32_t *outputs) {
+// for; outputs: [rows * outputs] codes. 0: done; 2: the top refused what it was given.
+int32_t edt_window(const int32_t *const *inputs, const int32_t *rows, int32_t *outputs) {
     static result_t out[edt_network::results];
-    edt_network::call(inputs, rows, out);
+    if (edt_network::call(inputs, rows, out) != 0) {
+        return 2;
+    }
     for (int i = 0; i < rows[edt_network::output_axis] * edt_network::outputs; i++) {
         outputs[i] = int32_t(edt::code(out[i]));
     }
+    return 0;
 }
 
 // Keep the codes of every op from the next window on (1), or not (0).
