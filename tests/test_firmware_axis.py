@@ -47,9 +47,9 @@ extern "C" int32_t packet(const int32_t *words, int32_t n, int32_t *answer) {
 class Streams:
     """A compiled top: words of a packet in, words of the answer out."""
 
-    def __init__(self, program: Program, folder: Path) -> None:
+    def __init__(self, program: Program, folder: Path, target: Target = Target(ports="axis")) -> None:  # noqa: B008
         needs("g++")
-        written = build(program, folder, most=MOST if program.inputs else None, target=Target(ports="axis"))
+        written = build(program, folder, most=MOST if program.inputs else None, target=target)
         (folder / "driver.cpp").write_text(DRIVER)
         sources = (*written.sources, "driver.cpp")
         run_tool(("g++", *flags(folder), *sources, "-o", "driver.so"), folder / "driver.log", cwd=folder)

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -19,10 +19,11 @@ import numpy as np
 
 from edgendt.errors import BadInput
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes
-from edgendt.program import Program
+from edgendt.program import Program, structure
 from edgendt.tools import run_tool, share
 
 STACK = 256 << 20  # bytes: the top of a network of tokens keeps a window's codes on its stack
@@ -100,6 +101,7 @@ class Firmware:
             library.edt_window.argtypes = [ctypes.POINTER(ctypes.c_void_p), codes, codes]
         else:
             library.edt_step.argtypes = [codes, codes]
+        library.edt_load.argtypes = [codes, ctypes.c_int32]
         library.edt_traced.argtypes = [ctypes.c_int32, codes]
         return library
 
@@ -168,6 +170,20 @@ class Firmware:
         call.join()
         assert refused == [0], "the top refused codes that were checked"
         return out.astype(np.int64).reshape(-1, self.program.outputs)
+
+    def load(self, program: Program) -> Firmware:
+        """Another network in the place of this one, whose firmware this is from now on. BadInput for one of another
+        structure, and for a firmware whose weights are of its build.
+        """
+        if structure(program) != structure(self.program):
+            raise BadInput(
+                f"{program.name} has another structure (ops, sizes, formats) than {self.program.name}, for which the "
+                "firmware was built: build it anew"
+            )
+        words = packet(program)
+        if self._abi.edt_load(words, len(words)):
+            raise BadInput("the firmware's weights are constants of its build: build it with weights reload")
+        return replace(self, program=program, name=self.library.name)
 
     def trace_on(self, on: bool = True) -> None:
         """Keep every op's codes of each step from now on, whoever takes it, or stop keeping them."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgendt.errors import DoesNotFit, ToolFailed
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target
@@ -21,6 +22,7 @@ from edgendt.tools import find_tool, run_tool, tool_path
 
 SCRIPT = "run_hls.tcl"
 FOLDING = "folding.toml"
+LOAD = "load.bin"  # this network's load packet, where the firmware takes one
 BINS = 40  # of golden vectors at most: co-simulation is slow
 REPORT = Path("edgendt_prj/solution1/syn/report/csynth.xml")
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
@@ -72,16 +74,18 @@ def write_project(
     build: bool = False,
     folding: Folding | None = None,
     ports: str = "arrays",
+    weights: str = "rom",
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `plan` for the part unless given; ports: see Target. With
-    `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too
-    few multipliers.
+    the inputs by name of a window of tokens. folding: `plan` for the part unless given; ports, weights: see Target.
+    With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
+    has too few multipliers.
     """
     from edgendt.firmware.writer import write_sources
 
+    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights)
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
@@ -90,7 +94,6 @@ def write_project(
     if (used := folding.multipliers(program)) > board.multipliers:
         advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
         raise DoesNotFit(f"the folding asks for {used} multipliers, the part has {board.multipliers}", advice)
-    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports)
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
@@ -98,7 +101,9 @@ def write_project(
     _vectors(program, stimulus(program) if given is None else _cut(program, given), home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board.name, target))
     folding.save(home / FOLDING)
-    result = _result(program, board, folding) | {"ports": ports}
+    result = _result(program, board, folding) | {"ports": ports, "weights": weights}
+    if target.reloads:
+        packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
         return result
     built = _build(home)

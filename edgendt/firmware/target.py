@@ -5,23 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgendt.errors import BadInput
+from edgendt.fixed import Int
+from edgendt.program import Program
 
 PORTS = ("arrays", "axis")
+WEIGHTS = ("rom", "reload")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams."""
+    """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams.
+
+    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams.
+    """
 
     part: str = "xczu5ev-sfvc784-2-i"
     clock_ns: float = 5.0
     name: str = "edgendt"
     backend: str = "Vitis"
     ports: str = "arrays"
+    weights: str = "rom"
 
     def __post_init__(self) -> None:
-        if self.ports not in PORTS:
-            raise BadInput(f"ports must be one of {', '.join(PORTS)}, got {self.ports!r}")
+        for name, known in (("ports", PORTS), ("weights", WEIGHTS)):
+            if getattr(self, name) not in known:
+                raise BadInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.reloads and self.ports != "axis":
+            raise BadInput(f"weights reload come in packets: take ports axis, not {self.ports}")
+
+    @property
+    def reloads(self) -> bool:
+        return self.weights == "reload"
+
+    def accumulator(self, program: Program) -> Int | None:
+        """Of every Linear, where its weights may become others; None: as wide as its own need."""
+        return program.accumulator if self.reloads else None
 
     @property
     def top(self) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgendt.firmware import axis
+from edgendt.firmware import axis, reload
+from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.graph import RESET, Dense, layer_names, model_graph
+from edgendt.firmware.graph import RESET, layer_names, model_graph
 from edgendt.firmware.room import most_rows, number
 from edgendt.firmware.target import Target
 from edgendt.ops import Linear
@@ -30,7 +31,7 @@ def write_sources(
 ) -> Any:
     """Everything g++ emulation needs, in `folder`; returns the ModelGraph. most: see room.most_rows."""
     graph = model_graph(program, folder, folding, target, most)
-    _demand_exactness(program, graph)
+    _demand_exactness(program, graph, target)
     graph.write()
     _forget_machine(graph, folder)
     header = window_header(program, graph, target) if program.inputs else network_header(program, graph, target)
@@ -41,14 +42,14 @@ def write_sources(
     return graph
 
 
-def _demand_exactness(program: Program, graph: Any) -> None:
+def _demand_exactness(program: Program, graph: Any, target: Target) -> None:
     """Beside each Dense's config: a static assertion that its types make it the integer Linear."""
     names = layer_names(program)
     for node in program.nodes:
         if isinstance(node.op, Linear) and program.streams:  # of whole windows: edt::linear demands it
             layer = graph.graph[names[node.name]]
             types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
-            bits = Dense.of(node, node.op).accumulator.bits
+            bits = Dense.of(node, node.op, target.accumulator(program)).accumulator.bits
             check = f"edt::linear_is_exact<{types}, config{layer.index}, {bits}>::value"
             layer.set_attr(
                 "config_cpp", f"{layer.get_attr('config_cpp')}static_assert({check}, {json.dumps(node.name)});\n"
@@ -74,16 +75,29 @@ def _write_top(program: Program, graph: Any, folder: Path, target: Target, most:
         for suffix in (".cpp", ".h"):  # of an earlier target in this folder
             stem.with_suffix(suffix).unlink(missing_ok=True)
         return
-    shutil.copyfile(room / "edt_axis.h", folder / "firmware" / "nnet_utils" / "edt_axis.h")
+    for header in ("edt_axis.h", "edt_load.h"):
+        shutil.copyfile(room / header, folder / "firmware" / "nnet_utils" / header)
     shutil.copyfile(room / "ap_axi_sdata.h", folder / "firmware" / "ap_types" / "ap_axi_sdata.h")
+    loads = _loads(program, graph, folder) if target.reloads else None
     if program.inputs:
         numbers = [(_type(graph, number(one)), most[one.name]) for one in program.open_axes]
-        source = axis.of_tokens(target.name, *_ports(program, graph), numbers)
+        source = axis.of_tokens(target.name, *_ports(program, graph), numbers, loads)
     else:
         reset = None if program.bins else _type(graph, RESET)
-        source = axis.of_counts(target.name, *_counts(program, graph), reset, program.max_bins)
+        source = axis.of_counts(target.name, *_counts(program, graph), reset, program.max_bins, loads)
     stem.with_suffix(".h").write_text(axis.header(target.name))
     stem.with_suffix(".cpp").write_text(source)
+
+
+def _loads(program: Program, graph: Any, folder: Path) -> axis.Loads:
+    """What a load packet brings; hls4ml's kernel asks for ROM, which is none."""
+    kernel = folder / "firmware" / "nnet_utils" / "nnet_dense_resource.h"
+    kernel.write_text(kernel.read_text().replace("core=ROM_nP_BRAM", "core=RAM_2P_BRAM"))
+    names, arrays = layer_names(program), []
+    for owner, name, codes in reload.constants(program):
+        variable = graph.graph[names[owner]].get_weights(name)
+        arrays.append((variable.type.name, variable.name, codes.size))
+    return axis.Loads(reload.structure_id(program), arrays)
 
 
 def _type(graph: Any, layer: str) -> str:
@@ -107,6 +121,13 @@ def _ports(program: Program, graph: Any) -> tuple[list[axis.Port], axis.Port]:
         return axis.Port(variable.type.name, size, rows, axes.index(program.axis(name)))
 
     return [port(item.name) for item in program.inputs if item.codes is None], port(program.output)
+
+
+def _load(target: Target) -> list[str]:
+    """edt_network::load: another network in the place of this one, where the firmware can take one."""
+    if not target.reloads:
+        return ["inline int load(const int32_t *, int) { return -1; }"]
+    return ["inline int load(const int32_t *words, int n) {", *axis.call_of_load(target.name).splitlines(), "}"]
 
 
 def network_header(program: Program, graph: Any, target: Target) -> str:
@@ -149,6 +170,7 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
             "inline int call(input_t *in, bool first, result_t *out) {",
             *call,
             "}",
+            *_load(target),
             "} // namespace edt_network",
             "#endif\n",
         ]
@@ -222,6 +244,7 @@ def window_header(program: Program, graph: Any, target: Target) -> str:
             "inline int call(const int32_t *const *codes, const int32_t *rows, result_t *out) {",
             *call,
             "}",
+            *_load(target),
             "} // namespace edt_network",
             "#endif\n",
         ]

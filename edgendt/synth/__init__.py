@@ -24,13 +24,15 @@ def synthesise(
     build: bool = False,
     folding: Path | None = None,
     ports: str = "arrays",
+    weights: str = "rom",
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, the board's default unless given; seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
-    hls4ml flow; ports: of its top. BadInput for a flow the board has not; a failed tool's log is kept.
+    hls4ml flow; ports, weights: see firmware.target. BadInput for a flow the board has not; a failed tool's log is
+    kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -40,14 +42,14 @@ def synthesise(
         raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
     if folding is not None and chosen != "hls4ml":
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
-    if ports != "arrays" and chosen != "hls4ml":
-        raise BadInput("--ports belongs to --flow hls4ml: the engine has its own (docs/axi.md)")
+    if (ports, weights) != ("arrays", "rom") and chosen != "hls4ml":
+        raise BadInput("--ports and --weights belong to --flow hls4ml: the engine has streams and takes any network")
     stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt", *([folding] if folding else [])]
     with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or target.engine)}, seed) as folder:
         try:
             if chosen == "engine":
                 return _engine(run, target, engine, folder, seed, build, progress)
-            return _hls4ml(run, target, folder, build, folding, ports)
+            return _hls4ml(run, target, folder, build, folding, ports, weights)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
@@ -68,14 +70,16 @@ def _engine(
     return synthesise(run, board, chosen, folder, seed=seed, build=build, progress=progress)
 
 
-def _hls4ml(run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str) -> dict[str, Any]:
+def _hls4ml(
+    run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str, weights: str
+) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
     from edgendt.firmware.project import write_project
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports)
+    result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports, weights)
     write_json(folder / "synth.json", result)
     return result
 

@@ -50,11 +50,17 @@ int32_t edt_step(const int32_t *counts, int32_t *outputs) {
     return 0;
 }
 
-// Keep the codes of every op from the next step on (1), or not (0).
+// The words of a load packet: 0 and the next bin is bin 0, 1 when it is refused, -1 where constants are of the build.
+int32_t edt_load(const int32_t *words, int32_t n) {
+    bin = 0;
+    return edt_network::load(words, n);
+}
+
 #ifdef EDT_COUNT_BEATS
 int64_t edt_beats(void) { return edt::beats / edt::beat; } // of all calls so far
 #endif
 
+// Keep the codes of every op from the next step on (1), or not (0).
 void edt_trace(int32_t on) { trace.enable(on != 0); }
 
 // codes: [rows * size of op], its codes in the last step.

@@ -15,6 +15,7 @@ typedef hls::stream<Beat> Stream;
 const int answered = 0;
 const int malformed = 1; // too short, too long, or a word that is no code: nothing was computed
 const int ended = 2;     // past the last position row: nothing was computed
+const int empty = 3;     // a load did not come whole: nothing is computed before one does
 
 // A packet that is being read.
 struct Packet {
