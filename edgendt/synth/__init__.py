@@ -12,6 +12,7 @@ from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.program import Program
+from edgendt.tools import tool_path
 
 
 def synthesise(
@@ -74,12 +75,20 @@ def _hls4ml(
     run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str, weights: str
 ) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
-    from edgendt.firmware.project import write_project
+    from edgendt.firmware.project import SCRIPT, write_project
+    from edgendt.synth.design import COMMAND
+    from edgendt.synth.vivado import run_design, write_design
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
+    design = ports == "axis" and board.zynq is not None
+    if build and design:
+        tool_path(COMMAND[0])  # missing: say so before the HLS tool runs
     result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports, weights)
+    if design:
+        write_design(board, folder, f"vitis_hls -f {SCRIPT}")
+        result |= run_design(board, folder) if build else {}
     write_json(folder / "synth.json", result)
     return result
 
