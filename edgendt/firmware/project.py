@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from edgendt.errors import DoesNotFit, ToolFailed
-from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.fit import fit
+from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
@@ -79,7 +80,7 @@ def write_project(
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `plan` for the part unless given; ports, weights: see Target.
+    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights: see Target.
     With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
     has too few multipliers.
     """
@@ -90,7 +91,7 @@ def write_project(
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    folding = folding or plan(program, board.multipliers)
+    folding = folding or fit(program, board.multipliers)
     if (used := folding.multipliers(program)) > board.multipliers:
         advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
         raise DoesNotFit(f"the folding asks for {used} multipliers, the part has {board.multipliers}", advice)
@@ -184,10 +185,9 @@ def _result(program: Program, board: Part, folding: Folding) -> dict[str, Any]:
 
 
 def _analytic(program: Program, folding: Folding) -> dict[str, Any]:
-    """Of a network of tokens multipliers alone: its cycles depend on the window."""
-    if program.inputs:
-        return {"multipliers": folding.multipliers(program)}
-    return summary(schedule(program, folding))
+    """Of a network of tokens for the largest window that there is room for: `rows` of each axis."""
+    rows = {"rows": most_rows(program, {})} if program.inputs else {}
+    return rows | summary(schedule(program, folding))
 
 
 def _tool() -> list[str]:

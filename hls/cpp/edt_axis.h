@@ -44,6 +44,7 @@ template <int SIZE, class T> void take(Stream &in, Packet &packet, T codes[SIZE]
 EDT_LABEL(Take)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         if (i < count) {
             const ap_int<32> bits = word(in, packet);
             codes[i] = value<T>(typename format<T>::code_t(bits));
@@ -58,6 +59,7 @@ inline void close(Stream &in, Packet &packet) {
 EDT_LABEL(Drop)
     while (!packet.over) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         packet.good = false;
         word(in, packet);
     }
@@ -80,6 +82,7 @@ template <int SIZE, class T> void give(Stream &out, int first, const T codes[SIZ
 EDT_LABEL(Give)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
+        EDT_BEAT(1);
         if (i < count) {
             put(out, integer(codes[i]), i == count - 1);
         }

@@ -30,6 +30,7 @@ template <int SIZE, class T> void load(Stream &in, Packet &packet, Crc32 &crc, T
 EDT_LABEL(Load)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE
+        EDT_BEAT(1);
         const ap_int<32> bits = word(in, packet);
         crc.add(bits);
         constants[i] = value<T>(typename format<T>::code_t(bits));

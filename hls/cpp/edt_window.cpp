@@ -29,6 +29,10 @@ int32_t edt_window(const int32_t *const *inputs, const int32_t *rows, int32_t *o
 // The words of a load packet: 0, 1 when it is refused, -1 where constants are of the build.
 int32_t edt_load(const int32_t *words, int32_t n) { return edt_network::load(words, n); }
 
+#ifdef EDT_COUNT_BEATS
+int64_t edt_beats(void) { return edt::beats / edt::beat; } // of all windows so far
+#endif
+
 // Keep the codes of every op from the next window on (1), or not (0).
 void edt_trace(int32_t on) { trace.enable(on != 0); }
 
