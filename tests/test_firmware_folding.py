@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 import tomli_w
+from firmware_cases import CASES, MOST
 from needs import ROOT, needs
 from networks import random_counts, random_ndt
 from test_firmware import NETWORKS
 
 from edgendt.errors import BadInput
-from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.fit import fit
+from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
 from edgendt.firmware.library import Firmware, build, flags
 from edgendt.firmware.schedule import schedule
+from edgendt.ops import Linear
 from edgendt.program import Program
 from edgendt.tools import run_tool
 
@@ -29,19 +32,20 @@ class Counted(Firmware):
         return int(ctypes.CDLL(str(self.library)).edt_beats())
 
 
-def counted(program: Program, folding: Folding, folder: Path) -> Counted:
-    build(program, folder, folding)
+def counted(program: Program, folding: Folding, folder: Path, most: dict[str, int] | None = None) -> Counted:
+    written = build(program, folder, folding, most)
     library = folder / "counted.so"
-    count = "-DEDT_COUNT_BEATS"
-    run_tool(("g++", *flags(folder), count, "edt_abi.cpp", "-o", str(library)), folder / "g++.log", cwd=folder)
-    return Counted(program, folder, library.name)
+    words = (*flags(folder), "-DEDT_COUNT_BEATS", *written.sources)
+    run_tool(("g++", *words, "-o", str(library)), folder / "g++.log", cwd=folder)
+    return Counted(program, folder, library.name, written.most)
 
 
-def analytic(program: Program, folding: Folding, keys: int) -> int:
+def analytic(program: Program, folding: Folding, keys: int | None, window: dict[str, int] | None = None) -> int:
     """Cycles of the ops whose loops are ours: a Linear is hls4ml's kernel, of one beat per multiplication it reuses."""
-    rows = schedule(program, folding, keys)
+    rows, window = schedule(program, folding, keys, window), window or {}
     linears = [row.name for row in rows if row.kind == "linear"]
-    skipped = sum(folding.reuse[name] * (program.rows(name) or 1) for name in linears)  # rows taken and put are ours
+    many = {name: window.get(program.axis(name).name) or program.rows(name) or 1 for name in linears}
+    skipped = sum(folding.reuse[name] * many[name] for name in linears)  # rows taken and put are ours
     return sum(row.cycles for row in rows) - skipped
 
 
@@ -67,6 +71,47 @@ def test_cycles_are_the_beats_of_the_compiled_loops(name: str, unroll: int | Non
         before = library.beats()
         library.step(row)
         assert library.beats() - before == analytic(program, folding, index + 1)
+
+
+def test_cycles_of_tokens_are_the_beats_of_the_window_that_came(tmp_path: Path) -> None:
+    needs("g++")
+    program, _ = CASES["tokens"]()
+    folding = fit(program, 600, MOST)
+    library = counted(program, folding, tmp_path, MOST)
+    from poyos import windows
+
+    for given in windows():
+        before = library.beats()
+        library.run(given)
+        fed = program.feed(given)
+        rows = {item.axis.name: len(fed[item.name]) for item in program.inputs}
+        assert library.beats() - before == analytic(program, folding, None, rows)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_part_gets_the_fewest_cycles_that_its_multipliers_allow(name: str) -> None:
+    """More multipliers are never slower; what is left over would shorten no op."""
+    program = CASES[name]()[0]
+    last = None
+    for available in (400, 500, 900, 10_000):
+        folding = fit(program, available)
+        rows, used = schedule(program, folding), folding.multipliers(program)
+        assert used == sum(row.multipliers for row in rows) <= available
+        cycles = sum(row.cycles for row in rows)
+        assert last is None or cycles <= last
+        last = cycles
+        for table in ("reuse", "unroll"):
+            for op, fold in getattr(folding, table).items():
+                for other in ways(program, op):
+                    faster = replace(folding, **{table: {**getattr(folding, table), op: other}})
+                    if used < faster.multipliers(program) <= available:
+                        assert sum(row.cycles for row in schedule(program, faster)) >= cycles, (op, fold, other)
+
+
+def ways(program: Program, name: str) -> list[int]:
+    """Every number that a folding file may give an op, up to 16 elements per cycle."""
+    op = program.node(name).op
+    return reuses(op) if isinstance(op, Linear) else [k for k in divisors(length(op)) if k <= 16]
 
 
 def test_a_file_comes_back_and_can_be_edited(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from torch import nn  # noqa: E402
 from edgendt.engine.image import Image  # noqa: E402
 from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
-from edgendt.firmware.graph import Target, model_graph  # noqa: E402
+from edgendt.firmware.graph import model_graph  # noqa: E402
+from edgendt.firmware.target import Target  # noqa: E402
 from edgendt.plugin import NAME  # noqa: E402
 from edgendt.plugin.graph import program_of  # noqa: E402
 from edgendt.program import Program  # noqa: E402

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from needs import needs_package
 from networks import random_ndt
@@ -13,7 +14,7 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import axi_sources, engine_sources, hashes
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
-from edgendt.synth import synthesise, vivado, vivado_reports
+from edgendt.synth import design, synthesise, vivado, vivado_reports
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden" / "vivado"
@@ -37,12 +38,13 @@ def run(tmp_path):
     run = Run(tmp_path / "runs" / "r")
     with run.write("quantize") as folder:
         random_ndt(3, 6, 16, 1, 2, 16, 8, 5, 20).save(folder / "program.edt")
+        np.savez(folder / "stimulus.npz", counts=np.ones((1, 9, 6), np.int64), lengths=np.array([9]))
     return run
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_script_is_the_golden_one(name):
-    assert vivado.script(Board.named(name)) == (GOLDEN / f"build.{name}.tcl").read_text()
+    assert design.script(Board.named(name), design.ENGINE) == (GOLDEN / f"build.{name}.tcl").read_text()
 
 
 def test_the_wrapper_is_the_golden_one():
@@ -120,15 +122,55 @@ def test_a_missed_hold_time_is_no_result(run, fake, monkeypatch):
         ("dma/M_AXIS_MM2S engine/s_axis", "dma/M_AXIS_MM2S engine/m_axis", "engine/m_axis is no slave"),
         ("engine/aresetn dma/axi_resetn", "engine/aresetn", "dma has unconnected pins"),
         ("control/aclk memory/aclk", "control/aclk memory/clock", "no pin memory/clock"),
-        ("@wrapper]", "]", "a module reference is a Verilog module"),
+        ("engine.v]", "]", "a module reference is a Verilog module"),
         ("CONFIG.NUM_MI 2", "CONFIG.NUM_MI 1", "no interface control/M01_AXI"),
     ],
 )
 def test_the_fake_tool_rejects_a_wrong_script(tmp_path, fake, monkeypatch, old, new, said):
-    assert vivado.TCL.template.count(old) == 1
-    monkeypatch.setattr(vivado, "TCL", type(vivado.TCL)(vivado.TCL.template.replace(old, new)))
+    text = design.script(KV260, design.ENGINE)
+    assert text.count(old) == 1
+    monkeypatch.setattr(vivado, "script", lambda *_: text.replace(old, new))
     with pytest.raises(ToolFailed, match=said):
         vivado.build(KV260, SMALL, tmp_path / "p", run=True)
+
+
+def test_the_design_of_a_firmware_is_the_golden_one():
+    assert design.script(KV260, design.FIRMWARE) == (GOLDEN / "firmware.kv260.tcl").read_text()
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_firmware_behind_streams_ends_with_a_bitstream(run, fake, name):
+    """HLS exports what Vivado then finds and joins to the DMA."""
+    result = synthesise(run, name, flow="hls4ml", build=True, ports="axis", weights="reload")
+    folder = run.stage(f"synth-{name}")
+    assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", f"{name}.bit", 5120)
+    assert json.loads((folder / "synth.json").read_text()) == result
+    assert {"connect_bd_intf_net dma/M_AXIS_MM2S firmware/packets", "export_design"} <= {
+        line.split(" -")[0] for line in fake()
+    }
+    lines = (folder / "build.sh").read_text().splitlines()
+    assert lines == ["set -e", "vitis_hls -f run_hls.tcl", "vivado -mode batch -nojournal -nolog -source build.tcl"]
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("ip_repo_paths edgendt_prj", "ip_repo_paths rtl", "no block edgendt:hls:edgendt_axis"),
+        ("firmware/ap_rst_n dma/axi_resetn", "dma/axi_resetn", "firmware has unconnected pins"),
+        ("MM2S firmware/packets", "MM2S firmware/answers", "firmware/answers is no slave"),
+        (
+            "NUM_MI 1} [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect control]",
+            "NUM_MI 2} [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect control]",
+            "control has unconnected pins",
+        ),
+    ],
+)
+def test_the_fake_tool_rejects_a_wrong_design_of_a_firmware(run, fake, monkeypatch, old, new, said):
+    text = design.script(KV260, design.FIRMWARE)
+    assert text.count(old) == 1
+    monkeypatch.setattr(vivado, "script", lambda *_: text.replace(old, new))
+    with pytest.raises(ToolFailed, match=said):
+        synthesise(run, "kv260", flow="hls4ml", build=True, ports="axis")
 
 
 def test_a_missing_tool_is_said_before_anything_is_written(tmp_path, monkeypatch):
@@ -158,6 +200,6 @@ def test_reports_of_older_tools_have_no_prohibited_column():
 
 def test_a_board_without_a_zynq_has_no_project(run):
     with pytest.raises(ValueError, match="board must have a zynq section, got ulx3s-85f"):
-        vivado.script(Board.named("ulx3s-85f"))
+        design.script(Board.named("ulx3s-85f"), design.ENGINE)
     with pytest.raises(BadInput, match="ulx3s-85f has no hls4ml flow"):
         synthesise(run, "ulx3s-85f", flow="hls4ml")

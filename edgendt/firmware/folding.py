@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from edgendt.errors import BadInput, DoesNotFit, reading
+from edgendt.errors import BadInput, reading
 from edgendt.ops import GEGLU, Attention, CrossAttention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
@@ -99,19 +99,8 @@ def length(op: Op) -> int:
     return op.head_size if isinstance(op, Attention | SpatialWeights) else op.size
 
 
-def plan(program: Program, available: int | None = None) -> Folding:
-    """One multiplier per output of each Linear, or per 2, 3, ... outputs until `available` suffice; else DoesNotFit."""
-    linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
-    others = {node.name: node.op for node in program.nodes if not isinstance(node.op, Linear)}
-    unroll = {name: max(k for k in divisors(length(op)) if k <= ELEMENTS) for name, op in others.items()}
-    for per in range(1, max((op.outputs for op in linears.values()), default=1) + 1):
-        reuse = {
-            name: next(k for k in reuses(op) if k >= op.inputs * min(per, op.outputs)) for name, op in linears.items()
-        }
-        folding = Folding(reuse, unroll)
-        if available is None or folding.multipliers(program) <= available:
-            return folding
-    raise DoesNotFit(
-        f"the firmware needs at least {folding.multipliers(program)} multipliers, the part has {available}",
-        "choose a larger part, or a network with fewer layers",
-    )
+def plan(program: Program) -> Folding:
+    """One multiplier per output of each Linear, a few elements per cycle of each other op: of no part in particular."""
+    reuse = {node.name: node.op.inputs for node in program.nodes if isinstance(node.op, Linear)}
+    others = {node.name: length(node.op) for node in program.nodes if not isinstance(node.op, Linear)}
+    return Folding(reuse, {name: max(k for k in divisors(n) if k <= ELEMENTS) for name, n in others.items()})

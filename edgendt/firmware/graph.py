@@ -13,9 +13,11 @@ import numpy as np
 
 from edgendt.errors import UnsupportedOp
 from edgendt.firmware import layers
+from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.room import most_rows, number
-from edgendt.fixed import Int
+from edgendt.firmware.target import EMULATED, Target
+from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,
     Add,
@@ -38,16 +40,6 @@ from edgendt.program import INPUT, Node, Program
 RESET = "reset"
 RESERVED = {INPUT, RESET, "input", "rows"}
 TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the project is for; the defaults serve g++ emulation."""
-
-    part: str = "xczu5ev-sfvc784-2-i"
-    clock_ns: float = 5.0
-    name: str = "edgendt"
-    backend: str = "Vitis"
 
 
 def type_name(form: Int, narrows: bool = False) -> str:
@@ -73,43 +65,27 @@ def layer_names(program: Program) -> dict[str, str]:
     return names
 
 
-@dataclass(frozen=True)
-class Dense:
-    """A Linear as hls4ml's Dense: real weights and biases, and formats in which nothing is ever lost."""
-
-    weight: Any
-    bias: Any
-    w: Int
-    accumulator: Int
-
-    @classmethod
-    def of(cls, node: Node, op: Linear) -> Dense:
-        """Weights of different fractions are held at the largest; the accumulator is the proven bound's width."""
-        w_frac = np.full(op.outputs, op.w.frac) if op.w_frac is None else np.asarray(op.w_frac)
-        frac = int(w_frac.max())
-        finer = (frac - w_frac).astype(np.int64)
-        weight, bias = node.constants["weight"] << finer[:, None], node.constants["bias"] << finer
-        reach = int((np.abs(weight).sum(axis=1) * op.x.limit + np.abs(bias)).max())
-        return cls(
-            weight=weight * 2.0**-frac,
-            bias=bias * 2.0 ** -(frac + op.x.frac),
-            w=Int(op.w.bits + int(finer.max()), frac, op.w.signed),
-            accumulator=Int(max(reach.bit_length() + 1, 2), frac + op.x.frac),
-        )
-
-
-def _window_linear(node: Node, op: Linear, reuse: int) -> tuple[dict[str, Any], dict[str, str]]:
+def _window_linear(
+    node: Node, op: Linear, reuse: int, accumulator: Int | None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """A Linear of a whole window's rows; the dense kernel reads its weights output by output."""
-    dense = Dense.of(node, op)
+    dense = Dense.of(node, op, accumulator)
     layer = {"class_name": "EdtLinear", "size": op.outputs, "n_in": op.inputs, "n_out": op.outputs}
-    layer |= {"reuse_factor": reuse, "weight_data": dense.weight, "bias_data": dense.bias}
+    layer |= {"reuse_factor": reuse} | _values(dense.weight, dense)
     return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}
 
 
-def _linear(node: Node, op: Linear, reuse: int) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
-    dense = Dense.of(node, op)
+def _values(weight: Codes, dense: Dense) -> dict[str, Any]:
+    """A Dense's constants as hls4ml takes them: real numbers."""
+    return {"weight_data": weight * dense.w.scale, "bias_data": dense.bias * dense.accumulator.scale}
+
+
+def _linear(
+    node: Node, op: Linear, reuse: int, accumulator: Int | None
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
+    dense = Dense.of(node, op, accumulator)
     layer = {"class_name": "Dense", "n_in": op.inputs, "n_out": op.outputs}
-    layer |= {"weight_data": np.ascontiguousarray(dense.weight.T), "bias_data": dense.bias}
+    layer |= _values(np.ascontiguousarray(dense.weight.T), dense)
     types = {"weight": type_name(dense.w), "bias": type_name(dense.accumulator), "accum": type_name(dense.accumulator)}
     return layer, types, {"Strategy": "Resource", "ReuseFactor": reuse}
 
@@ -211,16 +187,16 @@ class Span:
 
 
 def _node(
-    node: Node, names: Mapping[str, str], folding: Folding, spans: Mapping[str, Span]
+    node: Node, names: Mapping[str, str], folding: Folding, spans: Mapping[str, Span], accumulator: Int | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(hls4ml layer, its LayerName config) of one node. spans: by input and node of the Program."""
+    """(hls4ml layer, its LayerName config) of one node. spans: by input and node; accumulator: see Dense."""
     op, rows = node.op, spans[node.name].rows
     sources = [names.get(source, source) for source in node.inputs]
     config: dict[str, Any] = {}
     if isinstance(op, Linear) and rows:
-        layer, types = _window_linear(node, op, folding.reuse[node.name])
+        layer, types = _window_linear(node, op, folding.reuse[node.name], accumulator)
     elif isinstance(op, Linear):
-        layer, types, config = _linear(node, op, folding.reuse[node.name])
+        layer, types, config = _linear(node, op, folding.reuse[node.name], accumulator)
     elif type(op) in CUSTOM:
         layer, types = CUSTOM[type(op)](node, op)
         layer["unroll"] = folding.unroll[node.name]
@@ -272,7 +248,7 @@ def model_graph(
     program: Program,
     folder: Path,
     folding: Folding,
-    target: Target = Target(),
+    target: Target = EMULATED,
     most: Mapping[str, int] | None = None,
 ) -> Any:
     """The hls4ml ModelGraph of a Program: top(counts[channels], reset[1], outputs), one call per bin.
@@ -285,7 +261,7 @@ def model_graph(
     most = most_rows(program, most or {})
     every = (*(item.name for item in program.sources), *(node.name for node in program.nodes))
     spans = {name: Span.of(program, name, most) for name in every}
-    stages = [_node(node, names, folding, spans) for node in program.nodes]
+    stages = [_node(node, names, folding, spans, target.accumulator(program)) for node in program.nodes]
     config: dict[str, Any] = {INPUT: {"Precision": {"result": type_name(program.input)}}}
     config[RESET] = {"Precision": {"result": "uint<1>"}}
     ports, constants = [_input(INPUT, program.channels), _input(RESET, 1)], list[Any]()

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,11 @@ import numpy as np
 
 from edgendt.errors import BadInput
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
+from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes
-from edgendt.program import Program
+from edgendt.program import Program, structure
 from edgendt.tools import run_tool, share
 
 STACK = 256 << 20  # bytes: the top of a network of tokens keeps a window's codes on its stack
@@ -35,22 +37,25 @@ def flags(folder: Path) -> tuple[str, ...]:
 
 
 def build(
-    program: Program, folder: Path | str, folding: Folding | None = None, most: Mapping[str, int] | None = None
+    program: Program,
+    folder: Path | str,
+    folding: Folding | None = None,
+    most: Mapping[str, int] | None = None,
+    target: Target = EMULATED,
 ) -> Firmware:
     """Write the hls4ml project of `program` into `folder`. UnsupportedOp for an op that has no layer.
 
     most: of a network of tokens the rows of each axis that there is room for; see room.most_rows.
     """
-    from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
-    target = Path(folder).resolve()
-    target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("edgendt-*.so"):  # of an earlier Program in this folder
+    home = Path(folder).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    for old in home.glob("edgendt-*.so"):  # of an earlier Program in this folder
         old.unlink()
-    with (target / "hls4ml.log").open("w") as log, redirect_stdout(log):
-        write_sources(program, target, folding or plan(program), Target(), most)
-    return Firmware(program, target, most=most or {})
+    with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
+        write_sources(program, home, folding or plan(program), target, most)
+    return Firmware(program, home, most=most or {})
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,18 @@ class Firmware:
         """Its name tells networks apart: the loader takes a path it has seen for what it has loaded."""
         return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}.so")
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the library is compiled from; the network itself is included by the first."""
+        top = "firmware/edgendt_axis.cpp"  # where the top has streams
+        host = "edt_window.cpp" if self.program.inputs else "edt_abi.cpp"
+        return (host, *([top] if (self.folder / top).exists() else []))
+
     def compile(self) -> Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
         if not self.library.exists():
             beside = self.library.with_suffix(".part")
-            host = "edt_window.cpp" if self.program.inputs else "edt_abi.cpp"
-            command = ("g++", *flags(self.folder), host, "-o", str(beside))
+            command = ("g++", *flags(self.folder), *self.sources, "-o", str(beside))
             run_tool(command, self.folder / "compile.log", cwd=self.folder)
             beside.replace(self.library)
         return self
@@ -90,6 +101,7 @@ class Firmware:
             library.edt_window.argtypes = [ctypes.POINTER(ctypes.c_void_p), codes, codes]
         else:
             library.edt_step.argtypes = [codes, codes]
+        library.edt_load.argtypes = [codes, ctypes.c_int32]
         library.edt_traced.argtypes = [ctypes.c_int32, codes]
         return library
 
@@ -107,7 +119,9 @@ class Firmware:
         if len(codes) != bins:
             raise BadInput(f"a call takes {bins} bins, got {len(codes)}")
         out = np.empty((bins, self.program.outputs), np.int32)
-        if self._abi.edt_step(codes.astype(np.int32).ravel(), out.ravel()):
+        refused = self._abi.edt_step(codes.astype(np.int32).ravel(), out.ravel())
+        assert refused < 2, "the top refused codes that were checked"
+        if refused:
             raise BadInput(f"bin {self._abi.edt_bin()} has no position row ({self.program.max_bins} rows): reset first")
         return out.astype(np.int64)
 
@@ -147,14 +161,29 @@ class Firmware:
         out = np.empty(rows[self.program.axis(self.program.output).name] * self.program.outputs, np.int32)
         pointers = (ctypes.c_void_p * len(held))(*(codes.ctypes.data for codes in held))
         arguments = (pointers, np.array(list(rows.values()), np.int32), out)
-        abi, old = self._abi, threading.stack_size(STACK)
+        abi, old, refused = self._abi, threading.stack_size(STACK), list[int]()
         try:
-            call = threading.Thread(target=abi.edt_window, args=arguments)
+            call = threading.Thread(target=lambda: refused.append(abi.edt_window(*arguments)))
             call.start()
         finally:
             threading.stack_size(old)
         call.join()
+        assert refused == [0], "the top refused codes that were checked"
         return out.astype(np.int64).reshape(-1, self.program.outputs)
+
+    def load(self, program: Program) -> Firmware:
+        """Another network in the place of this one, whose firmware this is from now on. BadInput for one of another
+        structure, and for a firmware whose weights are of its build.
+        """
+        if structure(program) != structure(self.program):
+            raise BadInput(
+                f"{program.name} has another structure (ops, sizes, formats) than {self.program.name}, for which the "
+                "firmware was built: build it anew"
+            )
+        words = packet(program)
+        if self._abi.edt_load(words, len(words)):
+            raise BadInput("the firmware's weights are constants of its build: build it with weights reload")
+        return replace(self, program=program, name=self.library.name)
 
     def trace_on(self, on: bool = True) -> None:
         """Keep every op's codes of each step from now on, whoever takes it, or stop keeping them."""
@@ -210,7 +239,7 @@ def cached(program: Program, folder: Path, most: Mapping[str, int] | None = None
 def _digest(program: Program) -> str:
     """Name of everything a library is made of: the Program, our sources, hls4ml and the compiler's flags."""
     digest = hashlib.sha256(f"{version('hls4ml')}{FLAGS}".encode())
-    for source in sorted([*(share("hls") / "cpp").glob("edt_*"), *Path(__file__).parent.glob("*.py")]):
+    for source in sorted([*(share("hls") / "cpp").iterdir(), *Path(__file__).parent.glob("*.py")]):
         digest.update(source.read_bytes())
     with TemporaryDirectory() as folder:
         program.save(Path(folder) / "program.edt")

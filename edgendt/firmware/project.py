@@ -11,15 +11,19 @@ from xml.etree import ElementTree
 import numpy as np
 
 from edgendt.errors import DoesNotFit, ToolFailed
-from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.fit import fit
+from edgendt.firmware.folding import Folding
+from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
+from edgendt.firmware.target import Target
 from edgendt.ops import Lookup
 from edgendt.program import Program
 from edgendt.tools import find_tool, run_tool, tool_path
 
 SCRIPT = "run_hls.tcl"
 FOLDING = "folding.toml"
+LOAD = "load.bin"  # this network's load packet, where the firmware takes one
 BINS = 40  # of golden vectors at most: co-simulation is slow
 REPORT = Path("edgendt_prj/solution1/syn/report/csynth.xml")
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
@@ -28,8 +32,8 @@ TCL = """\
 # {network} for {board}: C simulation, synthesis, co-simulation, IP. Start with `vitis_hls -f {script}`
 # or `vitis-run --mode hls --tcl {script}`. A step that fails ends the run with an error.
 open_project -reset edgendt_prj
-set_top edgendt
-add_files firmware/edgendt.cpp -cflags "{cflags}"
+set_top {top}
+{sources}
 add_files -tb edt_test.cpp -cflags "{cflags}"
 add_files -tb edt_trace.h
 add_files -tb edt_network.h
@@ -45,7 +49,7 @@ csynth_design
 # The RTL has no trace hooks: co-simulation compares the outputs.
 add_files -tb edt_test.cpp -cflags "{cflags} -DRTL_SIM"
 cosim_design
-export_design -format ip_catalog -vendor edgendt -library hls -ipname {ip} -version 1.0.0
+export_design -format ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0
 exit
 """
 
@@ -70,32 +74,37 @@ def write_project(
     given: Any = None,
     build: bool = False,
     folding: Folding | None = None,
+    ports: str = "arrays",
+    weights: str = "rom",
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `plan` for the part unless given. With `build` the vendor tool
-    runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers.
+    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights: see Target.
+    With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
+    has too few multipliers.
     """
-    from edgendt.firmware.graph import Target
     from edgendt.firmware.writer import write_sources
 
+    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights)
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    folding = folding or plan(program, board.multipliers)
+    folding = folding or fit(program, board.multipliers)
     if (used := folding.multipliers(program)) > board.multipliers:
         advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
         raise DoesNotFit(f"the folding asks for {used} multipliers, the part has {board.multipliers}", advice)
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
-        write_sources(program, home, folding, Target(board.part, 1e3 / board.clock_mhz))
+        write_sources(program, home, folding, target)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
         (home / name).unlink(missing_ok=True)
     _vectors(program, stimulus(program) if given is None else _cut(program, given), home / "tb_data")
-    (home / SCRIPT).write_text(tcl(program, board))
+    (home / SCRIPT).write_text(tcl(program, board.name, target))
     folding.save(home / FOLDING)
-    result = _result(program, board, folding)
+    result = _result(program, board, folding) | {"ports": ports, "weights": weights}
+    if target.reloads:
+        packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
         return result
     built = _build(home)
@@ -127,16 +136,18 @@ def stimulus(program: Program, seed: int = 1) -> Any:
     return program.clip(counts)[0]
 
 
-def tcl(program: Program, board: Part) -> str:
+def tcl(program: Program, board: str, target: Target) -> str:
     """The script of the vendor tool."""
+    cflags = "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"
     return TCL.format(
         network=" ".join(program.name.split()),
-        board=board.name,
+        board=board,
         script=SCRIPT,
-        cflags="-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils",
-        part=board.part,
-        period=f"{1e3 / board.clock_mhz:g}",
-        ip="edgendt",
+        top=target.top,
+        sources="\n".join(f'add_files firmware/{name}.cpp -cflags "{cflags}"' for name in target.sources),
+        cflags=cflags,
+        part=target.part,
+        period=f"{target.clock_ns:g}",
     )
 
 
@@ -174,10 +185,9 @@ def _result(program: Program, board: Part, folding: Folding) -> dict[str, Any]:
 
 
 def _analytic(program: Program, folding: Folding) -> dict[str, Any]:
-    """Of a network of tokens multipliers alone: its cycles depend on the window."""
-    if program.inputs:
-        return {"multipliers": folding.multipliers(program)}
-    return summary(schedule(program, folding))
+    """Of a network of tokens for the largest window that there is room for: `rows` of each axis."""
+    rows = {"rows": most_rows(program, {})} if program.inputs else {}
+    return rows | summary(schedule(program, folding))
 
 
 def _tool() -> list[str]:

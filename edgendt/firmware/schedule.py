@@ -6,12 +6,14 @@ tests/test_firmware_folding.py counts the beats of the compiled loops and finds 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgendt.firmware.folding import Folding
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights, Transpose
-from edgendt.program import INPUT, Node, Program
+from edgendt.firmware.room import most_rows
+from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.program import Node, Program
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,20 @@ class Row:
     bits: int
 
 
-def schedule(program: Program, folding: Folding, keys: int | None = None) -> list[Row]:
-    """A row per op. keys: of a bin's attention; as many as its window holds by default.
-
-    UnsupportedOp for a network of tokens, whose windows differ in length.
+def schedule(
+    program: Program, folding: Folding, keys: int | None = None, rows: Mapping[str, int] | None = None
+) -> list[Row]:
+    """A row per op, before them one per constant input. keys: of a bin's attention; as many as its window holds by
+    default. rows: of each axis of a window of tokens; as many as there is room for by default.
     """
-    program.needs_counts("the schedule")
-    return [
+    rows = most_rows(program, {}) if rows is None else rows
+    sizes = {item.name: item.codes.size for item in program.inputs if item.codes is not None}
+    brought = [Row(name, "constant", size, 0, size * program.input.bits) for name, size in sizes.items()]
+    return brought + [
         Row(
             node.name,
             node.op.kind,
-            cycles(program, node, folding, keys),
+            cycles(program, node, folding, keys, rows),
             folding.multipliers_of(node.name, node.op),
             memory(node),
         )
@@ -49,9 +54,11 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     return totals | {"ops": [asdict(row) for row in rows]}
 
 
-def cycles(program: Program, node: Node, folding: Folding, keys: int | None) -> int:
-    """Beats of one op in a call of the top: a bin, or a whole window."""
-    op, rows = node.op, program.rows(node.name)
+def cycles(
+    program: Program, node: Node, folding: Folding, keys: int | None, window: Mapping[str, int] | None = None
+) -> int:
+    """Beats of one op in a call of the top: a bin, or a whole window, of tokens with so many rows of each axis."""
+    op, rows = node.op, _rows(program, node.name, window)
     fold = folding.reuse[node.name] if isinstance(op, Linear) else folding.unroll[node.name]
     if isinstance(op, Transpose):
         return op.bins * op.channels
@@ -60,15 +67,27 @@ def cycles(program: Program, node: Node, folding: Folding, keys: int | None) -> 
         return op.size * (2 * op.size + op.heads * head)
     if isinstance(op, SpatialMix):
         return rows * op.size * op.size // fold
+    if isinstance(op, CrossAttention):
+        held = _rows(program, node.inputs[1], window)
+        return (2 * held + 2) * rows * _beats(op.attention, fold) + (held + 2 * rows) * op.size
     if isinstance(op, Attention):
-        beats = op.heads * op.head_size // fold  # of one key, which is scored and weighed; and of clearing, dividing
         if not rows:
             held = op.window if keys is None else min(keys, op.window)
-            return op.size // fold + (2 * held + 2) * beats
+            return op.size // fold + (2 * held + 2) * _beats(op, fold)
         seen = sum(stop - first for first, stop in op.sees(rows))
-        return (2 * seen + 2 * rows) * beats + 3 * rows * op.size
+        return (2 * seen + 2 * rows) * _beats(op, fold) + 3 * rows * op.size
     copied = sum(_width(program, source) for source in node.inputs) + op.size if rows else 0
     return max(rows, 1) * (_row(op, fold) + copied)
+
+
+def _rows(program: Program, name: str, window: Mapping[str, int] | None) -> int:
+    """Of the codes of `name` in a call; 0: one bin."""
+    return (window or {}).get(program.axis(name).name) or program.rows(name)
+
+
+def _beats(op: Attention, fold: int) -> int:
+    """Of one key, which is scored and weighed; and of clearing, dividing."""
+    return op.heads * op.head_size // fold
 
 
 def _row(op: Op, fold: int) -> int:
@@ -76,12 +95,12 @@ def _row(op: Op, fold: int) -> int:
     if isinstance(op, Linear):
         return fold
     if isinstance(op, Rotary):
-        return op.heads * len(op.steps) // fold
+        return op.size // 2 // fold
     return (2 if isinstance(op, LayerNorm) else 1) * op.size // fold
 
 
 def _width(program: Program, source: str) -> int:
-    return program.channels if source == INPUT else program.node(source).op.size
+    return next((item.size for item in program.sources if item.name == source), 0) or program.node(source).op.size
 
 
 def memory(node: Node) -> int:

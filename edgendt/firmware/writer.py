@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgendt.firmware import axis, reload
+from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.graph import Dense, Target, layer_names, model_graph
-from edgendt.firmware.room import number
+from edgendt.firmware.graph import RESET, layer_names, model_graph
+from edgendt.firmware.room import most_rows, number
+from edgendt.firmware.target import Target
 from edgendt.ops import Linear
-from edgendt.program import Program
+from edgendt.program import INPUT, Program
 from edgendt.tools import share
 
 TEST = "edt_test.cpp"
@@ -28,24 +31,25 @@ def write_sources(
 ) -> Any:
     """Everything g++ emulation needs, in `folder`; returns the ModelGraph. most: see room.most_rows."""
     graph = model_graph(program, folder, folding, target, most)
-    _demand_exactness(program, graph)
+    _demand_exactness(program, graph, target)
     graph.write()
     _forget_machine(graph, folder)
-    header = window_header(program, graph) if program.inputs else network_header(program, graph)
+    header = window_header(program, graph, target) if program.inputs else network_header(program, graph, target)
     (folder / "edt_network.h").write_text(header)
+    _write_top(program, graph, folder, target, most_rows(program, most or {}))
     for name, source in (HOST_OF_TOKENS if program.inputs else HOST).items():
         shutil.copyfile(share("hls") / "cpp" / source, folder / name)
     return graph
 
 
-def _demand_exactness(program: Program, graph: Any) -> None:
+def _demand_exactness(program: Program, graph: Any, target: Target) -> None:
     """Beside each Dense's config: a static assertion that its types make it the integer Linear."""
     names = layer_names(program)
     for node in program.nodes:
         if isinstance(node.op, Linear) and program.streams:  # of whole windows: edt::linear demands it
             layer = graph.graph[names[node.name]]
             types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
-            bits = Dense.of(node, node.op).accumulator.bits
+            bits = Dense.of(node, node.op, target.accumulator(program)).accumulator.bits
             check = f"edt::linear_is_exact<{types}, config{layer.index}, {bits}>::value"
             layer.set_attr(
                 "config_cpp", f"{layer.get_attr('config_cpp')}static_assert({check}, {json.dumps(node.name)});\n"
@@ -64,13 +68,77 @@ def _forget_machine(graph: Any, folder: Path) -> None:
     settings.write_text(text.replace(str(folder), "."))
 
 
-def network_header(program: Program, graph: Any) -> str:
+def _write_top(program: Program, graph: Any, folder: Path, target: Target, most: Mapping[str, int]) -> None:
+    """The top behind AXI4-Streams, where it has them, and what it includes."""
+    stem, room = folder / "firmware" / f"{target.name}_axis", share("hls") / "cpp"
+    if target.ports != "axis":
+        for suffix in (".cpp", ".h"):  # of an earlier target in this folder
+            stem.with_suffix(suffix).unlink(missing_ok=True)
+        return
+    for header in ("edt_axis.h", "edt_load.h"):
+        shutil.copyfile(room / header, folder / "firmware" / "nnet_utils" / header)
+    shutil.copyfile(room / "ap_axi_sdata.h", folder / "firmware" / "ap_types" / "ap_axi_sdata.h")
+    loads = _loads(program, graph, folder) if target.reloads else None
+    if program.inputs:
+        numbers = [(_type(graph, number(one)), most[one.name]) for one in program.open_axes]
+        source = axis.of_tokens(target.name, *_ports(program, graph), numbers, loads)
+    else:
+        reset = None if program.bins else _type(graph, RESET)
+        source = axis.of_counts(target.name, *_counts(program, graph), reset, program.max_bins, loads)
+    stem.with_suffix(".h").write_text(axis.header(target.name))
+    stem.with_suffix(".cpp").write_text(source)
+
+
+def _loads(program: Program, graph: Any, folder: Path) -> axis.Loads:
+    """What a load packet brings; hls4ml's kernel asks for ROM, which is none."""
+    kernel = folder / "firmware" / "nnet_utils" / "nnet_dense_resource.h"
+    kernel.write_text(kernel.read_text().replace("core=ROM_nP_BRAM", "core=RAM_2P_BRAM"))
+    names, arrays = layer_names(program), []
+    for owner, name, codes in reload.constants(program):
+        variable = graph.graph[names[owner]].get_weights(name)
+        arrays.append((variable.type.name, variable.name, codes.size))
+    return axis.Loads(reload.structure_id(program), arrays)
+
+
+def _type(graph: Any, layer: str) -> str:
+    """The C++ type of what a layer gives."""
+    return str(graph.graph[layer].get_output_variable().type.name)
+
+
+def _counts(program: Program, graph: Any) -> tuple[axis.Port, axis.Port]:
+    """The arrays of a network that takes counts: its input, its output."""
+    rows = program.bins or 1
+    return axis.Port(_type(graph, INPUT), program.channels, rows), axis.Port("result_t", program.outputs, rows)
+
+
+def _ports(program: Program, graph: Any) -> tuple[list[axis.Port], axis.Port]:
+    """The arrays of a network of tokens: its inputs, its output."""
+    names, axes = layer_names(program), program.open_axes
+
+    def port(name: str) -> axis.Port:
+        variable = graph.graph[names[name]].get_output_variable()
+        rows, size = variable.shape
+        return axis.Port(variable.type.name, size, rows, axes.index(program.axis(name)))
+
+    return [port(item.name) for item in program.inputs if item.codes is None], port(program.output)
+
+
+def _load(target: Target) -> list[str]:
+    """edt_network::load: another network in the place of this one, where the firmware can take one."""
+    if not target.reloads:
+        return ["inline int load(const int32_t *, int) { return -1; }"]
+    return ["inline int load(const int32_t *words, int n) {", *axis.call_of_load(target.name).splitlines(), "}"]
+
+
+def network_header(program: Program, graph: Any, target: Target) -> str:
     """edt_network.h: sizes, the top's call, and every op in the Program's order."""
     names = layer_names(program)
-    call = ["    edgendt(in, out);"]
+    call = ["    (void)first;", "    edgendt(in, out);", "    return 0;"]
     if not program.bins:
-        reset = graph.graph["reset"].get_output_variable().type.name
-        call = [f"    {reset} reset[1];", "    reset[0] = first ? 1 : 0;", "    edgendt(in, reset, out);"]
+        reset = f"    {_type(graph, RESET)} reset[1];"
+        call = [reset, "    reset[0] = first ? 1 : 0;", "    edgendt(in, reset, out);", "    return 0;"]
+    if target.ports == "axis":
+        call = axis.call_of_counts(target.name, *_counts(program, graph)).splitlines()
     ops = [
         f'    {{{json.dumps(n.name)}, "{names[n.name]}", {n.op.size}, {program.rows(n.name) or 1}, {n.op.y.frac}}},'
         for n in program.nodes
@@ -80,7 +148,7 @@ def network_header(program: Program, graph: Any) -> str:
             f"// Network {json.dumps(program.name)}: sizes, and each op's name, layer, size, rows, fraction bits.",
             "#ifndef EDT_NETWORK_H_",
             "#define EDT_NETWORK_H_",
-            '#include "firmware/edgendt.h"',
+            f'#include "firmware/{target.top}.h"',
             "namespace edt_network {",
             f"const int bins = {program.bins or 1}; // of one call",
             f"const bool streams = {str(not program.bins).lower()};",
@@ -98,31 +166,39 @@ def network_header(program: Program, graph: Any) -> str:
             f"const Op op[{len(program.nodes)}] = {{",
             *ops,
             "};",
-            "// One call of the top: in [bins * channels], out [bins * outputs]; first: it begins a trial.",
-            "inline void call(input_t *in, bool first, result_t *out) {",
-            "    (void)first;",
+            "// One call of the top: in [bins * channels], out [bins * outputs]; first: of a trial. 0: answered.",
+            "inline int call(input_t *in, bool first, result_t *out) {",
             *call,
             "}",
+            *_load(target),
             "} // namespace edt_network",
             "#endif\n",
         ]
     )
 
 
-def window_header(program: Program, graph: Any) -> str:
+def _array_call(program: Program, graph: Any) -> list[str]:
+    """Body of edt_network::call of a network of tokens whose top takes arrays."""
+    lines, (inputs, _) = [], _ports(program, graph)
+    for at, port in enumerate(inputs):
+        lines.append(f"    static {port.type} x{at}[{port.most * port.size}];")
+        lines.append(f"    for (int i = 0; i < rows[{port.axis}] * {port.size}; i++) x{at}[i] = codes[{at}][i];")
+    for at, one in enumerate(program.open_axes):
+        lines += [f"    {_type(graph, number(one))} n{at}[1];", f"    n{at}[0] = rows[{at}];"]
+    passed = [f"x{at}" for at in range(len(inputs))] + [f"n{at}" for at in range(len(program.open_axes))]
+    return [*lines, f"    edgendt({', '.join(passed)}, out);", "    return 0;"]
+
+
+def window_header(program: Program, graph: Any, target: Target) -> str:
     """edt_network.h of a network of tokens: sizes, the top's call on codes, and every op in the Program's order."""
     names, axes = layer_names(program), program.open_axes
     variables = {name: layer.get_output_variable() for name, layer in graph.graph.items()}
-    fills = []
     given = [item for item in program.inputs if item.codes is None]
-    for at, item in enumerate(given):
-        port, axis = variables[names[item.name]], axes.index(item.axis)
-        fills.append(f"    static {port.type.name} x{at}[{math.prod(port.shape)}];")
-        fills.append(f"    for (int i = 0; i < rows[{axis}] * {item.size}; i++) x{at}[i] = codes[{at}][i];")
-    for at, open_axis in enumerate(axes):
-        fills.append(f"    {variables[number(open_axis)].type.name} n{at}[1];")
-        fills.append(f"    n{at}[0] = rows[{at}];")
-    passed = [f"x{at}" for at in range(len(given))] + [f"n{at}" for at in range(len(axes))]
+    if target.ports == "axis":
+        inputs, result = _ports(program, graph)
+        call = axis.call_of_tokens(target.name, inputs, len(axes), result).splitlines()
+    else:
+        call = _array_call(program, graph)
     shapes = [variables[names[node.name]].shape for node in program.nodes]
     places = {axis: at for at, axis in enumerate(axes)}
     ops = [
@@ -136,7 +212,7 @@ def window_header(program: Program, graph: Any) -> str:
             f"// Network {json.dumps(program.name)}: sizes, its inputs, and its ops in order.",
             "#ifndef EDT_NETWORK_H_",
             "#define EDT_NETWORK_H_",
-            '#include "firmware/edgendt.h"',
+            f'#include "firmware/{target.top}.h"',
             "#include <cstdint>",
             "namespace edt_network {",
             f"const int outputs = {program.outputs}; // of a row",
@@ -164,11 +240,11 @@ def window_header(program: Program, graph: Any) -> str:
             f"const Op op[{len(program.nodes)}] = {{",
             *ops,
             "};",
-            "// One call of the top on codes: codes as the Program has them, rows of each axis.",
-            "inline void call(const int32_t *const *codes, const int32_t *rows, result_t *out) {",
-            *fills,
-            f"    edgendt({', '.join(passed)}, out);",
+            "// One call of the top on codes: codes as the Program has them, rows of each axis. 0: answered.",
+            "inline int call(const int32_t *const *codes, const int32_t *rows, result_t *out) {",
+            *call,
             "}",
+            *_load(target),
             "} // namespace edt_network",
             "#endif\n",
         ]

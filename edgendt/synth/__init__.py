@@ -12,6 +12,7 @@ from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.program import Program
+from edgendt.tools import tool_path
 
 
 def synthesise(
@@ -23,13 +24,16 @@ def synthesise(
     seed: int = 1,
     build: bool = False,
     folding: Path | None = None,
+    ports: str = "arrays",
+    weights: str = "rom",
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, the board's default unless given; seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
-    hls4ml flow. BadInput for a flow the board has not; a failed tool's log is kept.
+    hls4ml flow; ports, weights: see firmware.target. BadInput for a flow the board has not; a failed tool's log is
+    kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -39,12 +43,14 @@ def synthesise(
         raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
     if folding is not None and chosen != "hls4ml":
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
+    if (ports, weights) != ("arrays", "rom") and chosen != "hls4ml":
+        raise BadInput("--ports and --weights belong to --flow hls4ml: the engine has streams and takes any network")
     stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt", *([folding] if folding else [])]
     with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or target.engine)}, seed) as folder:
         try:
             if chosen == "engine":
                 return _engine(run, target, engine, folder, seed, build, progress)
-            return _hls4ml(run, target, folder, build, folding)
+            return _hls4ml(run, target, folder, build, folding, ports, weights)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
@@ -65,14 +71,24 @@ def _engine(
     return synthesise(run, board, chosen, folder, seed=seed, build=build, progress=progress)
 
 
-def _hls4ml(run: Run, board: Board, folder: Path, build: bool, file: Path | None) -> dict[str, Any]:
+def _hls4ml(
+    run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str, weights: str
+) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
-    from edgendt.firmware.project import write_project
+    from edgendt.firmware.project import SCRIPT, write_project
+    from edgendt.synth.design import COMMAND
+    from edgendt.synth.vivado import run_design, write_design
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding)
+    design = ports == "axis" and board.zynq is not None
+    if build and design:
+        tool_path(COMMAND[0])  # missing: say so before the HLS tool runs
+    result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports, weights)
+    if design:
+        write_design(board, folder, f"vitis_hls -f {SCRIPT}")
+        result |= run_design(board, folder) if build else {}
     write_json(folder / "synth.json", result)
     return result
 

@@ -24,7 +24,7 @@ void edt_reset(void) { bin = 0; }
 
 // One call of the top, of `bins` bins: 1, or the whole window, which begins and ends a trial.
 // counts: [bins * channels], within the input format; outputs: [bins * outputs] codes. 0: done; 1: past the last
-// position row, and nothing was computed.
+// position row, and nothing was computed; 2: the top refused what it was given.
 int32_t edt_step(const int32_t *counts, int32_t *outputs) {
     if (edt_network::max_bins != 0 && bin >= edt_network::max_bins) {
         return 1;
@@ -36,7 +36,9 @@ int32_t edt_step(const int32_t *counts, int32_t *outputs) {
     for (int i = 0; i < inputs; i++) {
         in[i] = counts[i];
     }
-    edt_network::call(in, bin == 0, out);
+    if (edt_network::call(in, bin == 0, out) != 0) {
+        return 2;
+    }
     for (int i = 0; i < results; i++) {
         outputs[i] = int32_t(edt::code(out[i]));
     }
@@ -48,11 +50,17 @@ int32_t edt_step(const int32_t *counts, int32_t *outputs) {
     return 0;
 }
 
-// Keep the codes of every op from the next step on (1), or not (0).
+// The words of a load packet: 0 and the next bin is bin 0, 1 when it is refused, -1 where constants are of the build.
+int32_t edt_load(const int32_t *words, int32_t n) {
+    bin = 0;
+    return edt_network::load(words, n);
+}
+
 #ifdef EDT_COUNT_BEATS
 int64_t edt_beats(void) { return edt::beats / edt::beat; } // of all calls so far
 #endif
 
+// Keep the codes of every op from the next step on (1), or not (0).
 void edt_trace(int32_t on) { trace.enable(on != 0); }
 
 // codes: [rows * size of op], its codes in the last step.

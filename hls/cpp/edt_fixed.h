@@ -25,8 +25,18 @@ static long long beats = 0;
 
 namespace edt {
 
-// Bits needed to write v; 0 for 0.
-constexpr int bit_length(unsigned long long v) { return v == 0 ? 0 : 1 + bit_length(v >> 1); }
+// Bits needed to write v, below 2^4 and below 2^16; 0 for 0.
+constexpr int bit_length4(unsigned long long v) { return v >= 8 ? 4 : v >= 4 ? 3 : v >= 2 ? 2 : int(v); }
+constexpr int bit_length16(unsigned long long v) {
+    return v >> 12 ? 12 + bit_length4(v >> 12)
+                   : v >> 8 ? 8 + bit_length4(v >> 8) : v >> 4 ? 4 + bit_length4(v >> 4) : bit_length4(v);
+}
+
+// Bits needed to write v; 0 for 0. No recursion, for the rule holds for constants too; C++11 knows no loop here.
+constexpr int bit_length(unsigned long long v) {
+    return v >> 48 ? 48 + bit_length16(v >> 48)
+                   : v >> 32 ? 32 + bit_length16(v >> 32) : v >> 16 ? 16 + bit_length16(v >> 16) : bit_length16(v);
+}
 
 // Bits of an index 0..n-1; at least one, since ap_uint<0> does not exist.
 constexpr int index_bits(unsigned long long n) { return n <= 2 ? 1 : bit_length(n - 1); }

@@ -4,7 +4,7 @@
 // In C simulation every op is compared, with RTL_SIM (no trace hooks in RTL) the outputs.
 #include "firmware/edgendt.h"
 #include "firmware/nnet_utils/edt_fixed.h"
-#include "firmware/nnet_utils/nnet_helpers.h"
+#include "nnet_utils/nnet_helpers.h"
 
 #include "edt_trace.h"
 
@@ -73,7 +73,10 @@ int main() {
                 return 1;
             }
         }
-        edt_network::call(pointers.data(), here, out);
+        if (edt_network::call(pointers.data(), here, out) != 0) {
+            std::printf("FAIL: the top refused window %d\n", window);
+            return 1;
+        }
         for (int op = 0; op < ops; op++) {
             const int axis = edt_network::op[op].axis;
             const int size = edt_network::op[op].size;

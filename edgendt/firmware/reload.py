@@ -1,0 +1,42 @@
+"""Another network of the same structure in the place of a firmware's own, without new synthesis: a load packet."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.firmware.dense import Dense
+from edgendt.fixed import Codes
+from edgendt.ops import Linear
+from edgendt.program import Program, structure
+
+LOAD = 2  # flags of a packet that loads
+
+
+def structure_id(program: Program) -> int:
+    """What two networks share that one firmware can hold: CRC-32 of all but the constants."""
+    return zlib.crc32(repr(structure(program)).encode())
+
+
+def constants(program: Program) -> Iterator[tuple[str, str, Codes]]:
+    """(input or node, name, codes) of every constant that differs between networks of one structure, as the C++ holds
+    them, in the order of a load packet.
+    """
+    yield from ((item.name, "codes", item.codes) for item in program.inputs if item.codes is not None)
+    for node in program.nodes:
+        if isinstance(node.op, Linear):
+            dense = Dense.of(node, node.op)
+            yield from ((node.name, "weight", dense.weight), (node.name, "bias", dense.bias))
+        else:
+            yield from ((node.name, name, node.constants[name]) for name in node.op.constants)
+
+
+def packet(program: Program) -> NDArray[np.int32]:
+    """Words: flags, structure, how many codes, the codes, their CRC-32."""
+    codes = np.concatenate([codes.ravel() for _, _, codes in constants(program)]).astype("<i4")
+    head = np.array([LOAD, structure_id(program), len(codes)], np.uint32)
+    words = [head.view(np.int32), codes, np.array([zlib.crc32(codes.tobytes())], np.uint32).view(np.int32)]
+    return np.concatenate(words)

@@ -1,0 +1,55 @@
+"""What a project is written for, without importing hls4ml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgendt.errors import BadInput
+from edgendt.fixed import Int
+from edgendt.program import Program
+
+PORTS = ("arrays", "axis")
+WEIGHTS = ("rom", "reload")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams.
+
+    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams.
+    """
+
+    part: str = "xczu5ev-sfvc784-2-i"
+    clock_ns: float = 5.0
+    name: str = "edgendt"
+    backend: str = "Vitis"
+    ports: str = "arrays"
+    weights: str = "rom"
+
+    def __post_init__(self) -> None:
+        for name, known in (("ports", PORTS), ("weights", WEIGHTS)):
+            if getattr(self, name) not in known:
+                raise BadInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.reloads and self.ports != "axis":
+            raise BadInput(f"weights reload come in packets: take ports axis, not {self.ports}")
+
+    @property
+    def reloads(self) -> bool:
+        return self.weights == "reload"
+
+    def accumulator(self, program: Program) -> Int | None:
+        """Of every Linear, where its weights may become others; None: as wide as its own need."""
+        return program.accumulator if self.reloads else None
+
+    @property
+    def top(self) -> str:
+        """The function that the vendor's tool synthesises."""
+        return f"{self.name}_axis" if self.ports == "axis" else self.name
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What it is made of: stems of files in firmware/."""
+        return (self.name,) if self.top == self.name else (self.name, self.top)
+
+
+EMULATED = Target()

@@ -1,0 +1,104 @@
+"""The emitted C++: no warnings of two compilers, and nothing that hardware has not."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from firmware_ast import faults, functions
+from firmware_cases import CASES, MOST
+from needs import needs
+from op_harness import QUIET
+
+from edgendt.compare import compare
+from edgendt.firmware import Firmware, build
+from edgendt.firmware.layers import HEADERS
+from edgendt.firmware.target import Target
+from edgendt.tools import run_tool, share
+
+# g++'s complaints about uninitialised storage are of ap_private (op_harness); neither knows the vendors' pragmas.
+WARNINGS = {"g++": ("-Wall", "-Wextra", "-Werror", *QUIET), "clang++": ("-Wall", "-Wextra", "-Werror", QUIET[0])}
+FAULTS = {  # what to put into saturate, which every op calls; what is said of it
+    "recursion": ("const int wide", "if (W < 0) saturate<y_T>(a); const int wide", "saturate calls itself"),
+    "a float": ("const int wide", "const float half = 0.5f; (void)half; const int wide", "saturate has a const float"),
+    "new": ("const int wide", "int *p = new int(W); delete p; const int wide", "saturate allocates"),
+    "malloc": ("const int wide", "free(malloc(W)); const int wide", "malloc is called"),
+}
+
+
+def project(name: str, folder: Path, ports: str = "arrays") -> tuple[Firmware, Any]:
+    """One of the networks written into `folder`, and what to run through it."""
+    program, given = CASES[name]()
+    return build(program, folder, most=MOST if program.inputs else None, target=Target(ports=ports)), given
+
+
+def apart(folder: Path) -> list[str]:
+    """-isystem for hls4ml's own headers, whose warnings are not ours: out of the project's folder, which keeps ours."""
+    import hls4ml
+
+    rooms = Path(hls4ml.__file__).parent / "templates"
+    own = {path.name for path in (share("hls") / "cpp").iterdir()}
+    for room in ("nnet_utils", "ap_types"):
+        for path in (folder / "firmware" / room).iterdir():
+            if path.name not in own:
+                path.unlink() if path.is_file() else shutil.rmtree(path)
+    paths = ("vitis", "vitis/nnet_utils", "vivado", "vivado/nnet_utils", "vivado/ap_types")
+    return [word for path in paths for word in ("-isystem", str(rooms / path))]
+
+
+COMPILED = [(name, "arrays", compiler) for name in CASES for compiler in WARNINGS]
+
+
+@pytest.mark.parametrize(("name", "ports", "compiler"), [*COMPILED, *((name, "axis", "g++") for name in CASES)])
+def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
+    name: str, ports: str, compiler: str, tmp_path: Path
+) -> None:
+    """Through AXI4-Streams too, where the top has them."""
+    needs(compiler)
+    firmware, given = project(name, tmp_path, ports)
+    program, (host, *rest) = firmware.program, firmware.sources
+    words = ["-std=c++14", "-O1", "-fPIC", "-shared", *WARNINGS[compiler], *apart(tmp_path)]
+    words += [
+        "-I.",
+        "-Ifirmware",
+        "-Ifirmware/nnet_utils",
+        "-Ifirmware/ap_types",
+        f'-DWEIGHTS_DIR="{tmp_path / "firmware" / "weights"}"',
+    ]
+    for source in ("edt_test.cpp", host):
+        run_tool((compiler, *words, source, *rest, "-o", "lib.so"), tmp_path / "log", cwd=tmp_path)
+    library = replace(firmware, name="lib.so")
+    tally = compare("hls4ml", program.trace(given), library.trace(given), whole=bool(program.inputs))
+    assert tally.ops == len(program.nodes) and tally.first is None
+
+
+@pytest.mark.parametrize(("name", "ports"), [*((name, "arrays") for name in CASES), ("bin by bin", "axis")])
+def test_nothing_synthesised_allocates_calls_itself_or_is_a_float(name: str, ports: str, tmp_path: Path) -> None:
+    """Over the call graph from the top, hls4ml's kernels included; weights alone are written in decimals."""
+    project(name, tmp_path, ports)
+    assert len(functions(tmp_path)) > 100
+    assert faults(tmp_path) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_hardware_has_not_is_found(fault: str, tmp_path: Path) -> None:
+    right, wrong, said = FAULTS[fault]
+    project("bin by bin", tmp_path)
+    header = tmp_path / "firmware" / "nnet_utils" / "edt_fixed.h"
+    text = header.read_text()
+    assert right in text
+    header.write_text("#include <cstdlib>\n" + text.replace(right, wrong, 1))
+    assert any(line.startswith(said) for line in faults(tmp_path))
+
+
+def test_headers_name_no_floating_point_and_no_allocation() -> None:
+    """What no network instantiates is held to it as well."""
+    for header in (*HEADERS, "edt_axis.h"):
+        code = re.sub(r"//.*", "", (share("hls") / "cpp" / header).read_text())
+        words = set(re.findall(r"\b\w+\b", code))
+        assert not words & {"float", "double", "half", "new", "delete", "malloc", "free", "std", "vector"}, header
+        assert not re.search(r"\d\.\d|\d[eE]-?\d", code), header

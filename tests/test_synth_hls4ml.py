@@ -1,0 +1,51 @@
+"""`edgendt synth --flow hls4ml` of an NDT, an STNDT and a POYO for two boards: the projects' own benches, every op."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware_cases import CASES
+from needs import needs
+
+from edgendt.artifact import Run
+from edgendt.data.stimulus import packed
+from edgendt.firmware.folding import Folding
+from edgendt.firmware.library import flags
+from edgendt.program import Program
+from edgendt.synth import synthesise
+from edgendt.tools import run_tool
+
+NETWORKS = {"NDT": "bin by bin", "STNDT": "whole window", "POYO": "tokens"}
+BOARDS = ("pynq-z2", "kv260")
+
+
+def quantized(name: str, folder: Path) -> tuple[Run, Program]:
+    """A run of one of the networks, as quantize leaves it."""
+    (program, given), run = CASES[NETWORKS[name]](), Run(folder)
+    with run.write("quantize") as stage:
+        program.save(stage / "program.edt")
+        trial = packed([given]) if program.inputs else {"counts": given[None], "lengths": np.array([len(given)])}
+        np.savez(stage / "stimulus.npz", **trial)
+    return run, program
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_project_is_equal_at_every_op(name: str, board: str, tmp_path: Path) -> None:
+    needs("g++")
+    run, program = quantized(name, tmp_path / "r")
+    result = synthesise(run, board, flow="hls4ml")
+    project, analytic = run.stage(f"synth-{board}"), result["analytic"]
+    assert analytic["multipliers"] <= analytic["multipliers_available"] and analytic["cycles"] > 0
+    assert Folding.load(project / "folding.toml", program).multipliers(program) == analytic["multipliers"]
+    words = [word for word in flags(project) if word not in ("-shared", "-O1")]
+    run_tool(("g++", "-O0", *words, "edt_test.cpp", "firmware/edgendt.cpp", "-o", "bench"), tmp_path / "log", project)
+    done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("PASS: "), done.stdout
+    vectors = project / "tb_data" / f"{sorted(path.stem for path in (project / 'tb_data').glob('*ln*.dat'))[0]}.dat"
+    vectors.write_text(vectors.read_text().replace("1", "2"))
+    done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout.startswith("FAIL: op "), done.stdout
