@@ -79,6 +79,18 @@ def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> N
         library.run(counts[:3])
 
 
+@pytest.mark.parametrize("name", ["post-LN", "a row per count"])
+def test_a_trained_network_that_streams_is_equal_at_every_op(name: str) -> None:
+    needs_package("torch")
+    from quantized import program_of, spikes, trained
+
+    q = trained(name)
+    program = program_of(q)
+    library = firmware(program)
+    for counts in program.clip(spikes(q.config, 2, seed=4))[0]:
+        demand(program, counts, library.trace(counts))
+
+
 def linear_and_attention(seed: int) -> Program:
     """Two ops, fast to compile, with weights, tables and state."""
     counts, act = Int(4, 0, False), Int(8, 4)

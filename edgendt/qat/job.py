@@ -247,12 +247,20 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
             dropout=model.dropout or 0.0,
             causal=bool(model.causal),
             position=model.position,
-            identity=tuple(parts.held_in.tolist()) if model.identity else (),
+            identity=tuple(parts.held_in.tolist()) if model.identity or model.lookup else (),
             spatial_heads=model.spatial_heads or 0,
             back=model.back,
             ahead=model.ahead,
+            lookup=model.lookup,
+            most=model.most or _largest(data, parts) if model.lookup else 0,
+            post_norm=model.post_norm,
         )
-        check_limits(geometry)
+        check_limits(geometry, config.bits)
         return geometry
     except ValueError as error:
         raise BadInput(f"model: {error}") from error
+
+
+def _largest(data: Dataset, parts: Split) -> int:
+    """The largest count that a network hears in training, 1 at least."""
+    return max(1, int(data.spikes[parts.train][:, :, parts.held_in].max()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from edgendt.qat.fixed import Fixed, to_codes
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
-from edgendt.qat.ndt_graph import layout, path
+from edgendt.qat.ndt_graph import Known, fixed, layout, path
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
 from edgendt.qat.saved import read_state
@@ -62,17 +61,19 @@ class QuantNDT(nn.Module):
     """NDT with the Program's integers in its forward pass and straight-through gradients in its backward pass."""
 
     def __init__(self, config: NDTConfig, bits: Bits, fracs: dict[str, int], calibrated: bool) -> None:
-        """fracs: see layout. Most callers want `from_float` or `load`."""
+        """fracs: see Known. Most callers want `from_float` or `load`."""
         super().__init__()
         check_overrides(bits, config.layers, bool(config.spatial_heads))
         self.config, self.bits, self.fracs, self.calibrated = config, bits, dict(fracs), calibrated
-        self.graph = layout(config, bits, fracs)
+        self.graph = layout(config, bits, Known(fracs))
         first = cast(ops.Linear, self.graph["embed_linear"].op)
-        self.input_quant = Fixed(first.x)
+        self.input_quant = Fixed(Int(bits.counts, 0, False))
         # A position table carries the embedder's bias.
         bias = None if "embed" in self.graph else torch.zeros(first.outputs)
         self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), bias)
         self.embed_linear.weight.requires_grad_(not config.identity)
+        if config.lookup:
+            self.steps = cast(Linear, sibling(self.graph["steps"].op))
         self.embed = cast(Position, sibling(self.graph["embed"].op)) if "embed" in self.graph else None
         if self.embed is not None:
             self.embed.table.requires_grad_(config.position == "learned")
@@ -84,6 +85,17 @@ class QuantNDT(nn.Module):
                 self.get_submodule(layer).add_module(part, sibling(step.op))
         self.lnf = cast(LayerNorm, sibling(self.graph["lnf"].op))
         self.readout = cast(Linear, sibling(self.graph["readout"].op))
+        self._fix()
+
+    @torch.no_grad()
+    def _fix(self) -> None:
+        """Give the Linears that nobody trains what they hold."""
+        for name, module, _ in self.nodes():
+            codes = fixed(self.config, name)
+            if codes is not None and isinstance(module, Linear):
+                for parameter, held in ((module.weight, codes["weight"]), (module.bias, codes["bias"])):
+                    assert parameter is not None
+                    parameter.copy_(torch.from_numpy(held)).requires_grad_(False)
 
     @classmethod
     def from_float(cls, ndt: NDT, bits: Bits | None = None, calibration_counts: Any = None) -> QuantNDT:
@@ -105,18 +117,17 @@ class QuantNDT(nn.Module):
     @torch.no_grad()
     def copy(self, ndt: NDT) -> None:
         """Take over a float network's parameters: √d goes into the embedder, its bias into a position table."""
-        root = math.sqrt(ndt.config.d_model)
-        self.embed_linear.weight.copy_(ndt.embed.weight * root)
-        bias = ndt.embed.bias * root
+        weight, bias = ndt.embedding()
+        self.embed_linear.weight.copy_(weight)
         if self.embed is None:
             cast(Tensor, self.embed_linear.bias).copy_(bias)
         else:
             self.embed.table.copy_(cast(Tensor, ndt.pos) + bias)
         for name, module, _ in self.nodes():
-            if isinstance(module, Linear) and module is not self.embed_linear and module.bias is not None:
+            if isinstance(module, Linear) and name != "embed_linear" and fixed(ndt.config, name) is None:
                 source = cast(nn.Linear, calibrate.float_module(ndt, name))
                 module.weight.copy_(source.weight)
-                module.bias.copy_(source.bias)
+                cast(Tensor, module.bias).copy_(source.bias)
             if isinstance(module, LayerNorm):
                 norm = cast(nn.LayerNorm, calibrate.float_module(ndt, name))
                 module.gamma.copy_(norm.weight)
