@@ -170,7 +170,10 @@ def axis_of(node: Node, given: Sequence[Axis]) -> Axis:
         wanted, found = [Axis("channels", op.size), BINS], BINS
     elif isinstance(op, Transpose):
         wanted, found = [BINS], Axis("channels", op.channels)
-    elif isinstance(op, Attention | Position):
+    elif isinstance(op, Position):  # of bins, or of the channels of a whole window
+        found = given[0] if given[0] == Axis("channels", op.bins) else BINS
+        wanted = [found]
+    elif isinstance(op, Attention):
         wanted, found = [BINS] * len(given), BINS
     elif isinstance(op, CrossAttention):
         wanted = [given[0], given[1], given[1]]

@@ -56,6 +56,7 @@ class Program:
             if node.name in flows:
                 raise UnsupportedOp(node.op.kind, node.name, "another node has that name")
             flows[node.name] = flow(node, flows, self.accumulator)
+        object.__setattr__(self, "_flows", flows)
         for node in self.nodes:
             if (bins := whole(node.op)) not in (None, self.bins):
                 raise UnsupportedOp(node.op.kind, node.name, f"its whole window has {bins} bins, another's {self.bins}")
@@ -65,7 +66,6 @@ class Program:
         if (axis := flows[self.output].axis) not in self.open_axes:
             reason = f"the output must have rows of {' or '.join(map(str, self.open_axes))}, not {axis}"
             raise UnsupportedOp(self.nodes[-1].op.kind, self.output, reason)
-        object.__setattr__(self, "_flows", flows)
 
     @property
     def sources(self) -> tuple[Input, ...]:
@@ -104,7 +104,7 @@ class Program:
 
         Without one (rotary position, or none) a stream has no last bin: its cache is bounded by the window.
         """
-        rows = [node.op.bins for node in self.nodes if isinstance(node.op, Position)]
+        rows = [node.op.bins for node in self.nodes if isinstance(node.op, Position) and self.axis(node.name) == BINS]
         return min(rows, default=None)
 
     @cached_property

@@ -55,6 +55,23 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         ),
         Bits(overrides={"layer1.sq": 8}),
     ),
+    "stndt, courses of counts": (
+        NDTConfig(
+            5,
+            7,
+            d_model=8,
+            layers=2,
+            ffn=20,
+            window=12,
+            max_bins=12,
+            causal=False,
+            spatial_heads=2,
+            back=3,
+            ahead=0,
+            courses=(0, 2, 3, 5, 6),
+        ),
+        Bits(),
+    ),
     "post-LN": (
         NDTConfig(9, 11, d_model=12, layers=2, heads=2, ffn=20, window=5, max_bins=20, post_norm=True),
         Bits(overrides={"layer0.q": 6}),

@@ -60,6 +60,17 @@ def test_surrogates_differ_from_the_integers_by_little() -> None:
     assert 0 < (exact - soft).abs().mean() < 0.05 * exact.std()
 
 
+def test_steps_say_which_counts_are_reached_and_skips_change_nothing() -> None:
+    q = trained("a row per count")
+    counts = np.arange(20)[:, None] % np.array([[2, 3, 5, 7, 300]])
+    steps = q.trace(counts)["steps"].reshape(20, 5, 4)
+    np.testing.assert_array_equal(steps, counts[:, :, None] >= np.arange(1, 5))
+    codes, op = trained("post-LN").trace(spikes(GEOMETRIES["post-LN"][0], 1)[0]), program_of(trained("post-LN")).node
+    for skip, source in (("layer0.skip1", "embed"), ("layer1.skip2", "layer1.ln1")):
+        wide, narrow = op(skip).op.y, op(source).op.y
+        np.testing.assert_array_equal(codes[skip] * wide.scale, codes[source] * narrow.scale)
+
+
 @pytest.mark.parametrize("surrogate", [True, False])
 def test_every_parameter_learns(surrogate: bool) -> None:
     config = NDTConfig(6, 5, d_model=16, layers=2, heads=2, ffn=24, window=4, max_bins=12)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgendt.models.rotary import Rotary
-from edgendt.models.stndt import Spatial
+from edgendt.models.stndt import Courses, Spatial
 from edgendt.ops.attention import ALL
 from edgendt.ops.rotary import geometric
 
@@ -29,7 +29,8 @@ class NDTConfig:
     d_model that each input channel's counts enter as they are; other columns start from 0. lookup: a count enters as a
     row of so many columns, of one table for all channels, the n-th block of columns where `identity` has n; `most`: the
     largest count with a row, larger ones take its. post_norm: LayerNorms behind the sums of a layer, not before its
-    parts. spatial_heads: heads between channels, in every layer; 0: no spatial stream.
+    parts. spatial_heads: heads between channels, in every layer; 0: no spatial stream. courses: the column of each
+    input channel, whose time course is a token of the first layer, rather than its input's; (): as in any layer.
     """
 
     channels: int
@@ -50,6 +51,7 @@ class NDTConfig:
     lookup: int = 0
     most: int = 0
     post_norm: bool = False
+    courses: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
@@ -92,6 +94,8 @@ class NDTConfig:
         if self.identity and (last := (max(self.identity) + 1) * max(1, self.lookup) - 1) >= self.d_model:
             raise ValueError(f"d_model must be above {last}, a channel's own column, got {self.d_model}")
         heads = self.spatial_heads
+        if self.courses and (not heads or len(self.courses) != self.channels or max(self.courses) >= self.d_model):
+            raise ValueError(f"courses must give each of {self.channels} channels a column of a spatial stream")
         if heads and self.post_norm:
             raise ValueError("post_norm must be false with a spatial stream: its LayerNorms are before its parts")
         if heads and self.causal:
@@ -162,12 +166,15 @@ class Block(nn.Module):
             Spatial(d, config.bins, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
         )
 
-    def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
-        """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d]."""
+    def forward(self, h: Tensor, allowed: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d].
+
+        tokens [batch, d, bins]: of the spatial stream, those of h by default.
+        """
         if self.post_norm:
             h = self.ln1(h + self.attention(h, allowed))
             return self.ln2(h + self.hidden(h))
-        before = h
+        before = h.transpose(1, 2) if tokens is None else tokens
         h = h + self.attention(self.ln1(h), allowed)
         h = h + self.hidden(self.ln2(h))
         return h if self.spatial is None else self.spatial(before, h)
@@ -208,6 +215,7 @@ class NDT(nn.Module):
             with torch.no_grad():  # √d, which follows, would drown what other columns have to say
                 unit = 1 / math.sqrt(config.d_model)
                 self.embed.weight.zero_()[list(config.identity), range(config.channels)] = unit
+        self.course = Courses(config.courses, config.d_model, config.bins) if config.courses else None
         self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.lnf = nn.LayerNorm(config.d_model)
         self.readout = nn.Linear(config.d_model, config.outputs)
@@ -234,8 +242,9 @@ class NDT(nn.Module):
         back = self.config.window - 1 if self.config.causal else self.config.back
         allowed = seen(bins, back, 0 if self.config.causal else self.config.ahead)
         allowed = allowed.to(counts.device)
+        tokens = None if self.course is None else self.course(counts)
         for layer in self.layers:
-            h = layer(h, allowed)
+            h, tokens = layer(h, allowed, tokens), None
         return self.readout(self.lnf(h))
 
 

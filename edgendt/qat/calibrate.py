@@ -14,7 +14,7 @@ from edgendt import ops, scales
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
-from edgendt.models.stndt import Spatial
+from edgendt.models.stndt import Courses, Spatial
 from edgendt.qat.formats import Bits
 from edgendt.qat.ndt_graph import layout, path
 from edgendt.scales import FRACS, GAMMA_BITS
@@ -84,6 +84,25 @@ def float_module(ndt: NDT, node: str) -> nn.Module:
     return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path(node))
 
 
+def linear_of(ndt: NDT, node: str) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a Linear in real numbers; a table of positions behind it carries its bias."""
+    if node == "course_linear":
+        weight = cast(Courses, ndt.course).embedding()[0]
+        return weight, weight.new_zeros(len(weight))
+    if node == "embed_linear":
+        weight, bias = ndt.embedding()
+        return weight, bias if ndt.pos is None else torch.zeros_like(bias)
+    module = cast(nn.Linear, float_module(ndt, node))
+    return module.weight, module.bias
+
+
+def table_of(ndt: NDT, node: str) -> Tensor:
+    """A table of positions in real numbers, [rows, size]."""
+    if node == "course":
+        return cast(Courses, ndt.course).embedding()[1]
+    return cast(Tensor, ndt.pos) + ndt.embedding()[1]
+
+
 def weights_of(seen: dict[str, list[Tensor]], name: str) -> Callable[..., None]:
     """A hook that keeps what a spatial stream's weights were."""
 
@@ -113,10 +132,11 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
         own = node if node in guesses.fracs else None
         source = graph[step.inputs[0]].op if step.inputs[0] in graph else None
         if isinstance(step.op, ops.SpatialWeights):
-            stream = float_module(ndt, f"{node.rpartition('.')[0]}.spatial")
-            hooks.append(stream.register_forward_hook(weights_of(seen, node)))
+            part = float_module(ndt, f"{node.rpartition('.')[0]}.spatial")
+            hooks.append(part.register_forward_hook(weights_of(seen, node)))
         elif isinstance(step.op, ops.LayerNorm):
-            watch(node, "residual" if isinstance(source, ops.Add | ops.Position | ops.Linear) else None, own)
+            stream = step.inputs[0] not in guesses.fracs and not isinstance(source, ops.Transpose)
+            watch(node, "residual" if stream else None, own)
         elif isinstance(source, ops.Attention):
             watch(node, step.inputs[0], own)
         elif own and not isinstance(step.op, ops.Attention):
@@ -148,7 +168,7 @@ class Choice:
 
     def weights(self, name: str, x: Int, outputs: int) -> tuple[int, ...]:
         """By squared error, one for all outputs or, with `bits.per_output`, one for each."""
-        weight, bias = self._parameters(name)
+        weight, bias = linear_of(self.ndt, name)
         w = Int(self.bits.of(name))
         self.fracs[f"{name}.w"] = common = weight_frac(weight, bias, w, x)
         if not self.bits.per_output:
@@ -157,13 +177,6 @@ class Choice:
         own = [min(weight_frac(row, one, w, x), common + FINER) for row, one in rows]
         self.fracs |= {f"{name}.w.{output}": frac for output, frac in enumerate(own)}
         return tuple(own)
-
-    def _parameters(self, name: str) -> tuple[Tensor, Tensor]:
-        if name == "embed_linear":
-            weight, bias = self.ndt.embedding()
-            return weight, bias if self.ndt.pos is None else torch.zeros_like(bias)  # a position table holds it
-        module = cast(nn.Linear, float_module(self.ndt, name))
-        return module.weight, module.bias
 
     def gamma(self, name: str) -> int:
         module = cast(nn.LayerNorm, float_module(self.ndt, name))

@@ -69,10 +69,11 @@ def layout(config: NDTConfig, bits: Bits, fracs: Fracs) -> dict[str, Step]:
     """Every node of the network by name, in order."""
     graph = _Layout(config, bits, fracs)
     h = graph.embedding()
+    course = graph.course() if config.courses else None
     for layer in (f"layer{i}." for i in range(config.layers)):
         before, h = h, graph.behind_norms(layer, h) if config.post_norm else graph.temporal(layer, h)
         if config.spatial_heads:
-            h = graph.spatial(layer, before, h)
+            h, course = graph.spatial(layer, course or graph.turned_about(layer + "tokens", before), h), None
     y = graph.norm("lnf", h)
     graph.linear("readout", y, graph.act("readout", bits=READOUT_BITS), config.outputs)
     return graph.steps
@@ -85,6 +86,10 @@ def fixed(config: NDTConfig, node: str) -> dict[str, Codes] | None:
         each = np.arange(1, config.most + 1)
         weight = np.repeat(np.eye(config.channels, dtype=np.int64), config.most, 0)
         return {"weight": weight, "bias": np.tile(1 - each, config.channels)}
+    if part == "spread":  # each channel in its column
+        weight = np.zeros((config.d_model, config.channels), np.int64)
+        weight[list(config.courses), range(config.channels)] = 1
+        return {"weight": weight, "bias": np.zeros(config.d_model, np.int64)}
     if part in SKIPS:
         return {"weight": np.eye(config.d_model, dtype=np.int64), "bias": np.zeros(config.d_model, np.int64)}
     return None
@@ -179,10 +184,22 @@ class _Layout:
         y = self.linear(layer + wide, y, self.act(layer + wide, signed=False), self.config.ffn)
         return self.linear(layer + back, y, self.stream, self.config.d_model)
 
-    def spatial(self, layer: str, before: str, h: str) -> str:
-        """models.stndt.Spatial, whose tokens are time courses of the layer's input `before`."""
+    def course(self) -> str:
+        """models.stndt.Courses."""
         d, bins = self.config.d_model, self.config.bins
-        y = self.norm(layer + "lns", self.add(layer + "tokens", ops.Transpose(d, bins, self.stream), before))
+        y = self.act("course", bits=self.bits.residual)
+        spread = self.ones("spread", INPUT, self.form(INPUT), d)
+        x = self.linear("course_linear", self.turned_about("courses", spread), y, bins)
+        return self.add("course", ops.Position(bins, d, y), x)
+
+    def turned_about(self, name: str, source: str) -> str:
+        """The time courses of columns, as rows."""
+        return self.add(name, ops.Transpose(self.config.d_model, self.config.bins, self.form(source)), source)
+
+    def spatial(self, layer: str, tokens: str, h: str) -> str:
+        """models.stndt.Spatial."""
+        d, bins = self.config.d_model, self.config.bins
+        y = self.norm(layer + "lns", tokens)
         q, k = (self.linear(layer + name, y, self.act(layer + name), bins) for name in ("sq", "sk"))
         a = self.act(layer + "weights", signed=False)
         op = ops.SpatialWeights(d, bins, self.config.spatial_heads, self.form(q), self.form(k), a)
