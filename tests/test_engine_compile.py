@@ -78,9 +78,7 @@ def test_positions_of_channels_are_refused_in_one_sentence() -> None:
     needs_package("torch")
     from quantized import program_of, trained
 
-    with pytest.raises(
-        UnsupportedOp, match="at courses is not supported: the time courses of channels are read by"
-    ):
+    with pytest.raises(UnsupportedOp, match="at courses is not supported: the time courses of channels are read by"):
         compile_program(program_of(trained("stndt, courses of counts")), WINDOW)
 
 

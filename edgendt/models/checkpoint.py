@@ -16,7 +16,9 @@ from edgendt.models import layouts
 from edgendt.ops.attention import ALL
 
 NESTED = ("state_dict", "model_state_dict")  # where training code keeps the weights beside other things
-WRAPPER = "module."  # in front of every key of a network that was trained on several devices
+WRAPPERS = ("module.", "model.")  # in front of every key: of several devices, of a trainer
+VOCABULARY = ".vocab"  # names of a table's rows
+SETTINGS = ("config", "hyper_parameters")  # the file's own configuration
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,15 @@ def read(path: Path | str) -> Checkpoint:
     BadInput for a file that is none or that holds more than tensors and plain values (nothing that could run is
     unpickled), for keys that are not exactly those of the layout, and for a network that no Program holds yet.
     """
-    state, settings = _load(Path(path))
+    state, said = load(Path(path))
     if "decoder.0.weight" not in state and not layouts.is_stndt(state):
-        known = "a POYO" if "unit_emb.weight" in state else "no network of a known layout"
-        raise BadInput(f"checkpoint {path} is {known}: an NDT or an STNDT can be read")
-    weights = _renamed(Path(path), state)
+        known = "a POYO: add model.kind=poyo" if "unit_emb.weight" in state else "no network of a known layout"
+        raise BadInput(f"checkpoint {path} is {known}")
+    kind = "STNDT" if layouts.is_stndt(state) else "NDT"
+    weights = renamed(Path(path), state, layouts.ndt(state), kind, ("pos_encoder.pe", *layouts.TRAINING))
+    weights |= _flat(weights) | _of_no_embedder(state, weights)
     model = _model(state, weights)
-    settings = _attention(Path(path), settings, model)
+    settings = _attention(Path(path), said, model)
     if layouts.is_stndt(state):
         settings = _of_windows(Path(path), state, settings)
     return Checkpoint(Path(path), model, settings, weights)
@@ -107,19 +111,26 @@ def _of_windows(path: Path, state: Mapping[str, Tensor], settings: Mapping[str, 
     return found
 
 
-def _load(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """(weights, the MODEL section of the file's own configuration or {})."""
+def load(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
+    """(weights, the model's section of the file's own configuration or {}); vocabularies are left out. BadInput."""
     # Their configurations are yacs nodes, which are dicts: as dicts they are read, and no code of yacs runs.
     with reading(f"checkpoint {path}"), torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
         found = _opened(path)
-    config = found.get("config", {}) if isinstance(found, dict) else {}
-    state = next((found[key] for key in NESTED if key in found), found) if isinstance(found, dict) else found
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    outer: dict[str, Any] = found if isinstance(found, dict) else {}
+    state = next((outer[key] for key in NESTED if key in outer), found)
+    named = _unwrapped(state) if isinstance(state, dict) else {}
+    named = {key: value for key, value in named.items() if not (key.endswith(VOCABULARY) and isinstance(value, dict))}
+    if not named or not all(isinstance(value, Tensor) for value in named.values()):
         raise BadInput(f"checkpoint {path} holds no state dict, neither itself nor under {' or '.join(NESTED)}")
-    wrapped = all(str(key).startswith(WRAPPER) for key in state)
-    named = {str(key).removeprefix(WRAPPER if wrapped else ""): value for key, value in state.items()}
-    model = config.get("MODEL", {}) if isinstance(config, dict) else {}
+    config: dict[str, Any] = next((outer[key] for key in SETTINGS if isinstance(outer.get(key), dict)), {})
+    model = config.get("MODEL", config.get("model", {}))
     return named, model if isinstance(model, dict) else {}
+
+
+def _unwrapped(state: Mapping[Any, Any]) -> dict[str, Any]:
+    """Without what stands in front of all keys."""
+    wrapper = next((one for one in WRAPPERS if all(str(key).startswith(one) for key in state)), "")
+    return {str(key).removeprefix(wrapper): value for key, value in state.items()}
 
 
 def _opened(path: Path) -> Any:
@@ -134,12 +145,16 @@ def _opened(path: Path) -> Any:
         ) from error
 
 
-def _renamed(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by our names. BadInput names every key that is missing, unknown or of another shape."""
-    expected = layouts.ndt(state)
-    idle = ("pos_encoder.pe", *layouts.TRAINING)
+def renamed(
+    path: Path, state: Mapping[str, Tensor], expected: layouts.Keys, kind: str, idle: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Weights by our names. BadInput names every key that is missing, unknown or of another shape.
+
+    idle: keys, or how they begin or end, that the network has no use for.
+    """
     missing = [key for key in expected if key not in state]
-    unknown = [key for key in state if key not in expected and not key.startswith(idle) and not key.endswith(idle[0])]
+    unused = tuple(idle)
+    unknown = [key for key in state if key not in expected and not key.startswith(unused) and not key.endswith(unused)]
     odd = [
         f"{key} {list(state[key].shape)} instead of {list(shape)}"
         for key, (_, shape) in expected.items()
@@ -147,15 +162,16 @@ def _renamed(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ]
     for said, keys in (("misses", missing), ("has unknown", unknown), ("has", odd)):
         if keys:
-            kind = "STNDT" if layouts.is_stndt(state) else "NDT"
             raise BadInput(f"checkpoint {path} {said} {', '.join(keys)}: it is no {kind} of the public layout")
     weights: dict[str, Tensor] = {}
     for key, (names, _) in expected.items():
         weights |= {name: part for name, part in zip(names, state[key].float().chunk(len(names)), strict=True) if name}
-    for name in ("pos", "course.pos"):
-        if name in weights:
-            weights[name] = weights[name].flatten(1)
-    return weights | _of_no_embedder(state, weights)
+    return weights
+
+
+def _flat(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tables of positions without an axis of one."""
+    return {name: weights[name].flatten(1) for name in ("pos", "course.pos") if name in weights}
 
 
 def _of_no_embedder(state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

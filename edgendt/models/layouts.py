@@ -13,6 +13,7 @@ from torch import Tensor
 
 Keys = dict[str, tuple[tuple[str, ...], tuple[int, ...]]]  # a part that we have no use for is called ""
 LAYER = "transformer_encoder.layers."
+PROCESS = "proc_layers."  # of a POYO
 TRAINING = ("projector.", "spatial_projector.")  # what an STNDT has beside the network, dropped at deployment
 
 
@@ -107,3 +108,43 @@ def _spatial(made: Layout, ours: str, theirs: str, d: int, bins: int) -> None:
         made.pair([f"{ours}.{name}"], f"{theirs}.{norm}", d)
     made.pair([f"{ours}.f3"], f"{theirs}.ts_linear1", ffn, d)
     made.pair([f"{ours}.f4"], f"{theirs}.ts_linear2", d, ffn)
+
+
+def poyo(state: Mapping[str, Tensor]) -> Keys:
+    """The layout of torch_brain's POYO."""
+    made = Layout(state)
+    d, outputs = made.size("latent_emb.weight", 1), made.size("readout.bias")
+    for ours, theirs in (("unit", "unit_emb"), ("session", "session_emb"), ("kind", "token_type_emb")):
+        made.one(f"{ours}.weight", f"{theirs}.weight", made.size(f"{theirs}.weight"), d)
+    made.one("latents", "latent_emb.weight", made.size("latent_emb.weight"), d)
+    made.one("", "rotary_emb.omega", made.size("rotary_emb.omega"))
+    _cross(made, "read", "enc", d)
+    for i in range(made.layers(PROCESS)):
+        ours, theirs = f"layers.{i}", f"{PROCESS}{i}"
+        inner = made.size(f"{PROCESS}0.0.to_qkv.weight") // 3
+        made.pair([f"{ours}.ln1"], f"{theirs}.0.norm", d)
+        parts = [f"{ours}.attention.{name}" for name in "qkv"]
+        made.pair(parts, f"{theirs}.0.to_qkv", 3 * inner, d, bias=False)
+        made.pair([f"{ours}.attention.o"], f"{theirs}.0.to_out", d, inner)
+        _gated(made, ours, f"{theirs}.1", d)
+    _cross(made, "write", "dec", d)
+    made.pair(["readout"], "readout", outputs, d)
+    return made.keys
+
+
+def _cross(made: Layout, ours: str, theirs: str, d: int) -> None:
+    """A block that reads another sequence."""
+    attention, inner = f"{theirs}_atn", made.size("enc_atn.to_q.weight")
+    made.pair([f"{ours}.ln1"], f"{attention}.norm", d)
+    made.pair([f"{ours}.lnc"], f"{attention}.norm_context", d)
+    made.pair([f"{ours}.attention.q"], f"{attention}.to_q", inner, d, bias=False)
+    made.pair([f"{ours}.attention.{name}" for name in "kv"], f"{attention}.to_kv", 2 * inner, d, bias=False)
+    made.pair([f"{ours}.attention.o"], f"{attention}.to_out", d, inner)
+    _gated(made, ours, f"{theirs}_ffn", d)
+
+
+def _gated(made: Layout, ours: str, theirs: str, d: int) -> None:
+    """LayerNorm and the feed-forward network, four times as wide, of which one half gates the other."""
+    made.pair([f"{ours}.ln2"], f"{theirs}.0", d)
+    made.pair([f"{ours}.f1", f"{ours}.gate"], f"{theirs}.1.net.0", 8 * d, d)
+    made.pair([f"{ours}.f2"], f"{theirs}.1.net.3", d, 4 * d)
