@@ -55,6 +55,10 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         ),
         Bits(overrides={"layer1.sq": 8}),
     ),
+    "causal stndt": (
+        NDTConfig(6, 7, d_model=8, ffn=20, window=6, max_bins=14, identity=(0, 1, 3, 4, 5, 6), spatial_heads=2),
+        Bits(overrides={"layer1.sk": 6}),
+    ),
     "stndt, courses of counts": (
         NDTConfig(
             5,

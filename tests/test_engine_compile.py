@@ -82,6 +82,14 @@ def test_positions_of_channels_are_refused_in_one_sentence() -> None:
         compile_program(program_of(trained("stndt, courses of counts")), WINDOW)
 
 
+def test_time_courses_of_every_bin_are_refused_in_one_sentence() -> None:
+    needs_package("torch")
+    from quantized import program_of, trained
+
+    with pytest.raises(UnsupportedOp, match=r"at layer0\.tokens is not supported: an engine has no time courses up to"):
+        compile_program(program_of(trained("causal stndt")), WINDOW)
+
+
 def turning(*steps: tuple[int, ...], x: Int = ACT, y: Int = ACT) -> tuple[Node, ...]:
     """A Linear and a Rotary for each of `steps`, of 2 channels a step."""
     nodes = [(linear(f"x{i}", 3, 2 * len(s), y=x), s) for i, s in enumerate(steps)]

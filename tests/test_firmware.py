@@ -79,7 +79,7 @@ def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> N
         library.run(counts[:3])
 
 
-@pytest.mark.parametrize("name", ["post-LN", "a row per count"])
+@pytest.mark.parametrize("name", ["post-LN", "a row per count", "causal stndt"])
 def test_a_trained_network_that_streams_is_equal_at_every_op(name: str) -> None:
     needs_package("torch")
     from quantized import program_of, spikes, trained

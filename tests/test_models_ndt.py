@@ -112,7 +112,11 @@ def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial
             {"spatial_heads": 2, "causal": False, "window": 100, "post_norm": True},
             "post_norm must be false with a spatial stream",
         ),
-        ({"spatial_heads": 2}, "causal must be false with a spatial stream"),
+        (
+            {"spatial_heads": 2, "courses": (0, 1, 2, 3, 4)},
+            "courses must not be given where causal is true",
+        ),
+        ({"spatial_heads": 3}, "spatial_heads must be a power of two that divides 32 bins, got 3"),
         ({"spatial_heads": 3, "causal": False, "window": 100}, "spatial_heads must be a power of two that divides 100"),
     ],
 )

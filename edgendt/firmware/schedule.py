@@ -59,7 +59,7 @@ def cycles(program: Program, node: Node, folding: Folding, keys: int | None) -> 
         head = op.size * op.head_size // fold + 2 * op.size
         return op.size * (2 * op.size + op.heads * head)
     if isinstance(op, SpatialMix):
-        return rows * op.size * op.size // fold
+        return max(rows, 1) * op.size * op.size // fold
     if isinstance(op, Attention):
         beats = op.heads * op.head_size // fold  # of one key, which is scored and weighed; and of clearing, dividing
         if not rows:
@@ -97,6 +97,8 @@ def memory(node: Node) -> int:
         bits += op.size * (op.gamma.bits + 24)
     elif isinstance(op, Attention):
         bits += op.window * op.size * (op.k.bits + op.v.bits)
+    elif isinstance(op, Transpose) and op.causal:
+        bits += op.bins * op.channels * op.y.bits
     elif op.kind == "position":
         bits += node.constants["table"].size * op.y.bits
     return bits

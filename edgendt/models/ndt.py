@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgendt.models.rotary import Rotary
-from edgendt.models.stndt import Courses, Spatial
+from edgendt.models.stndt import Courses, Spatial, trailing
 from edgendt.ops.attention import ALL
 from edgendt.ops.rotary import geometric
 
@@ -29,7 +29,8 @@ class NDTConfig:
     d_model that each input channel's counts enter as they are; other columns start from 0. lookup: a count enters as a
     row of so many columns, of one table for all channels, the n-th block of columns where `identity` has n; `most`: the
     largest count with a row, larger ones take its. post_norm: LayerNorms behind the sums of a layer, not before its
-    parts. spatial_heads: heads between channels, in every layer; 0: no spatial stream. courses: the column of each
+    parts. spatial_heads: heads between channels, in every layer, whose tokens are time courses of the window; 0: none.
+    courses: the column of each
     input channel, whose time course is a token of the first layer, rather than its input's; (): as in any layer.
     """
 
@@ -98,10 +99,10 @@ class NDTConfig:
             raise ValueError(f"courses must give each of {self.channels} channels a column of a spatial stream")
         if heads and self.post_norm:
             raise ValueError("post_norm must be false with a spatial stream: its LayerNorms are before its parts")
-        if heads and self.causal:
-            raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
-        if heads and (heads < 0 or heads & (heads - 1) or self.bins % heads):
-            raise ValueError(f"spatial_heads must be a power of two that divides {self.max_bins} bins, got {heads}")
+        if self.courses and self.causal:
+            raise ValueError("courses must not be given where causal is true: a bin's tokens are those of its layer")
+        if heads and (heads < 0 or heads & (heads - 1) or self.window % heads):
+            raise ValueError(f"spatial_heads must be a power of two that divides {self.window} bins, got {heads}")
 
     @property
     def bins(self) -> int:
@@ -157,27 +158,31 @@ class Block(nn.Module):
         super().__init__()
         d = config.d_model
         self.heads, self.post_norm = config.heads, config.post_norm
+        self.window, self.causal = config.window, config.causal
         self.ln1, self.ln2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
         self.q_rot, self.k_rot = (Rotary(config.steps) if config.rotary else nn.Identity() for _ in range(2))
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
         self.spatial = (
-            Spatial(d, config.bins, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
+            Spatial(d, config.window, config.spatial_heads, config.ffn, config.dropout)
+            if config.spatial_heads
+            else None
         )
 
     def forward(self, h: Tensor, allowed: Tensor, tokens: Tensor | None = None) -> Tensor:
         """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d].
 
-        tokens [batch, d, bins]: of the spatial stream, those of h by default.
+        tokens [batch, d, bins]: of the spatial stream; by default those of h, causal up to each bin.
         """
         if self.post_norm:
             h = self.ln1(h + self.attention(h, allowed))
             return self.ln2(h + self.hidden(h))
-        before = h.transpose(1, 2) if tokens is None else tokens
+        if self.spatial is not None and tokens is None:
+            tokens = trailing(h, self.window) if self.causal else h.transpose(1, 2)
         h = h + self.attention(self.ln1(h), allowed)
         h = h + self.hidden(self.ln2(h))
-        return h if self.spatial is None else self.spatial(before, h)
+        return h if self.spatial is None else self.spatial(tokens, h)
 
     def attention(self, y: Tensor, allowed: Tensor) -> Tensor:
         """y [batch, bins, d] -> [batch, bins, d], dropped out."""

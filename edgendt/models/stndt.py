@@ -35,11 +35,17 @@ class Courses(nn.Module):
         return spread.transpose(1, 2) @ weight.T + bias
 
 
+def trailing(h: Tensor, window: int) -> Tensor:
+    """h [batch, bins, size] -> [batch, bins, size, window]: of each bin the time courses up to it, zeros before."""
+    return nn.functional.pad(h, (0, 0, window - 1, 0)).unfold(1, window, 1)
+
+
 class Spatial(nn.Module):
     """Channels look at each other: z + (A ln3(z)^T)^T, then a second feed-forward network.
 
     A is the softmax of the channels' products, averaged over heads; a channel's token is its time course, as a rule in
-    the layer's input, normalised over the window, of which only queries and keys are made.
+    the layer's input, normalised over the window, of which only queries and keys are made. A network that streams has
+    an A of each bin, from the window that ends with it.
     """
 
     def __init__(self, size: int, bins: int, heads: int, ffn: int, dropout: float) -> None:
@@ -52,14 +58,18 @@ class Spatial(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def weights(self, tokens: Tensor) -> Tensor:
-        """tokens [batch, size, bins] -> A [batch, size, size]: row i, what channel i takes of each."""
+        """tokens [..., size, bins] -> A [..., size, size]: row i, what channel i takes of each."""
         tokens = self.lns(tokens)
-        q, k = (part(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (self.sq, self.sk))
-        return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)
+        q, k = (part(tokens).unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in (self.sq, self.sk))
+        return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(-3)
 
     def forward(self, tokens: Tensor, z: Tensor) -> Tensor:
-        """tokens [batch, size, bins], z [batch, bins, size] the layer's temporal part -> as z."""
-        z = z + self.dropout(self.ln3(z) @ self.weights(tokens).transpose(1, 2))
+        """tokens [batch, size, window] or [batch, bins, size, window], z [batch, bins, size] the layer's temporal part
+        -> as z.
+        """
+        a, y = self.weights(tokens), self.ln3(z)
+        mixed = y @ a.transpose(1, 2) if a.dim() == 3 else (a @ y[..., None])[..., 0]
+        z = z + self.dropout(mixed)
         y = self.dropout(torch.relu(self.f3(self.ln4(z))))
         return z + self.dropout(self.f4(y))
 

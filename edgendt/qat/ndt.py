@@ -150,7 +150,10 @@ class QuantNDT(nn.Module):
         values: Trace = {}
         self.eval()(torch.as_tensor(np.asarray(counts), dtype=torch.float32), trace=values)
         self.train(training)
-        return {name: to_codes(values[name] * 2.0**module.op.y.frac) for name, module, _ in self.nodes()}
+        return {
+            name: to_codes(values[name] * 2.0**module.op.y.frac).reshape(-1, module.op.size)
+            for name, module, _ in self.nodes()
+        }
 
     def nodes(self) -> Iterator[tuple[str, Sibling, tuple[str, ...]]]:
         """(Program node name, module, names of its inputs) in order."""

@@ -186,7 +186,7 @@ class _Layout:
 
     def course(self) -> str:
         """models.stndt.Courses."""
-        d, bins = self.config.d_model, self.config.bins
+        d, bins = self.config.d_model, self.config.window
         y = self.act("course", bits=self.bits.residual)
         spread = self.ones("spread", INPUT, self.form(INPUT), d)
         x = self.linear("course_linear", self.turned_about("courses", spread), y, bins)
@@ -194,11 +194,13 @@ class _Layout:
 
     def turned_about(self, name: str, source: str) -> str:
         """The time courses of columns, as rows."""
-        return self.add(name, ops.Transpose(self.config.d_model, self.config.bins, self.form(source)), source)
+        config = self.config
+        op = ops.Transpose(config.d_model, config.window, self.form(source), config.causal)
+        return self.add(name, op, source)
 
     def spatial(self, layer: str, tokens: str, h: str) -> str:
         """models.stndt.Spatial."""
-        d, bins = self.config.d_model, self.config.bins
+        d, bins = self.config.d_model, self.config.window
         y = self.norm(layer + "lns", tokens)
         q, k = (self.linear(layer + name, y, self.act(layer + name), bins) for name in ("sq", "sk"))
         a = self.act(layer + "weights", signed=False)

@@ -181,12 +181,12 @@ def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
     heads = max(model.heads, 1)  # fewer are refused, as heads
     columns = -(-channels * max(1, model.lookup) // heads) * heads  # of every channel, up to a multiple of the heads
     window = bins if model.max_bins is None else model.max_bins
-    return _fill(
+    model = _fill(
         model,
         d_model=columns if model.identity or model.lookup else 64,
         window=32 if model.causal else window,
-        spatial_heads=(1 if window % 2 else 2) if spatial else 0,
     )
+    return _fill(model, spatial_heads=(1 if (model.window or 1) % 2 else 2) if spatial else 0)
 
 
 def resolve(config: QuantizeConfig, bins: int, channels: int) -> QuantizeConfig:
