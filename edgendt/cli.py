@@ -83,7 +83,7 @@ def quantize(
         str | None, typer.Option(help="ndt; stndt: neurons attend to each other; poyo: single spikes.")
     ] = None,
     from_checkpoint: Annotated[
-        str | None, typer.Option(help="FILE of an NDT trained by its public code, instead of float training.")
+        str | None, typer.Option(help="FILE of an NDT, STNDT or POYO of its public code, instead of float training.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     runs: RunsOpt = RUNS,

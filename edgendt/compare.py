@@ -74,11 +74,12 @@ def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes], 
         codes += want.size
         mismatches += int(wrong.sum())
         if wrong.any():
-            bin, index = (int(i) for i in np.argwhere(wrong)[0])
+            row, index = (int(i) for i in np.argwhere(wrong)[0])
+            bin = row if whole else row // max(1, len(want) // max(1, bins))  # a bin may have several rows
             if first is None or (bin < first.bin and not whole):
-                present = bin < len(have) and have.ndim == 2 and index < have.shape[1]
+                present = row < len(have) and have.ndim == 2 and index < have.shape[1]
                 first = Mismatch(
-                    link, op, bin, index, int(want[bin, index]), int(have[bin, index]) if present else None
+                    link, op, bin, index, int(want[row, index]), int(have[row, index]) if present else None
                 )
     return Tally(len(expected), codes, mismatches, first, bins)
 

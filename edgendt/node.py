@@ -27,6 +27,7 @@ from edgendt.ops import (
 )
 
 INPUT = "counts"  # what comes in where a network has no inputs of its own
+EACH = "channels of each bin"  # an axis that every bin has anew
 INDEX = Int(16, 0, False)  # rows of tables, kinds, times in ms
 
 
@@ -42,6 +43,11 @@ class Axis:
 
 
 BINS = Axis("bins")
+
+
+def channels(many: int, causal: bool = False) -> Axis:
+    """Rows are channels of a whole window, or of every bin one behind the other."""
+    return Axis(EACH if causal else "channels", many)
 
 
 @dataclass(frozen=True)
@@ -164,13 +170,16 @@ def axis_of(node: Node, given: Sequence[Axis]) -> Axis:
     op = node.op
     wanted, found = [given[0]] * len(given), given[0]
     if isinstance(op, SpatialWeights):
-        found = Axis("channels", op.size)
+        found = channels(op.size, given[0].name == EACH)
         wanted = [found, found]
     elif isinstance(op, SpatialMix):
-        wanted, found = [Axis("channels", op.size), BINS], BINS
+        wanted, found = [channels(op.size, given[0].name == EACH), BINS], BINS
     elif isinstance(op, Transpose):
-        wanted, found = [BINS], Axis("channels", op.channels)
-    elif isinstance(op, Attention | Position):
+        wanted, found = [BINS], channels(op.channels, op.causal)
+    elif isinstance(op, Position):  # of bins, or of the channels of a whole window
+        found = given[0] if given[0] == channels(op.bins) else BINS
+        wanted = [found]
+    elif isinstance(op, Attention):
         wanted, found = [BINS] * len(given), BINS
     elif isinstance(op, CrossAttention):
         wanted = [given[0], given[1], given[1]]

@@ -15,7 +15,7 @@ import numpy as np
 from edgendt import program_file
 from edgendt.errors import BadInput, UnsupportedOp, reading
 from edgendt.fixed import Codes, Int, as_codes
-from edgendt.node import BINS, INDEX, INPUT, Axis, Flow, Input, Node, feed, flow, wants, whole
+from edgendt.node import BINS, EACH, INDEX, INPUT, Axis, Flow, Input, Node, feed, flow, wants, whole
 from edgendt.ops import Add, CrossAttention, Linear, Lookup, Position
 from edgendt.stream import Stream
 
@@ -56,6 +56,7 @@ class Program:
             if node.name in flows:
                 raise UnsupportedOp(node.op.kind, node.name, "another node has that name")
             flows[node.name] = flow(node, flows, self.accumulator)
+        object.__setattr__(self, "_flows", flows)
         for node in self.nodes:
             if (bins := whole(node.op)) not in (None, self.bins):
                 raise UnsupportedOp(node.op.kind, node.name, f"its whole window has {bins} bins, another's {self.bins}")
@@ -65,7 +66,6 @@ class Program:
         if (axis := flows[self.output].axis) not in self.open_axes:
             reason = f"the output must have rows of {' or '.join(map(str, self.open_axes))}, not {axis}"
             raise UnsupportedOp(self.nodes[-1].op.kind, self.output, reason)
-        object.__setattr__(self, "_flows", flows)
 
     @property
     def sources(self) -> tuple[Input, ...]:
@@ -104,7 +104,7 @@ class Program:
 
         Without one (rotary position, or none) a stream has no last bin: its cache is bounded by the window.
         """
-        rows = [node.op.bins for node in self.nodes if isinstance(node.op, Position)]
+        rows = [node.op.bins for node in self.nodes if isinstance(node.op, Position) and self.axis(node.name) == BINS]
         return min(rows, default=None)
 
     @cached_property
@@ -133,9 +133,14 @@ class Program:
         return cast(Axis, cast(Any, self)._flows[name].axis)
 
     def rows(self, name: str) -> int:
-        """Rows of the codes of `name`, where every window has as many; else 0."""
+        """Rows of the codes of `name`, where every window, or in a stream every bin, has as many; else 0."""
         axis = self.axis(name)
         return (self.bins or 0) if axis == BINS else axis.length
+
+    def rows_of(self, name: str, bins: int) -> int:
+        """Rows of the codes of `name` in a trial of so many bins."""
+        axis = self.axis(name)
+        return bins * (axis.length or 1) if axis.name in (BINS.name, EACH) else axis.length
 
     @cached_property
     def trace_points(self) -> tuple[str, ...]:
@@ -187,7 +192,8 @@ class Program:
         """given: counts [bins, channels] of one trial from its first bin, or of one window the codes [rows, size] of
         each of the inputs by name -> every node's codes [rows, size].
 
-        Rows are bins; behind a Transpose channels, as are the columns of weights between channels.
+        Rows are bins; behind a Transpose channels, or those of every bin one behind the other, as are the columns of
+        weights between channels.
         """
         values = self.feed(given)
         for node in self.nodes:

@@ -88,7 +88,15 @@ WHOLE: dict[str, list[Op]] = {
         Attention(8, 2, 6, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, back=0, ahead=2),
         Attention(8, 2, 6, Int(8, 4), Int(8, 4), Int(8, 4), ACT, causal=False, ahead=0),
     ],
-    "transpose": [Transpose(1, 1, R12), Transpose(5, 9, ACT), Transpose(8, 3, R16), Transpose(7, 7, COUNTS)],
+    "transpose": [
+        Transpose(1, 1, R12),
+        Transpose(5, 9, ACT),
+        Transpose(8, 3, R16),
+        Transpose(7, 4, ACT, causal=True),
+        Transpose(7, 7, COUNTS),
+        Transpose(1, 1, R12, causal=True),
+        Transpose(3, 12, R12, causal=True),
+    ],
     "spatial_weights": [
         SpatialWeights(1, 1, 1, ACT, ACT, Int(8, 8, False)),
         SpatialWeights(9, 12, 4, Int(8, 4), Int(8, 5), Int(8, 8, False)),
@@ -167,7 +175,8 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         q, k = biased(rng, op.q, (int(rng.integers(1, 7)), op.size)), biased(rng, op.k, (rows, op.size))
         return Example(op, (q >> small, k >> small, biased(rng, op.v, (rows, op.size))), {})
     if isinstance(op, Transpose):
-        return Example(op, (biased(rng, op.y, (op.bins, op.channels)),), {})
+        bins = op.whole or int(rng.integers(1, 20))
+        return Example(op, (biased(rng, op.y, (bins, op.channels)),), {})
     if isinstance(op, SpatialWeights | SpatialMix):
         return spatial_example(op, rng)
     bins, small = op.whole or int(rng.integers(1, 20)), int(rng.integers(0, 6))

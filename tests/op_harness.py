@@ -226,9 +226,12 @@ def padded(op: CrossAttention, inputs: Sequence[Codes]) -> list[Codes]:
 
 
 def transpose(op: Transpose) -> Shape:
-    """All bins of a window."""
+    """All bins of a window; causal, one bin and the reset."""
     ports = (ap(op.y), op.bins * op.channels)
     config = _numbers(bins=op.bins, channels=op.channels)
+    if op.causal:
+        call = "edt::transpose_last<x0_T, ap_uint<1>, y_T, config>(x0, reset, y)"
+        return Shape([(ap(op.y), op.channels)], ports, [], config, call)
     return Shape([ports], ports, [], config, "edt::transpose<x0_T, y_T, config>(x0, y)")
 
 

@@ -55,6 +55,39 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         ),
         Bits(overrides={"layer1.sq": 8}),
     ),
+    "causal stndt": (
+        NDTConfig(6, 7, d_model=8, ffn=20, window=6, max_bins=14, identity=(0, 1, 3, 4, 5, 6), spatial_heads=2),
+        Bits(overrides={"layer1.sk": 6}),
+    ),
+    "stndt, courses of counts": (
+        NDTConfig(
+            5,
+            7,
+            d_model=8,
+            layers=2,
+            ffn=20,
+            window=12,
+            max_bins=12,
+            causal=False,
+            spatial_heads=2,
+            back=3,
+            ahead=0,
+            courses=(0, 2, 3, 5, 6),
+        ),
+        Bits(),
+    ),
+    "post-LN": (
+        NDTConfig(9, 11, d_model=12, layers=2, heads=2, ffn=20, window=5, max_bins=20, post_norm=True),
+        Bits(overrides={"layer0.q": 6}),
+    ),
+    "post-LN, rotary": (
+        NDTConfig(9, 11, d_model=12, heads=3, ffn=20, window=5, max_bins=None, position="rotary", post_norm=True),
+        Bits(per_output=True),
+    ),
+    "a row per count": (
+        NDTConfig(5, 7, d_model=15, heads=3, ffn=20, window=5, max_bins=20, identity=(0, 2, 3, 5, 6), lookup=2, most=4),
+        Bits(),
+    ),
     "tiny": (NDTConfig(5, 4, d_model=8, layers=1, heads=8, ffn=3, window=1, max_bins=9), Bits(2, 4, 2, 6, 8, 3)),
 }
 

@@ -186,6 +186,7 @@ def spatial_mixes(draw: st.DrawFn, most: int = 24) -> Example:
 
 @st.composite
 def transposes(draw: st.DrawFn, most: int = 12) -> Example:
-    """A Transpose of any codes."""
-    op = Transpose(draw(st.integers(1, most)), draw(st.integers(1, most)), draw(formats((8, 16))))
-    return Example(op, (biased(draw(generators), op.y, (op.bins, op.channels)),), {})
+    """A Transpose of any codes, of a whole window or causal."""
+    op = Transpose(draw(st.integers(1, most)), draw(st.integers(1, most)), draw(formats((8, 16))), draw(st.booleans()))
+    bins = op.whole or draw(st.integers(1, 2 * most))
+    return Example(op, (biased(draw(generators), op.y, (bins, op.channels)),), {})

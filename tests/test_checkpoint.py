@@ -20,30 +20,46 @@ from torch import Tensor, nn  # noqa: E402
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
 from edgendt.errors import BadInput  # noqa: E402
-from edgendt.models.checkpoint import read  # noqa: E402
-from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
-from edgendt.qat.recipe import QuantizeConfig  # noqa: E402
+from edgendt.models.checkpoint import Checkpoint, read  # noqa: E402
+from edgendt.models.ndt import NDT  # noqa: E402
+from edgendt.program import Axis, Program  # noqa: E402
+from edgendt.qat.job import geometry_of  # noqa: E402
+from edgendt.qat.recipe import ModelConfig, QuantizeConfig, geometry, of_checkpoint  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
 
 CHANNELS, D, LAYERS, FFN, BINS = 30, 12, 2, 20, 50  # channels and bins of the Lorenz data
+MOST = 6  # counts with a row of their own
+QUICK = ["data.conditions=4", "qat.steps=4"]
 SAID = {"NUM_HEADS": 2, "PRE_NORM": True, "ACTIVATION": "relu", "LOGRATE": True, "CONTEXT_FORWARD": 0}
+
+
+class Positions(nn.Module):
+    """Rows for `bins` tokens, under the public names: learned, or the fixed ones of a buffer."""
+
+    def __init__(self, bins: int, d: int, learned: bool) -> None:
+        super().__init__()
+        self.learned = learned
+        self.register_buffer("pe", torch.arange(bins)[:, None] if learned else torch.randn(bins, 1, d))
+        if learned:
+            self.pos_embedding = nn.Embedding(bins, d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [tokens, batch, d]."""
+        return x + (self.pos_embedding(self.pe) if self.learned else self.pe)
 
 
 class Public(nn.Module):
     """An NDT of torch's own encoder layers, with the names of the public code's modules."""
 
-    def __init__(self, embedder: bool = True, learned: bool = True) -> None:
+    def __init__(self, embedder: str = "linear", learned: bool = True, post_norm: bool = False) -> None:
         super().__init__()
-        d = D if embedder else CHANNELS
-        self.scale = math.sqrt(d)
-        self.embedder = nn.Linear(CHANNELS, d) if embedder else nn.Identity()
-        self.pos_encoder = nn.Module()
-        if learned:
-            self.pos_encoder.register_buffer("pe", torch.arange(BINS)[:, None])
-            self.pos_encoder.pos_embedding = nn.Embedding(BINS, d)
-        else:
-            self.pos_encoder.register_buffer("pe", torch.randn(BINS, 1, d))
-        layer = nn.TransformerEncoderLayer(d, 2, FFN, dropout=0.0, norm_first=True)
+        d = {"linear": D, "identity": CHANNELS, "rows": 2 * CHANNELS}[embedder]
+        self.scale, self.rows = math.sqrt(d), embedder == "rows"
+        self.embedder = nn.Linear(CHANNELS, d) if embedder == "linear" else nn.Identity()
+        if self.rows:
+            self.embedder = nn.Sequential(nn.Embedding(MOST + 2, 2), nn.Flatten(start_dim=-2))
+        self.pos_encoder = Positions(BINS, d, learned)
+        layer = nn.TransformerEncoderLayer(d, 2, FFN, dropout=0.0, norm_first=not post_norm)
         self.transformer_encoder = nn.TransformerEncoder(layer, LAYERS, nn.LayerNorm(d), enable_nested_tensor=False)
         self.decoder = nn.Sequential(nn.Linear(d, CHANNELS))
         for parameter in self.parameters():  # LayerNorms and copied layers too
@@ -51,10 +67,55 @@ class Public(nn.Module):
 
     def forward(self, counts: Tensor, seen: Tensor) -> Tensor:
         """counts [batch, bins, channels], seen [bins, bins] -> log-rates."""
-        learned = hasattr(self.pos_encoder, "pos_embedding")
-        rows = self.pos_encoder.pos_embedding(self.pos_encoder.pe) if learned else self.pos_encoder.pe
-        h = self.embedder(counts.transpose(0, 1)) * self.scale + rows
+        x = counts.transpose(0, 1)
+        h = self.pos_encoder(self.embedder(x.long() if self.rows else x) * self.scale)
         out: Tensor = self.decoder(self.transformer_encoder(h, mask=~seen)).transpose(0, 1)
+        return out
+
+
+class PublicLayer(nn.TransformerEncoderLayer):
+    """A layer of an STNDT: torch's own in time, torch's attention between channels of which the weights are used."""
+
+    def __init__(self) -> None:
+        super().__init__(CHANNELS, 2, FFN, dropout=0.0, norm_first=True)
+        self.spatial_self_attn = nn.MultiheadAttention(BINS, 2)
+        self.spatial_norm1 = nn.LayerNorm(BINS)
+        self.ts_norm1, self.ts_norm2 = nn.LayerNorm(CHANNELS), nn.LayerNorm(CHANNELS)
+        self.ts_linear1, self.ts_linear2 = nn.Linear(CHANNELS, FFN), nn.Linear(FFN, CHANNELS)
+
+    def both(self, x: Tensor, courses: Tensor, mask: Tensor) -> Tensor:
+        """x [bins, batch, channels], courses [channels, batch, bins] -> as x."""
+        x, tokens = self(x, src_mask=mask), self.spatial_norm1(courses)
+        _, weights = self.spatial_self_attn(tokens, tokens, tokens)  # [batch, channels, channels]
+        x = x + torch.einsum("bij,tbj->tbi", weights, self.ts_norm1(x))
+        return x + self.ts_linear2(torch.relu(self.ts_linear1(self.ts_norm2(x))))
+
+
+class PublicSTNDT(nn.Module):
+    """An STNDT with the names of the public code's modules, and what it has for training alone."""
+
+    def __init__(self, embedder: bool = True, learned: bool = True) -> None:
+        super().__init__()
+        self.embedder, self.spatial_embedder = (
+            nn.Sequential(nn.Linear(size, size)) if embedder else nn.Identity() for size in (CHANNELS, BINS)
+        )
+        self.src_pos_encoder = Positions(BINS, CHANNELS, learned)
+        self.spatial_pos_encoder = Positions(CHANNELS, BINS, learned)
+        self.projector = nn.Linear(CHANNELS, CHANNELS)
+        self.transformer_encoder = nn.Module()
+        self.transformer_encoder.layers = nn.ModuleList(PublicLayer() for _ in range(LAYERS))
+        self.transformer_encoder.norm = nn.LayerNorm(CHANNELS)
+        self.src_decoder = nn.Sequential(nn.Linear(CHANNELS, CHANNELS))
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.3)
+
+    def forward(self, counts: Tensor, seen: Tensor) -> Tensor:
+        """counts [batch, bins, channels], seen [bins, bins] -> log-rates."""
+        courses = self.spatial_pos_encoder(self.spatial_embedder(counts.permute(2, 0, 1)) * math.sqrt(BINS))
+        x = self.src_pos_encoder(self.embedder(counts.transpose(0, 1)) * math.sqrt(CHANNELS))
+        for layer in self.transformer_encoder.layers:
+            x, courses = (y := layer.both(x, courses, ~seen)), y.permute(2, 1, 0)
+        out: Tensor = self.src_decoder(self.transformer_encoder.norm(x)).transpose(0, 1)
         return out
 
 
@@ -69,25 +130,32 @@ def saved(path: Path, network: nn.Module, **said: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("learned", [True, False], ids=["learned", "fixed"])
-@pytest.mark.parametrize("embedder", [True, False], ids=["linear", "identity"])
-@pytest.mark.parametrize("window", [BINS, 7])
-def test_a_checkpoint_is_the_same_network(tmp_path: Path, embedder: bool, learned: bool, window: int) -> None:
-    torch.manual_seed(1)
-    public = Public(embedder, learned).eval()
-    found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_BACKWARD=window - 1))
-    held_in = list(range(0, CHANNELS, 2))
-    weights = found.of_inputs(held_in, CHANNELS)
-    assert found.settings == {"heads": 2, "causal": True, "window": window}
-    geometry = {name: found.model[name] for name in ("d_model", "layers", "ffn", "max_bins", "position")}
-    identity = tuple(held_in) if found.model["identity"] else ()
-    ours = NDT(NDTConfig(len(held_in), CHANNELS, heads=2, window=window, identity=identity, **geometry))
-    ours.load_state_dict(weights)
-    counts = torch.poisson(torch.full((3, BINS, CHANNELS), 1.0))
-    counts[:, :, 1::2] = 0  # held out: fed as zeros where the checkpoint was trained
+def differs(public: nn.Module, found: Checkpoint, held_in: list[int], seen: Tensor) -> float:
+    """By how much our network of a checkpoint and the public one disagree, in double precision."""
+    model = geometry(of_checkpoint(ModelConfig(), found), BINS, CHANNELS)
+    ours = NDT(geometry_of(model, CHANNELS, held_in))
+    ours.load_state_dict(found.of_inputs(held_in, CHANNELS))
+    counts = torch.poisson(torch.full((3, BINS, CHANNELS), 1.0)).clamp(max=MOST).double()
+    counts[:, :, [i for i in range(CHANNELS) if i not in held_in]] = 0  # as where the checkpoint was trained
     with torch.no_grad():
-        theirs = public.double()(counts.double(), sees(0, window - 1))
-        assert float((ours.double()(counts[:, :, held_in].double()) - theirs).abs().max()) < 1e-9
+        theirs = public.double()(counts, seen)
+        return float((ours.double()(counts[:, :, held_in]) - theirs).abs().max())
+
+
+HALF, ALL = list(range(0, CHANNELS, 2)), list(range(CHANNELS))
+
+
+@pytest.mark.parametrize("learned", [True, False], ids=["learned", "fixed"])
+@pytest.mark.parametrize("embedder", ["linear", "identity", "rows"])
+@pytest.mark.parametrize(("window", "post_norm"), [(BINS, False), (7, False), (7, True)])
+def test_a_checkpoint_is_the_same_network(
+    tmp_path: Path, embedder: str, learned: bool, window: int, post_norm: bool
+) -> None:
+    torch.manual_seed(1)
+    public = Public(embedder, learned, post_norm).eval()
+    found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_BACKWARD=window - 1, PRE_NORM=not post_norm))
+    assert found.settings == {"heads": 2, "causal": True, "window": window, "post_norm": post_norm}
+    assert differs(public, found, HALF, sees(0, window - 1)) < 1e-9
 
 
 @pytest.mark.parametrize(("ahead", "back"), [(4, 8), (-1, 3), (2, -1)])
@@ -95,22 +163,56 @@ def test_one_that_sees_ahead_is_the_same_network(ahead: int, back: int, tmp_path
     torch.manual_seed(2)
     public = Public().eval()
     found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_FORWARD=ahead, CONTEXT_BACKWARD=back))
-    assert found.settings == {"heads": 2, "causal": False, "back": back, "ahead": ahead}
-    geometry = {name: found.model[name] for name in ("d_model", "layers", "ffn", "max_bins", "position")}
-    sight = {name: found.settings[name] for name in ("causal", "back", "ahead")}
-    ours = NDT(NDTConfig(CHANNELS, CHANNELS, heads=2, window=BINS, **geometry, **sight))
-    ours.load_state_dict(found.of_inputs(range(CHANNELS), CHANNELS))
-    counts = torch.poisson(torch.full((3, BINS, CHANNELS), 1.0)).double()
-    with torch.no_grad():
-        theirs = public.double()(counts, sees(ahead, back))
-        assert float((ours.double()(counts) - theirs).abs().max()) < 1e-9
+    assert found.settings == {"heads": 2, "causal": False, "back": back, "ahead": ahead, "post_norm": False}
+    assert differs(public, found, ALL, sees(ahead, back)) < 1e-9
+
+
+@pytest.mark.parametrize("learned", [True, False], ids=["learned", "fixed"])
+@pytest.mark.parametrize("embedder", [True, False], ids=["linear", "identity"])
+@pytest.mark.parametrize(("ahead", "back"), [(0, 6), (4, 8), (-1, -1)])
+def test_an_stndt_is_the_same_network(embedder: bool, learned: bool, ahead: int, back: int, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    public = PublicSTNDT(embedder, learned).eval()
+    found = read(saved(tmp_path / "stndt.pth", public, CONTEXT_FORWARD=ahead, CONTEXT_BACKWARD=back))
+    assert (found.model["kind"], found.settings["spatial_heads"], found.settings["causal"]) == ("stndt", 2, False)
+    assert differs(public, found, HALF, sees(ahead, back)) < 1e-9
+
+
+def test_quantize_starts_from_an_stndt(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = saved(tmp_path / "stndt.pth", PublicSTNDT(), FULL_CONTEXT=True)
+    config = load_config(QuantizeConfig, None, QUICK, {"train.checkpoint": str(path)})
+    quantize(config, tmp_path, "mine", quiet=True)
+    program = Program.load(Run.open("mine", tmp_path).stage("quantize") / "program.edt")
+    assert program.bins == BINS and program.axis("course") == program.axis("courses") == Axis("channels", CHANNELS)
+
+
+@pytest.mark.parametrize(
+    ("change", "setting", "said"),
+    [
+        (lambda state: state | {"embedder.0.weight": torch.zeros(9, 1)}, {}, "a row per count"),
+        (lambda state: state, {"PRE_NORM": False}, "LayerNorm behind the sums"),
+        (lambda state: state | {"spatial_norm.weight": torch.zeros(9)}, {}, "has unknown spatial_norm.weight"),
+        (
+            lambda state: state | {"spatial_pos_encoder.pe": torch.zeros(9, 1, BINS)},
+            {},
+            r"spatial_pos_encoder.pe \[9, 1, 50\] instead of \[30, 1, 50\]",
+        ),
+    ],
+)
+def test_an_stndt_that_cannot_be_held_is_refused(
+    tmp_path: Path, change: Any, setting: dict[str, Any], said: str
+) -> None:
+    state = change(PublicSTNDT(embedder=False, learned=False).state_dict())
+    torch.save({"state_dict": state, "config": {"MODEL": SAID | setting}}, tmp_path / "stndt.pth")
+    with pytest.raises(BadInput, match=said):
+        read(tmp_path / "stndt.pth")
 
 
 def test_quantize_starts_from_it(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = saved(tmp_path / "ndt.pth", Public(), CONTEXT_BACKWARD=9)
-    options = ["data.conditions=4", "qat.steps=4"]
-    config = load_config(QuantizeConfig, None, options, {"train.checkpoint": str(path)})
+    config = load_config(QuantizeConfig, None, QUICK, {"train.checkpoint": str(path)})
     quantize(config, tmp_path, "mine", quiet=True)
     stage = Run.open("mine", tmp_path).stage("quantize")
     kept = torch.load(stage / "float.pt", weights_only=True)
@@ -149,8 +251,7 @@ def _without(state: dict[str, Tensor]) -> dict[str, Tensor]:
             lambda state: state | {"transformer_encoder.layers.0.linear2.weight": torch.zeros(5, 5)},
             r"layers.0.linear2.weight \[5, 5\] instead of \[12, 20\]",
         ),
-        (lambda state: state | {"embedder.0.weight": torch.zeros(9, 2)}, "a row per count"),
-        (lambda _: {"src_decoder.0.weight": torch.zeros(3)}, "an STNDT"),
+        (lambda state: state | {"embedder.0.weight": torch.zeros(9, 2)}, "has unknown embedder.weight, embedder.bias"),
         (lambda _: {"unit_emb.weight": torch.zeros(3)}, "a POYO"),
         (lambda _: {"fc.weight": torch.zeros(3)}, "no network of a known layout"),
         (lambda _: {}, "holds no state dict"),
@@ -165,7 +266,6 @@ def test_other_layouts_are_named(tmp_path: Path, change: Any, said: str) -> None
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"PRE_NORM": False}, "LayerNorm behind the sum"),
         ({"ACTIVATION": "gelu"}, "another activation than ReLU"),
         ({"LOGRATE": False}, "rates instead of log-rates"),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from needs import needs_package
 from networks import golden_ndt, random_ndt
 
 from edgendt.engine import layout as lay
@@ -62,6 +63,31 @@ def test_turning_back_is_refused_by_name() -> None:
     nodes = turning((5,))
     back = replace(nodes[1], op=replace(nodes[1].op, inverse=True))
     assert "turns one way only" in unsupported(nodes[0], back)
+
+
+@pytest.mark.parametrize("name", ["post-LN", "a row per count"])
+def test_other_ndts_need_nothing_new(name: str) -> None:
+    needs_package("torch")
+    from quantized import program_of, trained
+
+    compiled = compile_program(program_of(trained(name)), SMALL)
+    assert {tap.op for tap in compiled.taps.values()} >= set(compiled.program.trace_points)
+
+
+def test_positions_of_channels_are_refused_in_one_sentence() -> None:
+    needs_package("torch")
+    from quantized import program_of, trained
+
+    with pytest.raises(UnsupportedOp, match="at courses is not supported: the time courses of channels are read by"):
+        compile_program(program_of(trained("stndt, courses of counts")), WINDOW)
+
+
+def test_time_courses_of_every_bin_are_refused_in_one_sentence() -> None:
+    needs_package("torch")
+    from quantized import program_of, trained
+
+    with pytest.raises(UnsupportedOp, match=r"at layer0\.tokens is not supported: an engine has no time courses up to"):
+        compile_program(program_of(trained("causal stndt")), WINDOW)
 
 
 def turning(*steps: tuple[int, ...], x: Int = ACT, y: Int = ACT) -> tuple[Node, ...]:

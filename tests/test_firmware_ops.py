@@ -34,6 +34,7 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "attention": ("edt_attention.h", "best = j == first || score > best ? score : best;", "best = score;"),
     "rotary": ("edt_rotary.h", "time * steps[i]", "(time & 3) * steps[i]"),  # the clock turns over too early
     "transpose": ("edt_transpose.h", "y[i * CONFIG_T::bins + bin]", "y[bin * CONFIG_T::channels + i]"),
+    "transpose_last": ("edt_transpose.h", "reset[0] != 0 ?", "reset[0] > 1 ?"),  # the reset is not heard
     "spatial_weights": ("edt_spatial_weights.h", "share << (CONFIG_T::longest - length)", "share"),  # heads misaligned
     "lookup": ("edt_lookup.h", "+ integer(kinds[kind + i])", "+ integer(kinds[i + 0 * kind])"),  # all are spikes
     "geglu": ("edt_geglu.h", "+ 128]", "& 255]"),  # the table from 0 on
@@ -124,7 +125,7 @@ def test_a_fault_in_the_header_is_seen(kind: str, tmp_path: Path) -> None:
     headers = mutated(tmp_path, *MUTANTS[kind])
     linear = headers / "edt_linear.h"
     linear.write_text(linear.read_text().replace("static_assert(format<y_T>::ties_to_even", "static_assert(true"))
-    stem = {"fixed": "layernorm"}.get(kind, kind)
+    stem = {"fixed": "layernorm", "transpose_last": "transpose"}.get(kind, kind)
     ops = (OPS.get(stem) or WHOLE[stem])[:4]
     mutant = compile_ops(ops, tmp_path, headers=headers)
     rng, mismatches = np.random.default_rng(0), 0

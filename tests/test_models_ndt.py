@@ -104,7 +104,19 @@ def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial
         ({"identity": (0, 1)}, r"identity must give each of 5 channels a column, got \(0, 1\)"),
         ({"identity": (-1, 0, 1, 2, 3)}, "identity must give each of 5 channels a column"),
         ({"identity": (0, 1, 2, 3, 64)}, "d_model must be above 64, a channel's own column, got 64"),
-        ({"spatial_heads": 2}, "causal must be false with a spatial stream"),
+        ({"lookup": 2}, "lookup and most must be at least 1, or 0 both, got 2 and 0"),
+        ({"lookup": 2, "most": 3}, "identity must say which columns are whose"),
+        ({"lookup": 2, "most": 3, "identity": (0, 1, 2, 3, 32)}, "d_model must be above 65, a channel's own column"),
+        ({"courses": (0, 1, 2, 3, 4)}, "courses must give each of 5 channels a column of a spatial stream"),
+        (
+            {"spatial_heads": 2, "causal": False, "window": 100, "post_norm": True},
+            "post_norm must be false with a spatial stream",
+        ),
+        (
+            {"spatial_heads": 2, "courses": (0, 1, 2, 3, 4)},
+            "courses must not be given where causal is true",
+        ),
+        ({"spatial_heads": 3}, "spatial_heads must be a power of two that divides 32 bins, got 3"),
         ({"spatial_heads": 3, "causal": False, "window": 100}, "spatial_heads must be a power of two that divides 100"),
     ],
 )
@@ -139,10 +151,27 @@ def test_identity_gives_each_channel_its_own_column() -> None:
 
 
 @torch.no_grad()
+def test_a_count_enters_as_its_row_in_the_block_of_its_channel() -> None:
+    net = network(replace(SMALL, identity=(0, 1, 3, 4, 6), lookup=2, most=3))
+    rows, counts = net.embed.weight, torch.tensor([[0.0, 1.0, 3.0, 2.5, 9.0]])
+    expected = rows[[0, 1, 0, 3, 2, 0, 3, 0]].clone()  # a block that no channel enters is row 0; beyond 3 is row 3
+    expected[4] = (rows[2] + rows[3]) / 2
+    assert torch.allclose(net.embed(counts)[0], expected.flatten(), atol=1e-6)
+
+
+@torch.no_grad()
+def test_layernorms_behind_the_sums_see_them() -> None:
+    net = network(replace(SMALL, post_norm=True))
+    block, h, allowed = net.layers[0], torch.randn(2, 20, 16), seen(20, 3, 0)
+    sums = block.ln1(h + block.attention(h, allowed))
+    assert torch.allclose(block(h, allowed), block.ln2(sums + block.hidden(sums)))
+
+
+@torch.no_grad()
 def test_the_spatial_stream_adds_what_its_weights_say() -> None:
     spatial = network(STNDT).layers[0].spatial
     h, z = torch.randn(2, 20, 8), torch.randn(2, 20, 8)
-    weights = spatial.weights(h)
+    weights = spatial.weights(h.transpose(1, 2))
     assert torch.allclose(weights.sum(-1), torch.ones(2, 8)) and weights.shape == (2, 8, 8)
     for part in (spatial.f4.weight, spatial.f4.bias):
         part.zero_()
@@ -150,7 +179,7 @@ def test_the_spatial_stream_adds_what_its_weights_say() -> None:
     for channel in range(8):
         for other in range(8):
             expected[:, :, channel] += weights[:, channel, other, None] * spatial.ln3(z)[:, :, other]
-    assert torch.allclose(spatial(h, z), expected, atol=1e-5)
+    assert torch.allclose(spatial(h.transpose(1, 2), z), expected, atol=1e-5)
 
 
 def test_contrastive_loss_is_small_for_views_of_one_trial_and_large_for_mixed_ones() -> None:

@@ -15,6 +15,7 @@ from edgendt.export import export_qonnx
 from edgendt.fixed import Int
 from edgendt.lower import lower
 from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.node import EACH
 from edgendt.ops import Linear
 from edgendt.qat import calibrate
 from edgendt.qat.formats import Bits
@@ -58,6 +59,33 @@ def test_surrogates_differ_from_the_integers_by_little() -> None:
     with torch.no_grad():
         exact, soft = q(x), q(x, surrogate=True)
     assert 0 < (exact - soft).abs().mean() < 0.05 * exact.std()
+
+
+def test_a_causal_stndt_streams() -> None:
+    q = trained("causal stndt")
+    program = program_of(q)
+    counts = program.clip(spikes(q.config, 1, seed=3)[0])[0]
+    expected, stream = program.trace(counts), program.stream()
+    assert program.axis("layer0.tokens").name == EACH and expected["layer0.weights"].shape == (14 * 8, 8)
+    for _ in range(2):  # a reset forgets
+        rows = [stream.trace_step(row) for row in counts]
+        stream.reset()
+        for name, codes in expected.items():
+            np.testing.assert_array_equal(np.concatenate([np.atleast_2d(row[name]) for row in rows]), codes, name)
+    later = counts.copy()
+    later[9:] = 0
+    np.testing.assert_array_equal(program.run(later)[:9], program.run(counts)[:9])
+
+
+def test_steps_say_which_counts_are_reached_and_skips_change_nothing() -> None:
+    q = trained("a row per count")
+    counts = np.arange(20)[:, None] % np.array([[2, 3, 5, 7, 300]])
+    steps = q.trace(counts)["steps"].reshape(20, 5, 4)
+    np.testing.assert_array_equal(steps, counts[:, :, None] >= np.arange(1, 5))
+    codes, op = trained("post-LN").trace(spikes(GEOMETRIES["post-LN"][0], 1)[0]), program_of(trained("post-LN")).node
+    for skip, source in (("layer0.skip1", "embed"), ("layer1.skip2", "layer1.ln1")):
+        wide, narrow = op(skip).op.y, op(source).op.y
+        np.testing.assert_array_equal(codes[skip] * wide.scale, codes[source] * narrow.scale)
 
 
 @pytest.mark.parametrize("surrogate", [True, False])

@@ -244,7 +244,10 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
         ("model.heads=3", "heads must divide d_model"),
         ("model.kind=gru", "model.kind must be one of ndt, stndt, poyo, got 'gru'"),
         ("model.causal=false model.max_bins=60", "model.max_bins must be 50, the longest trial, for whole windows"),
-        ("model.kind=stndt model.d_model=30 model.causal=true", "causal must be false with a spatial stream"),
+        (
+            "model.kind=stndt model.d_model=30 model.causal=true model.spatial_heads=3",
+            "must be a power of two that divides 32 bins",
+        ),
         (
             "model.kind=stndt model.d_model=30 model.spatial_heads=4",
             "spatial_heads must be a power of two that divides 50 bins",
@@ -393,6 +396,8 @@ def test_a_poyo_goes_through_and_its_links_agree(tmp_path: Path) -> None:
     assert len(numbers) > 20 and all(str(at_pointer(said, pointer)) == value for value, pointer in numbers)
     assert "a POYO on single spikes" in page and "edgendt profile" not in page
     assert said["network"]["typical"]["windows"] == 2 and said["accuracy"]["metrics"]["gru"]["velocity_r2"] is not None
+    whole_windows = said["accuracy"]["metrics"]["integer"]["whole_window_r2"]
+    assert said["said"]["r2"] == pytest.approx(whole_windows) and "2</data> test windows of lorenz" in page
 
 
 def test_what_a_poyo_says_comes_back_as_velocity(tmp_path: Path) -> None:

@@ -304,12 +304,12 @@ def test_the_channels_that_give_most_are_named() -> None:
     assert first == {"channel": 2, "share": pytest.approx(0.4 / 0.7)} and second["channel"] != 2
 
 
-def spatial_run(folder: Path, embedder: Codes | None = None) -> tuple[Run, Program, Codes]:
-    """The quantize stage of an STNDT, three whole windows; embedder: other weights of the first Linear."""
+def spatial_run(folder: Path, embedder: Codes | None = None, name: str = "stndt") -> tuple[Run, Program, Codes]:
+    """The quantize stage of an STNDT, three trials; embedder: other weights of the first Linear."""
     needs_package("torch")
     from quantized import program_of, spikes, trained
 
-    q = trained("stndt")
+    q = trained(name)
     program, run = program_of(q), Run(folder / "spatial")
     if embedder is not None:
         first, *others = program.nodes
@@ -319,7 +319,7 @@ def spatial_run(folder: Path, embedder: Codes | None = None) -> tuple[Run, Progr
     with run.write("quantize") as stage:
         program.save(stage / "program.edt")
         write_json(stage / "metrics.json", METRICS)
-        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.full(3, 16), bin_s=0.01)
+        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.full(3, len(counts[0])), bin_s=0.01)
     return run, program, counts
 
 
@@ -331,6 +331,22 @@ def test_weights_between_channels_are_drawn_from_the_programs_codes(tmp_path: Pa
     expected = np.mean([program.trace(trial)["layer0.weights"] for trial in counts], axis=0)
     assert data["layers"][0]["drivers"] == [{**row, "share": pytest.approx(row["share"])} for row in drivers(expected)]
     assert "Which channels drive the population" in html and "of whole windows" in html
+
+
+def test_a_whole_window_is_not_said_to_come_bin_by_bin(tmp_path: Path) -> None:
+    run, *_ = spatial_run(tmp_path)
+    html = write_report(run).read_text()
+    assert "a spatiotemporal neural data transformer of whole windows" in html and "time of one window" in html
+    assert "one bin at a time" not in html and "mean over <data" in html
+
+
+def test_weights_of_a_stream_are_means_over_its_bins(tmp_path: Path) -> None:
+    run, program, counts = spatial_run(tmp_path, name="causal stndt")
+    html = write_report(run).read_text()
+    layer = read_json(run.path / "report" / "report.json")["spatial"]["layers"][0]
+    codes = np.concatenate([program.trace(trial)["layer0.weights"].reshape(-1, 8, 8)[:, :7, :7] for trial in counts])
+    assert layer["drivers"] == [{**row, "share": pytest.approx(row["share"])} for row in drivers(codes.mean(0))]
+    assert "a causal spatiotemporal neural data transformer" in html and "mean over all bins of" in html
 
 
 def test_columns_that_an_embedder_mixes_are_not_called_channels(tmp_path: Path) -> None:

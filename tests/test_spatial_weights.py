@@ -24,6 +24,13 @@ def test_equals_its_formula(example: Example) -> None:
     assert example.run().tolist() == obvious.spatial_weights(q, k, op.heads, fracs, op.y.bits)
 
 
+def test_bins_are_weighed_apart() -> None:
+    op, rng = SpatialWeights(5, 8, 2, Int(8, 4), Int(8, 4), WEIGHTS), np.random.default_rng(0)
+    q, k = (rng.integers(-128, 128, (3, 5, 8)) for _ in "qk")
+    alone = [op.run(*one) for one in zip(q, k, strict=True)]
+    np.testing.assert_array_equal(op.run(q.reshape(15, 8), k.reshape(15, 8)), np.concatenate(alone))
+
+
 def test_equal_channels_share_alike_and_a_row_sums_to_one() -> None:
     op = SpatialWeights(16, 8, 2, Int(8, 4), Int(8, 4), WEIGHTS)
     codes = np.ones((16, 8), np.int64)

@@ -58,4 +58,4 @@ def run(op: Op, inputs: Sequence[Codes], constants: Mapping[str, Codes], grad: b
     real = [values(codes, form.frac) for codes, (_, form) in zip(inputs, wants(op), strict=True)]
     with torch.set_grad_enabled(grad):
         out = sibling(*real)
-    return to_codes(out.double() * 2.0**op.y.frac)
+    return to_codes(out.double() * 2.0**op.y.frac).reshape(-1, op.size)

@@ -54,6 +54,8 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
             _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        if isinstance(op, Transpose):
+            _need(not op.causal, node, "an engine has no time courses up to each bin")
         if program.bins:
             _whole(program, node, engine)
         if program.inputs:

@@ -146,17 +146,28 @@ def rotary(b: Body) -> Tensor:
 
 def spatial_weights(b: Body) -> Tensor:
     size, bins, count = (b.attribute(name) for name in ("size", "bins", "heads"))
-    q, k = (heads(codes(b, name), count) for name in "qk")
-    e = exponentials(q @ k.transpose(0, 2, 1), bins / count, b.attribute("q_frac") + b.attribute("k_frac"))
+    q, k = (codes(b, name).reshape(-1, size, count, bins / count) for name in "qk")
+    scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1)  # [n, heads, size, size]
+    e = exponentials(scores, bins / count, b.attribute("q_frac") + b.attribute("k_frac"))
     g, length = reciprocal(e.sum(-1))
     longest = bit_length(size.wide() * 255.0)
-    a = (e * g * power(longest - length)).sum(0, keep=False)
+    a = (e * g * power(longest - length)).sum(1, keep=False).reshape(-1, size)
     return narrow(b, a, longest + bit_length(count.wide()) + 13.0)
 
 
 def spatial_mix(b: Body) -> Tensor:
-    a, z = codes(b, "A", "a"), codes(b, "z")
-    return narrow(b, z @ a.transpose(1, 0), b.attribute("a_frac") + b.attribute("z_frac"))
+    size, z = b.attribute("size"), codes(b, "z")
+    a = codes(b, "A", "a").reshape(-1, size, size)  # one for all bins, or one for each
+    y = (a @ z.column(-1)).reshape(-1, size)
+    return narrow(b, y, b.attribute("a_frac") + b.attribute("z_frac"))
+
+
+def transpose(b: Body) -> Tensor:
+    """Of each bin those up to it, as many as `bins`; before the first one zeros."""
+    x, bins = b.input("x"), b.attribute("bins")
+    at = times(b, "x").column(1) + b.call("Range", 0, bins.call("Squeeze"), 1) - bins + 1  # [n, bins]
+    seen = x.call("Gather", at.call("Max", 0), axis=0) * (at >= 0).values().column(2)
+    return seen.transpose(0, 2, 1).reshape(-1, bins)
 
 
 def lookup(b: Body) -> Tensor:
@@ -192,6 +203,7 @@ BODIES: dict[str, tuple[Callable[[Body], Tensor], tuple[str, ...]]] = {
     "Rotary": (rotary, ("x", "times")),
     "SpatialWeights": (spatial_weights, ("q", "k")),
     "SpatialMix": (spatial_mix, ("A", "z")),
+    "Transpose": (transpose, ("x",)),
     "Lookup": (lookup, ("x", "table", "kinds")),
     "GEGLU": (geglu, ("a", "gate")),
     "CrossAttention": (cross_attention, ("q", "k", "v")),

@@ -93,7 +93,10 @@ class Graph:
     def own(self, node: Node, op: Own) -> None:
         """One node of our domain; a LayerNorm's gamma and beta, a Lookup's tables, are integer codes."""
         codes = [self.constant(f"{node.name}.{key}", node.constants[key], np.int64) for key in op.constants]
-        shape = (self.rows(node.inputs[isinstance(op, SpatialMix)]), op.size)
+        rows = self.rows(node.inputs[isinstance(op, SpatialMix)])
+        if isinstance(op, Transpose):
+            rows = int(rows) * op.channels
+        shape = (rows, op.size)
         self.node(type(op).__name__, [*node.inputs, *codes], node.name, shape, DOMAIN, **attributes(op))
 
     def write(self, node: Node) -> None:
@@ -105,7 +108,7 @@ class Graph:
             self.position(node, op)
         elif isinstance(op, Add):
             self.add(node, op)
-        elif isinstance(op, Transpose):
+        elif isinstance(op, Transpose) and not op.causal:
             self.transpose(node, op)
         else:
             self.own(node, op)

@@ -7,12 +7,22 @@ from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 from edgendt.fixed import Int
-from edgendt.ops import GEGLU, Attention, CrossAttention, LayerNorm, Lookup, Rotary, SpatialMix, SpatialWeights
+from edgendt.ops import (
+    GEGLU,
+    Attention,
+    CrossAttention,
+    LayerNorm,
+    Lookup,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Transpose,
+)
 
 DOMAIN = "edgendt"
 VERSION = 1
 FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
-Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix | Lookup | GEGLU | CrossAttention
+Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix | Lookup | GEGLU | CrossAttention | Transpose
 OWN: dict[str, type[Own]] = {op.__name__: op for op in get_args(Own)}
 LISTS = {"steps"}  # attributes that are lists of integers
 

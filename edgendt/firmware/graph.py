@@ -121,7 +121,8 @@ def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str]]:
-    return {"class_name": "EdtTranspose", "size": op.size, "bins": op.bins, "channels": op.channels}, {}
+    kind = "EdtTransposeLast" if op.causal else "EdtTranspose"
+    return {"class_name": kind, "size": op.size, "bins": op.bins, "channels": op.channels}, {}
 
 
 def _spatial_weights(node: Node, op: SpatialWeights) -> tuple[dict[str, Any], dict[str, str]]:
@@ -200,13 +201,14 @@ def _node(
     elif type(op) in CUSTOM:
         layer, types = CUSTOM[type(op)](node, op)
         layer["unroll"] = folding.unroll[node.name]
-        sources += [RESET] if isinstance(op, Position | Attention | Rotary) and not rows else []
+        resets = isinstance(op, Position | Attention | Rotary) and not rows
+        sources += [RESET] if resets or (isinstance(op, Transpose) and op.causal) else []
     else:
         raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
     layer |= {"rows": rows} if rows else {}
     counted = [spans[node.name]]
     if isinstance(op, SpatialMix):
-        layer["bins"] = rows
+        layer["bins"] = rows or 1
     if isinstance(op, CrossAttention):
         counted.append(spans[node.inputs[1]])
         layer |= {"queries": rows, "window": counted[1].rows}

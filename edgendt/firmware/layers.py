@@ -167,6 +167,12 @@ class EdtTranspose(EdtLayer):
     _expected_attributes: ClassVar[list[Any]] = _attributes("size", *fields)
 
 
+class EdtTransposeLast(EdtTranspose):
+    """The time courses of the bins up to this one; inputs: codes, the reset."""
+
+    function = "transpose_last"
+
+
 class EdtSpatialWeights(EdtLayer):
     """Weights between channels; inputs: q, k."""
 
@@ -200,6 +206,7 @@ LAYERS: tuple[type[EdtLayer], ...] = (
     EdtGEGLU,
     EdtCrossAttention,
     EdtTranspose,
+    EdtTransposeLast,
     EdtSpatialWeights,
     EdtSpatialMix,
 )

@@ -66,7 +66,7 @@ def cycles(
         head = op.size * op.head_size // fold + 2 * op.size
         return op.size * (2 * op.size + op.heads * head)
     if isinstance(op, SpatialMix):
-        return rows * op.size * op.size // fold
+        return max(rows, 1) * op.size * op.size // fold
     if isinstance(op, CrossAttention):
         held = _rows(program, node.inputs[1], window)
         return (2 * held + 2) * rows * _beats(op.attention, fold) + (held + 2 * rows) * op.size
@@ -116,6 +116,8 @@ def memory(node: Node) -> int:
         bits += op.size * (op.gamma.bits + 24)
     elif isinstance(op, Attention):
         bits += op.window * op.size * (op.k.bits + op.v.bits)
+    elif isinstance(op, Transpose) and op.causal:
+        bits += op.bins * op.channels * op.y.bits
     elif op.kind == "position":
         bits += node.constants["table"].size * op.y.bits
     return bits

@@ -40,7 +40,7 @@ def trace_qonnx(path: Path | str, program: Program, given: Any) -> dict[str, Cod
         context = execute_onnx(model, asked or _trial(model, np.asarray(given)), return_full_exec_context=True)
     traced = {}
     for node in program.nodes:
-        rows = None if fed else program.rows(node.name) or len(given)
+        rows = None if fed else program.rows_of(node.name, len(given))
         values = context[node.name].reshape(-1, node.op.size)[:rows]
         traced[node.name] = codes(values, node.op.y)
     return traced

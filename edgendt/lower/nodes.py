@@ -74,8 +74,17 @@ class SpatialWeights(OwnNode):
     """edgendt.SpatialWeights: q, k -> A."""
 
     def make_shape_compatible_op(self, model: Any) -> Any:
-        """The output has a row and a column per channel."""
-        return self.make_const_shape_op([self.get_nodeattr("size")] * 2)
+        """The output has a column per channel."""
+        return self.make_const_shape_op([model.get_tensor_shape(self.onnx_node.input[0])[0], self.get_nodeattr("size")])
+
+
+class Transpose(OwnNode):
+    """edgendt.Transpose: x -> y, the time courses of every bin."""
+
+    def make_shape_compatible_op(self, model: Any) -> Any:
+        """The output has a row per bin and channel."""
+        rows = model.get_tensor_shape(self.onnx_node.input[0])[0] * self.get_nodeattr("channels")
+        return self.make_const_shape_op([rows, self.get_nodeattr("bins")])
 
 
 class SpatialMix(OwnNode):

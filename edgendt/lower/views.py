@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgendt.lower.calls import BINS, Call, Lowering, Place
 from edgendt.lower.folding import LARGEST
 from edgendt.lower.values import Attended, CodesOf, Counts, Norm, Product, Scores, Source, Sum, Value, View
-from edgendt.ops import Linear, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import Linear, SpatialMix, Transpose
 
 OPEN = 3  # bins that stand for any number, where the file leaves them open
 Index = NDArray[np.int64]
@@ -20,10 +20,8 @@ def rows_of(lowering: Lowering, node: str) -> int:
     """Rows of the codes of a node: bins, or channels."""
     made = next((item for item in lowering.nodes if item.name == node), None)
     if made is not None:
-        if isinstance(made.op, SpatialWeights):
-            return made.op.size
         if isinstance(made.op, Transpose):
-            return made.op.channels
+            return made.op.channels * ((lowering.bins or OPEN) if made.op.causal else 1)
         if not isinstance(made.op, SpatialMix):
             return rows_of(lowering, made.inputs[0])
     return lowering.bins or OPEN

@@ -1,11 +1,7 @@
-"""State dicts that public NDT training code writes, read without trusting them, as weights of our float network.
-
-The key map was made from the module names of snel-repo/neural-data-transformers; docs/checkpoints.md has it as a table.
-"""
+"""State dicts that public training code writes, read without trusting them, as weights of our float networks."""
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +12,13 @@ import torch
 from torch import Tensor
 
 from edgendt.errors import BadInput, reading
+from edgendt.models import layouts
 from edgendt.ops.attention import ALL
 
 NESTED = ("state_dict", "model_state_dict")  # where training code keeps the weights beside other things
-WRAPPER = "module."  # in front of every key of a network that was trained on several devices
-LAYER = "transformer_encoder.layers."
-OTHERS = {
-    "src_decoder.0.weight": "an STNDT",
-    "unit_emb.weight": "a POYO",
-    "embedder.0.weight": "an NDT with a row per count",
-}
+WRAPPERS = ("module.", "model.")  # in front of every key: of several devices, of a trainer
+VOCABULARY = ".vocab"  # names of a table's rows
+SETTINGS = ("config", "hyper_parameters")  # the file's own configuration
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,9 @@ class Checkpoint:
 
     @property
     def inputs(self) -> int:
-        """Columns of its embedder."""
+        """Columns of its embedder; with a row per count, the blocks of columns that it fills."""
+        if lookup := self.model["lookup"]:
+            return int(self.model["d_model"]) // int(lookup)
         return self.weights["embed.weight"].shape[1]
 
     def of_inputs(self, held_in: Sequence[int], channels: int) -> dict[str, Tensor]:
@@ -56,6 +51,8 @@ class Checkpoint:
                 f"checkpoint {self.path} has {self.inputs} inputs and {outputs} outputs, the recording {len(held_in)} "
                 f"held-in of {channels} channels: give it the recording that it was trained on, data.held_out too"
             )
+        if self.model["lookup"]:
+            return dict(self.weights)
         columns = list(held_in if self.inputs == channels else range(self.inputs))
         return {**self.weights, "embed.weight": self.weights["embed.weight"][:, columns]}
 
@@ -66,37 +63,74 @@ def read(path: Path | str) -> Checkpoint:
     BadInput for a file that is none or that holds more than tensors and plain values (nothing that could run is
     unpickled), for keys that are not exactly those of the layout, and for a network that no Program holds yet.
     """
-    state, settings = _load(Path(path))
-    if "decoder.0.weight" not in state or "embedder.0.weight" in state:
-        known = next((said for key, said in OTHERS.items() if key in state), "no network of a known layout")
-        raise BadInput(f"checkpoint {path} is {known}: only NDTs with a linear or no embedder can be read")
-    weights = _renamed(Path(path), state)
-    learned = "pos_encoder.pos_embedding.weight" in state
+    state, said = load(Path(path))
+    if "decoder.0.weight" not in state and not layouts.is_stndt(state):
+        known = "a POYO: add model.kind=poyo" if "unit_emb.weight" in state else "no network of a known layout"
+        raise BadInput(f"checkpoint {path} is {known}")
+    kind = "STNDT" if layouts.is_stndt(state) else "NDT"
+    weights = renamed(Path(path), state, layouts.ndt(state), kind, ("pos_encoder.pe", *layouts.TRAINING))
+    weights |= _flat(weights) | _of_no_embedder(state, weights)
+    model = _model(state, weights)
+    settings = _attention(Path(path), said, model)
+    if layouts.is_stndt(state):
+        settings = _of_windows(Path(path), state, settings)
+    return Checkpoint(Path(path), model, settings, weights)
+
+
+def _model(state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Fields of ModelConfig that the weights tell."""
+    spatial = layouts.is_stndt(state)
+    learned = any(key.endswith("pos_embedding.weight") for key in state)
     model = {
-        "kind": "ndt",
+        "kind": "stndt" if spatial else "ndt",
         "d_model": len(weights["lnf.weight"]),
-        "layers": _layers(state),
+        "layers": layouts.Layout(state).layers(layouts.LAYER),
         "ffn": len(weights["layers.0.f1.bias"]),
         "max_bins": len(weights["pos"]),
         "position": "learned" if learned else "sinusoidal",
-        "identity": "embedder.weight" not in state,
+        "identity": not any(key.startswith("embedder.") for key in state),
+        "lookup": 0,
     }
-    return Checkpoint(Path(path), model, _attention(Path(path), settings, model), weights)
+    if layouts.has_rows(state):
+        rows, lookup = weights["embed.weight"].shape
+        model |= {"lookup": lookup, "most": rows - 1}
+    return model | {"courses": True} if spatial else model
 
 
-def _load(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """(weights, the MODEL section of the file's own configuration or {})."""
+def _of_windows(path: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an STNDT, whose channels see the whole window; BadInput for one that nothing here holds."""
+    if layouts.has_rows(state):
+        raise BadInput(f"checkpoint {path} is an STNDT with a row per count: only a linear or no embedder can be held")
+    if settings.get("post_norm"):
+        raise BadInput(f"checkpoint {path} is an STNDT with LayerNorm behind the sums: it cannot be held")
+    found = dict(settings)
+    if "heads" in settings:
+        found["spatial_heads"] = settings["heads"]
+    if settings.get("causal"):  # in time alone
+        found |= {"causal": False, "back": found.pop("window") - 1, "ahead": 0}
+    return found
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
+    """(weights, the model's section of the file's own configuration or {}); vocabularies are left out. BadInput."""
     # Their configurations are yacs nodes, which are dicts: as dicts they are read, and no code of yacs runs.
     with reading(f"checkpoint {path}"), torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
         found = _opened(path)
-    config = found.get("config", {}) if isinstance(found, dict) else {}
-    state = next((found[key] for key in NESTED if key in found), found) if isinstance(found, dict) else found
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    outer: dict[str, Any] = found if isinstance(found, dict) else {}
+    state = next((outer[key] for key in NESTED if key in outer), found)
+    named = _unwrapped(state) if isinstance(state, dict) else {}
+    named = {key: value for key, value in named.items() if not (key.endswith(VOCABULARY) and isinstance(value, dict))}
+    if not named or not all(isinstance(value, Tensor) for value in named.values()):
         raise BadInput(f"checkpoint {path} holds no state dict, neither itself nor under {' or '.join(NESTED)}")
-    wrapped = all(str(key).startswith(WRAPPER) for key in state)
-    named = {str(key).removeprefix(WRAPPER if wrapped else ""): value for key, value in state.items()}
-    model = config.get("MODEL", {}) if isinstance(config, dict) else {}
+    config: dict[str, Any] = next((outer[key] for key in SETTINGS if isinstance(outer.get(key), dict)), {})
+    model = config.get("MODEL", config.get("model", {}))
     return named, model if isinstance(model, dict) else {}
+
+
+def _unwrapped(state: Mapping[Any, Any]) -> dict[str, Any]:
+    """Without what stands in front of all keys."""
+    wrapper = next((one for one in WRAPPERS if all(str(key).startswith(one) for key in state)), "")
+    return {str(key).removeprefix(wrapper): value for key, value in state.items()}
 
 
 def _opened(path: Path) -> Any:
@@ -111,16 +145,16 @@ def _opened(path: Path) -> Any:
         ) from error
 
 
-def _layers(state: Mapping[str, Tensor]) -> int:
-    numbers = {int(found[1]) for key in state if (found := re.match(re.escape(LAYER) + r"(\d+)\.", key))}
-    return max(numbers, default=0) + 1
+def renamed(
+    path: Path, state: Mapping[str, Tensor], expected: layouts.Keys, kind: str, idle: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Weights by our names. BadInput names every key that is missing, unknown or of another shape.
 
-
-def _renamed(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by our names. BadInput names every key that is missing, unknown or of another shape."""
-    expected = _layout(state)
+    idle: keys, or how they begin or end, that the network has no use for.
+    """
     missing = [key for key in expected if key not in state]
-    unknown = [key for key in state if key not in expected and key != "pos_encoder.pe"]
+    unused = tuple(idle)
+    unknown = [key for key in state if key not in expected and not key.startswith(unused) and not key.endswith(unused)]
     odd = [
         f"{key} {list(state[key].shape)} instead of {list(shape)}"
         for key, (_, shape) in expected.items()
@@ -128,66 +162,44 @@ def _renamed(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ]
     for said, keys in (("misses", missing), ("has unknown", unknown), ("has", odd)):
         if keys:
-            raise BadInput(f"checkpoint {path} {said} {', '.join(keys)}: it is no NDT of the public layout")
+            raise BadInput(f"checkpoint {path} {said} {', '.join(keys)}: it is no {kind} of the public layout")
     weights: dict[str, Tensor] = {}
     for key, (names, _) in expected.items():
-        parts = state[key].float().chunk(len(names)) if len(names) > 1 else (state[key].float(),)
-        weights |= dict(zip(names, parts, strict=True))
-    weights["pos"] = weights["pos"].flatten(1)
-    if "embed.weight" not in weights:  # counts enter their own columns, times √d as in any NDT
-        size = len(weights["lnf.weight"])
-        weights |= {"embed.weight": torch.eye(size), "embed.bias": torch.zeros(size)}
+        weights |= {name: part for name, part in zip(names, state[key].float().chunk(len(names)), strict=True) if name}
     return weights
 
 
-def _layout(state: Mapping[str, Tensor]) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Their keys -> (our names, shape): the layout of a network with the sizes that some of its tensors tell."""
+def _flat(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tables of positions without an axis of one."""
+    return {name: weights[name].flatten(1) for name in ("pos", "course.pos") if name in weights}
 
-    def rows(key: str, default: int = 0) -> int:
-        return state[key].shape[0] if key in state and state[key].dim() else default
 
-    d, ffn, outputs = rows("transformer_encoder.norm.weight"), rows(f"{LAYER}0.linear1.bias"), rows("decoder.0.bias")
-    layout: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
-
-    def pair(ours: Sequence[str], theirs: str, *shape: int, joint: str = ".") -> None:
-        layout[f"{theirs}{joint}weight"] = (tuple(f"{name}.weight" for name in ours), shape)
-        layout[f"{theirs}{joint}bias"] = (tuple(f"{name}.bias" for name in ours), shape[:1])
-
-    if "embedder.weight" in state:
-        columns = state["embedder.weight"].shape[-1] if state["embedder.weight"].dim() else 0
-        pair(["embed"], "embedder", d, columns)
-    learned = "pos_encoder.pos_embedding.weight"
-    if learned in state:
-        layout[learned] = (("pos",), (rows(learned), d))
-    else:
-        layout["pos_encoder.pe"] = (("pos",), (rows("pos_encoder.pe"), 1, d))
-    for i in range(_layers(state)):
-        ours, theirs = f"layers.{i}", f"{LAYER}{i}"
-        pair([f"{ours}.{name}" for name in "qkv"], f"{theirs}.self_attn.in_proj", 3 * d, d, joint="_")
-        pair([f"{ours}.o"], f"{theirs}.self_attn.out_proj", d, d)
-        pair([f"{ours}.f1"], f"{theirs}.linear1", ffn, d)
-        pair([f"{ours}.f2"], f"{theirs}.linear2", d, ffn)
-        for name, norm in (("ln1", "norm1"), ("ln2", "norm2")):
-            pair([f"{ours}.{name}"], f"{theirs}.{norm}", d)
-    pair(["lnf"], "transformer_encoder.norm", d)
-    pair(["readout"], "decoder.0", outputs, d)
-    return layout
+def _of_no_embedder(state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What stands where the code has none, and what is left of a table of rows."""
+    found: dict[str, Tensor] = {}
+    if layouts.has_rows(state):  # its last row stands for what is masked
+        return {"embed.weight": weights["embed.weight"][:-1]}
+    for name, size in (("embed", len(weights["lnf.weight"])), ("course.linear", len(weights["pos"]))):
+        if f"{name}.weight" not in weights and (name == "embed" or layouts.is_stndt(state)):
+            found |= {f"{name}.weight": torch.eye(size), f"{name}.bias": torch.zeros(size)}
+    return found
 
 
 def _attention(path: Path, said: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     """Heads and window as the file's configuration says; BadInput where that is a network that nothing here holds."""
-    refused = {"PRE_NORM": (True, "LayerNorm behind the sum"), "ACTIVATION": ("relu", "another activation than ReLU")}
+    refused: dict[str, tuple[Any, str]] = {"ACTIVATION": ("relu", "another activation than ReLU")}
     refused |= {"LOGRATE": (True, "rates instead of log-rates"), "SCALE_NORM": (False, "ScaleNorm")}
     refused |= {"CONTEXT_WRAP_INITIAL": (False, "a first context that sees ahead")}
     for key, (wanted, what) in refused.items():
         if key in said and said[key] != wanted:
             raise BadInput(f"checkpoint {path} was trained with {what} ({key} = {said[key]!r}): it cannot be held")
     found = {"heads": said["NUM_HEADS"]} if "NUM_HEADS" in said else {}
+    found |= {"post_norm": not said["PRE_NORM"]} if "PRE_NORM" in said else {}
     if said.get("FULL_CONTEXT"):
         return found | {"causal": False}
     if "CONTEXT_FORWARD" not in said:
         return found
     back, ahead = said.get("CONTEXT_BACKWARD", 0), said["CONTEXT_FORWARD"]
-    if ahead == 0:  # it streams
+    if ahead == 0:  # of time, the past alone
         return found | {"causal": True, "window": min(back + 1, model["max_bins"]) if back > 0 else model["max_bins"]}
     return found | {"causal": False, "back": back if back > 0 else ALL, "ahead": max(ahead, ALL)}

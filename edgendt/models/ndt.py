@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgendt.models.rotary import Rotary
-from edgendt.models.stndt import Spatial
+from edgendt.models.stndt import Courses, Spatial, trailing
 from edgendt.ops.attention import ALL
 from edgendt.ops.rotary import geometric
 
@@ -26,8 +26,12 @@ class NDTConfig:
     causal = false: every bin sees the max_bins bins of a whole window, so window is max_bins; or `back` bins before it
     and `ahead` behind it, -1 for all. position: `learned`, a fixed `sinusoidal` table, or `rotary`, queries and keys
     turned by time, which has no last bin: max_bins is None. identity: instead of a learned embedder, the column of
-    d_model that each input channel's counts enter as they are; other columns start from 0. spatial_heads: heads between
-    channels, in every layer; 0: no spatial stream.
+    d_model that each input channel's counts enter as they are; other columns start from 0. lookup: a count enters as a
+    row of so many columns, of one table for all channels, the n-th block of columns where `identity` has n; `most`: the
+    largest count with a row, larger ones take its. post_norm: LayerNorms behind the sums of a layer, not before its
+    parts. spatial_heads: heads between channels, in every layer, whose tokens are time courses of the window; 0: none.
+    courses: the column of each
+    input channel, whose time course is a token of the first layer, rather than its input's; (): as in any layer.
     """
 
     channels: int
@@ -45,6 +49,10 @@ class NDTConfig:
     spatial_heads: int = 0
     back: int = ALL
     ahead: int = ALL
+    lookup: int = 0
+    most: int = 0
+    post_norm: bool = False
+    courses: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
@@ -80,13 +88,21 @@ class NDTConfig:
     def _check_columns(self) -> None:
         if self.identity and (len(self.identity) != self.channels or min(self.identity) < 0):
             raise ValueError(f"identity must give each of {self.channels} channels a column, got {self.identity}")
-        if self.identity and max(self.identity) >= self.d_model:
-            raise ValueError(f"d_model must be above {max(self.identity)}, a channel's own column, got {self.d_model}")
+        if min(self.lookup, self.most) < 0 or bool(self.lookup) != bool(self.most):
+            raise ValueError(f"lookup and most must be at least 1, or 0 both, got {self.lookup} and {self.most}")
+        if self.lookup and not self.identity:
+            raise ValueError("identity must say which columns are whose where a channel has a row per count")
+        if self.identity and (last := (max(self.identity) + 1) * max(1, self.lookup) - 1) >= self.d_model:
+            raise ValueError(f"d_model must be above {last}, a channel's own column, got {self.d_model}")
         heads = self.spatial_heads
-        if heads and self.causal:
-            raise ValueError("causal must be false with a spatial stream: its tokens are whole time courses")
-        if heads and (heads < 0 or heads & (heads - 1) or self.bins % heads):
-            raise ValueError(f"spatial_heads must be a power of two that divides {self.max_bins} bins, got {heads}")
+        if self.courses and (not heads or len(self.courses) != self.channels or max(self.courses) >= self.d_model):
+            raise ValueError(f"courses must give each of {self.channels} channels a column of a spatial stream")
+        if heads and self.post_norm:
+            raise ValueError("post_norm must be false with a spatial stream: its LayerNorms are before its parts")
+        if self.courses and self.causal:
+            raise ValueError("courses must not be given where causal is true: a bin's tokens are those of its layer")
+        if heads and (heads < 0 or heads & (heads - 1) or self.window % heads):
+            raise ValueError(f"spatial_heads must be a power of two that divides {self.window} bins, got {heads}")
 
     @property
     def bins(self) -> int:
@@ -104,33 +120,80 @@ class NDTConfig:
         return geometric(self.d_model // self.heads // 2, self.window)
 
 
+class Rows(nn.Module):
+    """Embedder of a row per count: [..., channels] -> [..., d_model]; between two counts between their rows."""
+
+    blocks: Tensor
+
+    def __init__(self, config: NDTConfig) -> None:
+        super().__init__()
+        self.most, self.spare = config.most, config.d_model % config.lookup
+        self.weight = nn.Parameter(0.1 * torch.randn(config.most + 1, config.lookup))
+        blocks = torch.zeros(config.d_model // config.lookup, config.channels)
+        blocks[list(config.identity), range(config.channels)] = 1.0
+        self.register_buffer("blocks", blocks, persistent=False)
+
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """The same as weight [d_model, channels · most], bias [d_model] of what `steps` gives."""
+        rises = self.weight.diff(dim=0)  # from one count to the next: [most, lookup]
+        weight = torch.einsum("bc,ke->beck", self.blocks, rises).flatten(2).flatten(0, 1)
+        bias = self.weight[0].repeat(len(self.blocks))
+        return nn.functional.pad(weight, (0, 0, 0, self.spare)), nn.functional.pad(bias, (0, self.spare))
+
+    def steps(self, counts: Tensor) -> Tensor:
+        """[..., channels] -> [..., channels · most]: 1 for every step that a count has climbed, 0 for the others."""
+        return (counts[..., None] - torch.arange(self.most, device=counts.device)).clamp(0, 1).flatten(-2)
+
+    def forward(self, counts: Tensor) -> Tensor:
+        return nn.functional.linear(self.steps(counts), *self.linear())
+
+
 class Block(nn.Module):
-    """Pre-LN encoder layer: h + o(attention(ln1 h)), then h + f2(relu(f1(ln2 h))); then the spatial stream, if any."""
+    """Encoder layer, pre-LN: h + o(attention(ln1 h)), then h + f2(relu(f1(ln2 h))); then the spatial stream, if any.
+
+    Post-LN: ln1(h + o(attention(h))), then ln2(h + f2(relu(f1(h)))).
+    """
 
     def __init__(self, config: NDTConfig) -> None:
         super().__init__()
         d = config.d_model
-        self.heads = config.heads
+        self.heads, self.post_norm = config.heads, config.post_norm
+        self.window, self.causal = config.window, config.causal
         self.ln1, self.ln2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
         self.q_rot, self.k_rot = (Rotary(config.steps) if config.rotary else nn.Identity() for _ in range(2))
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
         self.dropout = nn.Dropout(config.dropout)
         self.spatial = (
-            Spatial(d, config.bins, config.spatial_heads, config.ffn, config.dropout) if config.spatial_heads else None
+            Spatial(d, config.window, config.spatial_heads, config.ffn, config.dropout)
+            if config.spatial_heads
+            else None
         )
 
-    def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
-        """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d]."""
-        before = h
-        y = self.ln1(h)
+    def forward(self, h: Tensor, allowed: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """h [batch, bins, d], allowed [bins, bins] (query, key) -> [batch, bins, d].
+
+        tokens [batch, d, bins]: of the spatial stream; by default those of h, causal up to each bin.
+        """
+        if self.post_norm:
+            h = self.ln1(h + self.attention(h, allowed))
+            return self.ln2(h + self.hidden(h))
+        if self.spatial is not None and tokens is None:
+            tokens = trailing(h, self.window) if self.causal else h.transpose(1, 2)
+        h = h + self.attention(self.ln1(h), allowed)
+        h = h + self.hidden(self.ln2(h))
+        return h if self.spatial is None else self.spatial(tokens, h)
+
+    def attention(self, y: Tensor, allowed: Tensor) -> Tensor:
+        """y [batch, bins, d] -> [batch, bins, d], dropped out."""
         parts = self.q_rot(self.q(y)), self.k_rot(self.k(y)), self.v(y)
         q, k, v = (self.split(part) for part in parts)  # [batch, heads, bins, d/heads]
         a = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        h = h + self.dropout(self.o(a.transpose(1, 2).flatten(2)))
-        y = self.dropout(torch.relu(self.f1(self.ln2(h))))
-        h = h + self.dropout(self.f2(y))
-        return h if self.spatial is None else self.spatial(before, h)
+        return self.dropout(self.o(a.transpose(1, 2).flatten(2)))
+
+    def hidden(self, y: Tensor) -> Tensor:
+        """The feed-forward network, dropped out."""
+        return self.dropout(self.f2(self.dropout(torch.relu(self.f1(y)))))
 
     def split(self, x: Tensor) -> Tensor:
         """[batch, bins, d] -> [batch, heads, bins, d/heads]; head h owns columns h·d/heads onwards."""
@@ -146,21 +209,28 @@ class NDT(nn.Module):
     def __init__(self, config: NDTConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Linear(config.channels, config.d_model)
+        self.embed = Rows(config) if config.lookup else nn.Linear(config.channels, config.d_model)
         self.pos = (
             None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
         )
         if config.position == "sinusoidal":
             self.pos = nn.Parameter(sinusoids(config.bins, config.d_model), requires_grad=False)
-        if config.identity:
+        if config.identity and not config.lookup:
             self.embed.weight.requires_grad_(False)
             with torch.no_grad():  # √d, which follows, would drown what other columns have to say
                 unit = 1 / math.sqrt(config.d_model)
                 self.embed.weight.zero_()[list(config.identity), range(config.channels)] = unit
+        self.course = Courses(config.courses, config.d_model, config.bins) if config.courses else None
         self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.lnf = nn.LayerNorm(config.d_model)
         self.readout = nn.Linear(config.d_model, config.outputs)
         self.dropout = nn.Dropout(config.dropout)
+
+    def embedding(self) -> tuple[Tensor, Tensor]:
+        """weight [d_model, inputs], bias [d_model] of the embedder, √d included; inputs: channels, or their steps."""
+        weight, bias = self.embed.linear() if isinstance(self.embed, Rows) else (self.embed.weight, self.embed.bias)
+        root = math.sqrt(self.config.d_model)
+        return weight * root, bias * root
 
     def forward(self, counts: Tensor) -> Tensor:
         """counts [batch, bins, channels] -> log-rates [batch, bins, outputs].
@@ -177,8 +247,9 @@ class NDT(nn.Module):
         back = self.config.window - 1 if self.config.causal else self.config.back
         allowed = seen(bins, back, 0 if self.config.causal else self.config.ahead)
         allowed = allowed.to(counts.device)
+        tokens = None if self.course is None else self.course(counts)
         for layer in self.layers:
-            h = layer(h, allowed)
+            h, tokens = layer(h, allowed, tokens), None
         return self.readout(self.lnf(h))
 
 

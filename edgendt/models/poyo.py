@@ -24,7 +24,7 @@ class POYOConfig:
     """Geometry. units, sessions: rows of the tables; latents: per step of step_ms; depth: self-attention blocks.
 
     head_size channels per head, whatever dim is. Of the pairs of channels of a head, half rotate with time, with
-    periods from shortest_ms to longest_ms; the others stand still.
+    periods from shortest_ms to longest_ms; the others stand still. turns: instead of these, the `steps` of all pairs.
     """
 
     units: int
@@ -41,6 +41,7 @@ class POYOConfig:
     shortest_ms: float = 10.0
     longest_ms: float = 4000.0
     dropout: float = 0.0
+    turns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         numbers = "units sessions outputs dim depth latents step_ms window_ms cross_heads self_heads head_size"
@@ -56,6 +57,8 @@ class POYOConfig:
             raise ValueError(f"periods must be 2 <= shortest_ms <= longest_ms <= {TURN}, got {got}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+        if self.turns and len(self.turns) != self.head_size // 2:
+            raise ValueError(f"turns must be one per pair of a head, {self.head_size // 2}, got {len(self.turns)}")
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -63,6 +66,8 @@ class POYOConfig:
 
         Whole numbers, so that the float network turns by the very angles of the integer one.
         """
+        if self.turns:
+            return self.turns
         pairs = self.head_size // 2
         turning = (pairs + 1) // 2
         ratio = (self.longest_ms / self.shortest_ms) ** (1 / max(1, turning - 1))

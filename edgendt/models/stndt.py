@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+
+class Courses(nn.Module):
+    """The tokens of a first layer that does not take its input's: time courses of the counts, embedded apart.
+
+    A row per column of the network; the course of a column that no channel enters is zero.
+    """
+
+    def __init__(self, columns: Sequence[int], size: int, bins: int) -> None:
+        """columns: of each channel, among `size`."""
+        super().__init__()
+        self.columns, self.size = list(columns), size
+        self.linear = nn.Linear(bins, bins)
+        self.pos = nn.Parameter(0.02 * torch.randn(size, bins))
+
+    def embedding(self) -> tuple[Tensor, Tensor]:
+        """weight [bins, bins] and, for every column, bias [size, bins], √bins included."""
+        root = math.sqrt(self.pos.shape[1])
+        return self.linear.weight * root, self.pos + self.linear.bias * root
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """counts [batch, bins, channels] -> [batch, size, bins]."""
+        spread = counts.new_zeros(*counts.shape[:2], self.size)
+        spread[:, :, self.columns] = counts
+        weight, bias = self.embedding()
+        return spread.transpose(1, 2) @ weight.T + bias
+
+
+def trailing(h: Tensor, window: int) -> Tensor:
+    """h [batch, bins, size] -> [batch, bins, size, window]: of each bin the time courses up to it, zeros before."""
+    return nn.functional.pad(h, (0, 0, window - 1, 0)).unfold(1, window, 1)
 
 
 class Spatial(nn.Module):
     """Channels look at each other: z + (A ln3(z)^T)^T, then a second feed-forward network.
 
-    A is the softmax of the channels' products, averaged over heads; a channel's token is its time course in the layer's
-    input, normalised over the window, of which only queries and keys are made. Built from the paper's description.
+    A is the softmax of the channels' products, averaged over heads; a channel's token is its time course, as a rule in
+    the layer's input, normalised over the window, of which only queries and keys are made. A network that streams has
+    an A of each bin, from the window that ends with it.
     """
 
     def __init__(self, size: int, bins: int, heads: int, ffn: int, dropout: float) -> None:
@@ -22,15 +57,19 @@ class Spatial(nn.Module):
         self.f3, self.f4 = nn.Linear(size, ffn), nn.Linear(ffn, size)
         self.dropout = nn.Dropout(dropout)
 
-    def weights(self, h: Tensor) -> Tensor:
-        """h [batch, bins, size], the layer's input -> A [batch, size, size]: row i, what channel i takes of each."""
-        tokens = self.lns(h.transpose(1, 2))
-        q, k = (part(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (self.sq, self.sk))
-        return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)
+    def weights(self, tokens: Tensor) -> Tensor:
+        """tokens [..., size, bins] -> A [..., size, size]: row i, what channel i takes of each."""
+        tokens = self.lns(tokens)
+        q, k = (part(tokens).unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in (self.sq, self.sk))
+        return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(-3)
 
-    def forward(self, h: Tensor, z: Tensor) -> Tensor:
-        """h, z [batch, bins, size]: input and output of the layer's temporal part -> the same shape."""
-        z = z + self.dropout(self.ln3(z) @ self.weights(h).transpose(1, 2))
+    def forward(self, tokens: Tensor, z: Tensor) -> Tensor:
+        """tokens [batch, size, window] or [batch, bins, size, window], z [batch, bins, size] the layer's temporal part
+        -> as z.
+        """
+        a, y = self.weights(tokens), self.ln3(z)
+        mixed = y @ a.transpose(1, 2) if a.dim() == 3 else (a @ y[..., None])[..., 0]
+        z = z + self.dropout(mixed)
         y = self.dropout(torch.relu(self.f3(self.ln4(z))))
         return z + self.dropout(self.f4(y))
 

@@ -10,7 +10,7 @@ from edgendt.fixed import Codes, Int, saturate
 
 @dataclass(frozen=True)
 class Position:
-    """h = saturate(x + table[bin]): [bins, size] -> [bins, size]; `bins` rows, none beyond."""
+    """h = saturate(x + table[bin]): [bins, size] -> [bins, size]; `bins` rows, none beyond. Or a row per channel."""
 
     kind: ClassVar[str] = "position"
     constants: ClassVar[tuple[str, ...]] = ("table",)

@@ -10,7 +10,10 @@ from edgendt.fixed import Codes, Int, narrow
 
 @dataclass(frozen=True)
 class SpatialMix:
-    """y = narrow((A z^T)^T): A [size, size], z [bins, size] -> [bins, size]. Source: Le & Shlizerman 2022."""
+    """y = narrow((A z^T)^T): A [size, size], z [bins, size] -> [bins, size]. Source: Le & Shlizerman 2022.
+
+    A is one for all bins, or each bin has its own: [bins · size, size].
+    """
 
     kind: ClassVar[str] = "spatial_mix"
     constants: ClassVar[tuple[str, ...]] = ()
@@ -34,5 +37,5 @@ class SpatialMix:
             )
 
     def run(self, a: Codes, z: Codes) -> Codes:
-        """a: [size, size], z: [bins, size] -> [bins, size]."""
-        return narrow(z @ a.T, self.shift, self.y)
+        """a: [size, size] or [bins · size, size], z: [bins, size] -> [bins, size]."""
+        return narrow((a.reshape(-1, self.size, self.size) @ z[:, :, None])[:, :, 0], self.shift, self.y)

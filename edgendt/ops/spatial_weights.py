@@ -16,6 +16,7 @@ from edgendt.ops.attention import Scale, check_scores, reciprocal
 class SpatialWeights:
     """A = mean over heads of softmax(q k^T / sqrt(d_h)): two [size, bins] -> [size, size], rows sum to about 1.
 
+    Of several such behind one another, as many.
     Row i says how much every channel j gives to channel i. Source: Le & Shlizerman 2022, spatial attention of STNDT.
     """
 
@@ -62,9 +63,9 @@ class SpatialWeights:
             raise ValueError(f"y must be unsigned, got {self.y}")
 
     def run(self, q: Codes, k: Codes) -> Codes:
-        """q, k: [size, bins] -> [size, size]."""
-        shape = (self.size, self.heads, self.head_size)
-        e = self.scale.exponentials(np.einsum("ihd,jhd->hij", q.reshape(shape), k.reshape(shape)))
+        """q, k: [n · size, bins] -> [n · size, size]."""
+        shape = (-1, self.size, self.heads, self.head_size)
+        e = self.scale.exponentials(np.einsum("nihd,njhd->nhij", q.reshape(shape), k.reshape(shape)))
         g, length = reciprocal(e.sum(axis=-1))
         share = e * g[..., None] << (self.longest - length)[..., None]  # of every head at one fraction: sums are exact
-        return narrow(share.sum(axis=0), self.mean_shift, self.y)
+        return narrow(share.sum(axis=1), self.mean_shift, self.y).reshape(-1, self.size)

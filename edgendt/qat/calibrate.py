@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgendt import scales
+from edgendt import ops, scales
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.models.ndt import NDT
-from edgendt.models.stndt import Spatial
-from edgendt.qat.formats import READOUT_BITS, Bits
-from edgendt.qat.ndt_graph import path
+from edgendt.models.stndt import Courses, Spatial
+from edgendt.qat.formats import Bits
+from edgendt.qat.ndt_graph import layout, path
 from edgendt.scales import FRACS, GAMMA_BITS
 
 SAMPLE = 200_000  # values of a tensor that are looked at
 FINER = 4  # an output of its own scale is at most so much finer: a wider spread widens the firmware's weights
-ROTATED = ("q_rot", "k_rot")
+EMBEDDED = ("embed", "embed_linear")
 SPATIAL_PARTS = ("lns", "sq", "sk", "ln3", "ln4", "f3", "f4")
 GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
@@ -79,8 +78,29 @@ def check_counts(counts: Any, limit: int) -> Tensor:
 
 def float_module(ndt: NDT, node: str) -> nn.Module:
     """The module of a float NDT that a node stands for: layer0.q is layers.0.q, layer0.sq layers.0.spatial.sq."""
+    if node in EMBEDDED:
+        return ndt.dropout  # which gives what it gets here
     layer, _, part = path(node).rpartition(".")
     return ndt.get_submodule(f"{layer}.spatial.{part}" if part in SPATIAL_PARTS else path(node))
+
+
+def linear_of(ndt: NDT, node: str) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a Linear in real numbers; a table of positions behind it carries its bias."""
+    if node == "course_linear":
+        weight = cast(Courses, ndt.course).embedding()[0]
+        return weight, weight.new_zeros(len(weight))
+    if node == "embed_linear":
+        weight, bias = ndt.embedding()
+        return weight, bias if ndt.pos is None else torch.zeros_like(bias)
+    module = cast(nn.Linear, float_module(ndt, node))
+    return module.weight, module.bias
+
+
+def table_of(ndt: NDT, node: str) -> Tensor:
+    """A table of positions in real numbers, [rows, size]."""
+    if node == "course":
+        return cast(Courses, ndt.course).embedding()[1]
+    return cast(Tensor, ndt.pos) + ndt.embedding()[1]
 
 
 def weights_of(seen: dict[str, list[Tensor]], name: str) -> Callable[..., None]:
@@ -106,21 +126,21 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
 
         hooks.append(float_module(ndt, node).register_forward_hook(look))
 
-    for layer in (f"layer{i}." for i in range(ndt.config.layers)):
-        for name in ("ln1", "ln2"):
-            watch(layer + name, "residual", layer + name)
-        for name in ("q", "k", "v", "f1", *ROTATED * ndt.config.rotary):
-            watch(layer + name, None, layer + name)
-        watch(layer + "o", layer + "attention", None)
-        if ndt.config.spatial_heads:
-            for name in ("ln3", "ln4"):
-                watch(layer + name, "residual", layer + name)
-            for name in ("lns", "sq", "sk", "f3"):
-                watch(layer + name, None, layer + name)
-            stream = float_module(ndt, layer + "spatial")
-            hooks.append(stream.register_forward_hook(weights_of(seen, layer + "weights")))
-    watch("lnf", "residual", "lnf")
-    watch("readout", None, "readout")
+    guesses = Choice(ndt, Bits(), None)
+    graph = layout(ndt.config, Bits(), guesses)
+    for node, step in graph.items():
+        own = node if node in guesses.fracs else None
+        source = graph[step.inputs[0]].op if step.inputs[0] in graph else None
+        if isinstance(step.op, ops.SpatialWeights):
+            part = float_module(ndt, f"{node.rpartition('.')[0]}.spatial")
+            hooks.append(part.register_forward_hook(weights_of(seen, node)))
+        elif isinstance(step.op, ops.LayerNorm):
+            stream = step.inputs[0] not in guesses.fracs and not isinstance(source, ops.Transpose)
+            watch(node, "residual" if stream else None, own)
+        elif isinstance(source, ops.Attention):
+            watch(node, step.inputs[0], own)
+        elif own and not isinstance(step.op, ops.Attention):
+            watch(node, None, own)
     training = ndt.training
     ndt.eval()(counts)
     ndt.train(training)
@@ -129,63 +149,44 @@ def activations(ndt: NDT, counts: Tensor) -> dict[str, Tensor]:
     return {name: torch.cat(values) for name, values in seen.items()}
 
 
-def activation_frac(name: str, y: Int, seen: dict[str, Tensor] | None) -> int:
-    """The fraction of one activation; a guess when nothing was seen. Log-rates get room for twice the largest."""
-    if seen is None:
-        return GUESS
-    values = seen[name] if y.signed else seen[name].relu()
-    return unclipped_frac(values, y, 2.0) if name == "readout" else best_frac(values, y)
+class Choice:
+    """Fractions chosen while the network is laid out (ndt_graph.Fracs), kept in `fracs` by the names of Known."""
+
+    def __init__(self, ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> None:
+        self.ndt, self.bits, self.seen = ndt, bits, seen
+        self.fracs: dict[str, int] = {}
+
+    def activation(self, name: str, y: Int) -> int:
+        """By squared error; a guess when nothing was seen. Log-rates get room for twice the largest."""
+        if self.seen is None:
+            frac = GUESS
+        else:
+            values = self.seen[name] if y.signed else self.seen[name].relu()
+            frac = unclipped_frac(values, y, 2.0) if name == "readout" else best_frac(values, y)
+        self.fracs[name] = frac
+        return frac
+
+    def weights(self, name: str, x: Int, outputs: int) -> tuple[int, ...]:
+        """By squared error, one for all outputs or, with `bits.per_output`, one for each."""
+        weight, bias = linear_of(self.ndt, name)
+        w = Int(self.bits.of(name))
+        self.fracs[f"{name}.w"] = common = weight_frac(weight, bias, w, x)
+        if not self.bits.per_output:
+            return (common,) * outputs
+        rows = zip(weight[:, None], bias[:, None], strict=True)
+        own = [min(weight_frac(row, one, w, x), common + FINER) for row, one in rows]
+        self.fracs |= {f"{name}.w.{output}": frac for output, frac in enumerate(own)}
+        return tuple(own)
+
+    def gamma(self, name: str) -> int:
+        module = cast(nn.LayerNorm, float_module(self.ndt, name))
+        self.fracs[f"{name}.gamma"] = frac = gamma_frac(module.weight, module.bias, Int(GAMMA_BITS))
+        return frac
 
 
 @torch.no_grad()
 def choose_fracs(ndt: NDT, bits: Bits, seen: dict[str, Tensor] | None) -> dict[str, int]:
-    """The fraction of every tensor of the network (keys: see layout); guesses for activations when seen is None."""
-    fracs: dict[str, int] = {}
-
-    def act(name: str, size: int = bits.activation, signed: bool = True) -> Int:
-        fracs[name] = activation_frac(name, Int(size, 0, signed), seen)
-        return Int(size, fracs[name], signed)
-
-    def weights(name: str, weight: Tensor, bias: Tensor, x: Int) -> None:
-        w = Int(bits.of(name))
-        fracs[f"{name}.w"] = common = weight_frac(weight, bias, w, x)
-        if bits.per_output:
-            for output, (row, one) in enumerate(zip(weight[:, None], bias[:, None], strict=True)):
-                own = weight_frac(row, one, w, x)
-                fracs[f"{name}.w.{output}"] = min(own, common + FINER)
-
-    def linear(name: str, x: Int) -> None:
-        module = cast(nn.Linear, float_module(ndt, name))
-        weights(name, module.weight, module.bias, x)
-
-    def norm(name: str) -> Int:
-        module = cast(nn.LayerNorm, float_module(ndt, name))
-        fracs[f"{name}.gamma"] = gamma_frac(module.weight, module.bias, Int(GAMMA_BITS))
-        return act(name)
-
-    act("residual", bits.residual)
-    root = math.sqrt(ndt.config.d_model)
-    bias = ndt.embed.bias * root if ndt.pos is None else torch.zeros(ndt.config.d_model)  # a position table holds it
-    weights("embed_linear", ndt.embed.weight * root, bias, Int(bits.counts, 0, False))
-    for layer in (f"layer{i}." for i in range(ndt.config.layers)):
-        y = norm(layer + "ln1")
-        for name in "qkv":
-            linear(layer + name, y)
-            act(layer + name)
-        for name in ROTATED * ndt.config.rotary:
-            act(layer + name)
-        linear(layer + "o", act(layer + "attention"))
-        linear(layer + "f1", norm(layer + "ln2"))
-        linear(layer + "f2", act(layer + "f1", signed=False))
-        if ndt.config.spatial_heads:
-            y = norm(layer + "lns")
-            for name in ("sq", "sk"):
-                linear(layer + name, y)
-                act(layer + name)
-            act(layer + "weights", signed=False)
-            norm(layer + "ln3")
-            linear(layer + "f3", norm(layer + "ln4"))
-            linear(layer + "f4", act(layer + "f3", signed=False))
-    linear("readout", norm("lnf"))
-    act("readout", READOUT_BITS)
-    return fracs
+    """The fraction of every tensor of the network, by the names of ndt_graph.Known."""
+    choice = Choice(ndt, bits, seen)
+    layout(ndt.config, bits, choice)
+    return choice.fracs

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,12 +22,13 @@ from edgendt.models.ndt import NDT, NDTConfig
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.limits import LIMITS, check_limits
 from edgendt.qat.ndt import QuantNDT
-from edgendt.qat.recipe import QuantizeConfig, check, check_seed, of_checkpoint, resolve
+from edgendt.qat.recipe import ModelConfig, QuantizeConfig, check, check_seed, of_checkpoint, resolve
 from edgendt.qat.train import Masked, Masking, Phase, Plan, Progress, Tensors, Writer, new_ndt, rates
 from edgendt.qat.velocity import Velocity, features, scores
 
 M = TypeVar("M", bound=nn.Module)
 Scores = dict[str, float | None]
+SAME = {field.name for field in fields(ModelConfig)} & {field.name for field in fields(NDTConfig)}
 
 
 @dataclass(frozen=True)
@@ -233,26 +235,25 @@ def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
         raise BadInput(f"model.max_bins is {max_bins}, but the longest trial of {data.name} has {data.bins} bins")
     if not model.causal and max_bins is not None and max_bins > data.bins:
         raise BadInput(f"model.max_bins must be {data.bins}, the longest trial, for whole windows, got {max_bins}")
+    if model.lookup and model.most is None:
+        model = replace(model, most=_largest(data, parts))
     try:
         check_overrides(config.bits, model.layers, bool(model.spatial_heads))
-        geometry = NDTConfig(
-            channels=len(parts.held_in),
-            outputs=data.channels,
-            d_model=model.d_model or 0,
-            layers=model.layers,
-            heads=model.heads,
-            ffn=model.ffn,
-            window=model.window or 0,
-            max_bins=max_bins,
-            dropout=model.dropout or 0.0,
-            causal=bool(model.causal),
-            position=model.position,
-            identity=tuple(parts.held_in.tolist()) if model.identity else (),
-            spatial_heads=model.spatial_heads or 0,
-            back=model.back,
-            ahead=model.ahead,
-        )
-        check_limits(geometry)
-        return geometry
+        found = geometry_of(replace(model, max_bins=max_bins), data.channels, parts.held_in.tolist())
+        check_limits(found, config.bits)
+        return found
     except ValueError as error:
         raise BadInput(f"model: {error}") from error
+
+
+def geometry_of(model: ModelConfig, channels: int, held_in: Sequence[int]) -> NDTConfig:
+    """The shape of a network that sees the channels `held_in` of all `channels`; a resolved model."""
+    columns = tuple(held_in)
+    own = {name: value for name in SAME if (value := getattr(model, name)) is not None}
+    own |= {"identity": columns if model.identity or model.lookup else (), "courses": columns if model.courses else ()}
+    return NDTConfig(len(columns), channels, **own | {"max_bins": model.max_bins})
+
+
+def _largest(data: Dataset, parts: Split) -> int:
+    """The largest count that a network hears in training, 1 at least."""
+    return max(1, int(data.spikes[parts.train][:, :, parts.held_in].max()))

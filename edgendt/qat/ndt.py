@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from edgendt.qat.fixed import Fixed, to_codes
 from edgendt.qat.formats import Bits, check_overrides
 from edgendt.qat.layernorm import LayerNorm
 from edgendt.qat.linear import Linear
-from edgendt.qat.ndt_graph import layout, path
+from edgendt.qat.ndt_graph import Known, fixed, layout, path
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
 from edgendt.qat.saved import read_state
@@ -47,10 +46,10 @@ DROPOUT = ("o", "f1", "f2", "mix", "f3", "f4")  # parts of a layer that have it 
 Trace = dict[str, Tensor]
 
 
-def sibling(op: ops.Op) -> Sibling:
-    """The torch module of an op, its parameters zero."""
+def sibling(op: ops.Op, biased: bool = True) -> Sibling:
+    """The torch module of an op, its parameters zero. Not biased: a Linear whose bias a table of positions carries."""
     if isinstance(op, ops.Linear):
-        return Linear(op, torch.zeros(op.outputs, op.inputs), torch.zeros(op.outputs))
+        return Linear(op, torch.zeros(op.outputs, op.inputs), torch.zeros(op.outputs) if biased else None)
     if isinstance(op, ops.Position):
         return Position(op, torch.zeros(op.bins, op.size))
     if isinstance(op, ops.LayerNorm):
@@ -61,29 +60,38 @@ def sibling(op: ops.Op) -> Sibling:
 class QuantNDT(nn.Module):
     """NDT with the Program's integers in its forward pass and straight-through gradients in its backward pass."""
 
+    embed_linear: Linear
+    embed: Position  # where there is a table of positions
+    lnf: LayerNorm
+    readout: Linear
+
     def __init__(self, config: NDTConfig, bits: Bits, fracs: dict[str, int], calibrated: bool) -> None:
-        """fracs: see layout. Most callers want `from_float` or `load`."""
+        """fracs: see Known. Most callers want `from_float` or `load`."""
         super().__init__()
         check_overrides(bits, config.layers, bool(config.spatial_heads))
         self.config, self.bits, self.fracs, self.calibrated = config, bits, dict(fracs), calibrated
-        self.graph = layout(config, bits, fracs)
-        first = cast(ops.Linear, self.graph["embed_linear"].op)
-        self.input_quant = Fixed(first.x)
-        # A position table carries the embedder's bias.
-        bias = None if "embed" in self.graph else torch.zeros(first.outputs)
-        self.embed_linear = Linear(first, torch.zeros(first.outputs, first.inputs), bias)
-        self.embed_linear.weight.requires_grad_(not config.identity)
-        self.embed = cast(Position, sibling(self.graph["embed"].op)) if "embed" in self.graph else None
-        if self.embed is not None:
-            self.embed.table.requires_grad_(config.position == "learned")
+        self.graph = layout(config, bits, Known(fracs))
+        self.input_quant = Fixed(Int(bits.counts, 0, False))
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList([nn.ModuleDict() for _ in range(config.layers)])
+        carried = {step.inputs[0] for step in self.graph.values() if isinstance(step.op, ops.Position)}
         for name, step in self.graph.items():
             layer, _, part = path(name).rpartition(".")
-            if layer:
-                self.get_submodule(layer).add_module(part, sibling(step.op))
-        self.lnf = cast(LayerNorm, sibling(self.graph["lnf"].op))
-        self.readout = cast(Linear, sibling(self.graph["readout"].op))
+            self.get_submodule(layer).add_module(part, sibling(step.op, biased=name not in carried))
+        self.embed_linear.weight.requires_grad_(not config.identity)
+        if "embed" in self.graph:
+            self.embed.table.requires_grad_(config.position == "learned")
+        self._fix()
+
+    @torch.no_grad()
+    def _fix(self) -> None:
+        """Give the Linears that nobody trains what they hold."""
+        for name, module, _ in self.nodes():
+            codes = fixed(self.config, name)
+            if codes is not None and isinstance(module, Linear):
+                for parameter, held in ((module.weight, codes["weight"]), (module.bias, codes["bias"])):
+                    assert parameter is not None
+                    parameter.copy_(torch.from_numpy(held)).requires_grad_(False)
 
     @classmethod
     def from_float(cls, ndt: NDT, bits: Bits | None = None, calibration_counts: Any = None) -> QuantNDT:
@@ -105,18 +113,14 @@ class QuantNDT(nn.Module):
     @torch.no_grad()
     def copy(self, ndt: NDT) -> None:
         """Take over a float network's parameters: √d goes into the embedder, its bias into a position table."""
-        root = math.sqrt(ndt.config.d_model)
-        self.embed_linear.weight.copy_(ndt.embed.weight * root)
-        bias = ndt.embed.bias * root
-        if self.embed is None:
-            cast(Tensor, self.embed_linear.bias).copy_(bias)
-        else:
-            self.embed.table.copy_(cast(Tensor, ndt.pos) + bias)
         for name, module, _ in self.nodes():
-            if isinstance(module, Linear) and module is not self.embed_linear and module.bias is not None:
-                source = cast(nn.Linear, calibrate.float_module(ndt, name))
-                module.weight.copy_(source.weight)
-                module.bias.copy_(source.bias)
+            if isinstance(module, Linear) and fixed(ndt.config, name) is None:
+                weight, bias = calibrate.linear_of(ndt, name)
+                module.weight.copy_(weight)
+                if module.bias is not None:
+                    module.bias.copy_(bias)
+            if isinstance(module, Position):
+                module.table.copy_(calibrate.table_of(ndt, name))
             if isinstance(module, LayerNorm):
                 norm = cast(nn.LayerNorm, calibrate.float_module(ndt, name))
                 module.gamma.copy_(norm.weight)
@@ -128,7 +132,7 @@ class QuantNDT(nn.Module):
         surrogate: float LayerNorm and attention between the quantizers (faster; not exact).
         trace: receives the values of every node. ValueError past the last position row.
         """
-        values, stream = {INPUT: self.input_quant(counts)}, "embed_linear" if self.embed is None else "embed"
+        values, stream = {INPUT: self.input_quant(counts)}, "embed" if "embed" in self.graph else "embed_linear"
         for name, module, inputs in self.nodes():
             run = cast(Callable[..., Tensor], module)
             options = (surrogate,) if isinstance(module, SURROGATES) else ()
@@ -146,7 +150,10 @@ class QuantNDT(nn.Module):
         values: Trace = {}
         self.eval()(torch.as_tensor(np.asarray(counts), dtype=torch.float32), trace=values)
         self.train(training)
-        return {name: to_codes(values[name] * 2.0**module.op.y.frac) for name, module, _ in self.nodes()}
+        return {
+            name: to_codes(values[name] * 2.0**module.op.y.frac).reshape(-1, module.op.size)
+            for name, module, _ in self.nodes()
+        }
 
     def nodes(self) -> Iterator[tuple[str, Sibling, tuple[str, ...]]]:
         """(Program node name, module, names of its inputs) in order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from edgendt.data.tokens import Cut, causal, gather, whole
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes
 from edgendt.models.poyo import POYO, POYOConfig, Tokens, preset
+from edgendt.models.poyo_checkpoint import PoyoCheckpoint
+from edgendt.models.poyo_checkpoint import read as read_checkpoint
 from edgendt.qat.decode import Counts, Sessions, ridge_score
 from edgendt.qat.poyo import QuantPOYO, given
 from edgendt.qat.poyo_graph import KEYS, layout
@@ -45,6 +47,7 @@ class PoyoJob:
     config: QuantizeConfig
     sessions: Sessions
     geometry: POYOConfig
+    checkpoint: PoyoCheckpoint | None = None
 
     @classmethod
     def of(cls, config: QuantizeConfig) -> PoyoJob:
@@ -58,13 +61,22 @@ class PoyoJob:
             raise BadInput(f"{chosen.source}: the velocity of every session must have as many axes")
         splits = tuple(split(session.binned, config.seed, chosen.val, chosen.test, 0.0) for session in data)
         changes = {name: value for name in GEOMETRY if (value := getattr(asked, name)) is not None}
+        checkpoint = read_checkpoint(config.train.checkpoint) if config.train.checkpoint else None
+        for name, found in (checkpoint.model if checkpoint else {}).items():
+            if changes.setdefault(name, found) != found:
+                raise BadInput(f"poyo.{name} is {changes[name]}, but the checkpoint has {found}: leave it out")
         try:
             units = sum(session.units for session in data)
-            geometry = preset(asked.preset, units, len(data), outputs=data[0].vel.shape[2], **changes)
+            axes = data[0].vel.shape[2]
+            if changes.setdefault("outputs", axes) != axes:
+                raise ValueError(f"the checkpoint has {changes['outputs']} outputs, the velocity {axes} axes")
+            geometry = preset(asked.preset, units, len(data), **changes)
         except ValueError as error:
             raise BadInput(f"poyo: {error}") from error
-        job = cls(config, Sessions(data, splits, geometry.window_ms, asked.least_units), geometry)
+        job = cls(config, Sessions(data, splits, geometry.window_ms, asked.least_units), geometry, checkpoint)
         job._check()
+        if checkpoint is not None:
+            checkpoint.network(geometry)  # BadInput before anything is trained
         return job
 
     def _check(self) -> None:
@@ -111,7 +123,7 @@ class PoyoJob:
             Phase(self.plan(phase), network, self.sessions, folder / f"{phase}.pt").run(progress, writer)
             return network
 
-        network = run("float", new_poyo(self.geometry, self.config.seed))
+        network = self.train_float(run)
         control = POYO(self.geometry)
         control.load_state_dict(network.state_dict())
         seen = self.sessions.calibration(max(1, self.config.qat.calibration_trials // len(self.sessions.data)))
@@ -120,6 +132,15 @@ class PoyoJob:
             run("control", control),
             run("qat", QuantPOYO.from_float(network, seen, self.config.bits)),
         )
+
+    def train_float(self, run: Callable[[str, POYO], POYO]) -> POYO:
+        """The float network: the checkpoint's, with rows of its own for a session that it does not know; or trained."""
+        if self.checkpoint is None:
+            return run("float", new_poyo(self.geometry, self.config.seed))
+        with torch.random.fork_rng():
+            torch.manual_seed(self.config.seed)
+            network, new = self.checkpoint.network(self.geometry)
+        return run("float", network) if new else network
 
     def scores(self, networks: PoyoNetworks, progress: Progress) -> dict[str, Scores]:
         """Velocity R² on the test trials, mean over sessions: of a bin from its spikes and the past; of whole windows.

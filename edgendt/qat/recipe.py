@@ -35,8 +35,9 @@ class ModelConfig:
     follows from it. Or `poyo`, whose geometry is PoyoConfig's and nothing that follows here. causal = false: every bin
     sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: the
     network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each input
-    channel has its own column. spatial_heads, and back and ahead,
-    which narrow a whole window: see NDTConfig.
+    channel has its own column. lookup: a count enters as a row of so many columns, from a table that ends with the
+    largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, and back and ahead, which
+    narrow a whole window: see NDTConfig.
     """
 
     kind: str = "ndt"
@@ -53,6 +54,10 @@ class ModelConfig:
     spatial_heads: int | None = None
     back: int = ALL
     ahead: int = ALL
+    lookup: int = 0
+    most: int | None = None
+    post_norm: bool = False
+    courses: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,14 +179,14 @@ def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
     spatial = model.kind == "stndt"
     model = _fill(model, causal=not spatial, identity=spatial)
     heads = max(model.heads, 1)  # fewer are refused, as heads
-    columns = -(-channels // heads) * heads  # one per channel, up to a multiple of the heads
+    columns = -(-channels * max(1, model.lookup) // heads) * heads  # of every channel, up to a multiple of the heads
     window = bins if model.max_bins is None else model.max_bins
-    return _fill(
+    model = _fill(
         model,
-        d_model=columns if model.identity else 64,
+        d_model=columns if model.identity or model.lookup else 64,
         window=32 if model.causal else window,
-        spatial_heads=(1 if window % 2 else 2) if spatial else 0,
     )
+    return _fill(model, spatial_heads=(1 if (model.window or 1) % 2 else 2) if spatial else 0)
 
 
 def resolve(config: QuantizeConfig, bins: int, channels: int) -> QuantizeConfig:

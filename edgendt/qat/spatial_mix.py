@@ -18,8 +18,9 @@ class SpatialMix(nn.Module):
         self.output_quant = Fixed(op.y)
 
     def forward(self, a: Tensor, z: Tensor) -> Tensor:
-        """a [..., size, size], z [..., bins, size] -> [..., bins, size]."""
-        out: Tensor = self.output_quant(z @ a.transpose(-1, -2))
+        """a [..., size, size], or [..., bins, size, size] of each bin, z [..., bins, size] -> [..., bins, size]."""
+        mixed = (a @ z.unsqueeze(-1)).squeeze(-1) if a.dim() > z.dim() else z @ a.transpose(-1, -2)
+        out: Tensor = self.output_quant(mixed)
         return out
 
     def constants(self) -> dict[str, Codes]:

@@ -10,10 +10,10 @@ from edgendt.artifact import MANIFEST, Run, read_json, sha256
 from edgendt.boards import DEFAULT
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, reading
-from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear
+from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear, SpatialWeights
 from edgendt.profile.latency import width
 from edgendt.program import Program
-from edgendt.report import spatial
+from edgendt.report import spatial, tokens
 from edgendt.report.predictions import Array, Predictions, agreement, choose
 from edgendt.synth.engine import simulated
 
@@ -31,17 +31,18 @@ LINKS = {
 
 
 class Arrays(NamedTuple):
-    """What figures draw beside the JSON: what the network said, and weights between channels by node."""
+    """What figures draw beside the JSON: what the network said, weights between channels by node, tokens' velocity."""
 
     predictions: Predictions | None
     weights: Mapping[str, Array]
+    said: tokens.Velocity | None
 
 
 def gather(run: Run) -> tuple[dict[str, Any], Arrays]:
     """The report's JSON, and the arrays that figures draw beside it.
 
-    Parts of the JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial, provenance,
-    stale. Every part is an object with `status` "done", or "not run" and the `command` that would make it.
+    Parts of the JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial, said,
+    provenance, stale. Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
 
     def part(read: Callable[[Run], T], files: str) -> T:
@@ -59,10 +60,11 @@ def gather(run: Run) -> tuple[dict[str, Any], Arrays]:
         "main_board": main_board(found),
         "neural": (said := part(neural, "quantize/predictions.npz"))[0],
         "spatial": (between := part(spatial.of_run, "quantize/stimulus.npz"))[0],
+        "said": (spoken := part(tokens.of_run, "quantize/stimulus.npz"))[0],
         "provenance": part(lambda run: list(provenance(run)), f"*/{MANIFEST}"),
         "stale": part(lambda run: list(stale(run)), f"*/{MANIFEST}"),
     }
-    return data, Arrays(said[1], between[1])
+    return data, Arrays(said[1], between[1], spoken[1])
 
 
 def missing(run: Run, stage: str) -> dict[str, Any]:
@@ -122,6 +124,7 @@ def describe(program: Program) -> dict[str, Any]:
         "ffn": max((op.outputs for name, op in linears.items() if name.endswith("f1")), default=None),
         "max_bins": program.max_bins,
         "whole_window": program.bins,
+        "spatial": any(isinstance(node.op, SpatialWeights) for node in program.nodes),
         "ops": len(program.nodes),
         "weights": weights,
         "macs": None if program.inputs else program.macs,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgendt.profile.latency import clock_words
-from edgendt.report import figures, spatial
+from edgendt.report import figures, spatial, tokens
 from edgendt.report import neural as drawn
 from edgendt.report.gather import Arrays
 
@@ -59,7 +59,7 @@ def draw(data: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """All figures by name, each an SVG string or None when there is nothing to show."""
     from markupsafe import Markup
 
-    shown = dict.fromkeys(("accuracy", "rates", "rasters", "velocity", "spatial"))
+    shown = dict.fromkeys(("accuracy", "rates", "rasters", "velocity", "spatial", "said"))
     if data["accuracy"]["status"] == "done":
         shown["accuracy"] = figures.accuracy(data["accuracy"]["metrics"])
     if (predictions := arrays.predictions) is not None:
@@ -70,6 +70,8 @@ def draw(data: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
             shown["velocity"] = drawn.velocity(predictions, picked["strips"])
     if arrays.weights:
         shown["spatial"] = spatial.figure(arrays.weights)
+    if arrays.said is not None:
+        shown["said"] = tokens.figure(arrays.said)
     for board, parts in data["boards"].items():
         shown |= _board_figures(board, parts["profile"])
     return {name: None if svg is None else Markup(svg) for name, svg in shown.items()}

@@ -22,7 +22,7 @@ SHADE = (0.10, 0.48, 0.72)  # pixels do not follow the style sheet: the blue bet
 
 
 def weights(program: Program, trials: tuple[Array, ...]) -> dict[str, Array]:
-    """Mean weights between channels by node, [taker, giver]; trials: counts [bins, channels] of whole windows.
+    """Mean weights between channels by node, [taker, giver]; trials: counts [bins, channels]. A stream's over all bins.
 
     Columns of the network beyond the recorded channels, where there are any, are left out. Nothing where the embedder
     mixes channels: its columns are none.
@@ -30,9 +30,12 @@ def weights(program: Program, trials: tuple[Array, ...]) -> dict[str, Array]:
     if not by_channel(program):
         return {}
     known = len(rates.rows) if (rates := groups(program).get(RATES)) else None
-    nodes = {node.name: node.op.y for node in program.nodes if isinstance(node.op, SpatialWeights)}
+    nodes = {node.name: (node.op.size, node.op.y) for node in program.nodes if isinstance(node.op, SpatialWeights)}
     traces = [program.trace(counts) for counts in trials] if nodes else []
-    means = {name: np.mean([trace[name] for trace in traces], axis=0) * y.scale for name, y in nodes.items()}
+    means = {
+        name: np.mean([trace[name].reshape(-1, size, size).mean(0) for trace in traces], axis=0) * y.scale
+        for name, (size, y) in nodes.items()
+    }
     return {name: a[:known, :known] for name, a in means.items()}
 
 
@@ -47,7 +50,7 @@ def of_run(run: Run) -> tuple[dict[str, Any], dict[str, Array]]:
     if not run.has("quantize"):
         return {"status": "none"}, {}
     program = Program.load(run.stage("quantize") / "program.edt")
-    trials = stimulus(run, program, WINDOWS * program.bins)[:WINDOWS] if program.bins else ()
+    trials = () if program.inputs else stimulus(run, program, None)[:WINDOWS]
     found = weights(program, trials)
     if not found:
         return {"status": "none"}, {}

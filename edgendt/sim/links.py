@@ -15,6 +15,7 @@ from edgendt.compare import LinkResult, Tally, compare
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import EdgendtError, ToolMissing, UnsupportedOp
 from edgendt.fixed import Codes
+from edgendt.ops import Transpose
 from edgendt.program import Program
 from edgendt.tools import cache_folder, missing_package
 
@@ -68,7 +69,7 @@ def stream(case: Case) -> Tally:
     def trace(counts: Codes) -> dict[str, Codes]:
         stepper = case.program.stream()
         rows = [stepper.trace_step(row) for row in counts]
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        return {name: np.concatenate([np.atleast_2d(row[name]) for row in rows]) for name in rows[0]}
 
     return over_trials("stream", case, trace)
 
@@ -155,6 +156,11 @@ LINKS: dict[str, Callable[[Case], Tally]] = {
 }
 
 
+def held(program: Program) -> bool:
+    """True for what an engine must run: a stream without attention between channels."""
+    return program.streams and not any(isinstance(node.op, Transpose) for node in program.nodes)
+
+
 def execute(request: dict[str, Any]) -> LinkResult:
     """What the process of one link does."""
     run, name = Run(Path(request["run"])), request["link"]
@@ -177,9 +183,9 @@ def execute(request: dict[str, Any]) -> LinkResult:
             raise
         return LinkResult(name, "skipped", missing)
     except UnsupportedOp as error:
-        if name != "engine" or program.streams:
+        if name != "engine" or held(program):
             return LinkResult(name, "fail", f"{name}: {error}")
-        return LinkResult(name, "skipped", str(error))  # the engine holds a part of the networks of whole windows
+        return LinkResult(name, "skipped", str(error))  # of the other networks the engine holds a part
     except EdgendtError as error:
         return LinkResult(name, "fail", f"{name}: {error}")
     if tally.codes == 0:
