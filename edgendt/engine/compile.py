@@ -61,6 +61,11 @@ class Compiled:
         return Image(self.engine.parameters(), channels_of(self.program), self.program.outputs, bins, self.sections)
 
     @property
+    def limit(self) -> int:
+        """The largest number that a start brings: a count, or a byte of a token or a query."""
+        return 255 if self.program.inputs else self.program.input.hi
+
+    @property
     def tap_map(self) -> dict[tuple[int, int, int], tuple[str, int]]:
         """(instruction, word address, pipe) -> (op name, index) for every code that a simulation tap shows."""
         pipes = self.engine.pipes
@@ -237,7 +242,7 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         emitter = lowered(rows).run()
         emitter.sizes["act"] += many * sizes["act_row"]
         emitter.sizes["res"] += many * sizes["res_row"]
-    config["count_max"] = program.input.hi
+    config["count_max"] = min(program.input.hi, 255)
     config["max_bins"] = last_start(program)
     config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
     config["pos_stride"] = emitter.sizes["pos"]

@@ -18,7 +18,7 @@ from edgendt.engine.layout import Instr
 from edgendt.engine.phases import shaped
 from edgendt.engine.serial import cycles_of_instr
 from edgendt.engine.tiling import PAIR_BITS
-from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
+from edgendt.ops import Attention, CrossAttention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import Program
 
 if TYPE_CHECKING:
@@ -268,21 +268,39 @@ def window_of(compiled: Compiled, first: int = 0) -> Cycles:
     return _total(compiled, bins, repeats, 2 * bins - first)
 
 
+def tokens_of(compiled: Compiled, tokens: int, queries: int, first: int = 0) -> Cycles:
+    """Cycles of a window of so many tokens and queries, all its starts from `first` on."""
+    starts = _rows(compiled, tokens, queries)[first:]
+    return _total(compiled, tokens, sum(starts, Counter[int]()), len(starts))
+
+
 def cycles_per_row(compiled: Compiled, tokens: int, queries: int) -> list[int]:
     """Cycles of the starts of a window of so many tokens and queries: each has one."""
+    known: dict[frozenset[tuple[int, int]], int] = {}
+    cycles = []
+    for repeats in _rows(compiled, tokens, queries):
+        key = frozenset(repeats.items())
+        if key not in known:
+            known[key] = _total(compiled, tokens, repeats, 1).total
+        cycles.append(known[key])
+    return cycles
+
+
+def _rows(compiled: Compiled, tokens: int, queries: int) -> list[Counter[int]]:
+    """How often each phase runs in each start: what lies between tokens and queries, in the last token's.
+
+    Without tokens in the first query's.
+    """
     last = len(compiled.phases) - 1
-    times = [Counter({0: 1}) for _ in range(tokens)]
-    if tokens:
-        times[-1].update({phase: compiled.loops[phase] for phase in range(1, last)})
-    first = Counter({last: 1})
-    if not tokens:
-        first.update({phase: compiled.loops[phase] for phase in range(last)})
-    known = [_total(compiled, tokens, one, 1).total for one in (*times[:1], *times[-1:], first, Counter({last: 1}))]
-    return known[:1] * (tokens - 1) + known[1:2] * bool(tokens) + known[-2:-1] + known[-1:] * (queries - 1)
+    starts = [Counter({0: 1}) for _ in range(tokens)] + [Counter({last: 1}) for _ in range(queries)]
+    starts[max(tokens - 1, 0)].update({phase: compiled.loops[phase] for phase in range(int(tokens > 0), last)})
+    return starts
 
 
 def steady(compiled: Compiled) -> Cycles:
     """Cycles of a bin once the window is full, or of a whole window."""
+    if compiled.program.inputs:
+        return tokens_of(compiled, compiled.most, 1)
     if compiled.program.bins:
         return window_of(compiled)
     window = compiled.config["window"]
@@ -359,8 +377,9 @@ def bound_of(
         if isinstance(node.op, Linear):
             half += runs * node.op.inputs * node.op.outputs * (1 if packed and node.op.w.bits <= PAIR_BITS else 2)
             bits += runs * node.op.inputs * node.op.outputs * node.op.w.bits
-        elif isinstance(node.op, Attention):
-            half += runs * 4 * keys * node.op.size
+        elif isinstance(node.op, Attention | CrossAttention):
+            many = program.axis(node.inputs[1]).length or keys
+            half += runs * 4 * many * node.op.size
         elif isinstance(node.op, SpatialWeights):
             half += runs * 2 * node.op.size * node.op.bins
         elif isinstance(node.op, SpatialMix):

@@ -460,7 +460,8 @@ class TokenLowering(Lowering):
         base, tag = emit.place_res(words), emit.tag()
         fields = {"dst": lay.DST_RES, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
         source = emit.tensors[first.inputs[0], "act"]
-        index = emit.linear(both, source, order, fields, apart=emit.unread(base, words))
+        apart = emit.unread(base, words)
+        index = emit.linear(both, source, order, fields, owner=first.name, apart=apart)
         halves = [np.where(order % 2 == half, order // 2, -1) for half in (0, 1)]
         emit.taps[index] = Tap(first.name, base, halves[0], also=Tap(second.name, base, halves[1]))
         pairs = emit.own(Tensor(order, base, words, first.op.y, tag, "res", index))
