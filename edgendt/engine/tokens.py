@@ -86,9 +86,7 @@ class TokenLowering(Lowering):
             if isinstance(node.op, CrossAttention):
                 for name, value in self._keys(node, phases, phase).items():
                     if asked.setdefault(name, value) != value:
-                        reason = (
-                            f"it and another over {over} differ in their keys: an engine knows one number at a time"
-                        )
+                        reason = f"it and another over {over} differ in their keys: an engine knows one number of them"
                         raise UnsupportedOp(node.op.kind, node.name, reason)
         fields |= asked | {
             "op": lay.OP_SHAPE,
@@ -107,7 +105,8 @@ class TokenLowering(Lowering):
 
     def _keys(self, node: Node, phases: Phases, phase: int) -> dict[str, int]:
         """SHAPE's fields for the keys of an attention that a phase writes, or reads."""
-        reach, fields = self.reaches[node.name], {}
+        reach = self.reaches[node.name]
+        fields: dict[str, int] = {}
         if phases.of[node.inputs[1]] == phase:
             fields |= reach.written()
         if phases.of[node.name] == phase:
