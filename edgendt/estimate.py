@@ -10,7 +10,7 @@ from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, window_of
+from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, tokens_of, window_of
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
@@ -37,13 +37,14 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     built = Engine.named(name)
     compiled = compile_program(program, built)
     needs = part(target, built)
-    quantiles, median = per_bin(compiled) if program.bins is None else per_window(compiled)
+    quantiles, median = (per_tokens if program.inputs else per_window if program.bins else per_bin)(compiled)
     return {
         "program": program.name,
         "board": board,
         "engine": str(name),
         "stage": STAGE,
         "whole_window": program.bins,
+        "tokens": compiled.most if program.inputs else None,
         "lanes": built.products,
         "cycles": quantiles,
         "by_op": dict(median.by_op),
@@ -73,6 +74,13 @@ def per_window(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
     return {"window": window.total, "behind_last_bin": window_of(compiled, compiled.program.bins - 1).total}, window
 
 
+def per_tokens(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
+    """Cycles of each token, of a window of as many as fit from its last one on, of each query, of all; that window."""
+    most, window = compiled.most, tokens_of(compiled, compiled.most, 1)
+    first, last, query = (cycles_per_row(compiled, most, 1)[at] for at in (0, most - 1, most))
+    return {"token": first, "last_token": last, "query": query, "window": window.total}, window
+
+
 def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
     """Words used and there, by memory."""
     return {
@@ -96,8 +104,8 @@ def render(result: Mapping[str, Any]) -> Any:
 
     cycles, micro = result["cycles"], result["latency_us"]
     rows = [[key.replace("_", " "), f"{cycles[key]:,.0f}", f"{micro[key]:.1f}"] for key in cycles]
-    bins = result["whole_window"]
-    unit = f"per window of {bins} bins" if bins else "per bin"
+    bins, tokens = result["whole_window"], result["tokens"]
+    unit = f"per window of {bins} bins" if bins else f"{tokens:,} tokens, as many as fit" if tokens else "per bin"
     head = f"{result['program']} fits {result['board']}, engine {result['engine']} ({result['lanes']} lanes)"
     at = f"µs at {result['clock_mhz']:g} MHz ({result['clock_stage']})"
     used = {**result["memories"], **result["resources"]}

@@ -14,7 +14,6 @@ EXAMPLES = 80
 FAULTS = {
     "a code gates itself": ("pick2 ^ PipeBits'(sfu_ins.xbase)", "pick2"),
     "the second word of pairs is the first one again": ("else if (!last_sub && !half)", "else if (!last_sub)"),
-    "every gate's table is the first": ("{table_i, partner3_q[7:0]}", "{2'd0, partner3_q[7:0]}"),
     "a negative entry is a large one": ("gate_i ? gelu6 : 16'($signed", "gate_i ? {1'b0, gelu6[14:0]} : 16'($signed"),
     "the gate's code is multiplied too": ("gate_i ? 16'd0 :", "gate_i ? 16'd1 :"),
     **ROUND,

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from needs import needs
 from networks import random_ndt
-from op_engine import cases, check, engine, examples, rejects, rotary_case, run
+from op_engine import TOKENS, Case, cases, check, engine, examples, looked_up, rejects, rotary_case, run, token_cases
+from op_examples import WHOLE, example
 from rounding import FIRST, ROUND
+from strategies import Example
 
 EXAMPLES, TIES = 200, 60
+TIMED = {
+    "nothing turns back": ("Tokens != 0 && negate_i ?", "1'b0 ?"),
+    "a row turns by the bin": ("if (timed) time_q", "if (1'b0) time_q"),
+}
 FAULTS = {
     "the clock stands still": ("assign angle_time = bin_o", "assign angle_time = 16'd1"),
     "a phase is cut, not rounded": ("phase4[15:0] + 16'd32", "phase4[15:0]"),
@@ -41,6 +47,25 @@ def test_a_network_streams_for_100_000_bins_without_a_reset() -> None:
     tally = run((program, counts), engine(), taps=False)
     assert tally.mismatches == 0, tally.first
     assert tally.codes > 3 * len(counts)
+
+
+def timed_case(seed: int) -> Case:
+    """Rows that turn by times given, or back by them; ties and limits among them."""
+    op = WHOLE["rotary"][seed % 3]
+    given = example(op, np.random.default_rng(seed))
+    codes, times = given.inputs
+    return looked_up(f"timed{seed}", Example(op, (codes,), {}), ["queries"], times)
+
+
+def test_by_times_given_and_back_the_engine_is_exact() -> None:
+    needs("verilator")
+    assert check(token_cases(timed_case, TIES), size=TOKENS).codes > TIES
+
+
+@pytest.mark.parametrize("fault", TIMED)
+def test_the_bench_rejects_with_times(fault: str) -> None:
+    needs("verilator")
+    assert rejects(token_cases(timed_case, TIES), *TIMED[fault], size=TOKENS)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -69,7 +69,7 @@ def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="small, full, large, streaming, window, tokens or a TOML file"):
+    with pytest.raises(BadInput, match="small, full, large, streaming, window, tokens, tokens-large or a TOML file"):
         Engine.named("medium")
 
 

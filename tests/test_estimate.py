@@ -11,7 +11,7 @@ from rich.console import Console
 
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of
+from edgendt.engine.cycles import cycles_of, cycles_per_row
 from edgendt.engine.reference import S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.estimate import estimate, program_of, render
@@ -48,6 +48,20 @@ def test_a_network_of_whole_windows_has_the_cycles_of_a_window():
     Console(file=said, width=120).print(render(got))
     assert "per window of 9 bins (analytic)" in said.getvalue() and "behind last bin" in said.getvalue()
     assert got["link"]["bytes"] == 2 * estimate(random_ndt(3, bins=9), BOARD)["link"]["bytes"]
+
+
+def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
+    pytest.importorskip("torch")
+    from poyos import random_poyo
+
+    program = random_poyo(0, depth=1)
+    got = estimate(program, BOARD, "tokens")
+    compiled = compile_program(program, Engine.named("tokens"))
+    most, cycles = got["tokens"], got["cycles"]
+    starts = cycles_per_row(compiled, most, 1)
+    assert most == compiled.most and cycles["window"] == sum(starts) == sum(got["by_op"].values())
+    assert [cycles[name] for name in ("token", "last_token", "query")] == [starts[0], *starts[-2:]]
+    assert got["link"]["request_bytes"] == 16 and got["bound_cycles"] < cycles["window"]
 
 
 def test_figures_carry_their_stages():

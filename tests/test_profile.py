@@ -6,6 +6,7 @@ import dataclasses
 import io
 import sys
 
+import numpy as np
 import pytest
 from needs import needs
 from networks import random_counts, random_ndt
@@ -13,6 +14,7 @@ from report_runs import BOARD, SYNTH, add_quantize, add_synth
 from rich.console import Console
 
 from edgendt.artifact import Run, read_json
+from edgendt.data.stimulus import packed
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.sources import board_sources, hashes
@@ -119,6 +121,31 @@ def test_a_network_of_whole_windows_is_profiled_by_the_window(tmp_path):
     text = console.file.getvalue()
     assert "one window of 50 bins" in text and "from the last bin's counts on" in text
     assert "CPU not measured: it is timed bin by bin" in text
+
+
+SIZES = {"segments": 1, "lanes": 4, "acc_bits": 28, "act_depth": 4096, "res_depth": 1024, "kv_depth": 8192}
+SIZES |= {"prog_depth": 256, "rotary": 1, "windows": 1, "tokens": 1}
+
+
+def test_a_network_of_tokens_is_profiled_from_the_last_token_on(tmp_path):
+    pytest.importorskip("torch")
+    from poyos import random_poyo, windows
+
+    for tool in room.SIMULATOR:
+        needs(tool)
+    run, program = Run(tmp_path / "run"), random_poyo(0, depth=1)
+    with run.write("quantize") as folder:
+        program.save(folder / "program.edt")
+        np.savez(folder / "stimulus.npz", **packed(windows()))
+    (tmp_path / "small.toml").write_text("".join(f"{name} = {size}\n" for name, size in SIZES.items()))
+    got = room.profile(run, BOARD, str(tmp_path / "small.toml"))
+    assert got["tokens"]["counts"]["max"] == max(len(one["tokens"]) for one in windows()) <= got["tokens"]["most"]
+    assert (got["trials"], got["cycles_stage"], got["whole_window"]) == (3, SIMULATED, None)
+    assert got["cycles"]["p50"] == sum(got["by_op"].values()) > got["tokens"]["query_cycles"] > 0
+    console = Console(width=120, file=io.StringIO())
+    console.print(room.render(got))
+    text = console.file.getvalue()
+    assert "from the last token to the first answer" in text and "each token before the last" in text
 
 
 def test_without_a_simulator_cycles_are_called_analytic(run, quick_cpu, monkeypatch):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -21,16 +19,13 @@ from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.phases import BINS, COLUMNS, TOKENS
 from edgendt.engine.rows import axes, starts
-from edgendt.engine.schedule import Emitter, Rows, Tap, channels_of
+from edgendt.engine.schedule import Rows, Tap, channels_of
+from edgendt.engine.sections import sections
 from edgendt.engine.spatial import between_channels, columns
-from edgendt.engine.tiling import both
 from edgendt.engine.tokens import TokenLowering
 from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention, CrossAttention, SpatialWeights, Transpose
-from edgendt.ops.attention import EXP, RECIP
-from edgendt.ops.layernorm import RSQRT
-from edgendt.ops.rotary import COS
 from edgendt.program import Program
 
 NO_LIMIT = 0  # max_bins of a Program without position rows
@@ -59,6 +54,11 @@ class Compiled:
         """What the host loads."""
         bins = last_start(self.program)
         return Image(self.engine.parameters(), channels_of(self.program), self.program.outputs, bins, self.sections)
+
+    @property
+    def limit(self) -> int:
+        """The largest number that a start brings: a count, or a byte of a token or a query."""
+        return 255 if self.program.inputs else self.program.input.hi
 
     @property
     def tap_map(self) -> dict[tuple[int, int, int], tuple[str, int]]:
@@ -237,13 +237,13 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         emitter = lowered(rows).run()
         emitter.sizes["act"] += many * sizes["act_row"]
         emitter.sizes["res"] += many * sizes["res_row"]
-    config["count_max"] = program.input.hi
+    config["count_max"] = min(program.input.hi, 255)
     config["max_bins"] = last_start(program)
     config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
     config["pos_stride"] = emitter.sizes["pos"]
     positions = emitter.sizes["pos"] * (program.max_bins or constant) + emitter.sizes["table"]
     sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": positions}
-    sections = tuple(_sections(emitter, engine, config)) if not _over(sizes, engine) else ()
+    loaded = tuple(sections(emitter, engine, config)) if not _over(sizes, engine) else ()
     names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
     phase_of = {name: phases.of[name] if phases else 0 for name in names}
@@ -252,7 +252,7 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         lengths = {str(item.axis): item.axis.length or 1 for item in program.inputs}
         loops = tuple(lengths[over] for over in phases.over)
     instrs = tuple(emitter.instrs)
-    return Compiled(program, engine, instrs, config, taps, sizes, sections, choice, phase_of, loops, most)
+    return Compiled(program, engine, instrs, config, taps, sizes, loaded, choice, phase_of, loops, most)
 
 
 def _shapes(program: Program, engine: Engine, config: Mapping[str, int]) -> dict[str, Mapping[str, int]]:
@@ -299,57 +299,6 @@ def shortfalls(compiled: Compiled) -> list[tuple[str, str]]:
     return found
 
 
-def _sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> list[Section]:
-    """Everything the load bus writes, in the memory map of docs/engine.md."""
-    words = emitter.words
-    sections = [Section(lay.MEM_CFG, 0, _u64([config[name] for name in lay.CFG]))]
-    if engine.windows:
-        sections.append(Section(lay.MEM_CFG, lay.ROWS_AT, _u64([config[name] for name in lay.CFG_ROWS])))
-    program = np.zeros((len(emitter.instrs), 8), np.uint64)
-    for index, instr in enumerate(emitter.instrs):
-        program[index, : len(instr.chunks())] = instr.chunks()
-    sections.append(Section(lay.MEM_PROG, 0, program.ravel()))
-    if words.weights:
-        sections += _weight_sections(words.weights, engine)
-        bias = np.concatenate(words.bias).reshape(-1, 2)
-        sections.append(Section(lay.MEM_BIAS, 0, _u64(bias[:, 0] << 28 | bias[:, 1] & 0xFFFFFFF)))
-    if words.pos is not None:
-        sections.append(Section(lay.MEM_POS, 0, _u64(words.pos.ravel() & 0xFFFF)))
-    if words.tables:
-        start = emitter.rows.tables * engine.pipes
-        sections.append(Section(lay.MEM_POS, start, _u64(np.concatenate(words.tables).ravel() & 0xFFFF)))
-    if words.times is not None:
-        sections.append(Section(lay.MEM_TIME, 0, _u64(words.times)))
-    if words.gelus:
-        sections.append(Section(lay.MEM_GELU, 0, _u64(np.concatenate(words.gelus) & 0xFFFF)))
-    if words.gamma:
-        rows = np.concatenate(words.gamma).reshape(-1, 2)
-        sections.append(Section(lay.MEM_GAMMA, 0, _u64((rows[:, 0] & 0xFF) << 24 | rows[:, 1] & 0xFFFFFF)))
-        sections.append(Section(lay.MEM_TABLE, 0, _u64(RSQRT)))
-    if words.steps:
-        steps = np.concatenate(words.steps)
-        steps[-1] |= 2 << lay.STEP_BITS
-        sections.append(Section(lay.MEM_STEP, 0, _u64(steps)))
-        sections.append(Section(lay.MEM_COS, 0, _u64(COS & 0xFFF)))
-    if any(instr["op"] == lay.OP_EXP for instr in emitter.instrs):
-        sections.append(Section(lay.MEM_TABLE, 1024, _u64(RECIP)))
-        sections.append(Section(lay.MEM_EXP, 0, _u64(EXP)))
-    return sections
-
-
-def _weight_sections(passes: list[tuple[bool, Codes]], engine: Engine) -> list[Section]:
-    """passes: (pairs?, [rows, lanes]) each, one behind the other; four lanes share a load word, a byte each."""
-    depth_bits, row, sections = (engine.weight_depth - 1).bit_length(), 0, []
-    for paired, group in groupby(passes, key=itemgetter(0)):
-        weights = np.concatenate([codes for _, codes in group])
-        bytes_ = (weights if not paired else both(weights)) & 0xFF
-        words = bytes_.reshape(len(weights), -1, 4) @ (1 << 8 * np.arange(4))
-        mem = lay.MEM_PAIR if paired else lay.MEM_WEIGHT
-        sections += [Section(mem, quad << depth_bits | row, _u64(words[:, quad])) for quad in range(words.shape[1])]
-        row += len(weights)
-    return sections
-
-
 def _by_instruction(events: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
     """[n, (instruction, position, code)] in order -> [n, (position, code)] by instruction, in order."""
     events = events[np.argsort(events[:, 0], kind="stable")]
@@ -366,7 +315,3 @@ def _as_written(codes: Codes, y: Int) -> Codes:
     """Tap bytes of an unsigned result come sign-extended."""
     byte = not y.signed and y.bits <= 8
     return np.where(codes == UNWRITTEN, codes, codes & 0xFF) if byte else codes
-
-
-def _u64(values: object) -> NDArray[np.uint64]:
-    return np.asarray(values, dtype=np.int64).astype(np.uint64)

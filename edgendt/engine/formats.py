@@ -115,7 +115,7 @@ def _tokens(node: Node, engine: Engine) -> None:
         _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
         _need(width % engine.pipes == 0, node, f"heads must be whole words of {engine.pipes} channels, got {width}")
     if isinstance(op, Lookup):
-        _need(op.y.bits <= 16, node, f"its rows have at most 16 bits, got {op.y.bits}")
+        _need(op.y.bits <= 15 + op.y.signed, node, f"its rows are read as 16 signed bits, got {op.y}")
     if isinstance(op, GEGLU):
         _need(op.a.signed and op.a.bits <= 16, node, f"its first input is signed, of at most 16 bits, got {op.a}")
         _need(0 <= op.shift <= 63, node, f"a.frac + gate.frac + 8 - y.frac must be 0..63, got {op.shift}")

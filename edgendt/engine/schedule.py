@@ -16,7 +16,7 @@ from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.heads import Positions
 from edgendt.engine.layout import Instr
-from edgendt.engine.tiling import best
+from edgendt.engine.tiling import Tiling, best
 from edgendt.fixed import Int
 from edgendt.ops import Attention, Linear, SpatialMix, SpatialWeights
 from edgendt.program import INPUT, Node, Program
@@ -309,6 +309,13 @@ class Emitter:
             "y2": lay.fmt(op.y),
         } | fields
         return self.mac(owner or node.name, fields, source, barrier, apart)
+
+    def nothing(self) -> dict[str, int]:
+        """Fields of a pass over one element of weight zero: what it adds is all that comes out."""
+        tiling = Tiling(self.engine, bool(self.engine.packed))
+        self.words.weights.append((tiling.paired, tiling.codes(np.zeros((1, 1), np.int64))))
+        fields = {"sbase": self.grow("weights", 1), "paired": int(tiling.paired)}
+        return fields | {"sstride": 1, "n_red": 1, "n_tiles": 1, "xstride": 1}
 
     def _bias(self, node: Node, op: Linear, flat: Positions) -> int:
         """Base of the bias words, with their shifts, of outputs in flat order."""

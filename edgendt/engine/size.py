@@ -57,6 +57,7 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         Memory("reciprocals", 1, 2048, 16),
         Memory("program", -(-INSTR_BITS // CHUNK_BITS), engine.prog_depth, CHUNK_BITS),
         *(_rotary(engine) if engine.rotary else ()),
+        *(_tokens(engine) if engine.tokens else ()),
     )
 
 
@@ -74,6 +75,11 @@ def _rotary(engine: Engine) -> tuple[Memory, ...]:
         Memory("cosine", 1, len(COS), 12),
         Memory("angles", engine.sfus, ANGLES // engine.sfus, 24),
     )
+
+
+def _tokens(engine: Engine) -> tuple[Memory, ...]:
+    """Times of constant rows; tables of GELU."""
+    return Memory("times", 1, ANGLES, 16), Memory("GELU", engine.sfus, 1024, 16)
 
 
 def _serial(engine: Engine) -> tuple[Memory, ...]:

@@ -12,7 +12,6 @@ from edgendt.engine.config import Engine
 from edgendt.engine.heads import Heads, possible_groups
 from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Open, Tap, Tensor
-from edgendt.engine.tiling import Tiling
 from edgendt.errors import UnsupportedOp
 from edgendt.ops import Attention, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import Node
@@ -41,12 +40,11 @@ def columns(engine: Engine, config: Mapping[str, int], channels: int) -> dict[st
 def transpose(emit: Emitter, node: Node, op: Transpose, stats: bool) -> Tensor:
     """One channel's codes of all bins, gathered from the kept residual rows while the drain runs over zeros."""
     engine, source = emit.engine, emit.tensors[node.inputs[0], "res"]
-    pipes, tiling = engine.pipes, Tiling(engine, bool(engine.packed))
+    pipes = engine.pipes
     words = -(-op.bins // pipes)
     base, tag = emit.place_res(words), emit.tag()
-    emit.words.weights.append((tiling.paired, tiling.codes(np.zeros((1, 1), np.int64))))
     emit.words.bias.append(np.tile([lay.SHIFT_BIAS, 0], (1, pipes, 1)))
-    fields = {
+    fields = emit.nothing() | {
         "mode": lay.MODE_GATHER,
         "dst": lay.DST_RES,
         "add_res": 1,
@@ -56,12 +54,6 @@ def transpose(emit: Emitter, node: Node, op: Transpose, stats: bool) -> Tensor:
         "dst_tag": tag,
         "tag_clear": 1,
         "tag_fin": 1,
-        "sbase": emit.grow("weights", 1),
-        "sstride": 1,
-        "n_red": 1,
-        "n_tiles": 1,
-        "xstride": 1,
-        "paired": int(tiling.paired),
         "steps": op.bins,
         "words": op.bins,
         "bias_base": emit.grow("bias", 1),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgendt.artifact import Run
 from edgendt.boards import Board
@@ -16,7 +17,6 @@ from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.protocol import Answer, Info
 from edgendt.errors import BadInput
-from edgendt.fixed import Codes
 from edgendt.host.kept import Kept
 from edgendt.host.link import Link, open_port
 from edgendt.program import Program
@@ -85,7 +85,7 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     stage = stage_of(port)
     baud = target.open.baud if target.open else BAUD
     with closing(open_port(port, baud, SECONDS[stage])) as stream:
-        link = Link(stream, limit=program.input.hi, kept=Kept.of_port(port))
+        link = Link(stream, limit=compiled.limit, kept=Kept.of_port(port))
         answer, info = link.status()
         if info.engine_id != compiled.image.engine_id:
             own = f"{name} ({compiled.image.engine_id:08x})"
@@ -96,9 +96,11 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
         yield Attached(run, port, board, str(name), stage, compiled, link, answer, info, wiring)
 
 
-def wired(run: Run, wiring: Wiring, bins: int | None = None) -> tuple[Codes, ...]:
-    """The run's test trials (see `stimulus`) as the electrodes see them, [bins, electrodes] each."""
+def wired(run: Run, wiring: Wiring, bins: int | None = None) -> tuple[Any, ...]:
+    """The run's test trials (see `stimulus`) as the electrodes see them, [bins, electrodes] each; windows of tokens."""
     network = Program.load(run.stage("quantize") / "program.edt")
+    if network.inputs:
+        return stimulus(run, network, bins)
     return tuple(wiring.counts(network, trial) for trial in stimulus(run, network, bins))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgendt.artifact import Run, write_json
 from edgendt.compare import compare
-from edgendt.engine.cycles import cycles_per_bin
+from edgendt.engine.cycles import cycles_per_start
 from edgendt.errors import CyclesDiffer
 from edgendt.fixed import Codes
 from edgendt.host.attach import UNCHANGED, Attached, attach, bar, wired
@@ -69,9 +69,12 @@ def infer(
 
 
 def stream(
-    attached: Attached, trials: Sequence[Codes], check: bool, progress: Callable[[int, int], None] | None = None
+    attached: Attached, trials: Sequence[Any], check: bool, progress: Callable[[int, int], None] | None = None
 ) -> Streamed:
-    """trials: counts [bins, channels] each, bin by bin through the board. Mismatch, CyclesDiffer when `check`."""
+    """trials: counts [bins, channels] or inputs by name each, start by start through the board.
+
+    Mismatch, CyclesDiffer when `check`.
+    """
     link, compiled = attached.link, attached.compiled
     starts = [compiled.starts(trial) for trial in trials]
     every = sum(map(len, starts))
@@ -105,14 +108,14 @@ def as_output(program: Program, outputs: Sequence[Sequence[int]]) -> Codes:
     return words if program.output_format.signed else words & 0xFFFF
 
 
-def compare_trial(attached: Attached, number: int, trial: Codes, codes: Codes, cycles: NDArray[np.int64]) -> None:
+def compare_trial(attached: Attached, number: int, trial: Any, codes: Codes, cycles: NDArray[np.int64]) -> None:
     """Every code of one trial against the Program, every start's cycles against the cycle model."""
     program = attached.program
     expected = program.run(trial)
     tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes})
     if tally.first is not None:
         raise tally.first
-    for bin, (model, took) in enumerate(zip(cycles_per_bin(attached.compiled, len(trial)), cycles, strict=True)):
+    for bin, (model, took) in enumerate(zip(cycles_per_start(attached.compiled, trial), cycles, strict=True)):
         if model != took:
             raise CyclesDiffer(number, bin, model, int(took))
 

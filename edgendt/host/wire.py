@@ -6,19 +6,22 @@ from typing import Any
 
 from edgendt.boards import Board
 from edgendt.engine.protocol import bytes_per_bin
+from edgendt.engine.schedule import channels_of
 from edgendt.program import Program
 
 BITS = 10  # of a byte on a UART: start, eight, stop
 
 
 def wire(program: Program, board: Board) -> dict[str, Any]:
-    """Bytes of a bin's request and answer, framing and CRC included, and the µs of both on the board's UART.
+    """Bytes of a bin's (or a token's, or a query's) request and answer, framing and CRC included, and the µs of both on
+    the board's UART.
 
     Stage analytic: as the driver sends them (`Link.step`), one after the other, nothing sent twice, no byte escaped.
     baud and us are None where the board's UART is not described.
     """
+    each = bytes_per_bin(channels_of(program), program.outputs, min(program.input.hi, 255))
     starts = 2 if program.bins else 1  # of a whole window one brings a bin's counts, another fetches its answer
-    request, answer = (starts * n for n in bytes_per_bin(program.channels, program.outputs, program.input.hi))
+    request, answer = (starts * n for n in each)
     baud = board.open.baud if board.open else None
     micros = None if baud is None else round((request + answer) * BITS * 1e6 / baud, 2)
     sizes = {"request_bytes": request, "answer_bytes": answer, "bytes": request + answer}

@@ -12,7 +12,8 @@ from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of, cycles_per_bin, window_of
+from edgendt.engine.cycles import Cycles as Counted
+from edgendt.engine.cycles import cycles_of, cycles_per_bin, cycles_per_start, tokens_of, window_of
 from edgendt.engine.sources import unchanged
 from edgendt.errors import CyclesDiffer, reading
 from edgendt.fixed import Codes
@@ -73,14 +74,20 @@ def profile(
     compiled = compile_program(program, Engine.named(name))
     part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold
     trip = None if port is None else round_trip(run, port, board, engine, wiring, trials, quiet)
-    cycles, reason = count(compiled, trials)
+    cycles, reason = (count_windows if program.inputs else count)(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
     clock = clock_of(synth, compiled.engine, target.clock_mhz)
     lengths = [1 if program.bins else len(trial) for trial in trials]
-    bin_s = None if program.bins else width(run)
+    if program.inputs:  # each window has its own place
+        lengths = [len(trials)]
+    bin_s = width(run) if program.streams else None
     figures = latency(cycles, lengths, clock, bin_s) | of_window(compiled, clock)
-    median = window_of(compiled) if program.bins else cycles_of(compiled, figures["median_bin"])
+    figures |= {"trials": len(trials), "tokens": of_tokens(compiled, trials) if program.inputs else None}
+    if program.inputs:
+        median = behind_last(compiled, trials[figures["median_bin"]])
+    else:
+        median = window_of(compiled) if program.bins else cycles_of(compiled, figures["median_bin"])
     by_op = {"by_op": dict(median.by_op), "by_op_stage": ANALYTIC}
     head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
     result = head | figures | by_op | {"link": wire(program, target), "round_trip_us": trip} | cpu(program, trials)
@@ -141,6 +148,45 @@ def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | No
     return replace(model, stage=SIMULATED), None
 
 
+def behind_last(compiled: Compiled, given: Any) -> Counted:
+    """Cycles from a window's last token to its first answer."""
+    tokens = compiled.waits(given)
+    return tokens_of(compiled, tokens, 1, max(tokens - 1, 0))
+
+
+def count_windows(compiled: Compiled, trials: Sequence[Any]) -> tuple[Cycles, str | None]:
+    """Of each window the cycles from its last token to its first answer: counted in the compiled RTL, or modelled."""
+    model = [behind_last(compiled, given) for given in trials]
+    found = Cycles(tuple(one.total for one in model), tuple(one.bound for one in model), ANALYTIC)
+    absent = [tool for tool in SIMULATOR if find_tool(tool) is None]
+    if absent:
+        return found, f"not simulated: {', '.join(absent)} not found"
+    from edgendt.sim.fast import FastCore
+
+    core = FastCore(compiled.engine)
+    core.load(compiled)
+    for number, given in enumerate(trials):
+        took, expected = core.run(given)[1], np.array(cycles_per_start(compiled, given))
+        wrong = np.flatnonzero(took != expected)
+        if len(wrong):
+            at = int(wrong[0])
+            raise CyclesDiffer(number, at, int(expected[at]), int(took[at]))
+    return replace(found, stage=SIMULATED), None
+
+
+def of_tokens(compiled: Compiled, trials: Sequence[Any]) -> dict[str, Any]:
+    """Of a network of tokens: how many there are and may be, and the cycles of each but the last, and of each query."""
+    tokens = compiled.waits(trials[0])
+    each = cycles_per_start(compiled, trials[0])
+    counts = summary([compiled.waits(given) for given in trials])
+    return {
+        "most": compiled.most,
+        "counts": counts,
+        "cycles": each[0] if tokens > 1 else None,
+        "query_cycles": each[-1],
+    }
+
+
 def by_place(compiled: Compiled, bins: int) -> Cycles:
     """The engine's exact cycle model for the first `bins` bins of a trial, nothing changes once the window is full; or
     for a whole window.
@@ -193,7 +239,7 @@ def built(quantiles: Mapping[str, float], mhz: float | None) -> dict[str, Any] |
 
 def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
     """`cpu_us`, the best median over the thread counts, and how it came about; null where onnxruntime is absent."""
-    if program.bins:
+    if not program.streams:
         return {
             "cpu_us": None,
             "cpu": None,
@@ -237,7 +283,8 @@ def render(result: Mapping[str, Any]) -> Any:
 
 def _quantiles(result: Mapping[str, Any]) -> Any:
     """Cycles, µs, share of the bin and the CPU: p50, p99, max and the stage of each."""
-    unit = f"one window of {bins} bins" if (bins := result["whole_window"]) else "one bin"
+    bins, last = result["whole_window"], "from the last token to the first answer"
+    unit = f"one window of {bins} bins" if bins else last if result["tokens"] else "one bin"
     table = _table(f"{result['run']}: {unit} on {result['board']}", "", *QUANTILES, "stage")
     mhz = f"{result['clock_mhz']:.1f} MHz"
     rows: list[tuple[str, Mapping[str, float] | None, str, str]] = [
@@ -265,7 +312,7 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
 
 def _ops(result: Mapping[str, Any]) -> Any:
     """Cycles of the median bin by op, in order of execution."""
-    unit = "window" if result["whole_window"] else "median bin"
+    unit = "window" if result["whole_window"] else "median window" if result["tokens"] else "median bin"
     table = _table(f"the {unit} by op ({result['by_op_stage']})", "op", "cycles", "%")
     total = sum(result["by_op"].values())
     for name, cycles in result["by_op"].items():
@@ -280,6 +327,11 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
     beside = f"CPU: {cpu['model']}, {cpu['runtime']}" if cpu else f"CPU not measured: {result['cpu_reason']}"
     behind = result["behind_last_bin"]
     left = [f"{behind['cycles']:,} of them, {behind['us']:,.1f} µs, from the last bin's counts on"] if behind else []
+    if tokens := result["tokens"]:
+        counts = tokens["counts"]
+        room = f"there is room for {tokens['most']:,}"
+        seen = f"windows of {counts['p50']:,.0f} tokens, {counts['max']:,.0f} at most; {room}"
+        left = [seen, f"each token before the last {tokens['cycles']:,} cycles, each query {tokens['query_cycles']:,}"]
     return [
         bound,
         *left,

@@ -21,7 +21,7 @@ from edgendt.tools import cache_folder, missing_package
 
 ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
-WINDOW, TOKENS = "window", "tokens"  # the engines for networks of whole windows, unless one is given
+WINDOW, TOKENS = "window", "tokens-large"  # the engines for networks of whole windows, unless one is given
 
 
 @dataclass(frozen=True)

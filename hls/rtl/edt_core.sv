@@ -1,6 +1,6 @@
 // The engine's core: one MAC array shared by all ops of the loaded network, one time bin per start; of a whole window the
 // last bin's start computes all bins but for their last phase, which further starts do, one for each answer.
-// Reference: edgendt/program.py; cycles: edgendt/engine/cycles.py; instruction and memory map: docs/engine.md.
+// Reference: edgendt/program.py; cycles: edgendt/engine/timeline.py; instruction and memory map: docs/engine.md.
 `default_nettype none
 module edt_core
   import edt_pkg::*;

@@ -262,8 +262,7 @@ module edt_seq
         if (next_q && of_tokens_q) begin
           tokens_q <= slot_o + 1'b1;
           tiles_q  <= tile_q + 9'd1;
-          if (wraps) tile_q <= '0;
-          else if (slot_lane_o == 11'(SegLanes - 1) && last_seg) tile_q <= tile_q + 9'd1;
+          if (slot_lane_o == 11'(SegLanes - 1) && last_seg) tile_q <= tile_q + 9'd1;
         end
         if (rst_i || trial_reset_i) begin
           of_tokens_q  <= 1'b0;
