@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,19 @@ def test_folding_changes_no_code(tmp_path: Path) -> None:
     assert folding.multipliers(program) <= 150 < plan(program).multipliers(program)
     library = build(program, tmp_path, folding).compile()
     demand(program, counts, library.trace(counts))
+
+
+@pytest.mark.parametrize("name", ["odd sizes", "whole window"])
+def test_fast_emulation_is_equal_at_every_op(name: str, tmp_path: Path) -> None:
+    """Weights at the largest fraction, residual of 16 bits: factors of 16 bits and wider ones."""
+    needs("g++")
+    program = NETWORKS[name]()
+    library = replace(build(program, tmp_path), fast=True)
+    counts = random_counts(program, 2, program.max_bins or 40)
+    demand(program, counts, library.trace(counts))
+    assert library.library.name.endswith("-fast.so")
+    with pytest.raises(BadInput, match="a fast firmware reads its weights once"):
+        library.load(program)
 
 
 def test_constants_that_synthesis_sees_are_the_program(tmp_path: Path) -> None:

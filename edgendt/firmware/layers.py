@@ -222,7 +222,7 @@ KERNEL = """\
     typedef bias_t accum_t;
     typedef ap_uint<1> index_t;
     template <class data_T, class res_T, class CONFIG_T>
-    using kernel = nnet::DenseResource_rf_{}<data_T, res_T, CONFIG_T>;
+    using kernel = EDT_KERNEL(DenseResource_rf_{})<data_T, res_T, CONFIG_T>;
     template <class x_T, class y_T> using product = nnet::product::mult<x_T, y_T>;"""
 
 

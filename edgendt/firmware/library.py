@@ -28,6 +28,7 @@ from edgendt.tools import run_tool, share
 
 STACK = 256 << 20  # bytes: the top of a network of tokens keeps a window's codes on its stack
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-w", "-fno-gnu-unique")
+FAST = ("-O3", "-DEDT_FAST")
 
 
 def flags(folder: Path) -> tuple[str, ...]:
@@ -62,18 +63,20 @@ def build(
 class Firmware:
     """A written project, and its compiled library once `compile` has run; `name` is for a library built otherwise.
 
-    most: see build.
+    most: see build. fast: the sums of Linears in plain integers in the place of hls4ml's kernel, for long recordings.
     """
 
     program: Program
     folder: Path
     name: str | None = None
     most: Mapping[str, int] = field(default_factory=dict)
+    fast: bool = False
 
     @cached_property
     def library(self) -> Path:
         """Its name tells networks apart: the loader takes a path it has seen for what it has loaded."""
-        return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}.so")
+        suffix = "-fast.so" if self.fast else ".so"
+        return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}{suffix}")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -86,7 +89,8 @@ class Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
         if not self.library.exists():
             beside = self.library.with_suffix(".part")
-            command = ("g++", *flags(self.folder), *self.sources, "-o", str(beside))
+            words = (*flags(self.folder), *(FAST if self.fast else ()))
+            command = ("g++", *words, *self.sources, "-o", str(beside))
             run_tool(command, self.folder / "compile.log", cwd=self.folder)
             beside.replace(self.library)
         return self
@@ -111,23 +115,25 @@ class Firmware:
 
     def step(self, counts: Any) -> Codes:
         """counts: [channels] of the next bin -> output codes [outputs]. BadInput past the last position row."""
-        return self._call(np.asarray(counts)[None])[0]
+        (codes,) = self._calls(np.asarray(counts)[None])
+        return self._call(codes)[0]
 
-    def _call(self, counts: Any) -> Codes:
-        """One call of the top: counts [bins of a call, channels] -> output codes [bins of a call, outputs]."""
-        codes, bins = self.program.check_counts(counts), self.program.bins or 1
+    def _call(self, codes: Any) -> Codes:
+        """One call of the top: checked counts [bins of a call, channels] -> output codes [bins of a call, outputs]."""
+        bins = self.program.bins or 1
         if len(codes) != bins:
             raise BadInput(f"a call takes {bins} bins, got {len(codes)}")
         out = np.empty((bins, self.program.outputs), np.int32)
-        refused = self._abi.edt_step(codes.astype(np.int32).ravel(), out.ravel())
+        refused = self._abi.edt_step(codes.ravel(), out.ravel())
         assert refused < 2, "the top refused codes that were checked"
         if refused:
             raise BadInput(f"bin {self._abi.edt_bin()} has no position row ({self.program.max_bins} rows): reset first")
         return out.astype(np.int64)
 
     def _calls(self, counts: Any) -> Iterator[Any]:
-        """counts of a trial in the parts that one call takes each: whole windows of one trial are one part."""
-        return iter([np.asarray(counts)] if self.program.bins else np.asarray(counts)[:, None])
+        """counts of a trial, checked, in the parts that one call takes each: a whole window is one part."""
+        codes = self.program.check_counts(counts).astype(np.int32)
+        return iter([codes] if self.program.bins else codes[:, None])
 
     def run(self, given: Any) -> Codes:
         """given: counts [bins, channels] of one trial from its first bin, or inputs by name of a window -> output codes
@@ -180,6 +186,8 @@ class Firmware:
                 f"{program.name} has another structure (ops, sizes, formats) than {self.program.name}, for which the "
                 "firmware was built: build it anew"
             )
+        if self.fast:
+            raise BadInput("a fast firmware reads its weights once: load networks into one that is not")
         words = packet(program)
         if self._abi.edt_load(words, len(words)):
             raise BadInput("the firmware's weights are constants of its build: build it with weights reload")

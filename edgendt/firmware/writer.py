@@ -51,9 +51,8 @@ def _demand_exactness(program: Program, graph: Any, target: Target) -> None:
             types = f"{layer.get_input_variable().type.name}, {layer.get_output_variable().type.name}"
             bits = Dense.of(node, node.op, target.accumulator(program)).accumulator.bits
             check = f"edt::linear_is_exact<{types}, config{layer.index}, {bits}>::value"
-            layer.set_attr(
-                "config_cpp", f"{layer.get_attr('config_cpp')}static_assert({check}, {json.dumps(node.name)});\n"
-            )
+            config = re.sub(r"nnet::(DenseResource_\w+)<", r"EDT_KERNEL(\1)<", layer.get_attr("config_cpp"))
+            layer.set_attr("config_cpp", f"{config}static_assert({check}, {json.dumps(node.name)});\n")
             headers = ["nnet_utils/edt_fixed.h", "nnet_utils/edt_linear.h"]
             layer.set_attr("include_header", [*layer.get_attr("include_header"), *headers])
 

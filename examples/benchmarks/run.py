@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cpu, cycles, published, route, rtl
+from benchmarks import cpu, cycles, firmware, published, route, rtl
 from benchmarks.page import page
 from edgendt.artifact import commit, read_json, write_json
 from edgendt.errors import BadInput, EdgendtError
@@ -38,6 +38,7 @@ BENCHMARKS = (
     Benchmark("windows", "Whole windows", cycles.windows, cycles.WINDOWS_NOTE),
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
+    Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
     Benchmark("fast", "The engine's RTL, compiled", rtl.fast, rtl.FAST_NOTE),
     Benchmark("link", "A bin on the line", rtl.link, rtl.LINK_NOTE),
     Benchmark("load", "Loading a network", rtl.load, rtl.LOAD_NOTE),

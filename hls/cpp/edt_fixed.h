@@ -82,7 +82,11 @@ template <int W, int I, ap_q_mode Q, ap_o_mode O, int N> struct format<ap_ufixed
 template <class T> typename format<T>::code_t code(const T &value) {
 #pragma HLS INLINE
     typename format<T>::code_t bits;
+#ifdef EDT_FAST
+    bits.V = value.V; // emulation's storage, without the reference that range() makes
+#else
     bits.range() = value.range();
+#endif
     return bits;
 }
 
@@ -90,7 +94,11 @@ template <class T> typename format<T>::code_t code(const T &value) {
 template <class T> T value(const typename format<T>::code_t &bits) {
 #pragma HLS INLINE
     T out;
+#ifdef EDT_FAST
+    out.V = bits.V;
+#else
     out.range() = bits.range();
+#endif
     return out;
 }
 
@@ -111,9 +119,10 @@ template <class y_T, int W> y_T saturate(const ap_int<W> &a) {
     typedef typename format<y_T>::code_t code_t;
     const int bits = format<y_T>::bits;
     const int wide = larger(W, bits + 2);
-    const ap_int<wide> one = 1;
-    const ap_int<wide> hi = (one << (format<y_T>::is_signed ? bits - 1 : bits)) - 1;
-    const ap_int<wide> lo = format<y_T>::is_signed ? ap_int<wide>(-hi - 1) : ap_int<wide>(0);
+    static_assert(bits < 63, "the largest code must fit 64 bits");
+    const long long largest = (1LL << (format<y_T>::is_signed ? bits - 1 : bits)) - 1;
+    const ap_int<wide> hi = largest;
+    const ap_int<wide> lo = format<y_T>::is_signed ? -largest - 1 : 0;
     const ap_int<wide> in = a;
     return value<y_T>(code_t(in > hi ? hi : in < lo ? lo : in));
 }
