@@ -33,7 +33,7 @@ LINES = (
     ("engine",),
     ("boards",),
     ("synth", "host"),
-    ("quantize_poyo",),
+    ("quantize_poyo", "token_keys"),
     ("quantize", "sim", "plugin"),
     ("estimate", "profile", "report"),
     ("cli",),
