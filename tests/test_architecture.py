@@ -33,8 +33,9 @@ LINES = (
     ("engine",),
     ("boards",),
     ("synth", "host"),
-    ("quantize_poyo", "token_keys"),
+    ("quantize_poyo",),
     ("quantize", "sim", "plugin"),
+    ("token_keys",),
     ("estimate", "profile", "report"),
     ("cli",),
 )
