@@ -15,6 +15,8 @@ from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
+from edgendt.token_keys import keys_and_values
+from edgendt.token_keys import render as render_tokens
 
 STAGE = "analytic"
 TRIAL = 256  # bins looked at when a network has no last one
@@ -30,8 +32,11 @@ def program_of(run: str | Path | None, runs: Path) -> Program:
 def estimate(program: Program, board: str, engine: str | None = None) -> dict[str, Any]:
     """Cycles (exactly the RTL's), memory words, and the part's blocks, from the Program alone.
 
-    DoesNotFit says what to change; BadInput for a board without an engine.
+    DoesNotFit says what to change; BadInput for a board without an engine. Of a network of tokens, whatever the board:
+    how its keys and values should be held (token_keys).
     """
+    if program.inputs:
+        return keys_and_values(program)
     target = Board.named(board)
     name = engine or target.engine
     built = Engine.named(name)
@@ -91,6 +96,8 @@ def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
 
 def render(result: Mapping[str, Any]) -> Any:
     """Tables for a terminal."""
+    if "ways" in result:
+        return render_tokens(result)
     from rich.console import Group
     from rich.table import Table
 

@@ -32,14 +32,14 @@ async def begin(dut, idle=0.0, stall=0.0):
 
 
 async def trial(link, program, tap, counts):
-    """Send a trial; returns every op's codes [bins, size], the output's as they were answered."""
+    """Send a trial; returns every op's codes [rows, size], the output's as they were answered."""
     rows = []
     await link.reset()
     for bin, row in enumerate(counts):
         answer = await link.counts(bin, row)
         assert (answer.status, answer.bin) == (protocol.Status.OK, bin)
         rows.append(tap.codes() | {program.output: np.array(answer.outputs)})
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return {name: np.concatenate([np.atleast_2d(row[name]) for row in rows]) for name in rows[0]}
 
 
 def demand(program, counts, got):

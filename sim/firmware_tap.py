@@ -18,13 +18,13 @@ class FirmwareTap:
         self.firmware.trace_on()
 
     def codes(self):
-        """Every op's codes [size] of the last bin."""
+        """Every op's codes [size], or [rows, size], of the last bin."""
         return self.firmware.traced()
 
     def take(self):
         """The same as events, like those of the engine's taps: (node index, element, code). [n, 3]"""
         parts = [
-            np.stack([np.full(codes.size, node), np.arange(codes.size), codes], axis=1)
+            np.stack([np.full(codes.size, node), np.arange(codes.size), codes.ravel()], axis=1)
             for node, codes in enumerate(self.codes().values())
         ]
         return np.concatenate(parts)

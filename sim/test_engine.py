@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from needs import needs, shared
+from needs import needs, needs_package, shared
 from networks import golden_ndt, random_counts, random_ndt, random_of
 from op_engine import COUNTS, engine, linear, run, stimulus
 from random_programs import random_case
@@ -167,6 +167,19 @@ def test_a_reference_network_is_exact_on_the_engine_that_is_made_for_it(network:
     program = random_of(network, 1, bins)
     tally = on_engine(FastCore(Engine.named(engine)), program, random_counts(program, 1, bins))
     assert tally.mismatches == 0, str(tally.first)
+
+
+@pytest.mark.parametrize("name", ["post-LN", "a row per count"])
+def test_ndts_of_other_wiring_are_exact(name: str) -> None:
+    needs_package("torch")
+    from quantized import program_of, spikes
+    from quantized import trained as quantized
+
+    needs("verilator")
+    q = quantized(name)
+    program = program_of(q)
+    tally = on_engine(FastCore(Engine.named("small")), program, program.clip(spikes(q.config, 1)[0])[0])
+    assert tally.mismatches == 0 and tally.ops == len(program.trace_points), str(tally.first)
 
 
 def test_a_trial_starts_afresh_after_a_reset_in_its_middle(core: FastCore) -> None:

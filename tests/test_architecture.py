@@ -34,6 +34,7 @@ LINES = (
     ("synth", "host"),
     ("quantize_poyo",),
     ("quantize", "sim", "plugin"),
+    ("token_keys",),
     ("estimate", "profile", "report"),
     ("cli",),
 )

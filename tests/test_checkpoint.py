@@ -178,6 +178,18 @@ def test_an_stndt_is_the_same_network(embedder: bool, learned: bool, ahead: int,
     assert differs(public, found, HALF, sees(ahead, back)) < 1e-9
 
 
+def test_quantize_starts_from_rows_per_count_with_norms_behind_the_sums(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = saved(tmp_path / "ndt.pth", Public("rows", post_norm=True), CONTEXT_BACKWARD=9, PRE_NORM=False)
+    quantize(load_config(QuantizeConfig, None, QUICK, {"train.checkpoint": str(path)}), tmp_path, "mine", quiet=True)
+    stage = Run.open("mine", tmp_path).stage("quantize")
+    program = Program.load(stage / "program.edt")
+    assert program.node("steps").op.size == MOST * program.channels
+    assert program.node("layer1.skip2").inputs == ("layer1.ln1",)
+    rows = torch.load(stage / "float.pt", weights_only=True)["weights"]["embed.weight"]
+    assert torch.equal(rows, read(path).weights["embed.weight"]) and len(rows) == MOST + 1
+
+
 def test_quantize_starts_from_an_stndt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = saved(tmp_path / "stndt.pth", PublicSTNDT(), FULL_CONTEXT=True)

@@ -243,6 +243,10 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
     [
         ("model.heads=3", "heads must divide d_model"),
         ("model.kind=gru", "model.kind must be one of ndt, stndt, poyo, got 'gru'"),
+        ("model.d_model=60 model.lookup=2 model.most=300", "model: most must be at most 255, what bits.counts can say"),
+        ("model.d_model=60 model.lookup=2 model.most=60", "22 channels of 60 counts are 1320 inputs, at most 1024"),
+        ("model.d_model=60 model.most=4", "model: lookup and most must be at least 1, or 0 both, got 0 and 4"),
+        ("model.kind=stndt model.d_model=30 model.post_norm=true", "post_norm must be false with a spatial stream"),
         ("model.causal=false model.max_bins=60", "model.max_bins must be 50, the longest trial, for whole windows"),
         (
             "model.kind=stndt model.d_model=30 model.causal=true model.spatial_heads=3",

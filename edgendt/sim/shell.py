@@ -69,9 +69,11 @@ def simulated(firmware: Firmware, trials: Sequence[Codes], folder: Path, **bench
 
 def _compare(program: Program, counts: Codes, found: Any, trial: int) -> Tally:
     """Every trace point of one trial, the output as it was answered."""
-    nodes = [node.name for node in program.nodes]
     events = [found[f"{trial}/events/{bin}"] for bin in range(len(counts))]
-    got = {name: np.stack([bin[bin[:, 0] == node, 2] for bin in events]) for node, name in enumerate(nodes)}
+    got = {
+        node.name: np.concatenate([bin[bin[:, 0] == at, 2] for bin in events]).reshape(-1, node.op.size)
+        for at, node in enumerate(program.nodes)
+    }
     got[program.output] = found[f"{trial}/answers"]
     expected = program.trace(counts)
     return compare("hls4ml", {name: expected[name] for name in program.trace_points}, got)
