@@ -11,12 +11,14 @@ from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, tokens_of, window_of
+from edgendt.errors import UnsupportedOp
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
+from edgendt.synth.usual import usual_engine
 from edgendt.token_keys import keys_and_values
-from edgendt.token_keys import render as render_tokens
+from edgendt.token_keys import render as render_keys
 
 STAGE = "analytic"
 TRIAL = 256  # bins looked at when a network has no last one
@@ -32,13 +34,10 @@ def program_of(run: str | Path | None, runs: Path) -> Program:
 def estimate(program: Program, board: str, engine: str | None = None) -> dict[str, Any]:
     """Cycles (exactly the RTL's), memory words, and the part's blocks, from the Program alone.
 
-    DoesNotFit says what to change; BadInput for a board without an engine. Of a network of tokens, whatever the board:
-    how its keys and values should be held (token_keys).
+    DoesNotFit says what to change; BadInput for a board without an engine.
     """
-    if program.inputs:
-        return keys_and_values(program)
     target = Board.named(board)
-    name = engine or target.engine
+    name = engine or usual_engine(program, target)
     built = Engine.named(name)
     compiled = compile_program(program, built)
     needs = part(target, built)
@@ -62,6 +61,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "image_bytes": len(compiled.image.to_bytes()),
         "memories": memories(compiled),
         "resources": needs,
+        "keys": keys(compiled) if program.inputs else None,
     }
 
 
@@ -86,6 +86,14 @@ def per_tokens(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
     return {"token": first, "last_token": last, "query": query, "window": window.total}, window
 
 
+def keys(compiled: Compiled) -> dict[str, Any] | None:
+    """Ways to hold keys and values of as many tokens as fit; None for a network whose keys are no table's."""
+    try:
+        return keys_and_values(compiled.program, compiled.most)
+    except UnsupportedOp:
+        return None
+
+
 def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
     """Words used and there, by memory."""
     return {
@@ -96,8 +104,6 @@ def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
 
 def render(result: Mapping[str, Any]) -> Any:
     """Tables for a terminal."""
-    if "ways" in result:
-        return render_tokens(result)
     from rich.console import Group
     from rich.table import Table
 
@@ -122,4 +128,5 @@ def render(result: Mapping[str, Any]) -> Any:
         f"image {result['image_bytes'] / 1000:.1f} kB",
         f"{words(result['link'])}\n",
         table("memory", ["", "used", "there"], [[k, f"{v['used']:,}", f"{v['available']:,}"] for k, v in used.items()]),
+        *([] if result["keys"] is None else ["", render_keys(result["keys"])]),
     )

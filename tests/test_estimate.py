@@ -9,12 +9,14 @@ import pytest
 from networks import random_ndt
 from rich.console import Console
 
+from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_row
 from edgendt.engine.reference import S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.estimate import estimate, program_of, render
+from edgendt.synth.usual import usual_engine
 from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
@@ -62,6 +64,30 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
     assert most == compiled.most and cycles["window"] == sum(starts) == sum(got["by_op"].values())
     assert [cycles[name] for name in ("token", "last_token", "query")] == [starts[0], *starts[-2:]]
     assert got["link"]["request_bytes"] == 16 and got["bound_cycles"] < cycles["window"]
+
+
+@pytest.mark.parametrize(
+    "changes, board, engine",
+    [
+        ({}, BOARD, "small"),
+        ({"bins": 9, "causal": False}, BOARD, "window"),
+        ({"rotary": True}, BOARD, "streaming"),
+        ({}, "icebreaker", "tiny"),
+    ],
+)
+def test_the_engine_follows_from_the_network_where_the_board_has_not_that_build(changes, board, engine):
+    assert usual_engine(random_ndt(3, **changes), Board.named(board)) == engine
+    assert board != BOARD or estimate(random_ndt(3, **changes), board)["engine"] == engine
+
+
+def test_a_network_of_tokens_gets_the_largest_engine_that_the_part_holds():
+    pytest.importorskip("torch")
+    from poyos import random_poyo
+
+    program = random_poyo(0, depth=1)
+    found = {board: usual_engine(program, Board.named(board)) for board in ("ulx3s-85f", "zcu104", "icebreaker")}
+    assert found == {"ulx3s-85f": "tokens", "zcu104": "tokens-large", "icebreaker": "tokens"}
+    assert usual_engine(program) == "tokens-large"
 
 
 def test_figures_carry_their_stages():

@@ -20,6 +20,7 @@ from edgendt.errors import BadInput
 from edgendt.host.kept import Kept
 from edgendt.host.link import Link, open_port
 from edgendt.program import Program
+from edgendt.synth.usual import usual_engine
 from edgendt.wiring import Wiring
 
 BOARD, EMULATED = "board", "emulated"  # the stage of what is measured through a port
@@ -79,8 +80,8 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     nobody answers.
     """
     target = Board.named(board)
-    name = engine or target.engine
     program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
+    name = engine or usual_engine(program, target)
     compiled = compile_program(program, Engine.named(name))
     stage = stage_of(port)
     baud = target.open.baud if target.open else BAUD

@@ -23,6 +23,7 @@ from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
+from edgendt.synth.usual import usual_engine
 from edgendt.tools import find_tool
 from edgendt.wiring import Wiring
 
@@ -68,8 +69,8 @@ def profile(
     CyclesDiffer when RTL and cycle model disagree.
     """
     model, target = run.stage("quantize"), Board.named(board)
-    name = engine or target.engine
     program = wiring.apply(Program.load(model / "program.edt"))
+    name = engine or usual_engine(program, target)
     trials = wired(run, wiring, bins)
     compiled = compile_program(program, Engine.named(name))
     part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from edgendt import boards
 from edgendt.artifact import Run, write_json
 from edgendt.compare import LinkResult, Tally, compare
 from edgendt.data.stimulus import stimulus
@@ -21,7 +20,6 @@ from edgendt.tools import cache_folder, missing_package
 
 ROOM = 64  # rows
 PROVEN = "proven.json"  # in the engine link's folder
-WINDOW, TOKENS = "window", "tokens-large"  # the engines for networks of whole windows, unless one is given
 
 
 @dataclass(frozen=True)
@@ -115,15 +113,9 @@ def engine(case: Case) -> Tally:
     from edgendt.engine.sources import engine_sources, hashes
     from edgendt.sim import rtl
     from edgendt.sim.fast import FastCore
+    from edgendt.synth.usual import usual_engine
 
-    usual = (
-        TOKENS
-        if case.program.inputs
-        else WINDOW
-        if case.program.bins
-        else boards.Board.named(boards.DEFAULT).engine or "small"
-    )
-    compiled = compile_program(case.program, Engine.named(case.engine or usual))
+    compiled = compile_program(case.program, Engine.named(case.engine or usual_engine(case.program)))
     # What is about to be proven, hashed before it is built: synth.json can then say whether it was this.
     write_json(case.folder / PROVEN, {"sources": hashes(engine_sources()), "engine": compiled.engine.parameters()})
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)

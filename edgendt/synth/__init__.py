@@ -30,7 +30,7 @@ def synthesise(
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
-    flow: of the board unless given; engine: name or TOML file, the board's default unless given; seed: of place and
+    flow: of the board unless given; engine: name or TOML file, else the usual one (synth.usual); seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
     hls4ml flow; ports, weights: see firmware.target. BadInput for a flow the board has not; a failed tool's log is
     kept.
@@ -46,7 +46,7 @@ def synthesise(
     if (ports, weights) != ("arrays", "rom") and chosen != "hls4ml":
         raise BadInput("--ports and --weights belong to --flow hls4ml: the engine has streams and takes any network")
     stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt", *([folding] if folding else [])]
-    with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or target.engine)}, seed) as folder:
+    with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or "usual")}, seed) as folder:
         try:
             if chosen == "engine":
                 return _engine(run, target, engine, folder, seed, build, progress)
@@ -66,8 +66,10 @@ def _engine(
 ) -> dict[str, Any]:
     from edgendt.engine.config import Engine
     from edgendt.synth.engine import synthesise
+    from edgendt.synth.usual import usual_engine
 
-    chosen = Engine.named(name or board.engine)
+    program = Program.load(run.stage("quantize") / "program.edt")
+    chosen = Engine.named(name or usual_engine(program, board))
     return synthesise(run, board, chosen, folder, seed=seed, build=build, progress=progress)
 
 
