@@ -7,23 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from needs import needs
-from networks import random_counts
-from op_engine import TOKENS, Case, engine, rejects, run
-from poyos import CUTS, random_poyo, tokens, windows
-from random_programs import random_tokens
-from test_engine import geometry as streaming
-from test_windows import BUILDS as WHOLE
-from test_windows import geometry as whole
+from needs import needs, needs_package
 
-from edgendt.engine.compile import compile_program
-from edgendt.engine.config import Engine
-from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.program import Program
-from edgendt.qat.formats import Bits
-from edgendt.qat.poyo import given
-from edgendt.sim import rtl
-from edgendt.sim.fast import FastCore
+needs_package("torch")
+
+from networks import random_counts  # noqa: E402
+from op_engine import TOKENS, Case, engine, rejects, run  # noqa: E402
+from poyos import CUTS, random_poyo, tokens, windows  # noqa: E402
+from random_programs import random_tokens  # noqa: E402
+from test_engine import geometry as streaming  # noqa: E402
+from test_windows import BUILDS as WHOLE  # noqa: E402
+from test_windows import geometry as whole  # noqa: E402
+
+from edgendt.engine.compile import compile_program  # noqa: E402
+from edgendt.engine.config import Engine  # noqa: E402
+from edgendt.errors import DoesNotFit, UnsupportedOp  # noqa: E402
+from edgendt.program import Program  # noqa: E402
+from edgendt.qat.formats import Bits  # noqa: E402
+from edgendt.qat.poyo import given  # noqa: E402
+from edgendt.sim import rtl  # noqa: E402
+from edgendt.sim.fast import FastCore  # noqa: E402
 
 ROOM = {"rotary": 1, "tokens": 1, "acc_bits": 28, "score_depth": 1024, "weight_depth": 1 << 17}
 BUILDS = {name: replace(WHOLE[name], **ROOM) for name in ("narrow", "odd", "wide")}
@@ -137,12 +140,19 @@ def test_what_goes_in_with_a_start_is_bytes() -> None:
     assert np.flatnonzero(starts[:, 1] & 128).tolist() == [59]
 
 
-def test_a_window_beyond_the_cache_is_refused_with_what_fits() -> None:
-    program = random_poyo(0, depth=1, head_size=8)
-    compiled = compile_program(program, replace(TOKENS, kv_depth=512, prog_depth=256))
-    with pytest.raises(DoesNotFit, match=f"a window of 60 tokens: this engine has room for {compiled.most}"):
-        compiled.starts(windows()[0])
-    assert 0 < compiled.most < 60
+def test_a_window_fills_the_cache_and_one_more_token_is_refused_with_what_fits() -> None:
+    needs("verilator")
+    program, size = random_poyo(0, depth=1, head_size=8), replace(TOKENS, kv_depth=512, prog_depth=256)
+    most, window = compile_program(program, size).most, windows()[0]
+    assert 0 < most < 60
+    equal(FastCore(size), program, _first(window, most))
+    with pytest.raises(DoesNotFit, match=f"a window of {most + 1} tokens: this engine has room for {most} with poyo0"):
+        compile_program(program, size).starts(_first(window, most + 1))
+
+
+def _first(window: Mapping[str, Any], tokens: int) -> dict[str, Any]:
+    """The window's first tokens, and all its queries."""
+    return {name: codes[:tokens] if name in ("tokens", "token_ms") else codes for name, codes in window.items()}
 
 
 def test_an_engine_without_tokens_says_what_it_takes() -> None:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from needs import needs_package
 from networks import random_ndt
 from rich.console import Console
 
@@ -53,7 +54,7 @@ def test_a_network_of_whole_windows_has_the_cycles_of_a_window():
 
 
 def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
-    pytest.importorskip("torch")
+    needs_package("torch")
     from poyos import random_poyo
 
     program = random_poyo(0, depth=1)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from needs import needs
+from needs import needs, needs_package
 from networks import random_counts, random_ndt
 from report_runs import BOARD, SYNTH, add_quantize, add_synth
 from rich.console import Console
@@ -128,7 +128,7 @@ SIZES |= {"prog_depth": 256, "rotary": 1, "windows": 1, "tokens": 1}
 
 
 def test_a_network_of_tokens_is_profiled_from_the_last_token_on(tmp_path):
-    pytest.importorskip("torch")
+    needs_package("torch")
     from poyos import random_poyo, windows
 
     for tool in room.SIMULATOR:

@@ -232,11 +232,11 @@ ENGINES = {
         packed=1,
         windows=1,
     ),
-    "tokens": Engine(  # ULX3S-85F; a POYO with heads of 32 channels over windows of a thousand tokens
+    "tokens": Engine(  # ULX3S-85F; a POYO with heads of 32 channels over windows of 768 tokens
         sfus=2,
         acc_bits=28,
         weight_depth=5120,
-        kv_depth=4096,
+        kv_depth=3584,
         bias_depth=1024,
         act_depth=2048,
         res_depth=1536,

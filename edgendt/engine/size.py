@@ -48,7 +48,7 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         Memory("bias", pipes, engine.bias_depth, 34),
         Memory("positions", pipes, engine.pos_depth, 16),
         Memory("activations", 1, engine.act_depth, 8 * pipes),
-        Memory("residual", 1, engine.res_depth, 16 * pipes),
+        *_residual(engine),
         Memory("scores", 1, engine.score_depth, engine.acc_bits * pipes),
         Memory("key row", 1, 256 // pipes, 8 * pipes),
         Memory("outputs", 1, 256 // pipes, 16 * pipes),
@@ -66,6 +66,13 @@ def _weights(engine: Engine) -> Iterator[Memory]:
     lanes = Counter((lane // engine.lanes, lane // 4) for lane in range(engine.lane_count))
     for own, count in sorted(Counter(lanes.values()).items()):
         yield Memory(f"weights of {own}", count, engine.weight_depth, 9 * own)
+
+
+def _residual(engine: Engine) -> tuple[Memory, ...]:
+    """Words of P codes; with tokens each code has its own enable."""
+    if engine.tokens:
+        return (Memory("residual", engine.pipes, engine.res_depth, 16),)
+    return (Memory("residual", 1, engine.res_depth, 16 * engine.pipes),)
 
 
 def _rotary(engine: Engine) -> tuple[Memory, ...]:
