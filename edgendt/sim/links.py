@@ -164,7 +164,7 @@ def execute(request: dict[str, Any]) -> LinkResult:
     run, name = Run(Path(request["run"])), request["link"]
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
-    case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"], request["rtl"])
+    case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"], request.get("rtl"))
     if name == "torch" and not (case.model / "qat.pt").is_file():
         return LinkResult(name, "skipped", "the network was lowered from a file: there is no torch network of it")
     if not program.streams and name == "stream":
