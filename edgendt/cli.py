@@ -176,6 +176,9 @@ def sim(
     links: Annotated[str, typer.Option(help="Comma-separated links to run.")] = "torch,qonnx,stream,hls4ml,engine",
     engine: EngineOpt = None,
     strict: Annotated[bool, typer.Option("--strict", help="A link that cannot run fails the regression.")] = False,
+    rtl: Annotated[
+        Path | None, typer.Option(help="Folder of a vendor's Verilog, of an hls4ml project with --ports axis.")
+    ] = None,
     waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the engine bench.")] = False,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
@@ -183,7 +186,8 @@ def sim(
     """Prove that every link of the chain gives the Program's integers: a cocotb regression of a run."""
     from edgendt.sim import regress
 
-    result = regress(Run.open(run, runs), links.split(","), bins, engine=engine, strict=strict, waves=waves, quiet=json)
+    options: dict[str, Any] = {"engine": engine, "strict": strict, "waves": waves, "rtl": rtl}
+    result = regress(Run.open(run, runs), links.split(","), bins, quiet=json, **options)
     show(result, json, sim_table)
     for link in result["links"]:
         if link["status"] == "fail":

@@ -10,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import indent
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgendt.program import Program
 
 SOURCE = """\
 #include "{name}_axis.h"
@@ -249,3 +255,15 @@ def call_of_tokens(name: str, given: Sequence[Port], axes: int, result: Port) ->
 def call_of_load(name: str) -> str:
     """Body of edt_network::load."""
     return LOADED.format(name=name)
+
+
+def packets(program: Program, given: Any) -> list[NDArray[np.int32]]:
+    """The words of each call of a trial: counts [bins, channels], or a window of tokens by name. BadInput."""
+    if program.inputs:
+        fed, asked = program.feed(given), [item for item in program.inputs if item.codes is None]
+        rows = {item.axis: len(fed[item.name]) for item in asked}
+        codes = [fed[item.name].ravel() for item in asked]
+        return [np.concatenate([[0], list(rows.values()), *codes]).astype(np.int32)]
+    counts = program.check_counts(given)
+    calls = [counts] if program.bins else list(counts)
+    return [np.concatenate([[int(call == 0)], codes.ravel()]).astype(np.int32) for call, codes in enumerate(calls)]

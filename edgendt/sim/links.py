@@ -34,6 +34,7 @@ class Case:
     folder: Path
     engine: str | None
     waves: bool
+    rtl: str | None = None  # a vendor's
 
     @property
     def model(self) -> Path:
@@ -139,6 +140,15 @@ def engine(case: Case) -> Tally:
     return tally
 
 
+def vendor(case: Case) -> Tally:
+    """RTL that an HLS tool made of the firmware, at its streams, network output."""
+    from edgendt.sim.vendor import simulated
+
+    assert case.rtl is not None
+    return simulated(case.program, case.trials, Path(case.rtl), case.folder)
+
+
+VENDOR = "rtl"  # a link where its folder is given
 LINKS: dict[str, Callable[[Case], Tally]] = {
     "torch": torch,
     "qonnx": qonnx,
@@ -158,7 +168,7 @@ def execute(request: dict[str, Any]) -> LinkResult:
     run, name = Run(Path(request["run"])), request["link"]
     program = Program.load(run.stage("quantize") / "program.edt")
     trials = stimulus(run, program, request["bins"])
-    case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"])
+    case = Case(run, program, trials, Path(request["folder"]), request["engine"], request["waves"], request.get("rtl"))
     if name == "torch" and not (case.model / "qat.pt").is_file():
         return LinkResult(name, "skipped", "the network was lowered from a file: there is no torch network of it")
     if not program.streams and name == "stream":
@@ -166,7 +176,7 @@ def execute(request: dict[str, Any]) -> LinkResult:
         said = f"the network answers whole windows{of} at once, this link goes bin by bin"
         return LinkResult(name, "skipped", said)
     try:
-        tally = LINKS[name](case)
+        tally = (vendor if name == VENDOR else LINKS[name])(case)
     except ToolMissing as error:
         return LinkResult(name, "skipped", str(error))
     except ModuleNotFoundError as error:

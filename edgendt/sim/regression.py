@@ -17,7 +17,8 @@ from edgendt.data.stimulus import stimulus
 from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
 from edgendt.program import Program
-from edgendt.sim.links import LINKS, PROVEN
+from edgendt.sim.links import LINKS, PROVEN, VENDOR
+from edgendt.sim.vendor import sources
 from edgendt.tools import environment
 
 PARALLEL = 2
@@ -32,16 +33,21 @@ def regress(
     strict: bool = False,
     waves: bool = False,
     quiet: bool = False,
+    rtl: Path | None = None,
 ) -> dict[str, Any]:
     """Run the links in parallel and keep `sim/sim.json`; returns {"run", "links"}.
 
     A link that cannot run is `skipped` with its reason, or fails when `strict`; one not asked for is `skipped`.
-    Where the engine link passed, "sources" (SHA-256 by file) and "engine" (parameters) say what was proven. BadInput,
-    before anything runs, for links, an engine or a run that cannot be used.
+    rtl: a folder of a vendor's Verilog, which becomes a link too. Where the engine link passed, "sources" (SHA-256 by
+    file) and "engine" (parameters) say what was proven. BadInput, before anything runs, for links, an engine, a folder
+    or a run that cannot be used.
     """
     check(run, links, bins, engine)
+    if rtl is not None:
+        sources(rtl)
+        links = [*links, VENDOR]
     model = run.stage("quantize")
-    options = {"bins": bins, "engine": engine, "waves": waves}
+    options = {"bins": bins, "engine": engine, "waves": waves, "rtl": rtl and str(rtl.resolve())}
     with run.write("sim", inputs=[model / "program.edt", model / "stimulus.npz"], config=options) as folder:
         with progress(quiet) as bar, ThreadPoolExecutor(PARALLEL) as pool:
             task = bar.add_task("links", total=len(links))
@@ -53,7 +59,7 @@ def regress(
 
             results = {result.name: result for result in pool.map(one, links)}
         absent = {name: LinkResult(name, "skipped", "not asked for") for name in LINKS}
-        every = [(absent | results)[name].json() for name in LINKS]
+        every = [result.json() for result in (absent | results).values()]
         data: dict[str, Any] = {"run": str(run.path), "links": every}
         if "engine" in results and results["engine"].status == "pass":
             data |= read_json(folder / "engine" / PROVEN)

@@ -96,15 +96,19 @@ def simulate(
     tests: str | None = None,
     seed: int = 1,
     waves: Path | None = None,
+    files: Sequence[Path] = (),
 ) -> None:
     """Run sim/<module>.py on a build. AssertionError, with the log's end, on any failure.
 
     case: JSON-able values that the bench reads by `case()`; tests: names of the cocotb tests to run, comma-separated;
-    waves: the waveform's file, kept whether the bench passes or fails; the build must have been made for it.
+    waves: the waveform's file, kept whether the bench passes or fails; the build must have been made for it;
+    files: what the RTL reads from the folder it runs in.
     """
     from cocotb_tools.runner import get_runner
 
     where = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+    for path in files:
+        shutil.copy(path, where)
     results, log = where / "results.xml", where / "sim.log"
     with _simulator_environment():
         try:

@@ -1,0 +1,23 @@
+"""RTL that a vendor's tool made of the firmware, at its streams: a packet for every call, with idle cycles and stalls.
+
+case: packets (path of an .npz, arrays by number), answers (path of the .npz to write, arrays by the same numbers),
+timeout (cycles that an answer may take).
+"""
+
+import cocotb
+import numpy as np
+from bench import Sink, Source, case, start
+
+
+@cocotb.test()
+async def every_packet_is_answered(dut):
+    await start(dut)
+    source, sink = Source(dut, idle=0.1), Sink(dut, stall=0.1)
+    answers = {}
+    with np.load(case()["packets"]) as packets:
+        for number in packets.files:
+            sent = cocotb.start_soon(source.send([int(word) & 0xFFFFFFFF for word in packets[number]]))
+            words = np.array(await sink.receive(timeout=case()["timeout"]), np.uint32)
+            await sent
+            answers[number] = words.view(np.int32)
+    np.savez(case()["answers"], **answers)
