@@ -76,7 +76,8 @@ def read(path: Path | str) -> PoyoCheckpoint:
 def _times(hyper: Mapping[str, Any]) -> dict[str, int]:
     """Window and step in ms, where the file has its hyper-parameters."""
     named = {"window_ms": "sequence_length", "step_ms": "latent_step"}
-    return {ours: round(1000 * hyper[theirs]) for ours, theirs in named.items() if theirs in hyper}
+    known = {ours: hyper.get(theirs) for ours, theirs in named.items()}
+    return {name: round(1000 * value) for name, value in known.items() if isinstance(value, int | float)}
 
 
 def turns(omega: Tensor) -> tuple[tuple[int, ...], list[bool]]:
