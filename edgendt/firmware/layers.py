@@ -17,6 +17,7 @@ from edgendt.tools import share
 OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
 OPS = (*OF_BINS, "transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention")
 HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
+EMULATION = "edt_plain.h"  # what fast emulation includes
 
 
 class EdtLayer(Layer):
@@ -307,5 +308,5 @@ def register() -> None:
     get_backend("Vivado").register_template(EdtConfigTemplate)
     get_backend("Vivado").register_template(EdtFunctionTemplate)
     for name in ("Vivado", "Vitis"):
-        for header in HEADERS:
+        for header in (*HEADERS, EMULATION):
             get_backend(name).register_source((share("hls") / "cpp" / header).resolve())

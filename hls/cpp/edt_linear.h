@@ -9,7 +9,13 @@
 #include "edt_fixed.h"
 #include "nnet_dense.h"
 
-#include <type_traits>
+// The kernel that a Dense's config names: hls4ml's, or in fast emulation ours.
+#ifdef EDT_FAST
+#include "edt_plain.h"
+#define EDT_KERNEL(name) edt::PlainKernel
+#else
+#define EDT_KERNEL(name) nnet::name
+#endif
 
 namespace edt {
 
@@ -35,46 +41,6 @@ template <class x_T, class y_T, class CONFIG_T, int ACC_BITS> struct linear_is_e
     static_assert(bias::frac == acc::frac && bias::bits <= acc::bits, "the bias must be in the accumulator's format");
     static const bool value = true;
 };
-
-// The kernel that a Dense's config names: hls4ml's, or in fast emulation ours.
-#ifdef EDT_FAST
-#define EDT_KERNEL(name) edt::PlainKernel
-
-// The sums of a Dense in plain integers, which a computer adds many of at a time. Emulation only: the weights are read once.
-template <class x_T, class y_T, class CONFIG_T> struct PlainKernel {
-    typedef typename CONFIG_T::weight_t weight_T;
-    typedef typename CONFIG_T::accum_t accum_T;
-    static const bool small = sint<x_T>::bits <= 16 && sint<weight_T>::bits <= 16 && format<accum_T>::bits <= 32;
-    typedef typename std::conditional<small, short, long long>::type factor_t;
-    typedef typename std::conditional<small, int, long long>::type sum_t;
-
-    static void dense(x_T x[CONFIG_T::n_in], y_T y[CONFIG_T::n_out], weight_T weights[CONFIG_T::n_in * CONFIG_T::n_out],
-                      typename CONFIG_T::bias_t biases[CONFIG_T::n_out]) {
-        const int inputs = CONFIG_T::n_in, outputs = CONFIG_T::n_out;
-        static factor_t w[inputs * outputs];
-        static bool known = false;
-        for (int i = 0; i < inputs * outputs && !known; i++) {
-            w[i] = factor_t(integer(weights[i]).to_int64());
-        }
-        known = true;
-        factor_t in[inputs];
-        for (int i = 0; i < inputs; i++) {
-            in[i] = factor_t(integer(x[i]).to_int64());
-        }
-        for (int o = 0; o < outputs; o++) {
-            sum_t sum = 0;
-            for (int i = 0; i < inputs; i++) {
-                sum += sum_t(in[i]) * sum_t(w[o * inputs + i]);
-            }
-            accum_T total = biases[o];
-            total += value<accum_T>(typename format<accum_T>::code_t(sum));
-            y[o] = total;
-        }
-    }
-};
-#else
-#define EDT_KERNEL(name) nnet::name
-#endif
 
 // A checked Dense. x: [n_in], y: [n_out], weights as hls4ml stores them for the layer's strategy, biases: [n_out].
 template <class x_T, class y_T, class CONFIG_T, int ACC_BITS>
