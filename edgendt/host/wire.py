@@ -25,12 +25,12 @@ def wire(program: Program, board: Board) -> dict[str, Any]:
     baud = board.open.baud if board.open else None
     micros = None if baud is None else round((request + answer) * BITS * 1e6 / baud, 2)
     sizes = {"request_bytes": request, "answer_bytes": answer, "bytes": request + answer}
-    return sizes | {"baud": baud, "us": micros, "stage": "analytic"}
+    of = "token or query" if program.inputs else "bin"
+    return sizes | {"of": of, "baud": baud, "us": micros, "stage": "analytic"}
 
 
 def words(line: dict[str, Any]) -> str:
     """`wire` in one sentence."""
     at = "" if line["us"] is None else f", {line['us']:,.1f} µs at {line['baud']:,} baud"
-    return (
-        f"link: {line['request_bytes']} + {line['answer_bytes']} = {line['bytes']} bytes per bin{at} ({line['stage']})"
-    )
+    both = f"{line['request_bytes']} + {line['answer_bytes']} = {line['bytes']} bytes"
+    return f"link: {both} per {line['of']}{at} ({line['stage']})"
