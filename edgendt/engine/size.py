@@ -139,7 +139,9 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
         + sfus * LUT_SFU
         + engine.packed * (lanes * LUT_PAIR + engine.splits * pipes * acc)  # the high halves, ends of groups
         + 2 * (engine.splits - 1) * pipes * acc  # adders over the groups
-        + engine.windows * (LUT_WINDOWS + LUT_GATHER * pipes + LUT_SHARE * sfus),
+        + engine.windows * (LUT_WINDOWS + LUT_GATHER * pipes + LUT_SHARE * sfus)
+        + engine.rotary * sfus * LUT_TURN
+        + engine.tokens * LUT_TOKENS,
         LOGIC[target][1]: FF_BASE
         + lanes * (FF_LANE + FF_ACC * acc)
         + engine.segments * FF_SEGMENT
@@ -148,7 +150,8 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
         + engine.packed * lanes * 2 * acc
         + max(0, engine.splits - 2) * pipes * acc
         + engine.folds * FF_FOLDS
-        + engine.windows * (FF_WINDOWS + FF_GATHER * pipes),
+        + engine.windows * (FF_WINDOWS + FF_GATHER * pipes)
+        + engine.tokens * FF_TOKENS,
     }
 
 
@@ -167,4 +170,6 @@ LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
 FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551
 LUT_PAIR, FF_FOLDS = 91, 100
 LUT_WINDOWS, LUT_GATHER, LUT_SHARE, FF_WINDOWS, FF_GATHER = 370, 40, 260, 360, 16  # counted unit by unit
+LUT_TURN = 1000  # of a unit
+LUT_TOKENS, FF_TOKENS = 1800, 1000  # fitted to the engine `tokens` alone
 LUT_SERIAL, FF_SERIAL = 2037, 668
