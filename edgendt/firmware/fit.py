@@ -49,12 +49,8 @@ def fit(program: Program, available: int, most: Mapping[str, int] | None = None)
 
 def _with(folding: Folding, folds: Mapping[str, int]) -> Folding:
     """The folding with other numbers for some ops."""
-    tables = ({**table, **{name: fold for name, fold in folds.items() if name in table}} for table in _tables(folding))
-    return Folding(*tables)
-
-
-def _tables(folding: Folding) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    return folding.reuse, folding.unroll
+    tables = (folding.reuse, folding.unroll)
+    return Folding(*({name: folds.get(name, fold) for name, fold in table.items()} for table in tables))
 
 
 def _choices(program: Program, node: Node, folding: Folding, rows: Mapping[str, int]) -> list[Choice]:

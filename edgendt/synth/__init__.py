@@ -12,6 +12,7 @@ from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.program import Program
+from edgendt.synth.usual import usual_engine
 from edgendt.tools import tool_path
 
 
@@ -45,11 +46,13 @@ def synthesise(
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
     if (ports, weights) != ("arrays", "rom") and chosen != "hls4ml":
         raise BadInput("--ports and --weights belong to --flow hls4ml: the engine has streams and takes any network")
-    stage, inputs = f"synth-{board}", [run.stage("quantize") / "program.edt", *([folding] if folding else [])]
-    with run.write(stage, inputs, {"flow": chosen, "engine": str(engine or "usual")}, seed) as folder:
+    network = run.stage("quantize") / "program.edt"
+    name = str(engine or usual_engine(Program.load(network), target)) if chosen == "engine" else None
+    stage, inputs = f"synth-{board}", [network, *([folding] if folding else [])]
+    with run.write(stage, inputs, {"flow": chosen, "engine": name}, seed) as folder:
         try:
-            if chosen == "engine":
-                return _engine(run, target, engine, folder, seed, build, progress)
+            if name is not None:
+                return _engine(run, target, name, folder, seed, build, progress)
             return _hls4ml(run, target, folder, build, folding, ports, weights)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
@@ -58,7 +61,7 @@ def synthesise(
 def _engine(
     run: Run,
     board: Board,
-    name: str | Path | None,
+    name: str,
     folder: Path,
     seed: int,
     build: bool,
@@ -66,11 +69,8 @@ def _engine(
 ) -> dict[str, Any]:
     from edgendt.engine.config import Engine
     from edgendt.synth.engine import synthesise
-    from edgendt.synth.usual import usual_engine
 
-    program = Program.load(run.stage("quantize") / "program.edt")
-    chosen = Engine.named(name or usual_engine(program, board))
-    return synthesise(run, board, chosen, folder, seed=seed, build=build, progress=progress)
+    return synthesise(run, board, Engine.named(name), folder, seed=seed, build=build, progress=progress)
 
 
 def _hls4ml(

@@ -518,18 +518,21 @@ module edt_core
   // choice of three stands in front of the wires to the memory.
   logic               exps19, elsewhere19, row_q, norm_q;
   logic [Pipes*8-1:0] other_q;
+  logic [Pipes-1:0]   units19;  // the bytes that the units write
+  for (genvar b = 0; b < Pipes; b++) begin : g_units
+    assign units19[b] = s_q[19].valid && (exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub));
+  end
   assign exps19      = s_q[19].op == SfuExp;
   assign elsewhere19 = (Rotary != 0 && s_q[19].op == SfuTurn && sfu_ins.dst.kcol) || s_q[19].res || s_q[19].kv;
   always_ff @(posedge clk_i) begin
+    sfu_we    <= units19;
     row_q     <= !count_en_i && !(s_q[19].valid && !elsewhere19);
     norm_q    <= !count_en_i && s_q[19].op == SfuNorm;
     act_waddr <= count_en_i ? ActAddr'(count_addr_i[7:PipeBits])
                  : s_q[19].valid && !elsewhere19 ? s_q[19].dst_addr[ActAddr-1:0] : n_q[8].dst_addr[ActAddr-1:0];
     for (int b = 0; b < Pipes; b++) begin
-      sfu_we[b] <= s_q[19].valid && (exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub));
       act_we[b] <= count_en_i ? count_addr_i[PipeBits-1:0] == PipeBits'(b)
-                   : !s_q[19].valid || elsewhere19 ? n_q[8].valid && n_q[8].dst.act
-                   : exps19 ? b % (Pipes / Sfus) == int'(s_q[19].group) : b / Sfus == int'(s_q[19].sub);
+                   : s_q[19].valid && !elsewhere19 ? units19[b] : n_q[8].valid && n_q[8].dst.act;
       other_q[b*8+:8] <= count_en_i ? (count_data_i > cfg.count_max ? cfg.count_max : count_data_i)
                          : exps19 ? other19[(b/(Pipes/Sfus))*8+:8] : other19[(b%Sfus)*8+:8];
     end
