@@ -199,10 +199,11 @@ def export(network: nn.Module, path: Path, kind: str = "qonnx", **given: Any) ->
 class Stock(nn.Module):
     """Torch's own encoder layer in floats; what a lab has that quantizes afterwards."""
 
-    def __init__(self, first: bool, mask: Tensor | None) -> None:
+    def __init__(self, first: bool, mask: Tensor | None, activation: str) -> None:
         super().__init__()
         self.embed, self.position = nn.Linear(CHANNELS, WIDTH), nn.Parameter(torch.randn(1, BINS, WIDTH) / 4)
-        self.layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, 0.0, batch_first=True, norm_first=first)
+        fields = {"activation": activation, "batch_first": True, "norm_first": first}
+        self.layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, 0.0, **fields)
         self.norm, self.readout = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CHANNELS)
         self.register_buffer("mask", mask)
 
@@ -210,8 +211,16 @@ class Stock(nn.Module):
         return self.readout(self.norm(self.layer(self.embed(counts) + self.position, src_mask=self.mask)))
 
 
-def stock(path: Path, *, first: bool, mask: Tensor | None = None, **given: Any) -> Path:
-    """Torch's encoder as onnxruntime quantizes it. given: fields of quantize_static."""
+def stock(
+    path: Path,
+    *,
+    first: bool,
+    mask: Tensor | None = None,
+    activation: str = "relu",
+    exporter: dict[str, Any] | None = None,
+    **given: Any,
+) -> Path:
+    """Torch's encoder as onnxruntime quantizes it. exporter: fields of torch's; given: of quantize_static."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -224,11 +233,12 @@ def stock(path: Path, *, first: bool, mask: Tensor | None = None, **given: Any) 
 
     torch.manual_seed(0)
     training = torch.onnx.TrainingMode.PRESERVE  # in evaluation torch has a kernel for the layer that has no ONNX
-    fields = {"dynamo": False, "opset_version": 17, "training": training, "input_names": ["counts"]}
+    fields = {"dynamo": False, "opset_version": 17, "input_names": ["counts"]} | (exporter or {})
+    fields |= {"external_data": False} if fields["dynamo"] else {"training": training, "do_constant_folding": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = Stock(first, mask).train()
-        torch.onnx.export(network, (torch.ones(1, BINS, CHANNELS),), path, do_constant_folding=False, **fields)
+        network = Stock(first, mask, activation).train()
+        torch.onnx.export(network, (torch.ones(1, BINS, CHANNELS),), path, **fields)
         quant_pre_process(path, path, skip_symbolic_shape=True)
         quantize_static(path, path, Reader(), per_channel=True, **given)
     return path

@@ -23,6 +23,7 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.ops.layernorm import eps_code
@@ -124,6 +125,13 @@ WHOLE: dict[str, list[Op]] = {
         GEGLU(16, Int(8, 7), Int(8, -2), Int(8, 1, False)),
         GEGLU(9, ACT, Int(8, 5), Int(16, 20)),  # a left shift
     ],
+    "table": [
+        Table(1, ACT, ACT),
+        Table(23, Int(8, 4), Int(8, 5, False)),
+        Table(16, COUNTS, R16),
+        Table(9, Int(5, -1), Int(3, 2)),
+        Table(7, Int(1, 0, False), Int(8, 3)),
+    ],
     "cross_attention": [
         CrossAttention(1, 1, 1, ACT, ACT, ACT, ACT),
         CrossAttention(16, 2, 9, Int(8, 4), Int(8, 4), Int(8, 4), ACT),
@@ -170,6 +178,9 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         return Example(op, (tokens,), tables)
     if isinstance(op, GEGLU):
         return Example(op, (biased(rng, op.a, (4, op.size)), biased(rng, op.gate, (4, op.size))), {})
+    if isinstance(op, Table):
+        entries = biased(rng, op.y, (1 << op.x.bits,))
+        return Example(op, (biased(rng, op.x, (9, op.size)),), {"table": entries})
     if isinstance(op, CrossAttention):
         rows, small = int(rng.integers(1, op.keys, endpoint=True)), int(rng.integers(0, 6))
         q, k = biased(rng, op.q, (int(rng.integers(1, 7)), op.size)), biased(rng, op.k, (rows, op.size))

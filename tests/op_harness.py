@@ -26,6 +26,7 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.ops.attention import EXP, RECIP
@@ -202,6 +203,18 @@ def geglu(op: GEGLU) -> Shape:
     )
 
 
+def table(op: Table) -> Shape:
+    """Codes and the table."""
+    entries = ap_codes(op.y.bits, op.y.signed)
+    return Shape(
+        [(ap(op.x), op.size)],
+        (ap(op.y), op.size),
+        [(entries, 1 << op.x.bits)],
+        _numbers(size=op.size, unroll=1) + f" typedef {entries} table_t;",
+        "edt::table<x0_T, y_T, config>(x0, y, k0)",
+    )
+
+
 def cross_attention(op: CrossAttention) -> Shape:
     """Queries, keys and values, padded to the most there may be, and how many there are; two tables."""
     table, one = ap_codes(16, False), op.attention
@@ -272,6 +285,7 @@ SHAPES: dict[type[Op], Any] = {
     Rotary: rotary,
     Lookup: lookup,
     GEGLU: geglu,
+    Table: table,
     CrossAttention: cross_attention,
 }
 

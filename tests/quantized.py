@@ -84,6 +84,14 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         NDTConfig(9, 11, d_model=12, heads=3, ffn=20, window=5, max_bins=None, position="rotary", post_norm=True),
         Bits(per_output=True),
     ),
+    "gelu": (
+        NDTConfig(9, 11, d_model=12, layers=2, heads=2, ffn=20, window=5, max_bins=20, dropout=0.2, activation="gelu"),
+        Bits(),
+    ),
+    "stndt, gelu": (
+        NDTConfig(9, 11, d_model=12, ffn=20, window=12, max_bins=12, causal=False, spatial_heads=2, activation="gelu"),
+        Bits(),
+    ),
     "a row per count": (
         NDTConfig(5, 7, d_model=15, heads=3, ffn=20, window=5, max_bins=20, identity=(0, 2, 3, 5, 6), lookup=2, most=4),
         Bits(),

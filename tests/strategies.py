@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import (
+    Add,
+    Attention,
+    LayerNorm,
+    Linear,
+    Op,
+    Position,
+    Rotary,
+    SpatialMix,
+    SpatialWeights,
+    Table,
+    Transpose,
+)
 from edgendt.ops.attention import ALL
 from edgendt.ops.layernorm import BETA, eps_code
 from edgendt.ops.rotary import COS, SIN
@@ -43,11 +56,10 @@ generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 @st.composite
-def formats(
-    draw: st.DrawFn, bits: tuple[int, int] = (8, 8), frac: tuple[int, int] = (0, 7), signed: bool = True
-) -> Int:
-    """A format with bits and fraction in the given ranges."""
-    return Int(draw(st.integers(*bits)), draw(st.integers(*frac)), signed)
+def formats(draw: st.DrawFn, bits: tuple[int, int] = (8, 8), frac: tuple[int, int] = (0, 7), signed: Any = True) -> Int:
+    """A format with bits and fraction in the given ranges; signed: or a strategy for it."""
+    sign = draw(signed) if isinstance(signed, st.SearchStrategy) else signed
+    return Int(draw(st.integers(*bits)), draw(st.integers(*frac)), sign)
 
 
 @st.composite
@@ -70,6 +82,15 @@ def linears(draw: st.DrawFn, most: int = 24) -> Example:
             target = half * (2 * int(rng.integers(-(2 ** (y.bits - 1)) - 2, 2 ** (y.bits - 1) + 2)) + 1)
             bias[row] = np.clip(target, -(1 << 21), 1 << 21) // half * half - int(codes[0] @ weight[row])
     return Example(op, (codes,), {"weight": weight, "bias": bias})
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Example:
+    """A Table of any entries, over all codes."""
+    rng, x = draw(generators), draw(formats((1, 8), (-2, 8), st.booleans()))
+    op = Table(1 << x.bits, x, draw(formats((1, 16), (-2, 12), st.booleans())))
+    codes = rng.permuted(np.tile(np.arange(x.lo, x.hi + 1), (3, 1)), axis=1)
+    return Example(op, (codes,), {"table": biased(rng, op.y, (op.size,))})
 
 
 @st.composite

@@ -51,7 +51,9 @@ class Positions(nn.Module):
 class Public(nn.Module):
     """An NDT of torch's own encoder layers, with the names of the public code's modules."""
 
-    def __init__(self, embedder: str = "linear", learned: bool = True, post_norm: bool = False) -> None:
+    def __init__(
+        self, embedder: str = "linear", learned: bool = True, post_norm: bool = False, activation: str = "relu"
+    ) -> None:
         super().__init__()
         d = {"linear": D, "identity": CHANNELS, "rows": 2 * CHANNELS}[embedder]
         self.scale, self.rows = math.sqrt(d), embedder == "rows"
@@ -59,7 +61,7 @@ class Public(nn.Module):
         if self.rows:
             self.embedder = nn.Sequential(nn.Embedding(MOST + 2, 2), nn.Flatten(start_dim=-2))
         self.pos_encoder = Positions(BINS, d, learned)
-        layer = nn.TransformerEncoderLayer(d, 2, FFN, dropout=0.0, norm_first=not post_norm)
+        layer = nn.TransformerEncoderLayer(d, 2, FFN, 0.0, activation, norm_first=not post_norm)
         self.transformer_encoder = nn.TransformerEncoder(layer, LAYERS, nn.LayerNorm(d), enable_nested_tensor=False)
         self.decoder = nn.Sequential(nn.Linear(d, CHANNELS))
         for parameter in self.parameters():  # LayerNorms and copied layers too
@@ -154,7 +156,8 @@ def test_a_checkpoint_is_the_same_network(
     torch.manual_seed(1)
     public = Public(embedder, learned, post_norm).eval()
     found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_BACKWARD=window - 1, PRE_NORM=not post_norm))
-    assert found.settings == {"heads": 2, "causal": True, "window": window, "post_norm": post_norm}
+    said = {"heads": 2, "activation": "relu", "causal": True, "window": window, "post_norm": post_norm}
+    assert found.settings == said
     assert differs(public, found, HALF, sees(0, window - 1)) < 1e-9
 
 
@@ -163,8 +166,17 @@ def test_one_that_sees_ahead_is_the_same_network(ahead: int, back: int, tmp_path
     torch.manual_seed(2)
     public = Public().eval()
     found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_FORWARD=ahead, CONTEXT_BACKWARD=back))
-    assert found.settings == {"heads": 2, "causal": False, "back": back, "ahead": ahead, "post_norm": False}
+    said = {"heads": 2, "activation": "relu", "causal": False, "back": back, "ahead": ahead, "post_norm": False}
+    assert found.settings == said
     assert differs(public, found, ALL, sees(ahead, back)) < 1e-9
+
+
+def test_one_with_gelu_is_the_same_network(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    public = Public(activation="gelu").eval()
+    found = read(saved(tmp_path / "ndt.pth", public, CONTEXT_BACKWARD=6, ACTIVATION="gelu"))
+    assert found.settings["activation"] == "gelu"
+    assert differs(public, found, ALL, sees(0, 6)) < 1e-9
 
 
 @pytest.mark.parametrize("learned", [True, False], ids=["learned", "fixed"])
@@ -278,7 +290,7 @@ def test_other_layouts_are_named(tmp_path: Path, change: Any, said: str) -> None
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"ACTIVATION": "gelu"}, "another activation than ReLU"),
+        ({"ACTIVATION": "glu"}, "another activation than ReLU or GELU"),
         ({"LOGRATE": False}, "rates instead of log-rates"),
     ],
 )

@@ -346,8 +346,16 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "steps must be 0..32768, got -1..5",
     ),
     "activations times activations": (
-        lambda n: (lambda h: n.quant(n.node("Mul", h, h), Y))(n.counts()),
+        lambda n: n.quant(n.node("Mul", n.counts(), n.quant(matmul(n), Y)), Y),
         "activations times activations, element by element",
+    ),
+    "a function of many bits": (
+        lambda n: n.quant(n.node("Tanh", n.quant(matmul(n), Int(12, 7))), Y),
+        "a function of one activation reads at most 8 bits",
+    ),
+    "a function of its own for each channel": (
+        lambda n: n.quant(n.node("PRelu", n.quant(matmul(n), Y), n.constant([0.1, 0.2, 0.3])), Y),
+        "a function is held of one activation",
     ),
     "axes that stay moved": (
         lambda n: n.quant(n.node("MatMul", n.node("Reshape", n.counts(), n.shape_of(8, 3)), n.weights(3, 2)), Y),
@@ -439,11 +447,11 @@ def test_the_documented_refusals_are_those_of_the_command(tmp_path: Path) -> Non
 
 def test_all_refusals_come_at_once_and_only_their_causes(tmp_path: Path) -> None:
     net = Net()
-    tanh = net.quant(net.node("Tanh", net.counts(), name="squash"), Y)
-    half = net.quant(net.node("Gelu", tanh, name="reads_squash"), Y)
+    logs = net.quant(net.node("LogSoftmax", net.counts(), name="squash"), Y)
+    half = net.quant(net.node("Gelu", logs, name="reads_squash"), Y)
     other = net.quant(matmul(net), Y, -0.3)
     message = refused(net, net.quant(net.node("Add", half, other), Y), tmp_path)
-    assert message.startswith("Tanh at squash is not supported") and "constant and positive" in message
+    assert message.startswith("LogSoftmax at squash is not supported") and "constant and positive" in message
     assert "reads_squash" not in message
 
 

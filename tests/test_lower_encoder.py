@@ -34,6 +34,9 @@ OPS = ["linear", "position", "layernorm", "linear", "linear", "linear", "attenti
 OPS += ["layernorm", "linear", "linear", "add", "layernorm", "linear"]
 
 
+WITH_GELU = [*OPS[:11], "table", *OPS[11:]]
+
+
 def close(path: Path, steps: float = 1.0, calibrated: bool = False) -> Program:
     """The Program of a file; no op of it, fed the file's values, is further from them than so many steps."""
     made = lowered(path, recording() if calibrated else None)
@@ -44,6 +47,11 @@ def close(path: Path, steps: float = 1.0, calibrated: bool = False) -> Program:
     assert max(entry["op_worst"] for entry in apart) <= steps, apart
     assert 0 < apart[-1]["network_rms"] < 0.1
     return made.program
+
+
+def gelu(quantizers: Quantizers, approximate: str = "none") -> nn.Module:
+    """GELU between Quants, in the place of a ReLU."""
+    return nn.Sequential(quantizers.act(8.0), nn.GELU(approximate), quantizers.act(4.0))
 
 
 def attention(program: Program) -> Attention:
@@ -80,6 +88,20 @@ def test_an_encoder_that_others_wrote_is_lowered(form: str, tmp_path: Path) -> N
     program = close(export(encoder(**given), tmp_path / "encoder.onnx", **exporter))
     assert [node.op.kind for node in program.nodes] == OPS
     assert program.bins == BINS and attention(program).heads == HEADS and not attention(program).causal
+
+
+@pytest.mark.parametrize("exporter", [{}, {"opset_version": 20}, {"dynamo": True}], ids=["Erf", "Gelu", "dynamo"])
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_an_encoder_with_gelu_is_lowered(exporter: dict[str, Any], approximate: str, tmp_path: Path) -> None:
+    network = encoder(activation=gelu(Quantizers(), approximate))
+    program = close(export(network, tmp_path / "encoder.onnx", **exporter))
+    assert [node.op.kind for node in program.nodes] == WITH_GELU
+
+
+def test_gelu_without_a_quant_before_it_is_lowered_with_calibration(tmp_path: Path) -> None:
+    activation = nn.Sequential(nn.GELU(), Quantizers().act(4.0))
+    program = close(export(encoder(activation=activation), tmp_path / "encoder.onnx"), calibrated=True, steps=2)
+    assert [node.op.kind for node in program.nodes] == WITH_GELU
 
 
 @pytest.mark.parametrize(
@@ -182,9 +204,17 @@ def test_what_onnxruntime_quantizes_is_lowered(first: bool, given: dict[str, Any
     assert "zero point" in " ".join(note.what for note in lowered(path, recording()).notes)
 
 
+@pytest.mark.parametrize("exporter", [{}, {"opset_version": 20}, {"dynamo": True, "opset_version": 20}])
+def test_torchs_own_layer_with_gelu_is_lowered(exporter: dict[str, Any], tmp_path: Path) -> None:
+    path = stock(tmp_path / "stock.onnx", first=True, activation="gelu", exporter=exporter)
+    program = close(path, steps=12, calibrated=True)
+    assert [node.op.kind for node in program.nodes].count("table") == 1
+    within = [note for note in lowered(path, recording()).notes if "Quant within a function" in note.what]
+    assert len(within) == (0 if exporter else 3)  # Erf, 1 + Erf, x times it
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "scores of four bits": ({"scores": 4}, "scores of 4 bits are not held"),
-    "a Gelu": ({"activation": nn.Sequential(nn.GELU(), Quantizers().act(4.0))}, "nearest form that is held: a Relu"),
     "a mask of another form": ({"mask": ~causal()}, "a mask must let bin i see i - back..i [+] ahead"),
     "a bias of scores": ({"mask": additive(causal()) + 0.5}, "a mask must add 0, or -1000 or less"),
 }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgendt.fixed import Codes
-from edgendt.ops import Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import Attention, LayerNorm, Linear, Op, Position, Rotary, SpatialMix, SpatialWeights, Table, Transpose
 from edgendt.ops.layernorm import NORM_FRAC
 from edgendt.program import wants
 from edgendt.qat.add import Add as TorchAdd
@@ -22,6 +22,7 @@ from edgendt.qat.position import Position as TorchPosition
 from edgendt.qat.rotary import Rotary as TorchRotary
 from edgendt.qat.spatial_mix import SpatialMix as TorchSpatialMix
 from edgendt.qat.spatial_weights import SpatialWeights as TorchSpatialWeights
+from edgendt.qat.table import Table as TorchTable
 from edgendt.qat.transpose import Transpose as TorchTranspose
 
 
@@ -43,6 +44,8 @@ def module(op: Op, constants: Mapping[str, Codes]) -> Any:
         return TorchPosition(op, values(constants["table"], op.y.frac))
     if isinstance(op, Rotary):
         return TorchRotary(op)
+    if isinstance(op, Table):
+        return TorchTable(op, constants["table"], torch.tanh)
     if isinstance(op, Transpose):
         return TorchTranspose(op)
     if isinstance(op, SpatialWeights):

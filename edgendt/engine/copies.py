@@ -21,6 +21,7 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.program import INPUT, Node, Program
@@ -53,7 +54,7 @@ def with_copies(program: Program, engine: Engine) -> list[Node]:
                 inputs[slot] = copied(source, node, slot)
         nodes.append(replace(node, inputs=tuple(inputs)))
     last = program.nodes[-1]
-    if isinstance(last.op, LayerNorm | Attention | Rotary | CrossAttention | GEGLU):
+    if isinstance(last.op, LayerNorm | Attention | Rotary | CrossAttention | GEGLU | Table):
         nodes.append(copy_of(last.name, last.op.y, last.op.size, f"{last.name}~{OUT}"))
     return nodes
 
@@ -80,7 +81,7 @@ def _takes(program: Program, engine: Engine, node: Node, slot: int, source: str)
         return slot == 1 and maker is not None and not isinstance(maker.op, Attention)
     if isinstance(node.op, Add) and slot == 1:
         return exclusive and maker is not None and isinstance(maker.op, Linear | SpatialMix)
-    if isinstance(node.op, Attention | Position | SpatialWeights | CrossAttention | GEGLU):
+    if isinstance(node.op, Attention | Position | SpatialWeights | CrossAttention | GEGLU | Table):
         return exclusive and maker is not None and isinstance(maker.op, Linear)
     return maker is not None and isinstance(maker.op, Linear | Add | Position | Transpose | SpatialMix | Lookup)
 

@@ -11,6 +11,7 @@ from edgendt.engine import layout as lay
 from edgendt.engine.attend import Attend
 from edgendt.engine.config import Engine
 from edgendt.engine.copies import OUT, copy_of, counts_of, with_copies
+from edgendt.engine.gate import table
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
 from edgendt.engine.phases import COLUMNS, Phases, end_of, phases_of, shape_of
@@ -26,6 +27,7 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.program import INPUT, Node, Program
@@ -119,7 +121,7 @@ class Lowering:
         reader, slot = readers[0]
         if isinstance(reader.op, Rotary):
             return self.deferred(reader)
-        return isinstance(reader.op, Attention | Position | SpatialWeights) or (
+        return isinstance(reader.op, Attention | Position | SpatialWeights | Table) or (
             isinstance(reader.op, Add) and slot == 1
         )
 
@@ -128,6 +130,8 @@ class Lowering:
             self.attention(node, node.op)
         elif isinstance(node.op, Rotary):
             self.turn(node, node.op)
+        elif isinstance(node.op, Table):
+            table(self, node, node.op)
         elif isinstance(node.op, Transpose):
             stats = any(isinstance(reader.op, LayerNorm) for reader, _ in self.readers(node.name))
             self.emit.tensors[node.name, "res"] = transpose(self.emit, node, node.op, stats)

@@ -14,6 +14,7 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.program import Node, Program
@@ -54,6 +55,10 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
             _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        if isinstance(op, Table):
+            asked = "an engine looks functions up when built with tokens = 1: choose `tokens`, or train with ReLU"
+            _need(bool(engine.tokens), node, asked)
+            _need(2 * op.size <= 1024, node, f"at most 512 channels, got {op.size}")
         if isinstance(op, Transpose):
             _need(not op.causal, node, "an engine has no time courses up to each bin")
         if program.bins:
@@ -61,7 +66,7 @@ def check_formats(program: Program, engine: Engine) -> None:
         if program.inputs:
             _tokens(node, engine)
         _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
-        if isinstance(op, LayerNorm | Attention | Rotary | CrossAttention | GEGLU):
+        if isinstance(op, LayerNorm | Attention | Rotary | CrossAttention | GEGLU | Table):
             _need(op.y.bits <= 8, node, f"it gives at most 8 bits, got {op.y.bits}")
     lengths = {item.axis.length for item in program.inputs if item.codes is not None}
     if len(lengths) > 1 or max(lengths, default=0) > 256:

@@ -1,62 +1,97 @@
-"""GEGLU as instructions: both halves by one Linear, side by side; then one gated by the other's GELU."""
+"""Tables of functions as instructions: a Linear's outputs and their partners in turn, each partner by its entry.
+
+Of a GEGLU the partner is the other half; of a Table it is 1.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgendt.engine import layout as lay
-from edgendt.engine.emit import Lowering
 from edgendt.engine.schedule import Emitter, Tap, Tensor
 from edgendt.engine.turn import pairwise
 from edgendt.errors import UnsupportedOp
-from edgendt.fixed import Int
-from edgendt.ops import GEGLU, Linear
+from edgendt.fixed import Codes, Int
+from edgendt.ops import GEGLU, Linear, Table
 from edgendt.program import Node
 
-GELUS = 4  # tables of a unit
+if TYPE_CHECKING:
+    from edgendt.engine.emit import Lowering
+
+TABLES = 4  # of a unit
 
 
 def geglu(low: Lowering, node: Node, op: GEGLU) -> None:
     """A GEGLU and the two Linears that feed it."""
-    emit, first, second = low.emit, *(low.by_name[name] for name in node.inputs)
-    pairs = _pairs(emit, node, first, second)
+    first, second = (low.by_name[name] for name in node.inputs)
+    pairs, taps = _pairs(low.emit, node, first, second, first.name)
+    low.emit.taps[pairs.stats_by] = replace(taps[0], also=taps[1])
+    _entries(low, node, pairs, op.gate, op.table, op.shift)
+    for half in (first, second):
+        low.used(half.inputs[0])
+
+
+def table(low: Lowering, node: Node, op: Table) -> None:
+    """A Table and the Linear that feeds it."""
+    feed = low.by_name[node.inputs[0]]
+    pairs, taps = _pairs(low.emit, node, _ones(feed), feed, feed.name)
+    low.emit.taps[pairs.stats_by] = taps[1]
+    _entries(low, node, pairs, op.x, node.constants["table"], 0)
+    low.used(feed.inputs[0])
+
+
+def _entries(low: Lowering, node: Node, pairs: Tensor, x: Int, entries: Codes, shift: int) -> None:
+    """The codes of every first of a pair times its partner's entry, narrowed; x: the partner's format."""
+    emit, op = low.emit, node.op
     kept, words = low.kept(node.name), -(-op.size // low.engine.pipes)
     base, tag = emit.place(words, pairs.stats_by, kept), emit.unit_tag()
     fields = {"dst": lay.DST_ACT, "dst_base": base, "dst_tag": tag, "rows_dst": kept, "grouped": 1, "xbase": 1}
-    fields |= {"n_red": op.size, "xstride": op.shift, "split": _table(emit, node, op)}
+    fields |= {"n_red": op.size, "xstride": shift, "split": _number(emit, node, x, entries)}
     index = pairwise(emit, node, pairs, fields)
     emit.taps[index] = Tap(node.name, base, np.arange(op.size), emit.rows.act_words if kept else 0)
     made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=low.engine.sfus, kept=kept)
     emit.tensors[node.name, "act"] = emit.own(made)
     emit.drop(pairs)
-    for half in (first, second):
-        low.used(half.inputs[0])
 
 
-def _pairs(emit: Emitter, node: Node, first: Node, second: Node) -> Tensor:
-    """Residual words of the outputs of both, in turn."""
+def _pairs(emit: Emitter, node: Node, first: Node, second: Node, owner: str) -> tuple[Tensor, list[Tap]]:
+    """Residual words of the outputs of both, in turn; what they show of each."""
     both = _side_by_side(node, first, second)
     order = np.arange(both.op.size)
     words = -(-len(order) // emit.engine.pipes)
     base, tag = emit.place_res(words), emit.tag()
     fields = {"dst": lay.DST_RES, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
     source, apart = emit.tensors[first.inputs[0], "act"], emit.unread(base, words)
-    index = emit.linear(both, source, order, fields, owner=first.name, apart=apart)
-    halves = [np.where(order % 2 == half, order // 2, -1) for half in (0, 1)]
-    emit.taps[index] = Tap(first.name, base, halves[0], also=Tap(second.name, base, halves[1]))
-    return emit.own(Tensor(order, base, words, first.op.y, tag, "res", index))
+    index = emit.linear(both, source, order, fields, owner=owner, apart=apart)
+    taps = [
+        Tap(part.name, base, np.where(order % 2 == half, order // 2, -1)) for half, part in enumerate((first, second))
+    ]
+    return emit.own(Tensor(order, base, words, second.op.y, tag, "res", index)), taps
 
 
-def _table(emit: Emitter, node: Node, op: GEGLU) -> int:
-    """The number of a gate's table in the units."""
-    table, known = np.roll(op.table, op.gate.lo), emit.words.gelus  # by the gate's byte
+def _number(emit: Emitter, node: Node, x: Int, entries: Codes) -> int:
+    """The number of a table in the units, which look up the byte of a code."""
+    by_byte, known = np.zeros(256, np.int64), emit.words.functions
+    by_byte[np.arange(x.lo, x.hi + 1) & 0xFF] = entries
     for index, other in enumerate(known):
-        if np.array_equal(table, other):
+        if np.array_equal(by_byte, other):
             return index
-    if len(known) == GELUS:
-        raise UnsupportedOp(op.kind, node.name, f"gates of an engine have {GELUS} formats at most")
-    known.append(table)
+    if len(known) == TABLES:
+        raise UnsupportedOp(node.op.kind, node.name, f"an engine has {TABLES} tables: give its functions fewer formats")
+    known.append(by_byte)
     return len(known) - 1
+
+
+def _ones(feed: Node) -> Node:
+    """A Linear as large as `feed` whose every output is the code 1."""
+    op = feed.op
+    assert isinstance(op, Linear)
+    one = Linear(op.inputs, op.outputs, op.x, Int(2, op.y.frac - op.x.frac), op.y)
+    constants = {"weight": np.zeros((op.outputs, op.inputs), np.int64), "bias": np.ones(op.outputs, np.int64)}
+    return Node(f"{feed.name}~ones", one, feed.inputs, constants)
 
 
 def _side_by_side(node: Node, first: Node, second: Node) -> Node:

@@ -94,7 +94,7 @@ class Words:
     gamma: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, sfus, (gamma, beta)]
     steps: list[NDArray[np.int64]] = field(default_factory=list)  # each [words * sfus], step and place in its pair
     tables: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, pipes], rows that tokens look up
-    gelus: list[NDArray[np.int64]] = field(default_factory=list)  # each [256], by the gate's byte
+    functions: list[NDArray[np.int64]] = field(default_factory=list)  # each [256], by a code's byte
     times: NDArray[np.int64] | None = None  # of constant rows
 
 

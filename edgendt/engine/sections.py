@@ -41,8 +41,8 @@ def sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> lis
         made.append(Section(lay.MEM_POS, start, _u64(np.concatenate(words.tables).ravel() & 0xFFFF)))
     if words.times is not None:
         made.append(Section(lay.MEM_TIME, 0, _u64(words.times)))
-    if words.gelus:
-        made.append(Section(lay.MEM_GELU, 0, _u64(np.concatenate(words.gelus) & 0xFFFF)))
+    if words.functions:
+        made.append(Section(lay.MEM_GELU, 0, _u64(np.concatenate(words.functions) & 0xFFFF)))
     if words.gamma:
         rows = np.concatenate(words.gamma).reshape(-1, 2)
         made.append(Section(lay.MEM_GAMMA, 0, _u64((rows[:, 0] & 0xFF) << 24 | rows[:, 1] & 0xFFFFFF)))

@@ -9,7 +9,7 @@ from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.cross import Cross, Reach
 from edgendt.engine.emit import Choice, Lowering
-from edgendt.engine.gate import geglu
+from edgendt.engine.gate import geglu, table
 from edgendt.engine.layout import Instr
 from edgendt.engine.lookup import lookup
 from edgendt.engine.phases import Phases
@@ -17,7 +17,7 @@ from edgendt.engine.rows import axes, constant, phases_of_rows, times_of
 from edgendt.engine.schedule import Emitter, Rows, Tensor
 from edgendt.engine.turns import Turns
 from edgendt.errors import UnsupportedOp
-from edgendt.ops import GEGLU, CrossAttention, LayerNorm, Linear, Lookup, Rotary
+from edgendt.ops import GEGLU, CrossAttention, LayerNorm, Linear, Lookup, Rotary, Table
 from edgendt.program import Node, Program
 
 
@@ -131,6 +131,8 @@ class TokenLowering(Lowering):
             self.cross(node)
         elif isinstance(node.op, GEGLU):
             geglu(self, node, node.op)
+        elif isinstance(node.op, Table):
+            table(self, node, node.op)
         elif isinstance(node.op, Rotary):
             self.back(node)
         else:

@@ -187,6 +187,13 @@ def geglu(b: Body) -> Tensor:
     return narrow(b, codes(b, "a") * entries, b.attribute("a_frac") + b.attribute("gate_frac") + 8)
 
 
+def table(b: Body) -> Tensor:
+    """The first entry is the lowest code's."""
+    lo, _ = reach(b.attribute("x_bits"), b.attribute("x_signed"))
+    entries = b.call("Gather", b.input("table"), (codes(b, "x") - lo).whole())
+    return narrow(b, entries.wide(), b.attribute("y_frac"))
+
+
 def quant(b: Body) -> Tensor:
     """As qonnx has it, for ties to even."""
     scale, zero = (b.input(name).wide() for name in ("scale", "zero_point"))
@@ -207,6 +214,7 @@ BODIES: dict[str, tuple[Callable[[Body], Tensor], tuple[str, ...]]] = {
     "Lookup": (lookup, ("x", "table", "kinds")),
     "GEGLU": (geglu, ("a", "gate")),
     "CrossAttention": (cross_attention, ("q", "k", "v")),
+    "Table": (table, ("x", "table")),
 }
 
 

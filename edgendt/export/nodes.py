@@ -16,13 +16,14 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 
 DOMAIN = "edgendt"
 VERSION = 1
 FURTHEST_FRAC = 64  # beyond it no format is meant, and constants derived from it would not end
-Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix | Lookup | GEGLU | CrossAttention | Transpose
+Own = LayerNorm | Attention | Rotary | SpatialWeights | SpatialMix | Lookup | GEGLU | CrossAttention | Transpose | Table
 OWN: dict[str, type[Own]] = {op.__name__: op for op in get_args(Own)}
 LISTS = {"steps"}  # attributes that are lists of integers
 

@@ -30,6 +30,7 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.ops.attention import EXP, RECIP
@@ -146,6 +147,11 @@ def _geglu(node: Node, op: GEGLU) -> tuple[dict[str, Any], dict[str, str]]:
     return {"class_name": "EdtGEGLU", "size": op.size, "gelu_data": op.table}, {"gelu": integer_name(Int(16))}
 
 
+def _table(node: Node, op: Table) -> tuple[dict[str, Any], dict[str, str]]:
+    layer = {"class_name": "EdtTable", "size": op.size, "table_data": node.constants["table"]}
+    return layer, {"table": integer_name(op.y)}
+
+
 def _cross_attention(node: Node, op: CrossAttention) -> tuple[dict[str, Any], dict[str, str]]:
     one = op.attention
     layer = {
@@ -171,6 +177,7 @@ CUSTOM: Mapping[type, Any] = {
     Lookup: _lookup,
     GEGLU: _geglu,
     CrossAttention: _cross_attention,
+    Table: _table,
 }
 
 

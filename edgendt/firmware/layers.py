@@ -15,7 +15,7 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 from edgendt.tools import share
 
 OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
-OPS = (*OF_BINS, "transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention")
+OPS = (*OF_BINS, "transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention", "table")
 HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
 EMULATION = "edt_plain.h"  # what fast emulation includes
 
@@ -139,6 +139,14 @@ class EdtGEGLU(EdtLayer):
     _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields, constants=constants)
 
 
+class EdtTable(EdtLayer):
+    """A function of each code."""
+
+    function = "table"
+    constants = ("table",)
+    _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields, constants=constants)
+
+
 class EdtCrossAttention(EdtAttention):
     """Attention of every query over all keys of a window; inputs: q, k, v."""
 
@@ -205,6 +213,7 @@ LAYERS: tuple[type[EdtLayer], ...] = (
     EdtConstant,
     EdtLookup,
     EdtGEGLU,
+    EdtTable,
     EdtCrossAttention,
     EdtTranspose,
     EdtTransposeLast,

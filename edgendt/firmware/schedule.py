@@ -118,6 +118,6 @@ def memory(node: Node) -> int:
         bits += op.window * op.size * (op.k.bits + op.v.bits)
     elif isinstance(op, Transpose) and op.causal:
         bits += op.bins * op.channels * op.y.bits
-    elif op.kind == "position":
+    elif op.kind in ("position", "table"):
         bits += node.constants["table"].size * op.y.bits
     return bits

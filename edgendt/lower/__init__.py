@@ -86,6 +86,7 @@ def attempt(
     if lowering.input is None:
         raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
+    unused = {node.name for node in lowering.nodes} - {node.name for node in nodes}
     name, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
     if len(given) == 1:
         program = Program(name, given[0].size, lowering.input, nodes, meta, sums)
@@ -93,7 +94,8 @@ def attempt(
         inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
         constants = tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
         program = Program(name, 0, lowering.input, nodes, meta, sums, inputs + constants)
-    return Lowered(program, tuple(lowering.notes), lowering.places)
+    notes = tuple(note for note in lowering.notes if note.node not in unused)
+    return Lowered(program, notes, lowering.places)
 
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:

@@ -53,7 +53,7 @@ def quant_view(call: Call, seen: View, y: Int) -> Value:
     if seen.factor != 1:
         if y.bits < FEWEST_BITS:
             raise ValueError(f"an activation times a number in {y.bits} bits is not held: fold it into the weights")
-        call.lowering.note(call.name, f"Quant left out: times {seen.factor:.4g}, its input goes into scores as it is")
+        call.lowering.note(call.name, f"Quant left out: times {seen.factor:.4g}, its input goes on as it is")
         return seen
     size = extent(call.lowering, source)[1]
     kept = np.unique(index % size)

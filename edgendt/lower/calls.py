@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Codes, Int
-from edgendt.lower.values import CodesOf, Value
+from edgendt.lower.values import CodesOf, Curve, Value
 from edgendt.node import Node
 from edgendt.ops import Op
 
@@ -35,11 +35,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Note:
-    """Where the Program is not exactly what the file says; error: relative RMS, where it is known."""
+    """Where the Program is not exactly what the file says; error: relative RMS, where it is known.
+
+    node: of nothing else, so that it goes where that goes.
+    """
 
     where: str
     what: str
     error: float | None = None
+    node: str = ""
 
 
 @dataclass
@@ -55,14 +59,15 @@ class Lowering:
     seen: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # calibration: values of the file's tensors
     notes: list[Note] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)  # of nodes that are not the tensor of their name
+    curves: dict[str, Curve] = field(default_factory=dict)  # what nodes are tables of
     parts: list[object] = field(default_factory=list)
     joined: list[tuple[str, ...]] = field(default_factory=list)  # sums and their parts, where formats differ
     forced: Mapping[str, Int] | None = None  # formats of nodes that sums join
     asked: dict[str, Int] = field(default_factory=dict)  # formats as the file has them
 
-    def note(self, where: str, what: str, error: float | None = None) -> None:
+    def note(self, where: str, what: str, error: float | None = None, node: str = "") -> None:
         """Something to tell the user."""
-        self.notes.append(Note(where, what, error))
+        self.notes.append(Note(where, what, error, node))
 
     def found(self, name: str) -> CodesOf | None:
         """The codes of the node of that name, where there is one."""

@@ -107,3 +107,7 @@ class GEGLU(OwnNode):
 
 class CrossAttention(OwnNode):
     """edgendt.CrossAttention: q, k, v -> y."""
+
+
+class Table(OwnNode):
+    """edgendt.Table: x, table codes -> y."""

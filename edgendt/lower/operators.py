@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.export.nodes import DOMAIN, OWN
-from edgendt.lower import arithmetic, attend, norm, patterns, qcdq
+from edgendt.lower import arithmetic, attend, curves, norm, patterns, qcdq
 from edgendt.lower.calls import Call
 from edgendt.lower.einsum import einsum
 from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
@@ -33,14 +33,6 @@ from edgendt.lower.views import check_bins, flat, normal, view, wrap
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 # The nearest form that is held, for operators that are not.
 NEAREST = {
-    "Gelu": "a Relu before the Quant, or POYO's GEGLU",
-    "Erf": "a Relu in the place of the Gelu it is part of",
-    "Tanh": "a Relu",
-    "Sigmoid": "a Relu",
-    "Elu": "a Relu",
-    "LeakyRelu": "a Relu",
-    "HardSwish": "a Relu",
-    "Swish": "a Relu",
     "Attention": "its MatMul, Softmax, MatMul (export with an opset below 23)",
     "MultiHeadAttention": "its MatMul, Softmax, MatMul",
     "BatchNormalization": "a LayerNormalization, or its factors folded into the next weights",
@@ -197,10 +189,12 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
         return (any_quant(call),)
     if domain == DOMAIN and kind in OWN:
         return (flat_own(kind, call),)
-    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in ARITHMETIC):
+    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in ARITHMETIC or kind in curves.FUNCTIONS):
         check_node(call.node, call.lowering.opset)
+        if curves.holds(kind, call):
+            return (curves.applied(call),)
         known = [value.values for value in call.inputs if isinstance(value, Constant)]
-        if kind in ARITHMETIC and known and len(known) == len(call.inputs):
+        if kind in (*ARITHMETIC, *curves.FUNCTIONS) and known and len(known) == len(call.inputs):
             return tuple(Constant(array) for array in evaluate(call.node, call.lowering.opset, known))
         if kind in STANDARD:
             made = STANDARD[kind](call)
@@ -217,5 +211,7 @@ def flat_own(kind: str, call: Call) -> Value:
 
 def unknown(domain: str, kind: str) -> str:
     """What to say of an operator that nothing reads."""
+    if kind in curves.FUNCTIONS:
+        return "a function is held of one activation, the same of all its channels"
     near = f"; the nearest form that is held: {NEAREST[kind]}" if kind in NEAREST else ""
     return f"no op of the Program is this operator{f' of {domain}' if domain else ''}{near}"

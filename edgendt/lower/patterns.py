@@ -79,30 +79,33 @@ def with_bias(call: Call, source: Product, bias: Constant) -> Product:
     error = relative_rms(np.ldexp(codes.astype(np.float64), -source.sum_fracs) - values, values)
     if error:
         call.lowering.note(call.name, "bias rounded to input scale * weight scale", error)
-    return replace(source, bias=codes if source.bias is None else source.bias + codes)
+    return replace(source, bias=codes if source.bias is None else source.bias + codes, scaled=None)
 
 
 def scaled(call: Call, source: Product, factor: float) -> Product:
     """The product times a number: its weights move by a power of two, or are refitted."""
     if source.relu or not np.isfinite(factor) or factor == 0:
         raise ValueError("a matrix product times a number is held before its Relu only, and the number is not 0")
+    of = next(name for name, value in zip(call.tensors, call.inputs, strict=True) if not isinstance(value, Constant))
+    origin = (of, source, factor)
+    if source.scaled:
+        origin = (*source.scaled[:2], source.scaled[2] * factor)
     mantissa, exponent = np.frexp(factor)
     if mantissa == 0.5:
         shift = 1 - int(exponent)
         own = None if source.w_frac is None else tuple(frac + shift for frac in source.w_frac)
-        return replace(source, w=replace(source.w, frac=source.w.frac + shift), w_frac=own)
+        return replace(source, w=replace(source.w, frac=source.w.frac + shift), w_frac=own, scaled=origin)
     fracs = source.sum_fracs - source.x.y.frac
     values = np.ldexp(source.weight.astype(np.float64), -fracs[:, None]) * factor
     frac = best_frac(values, source.w)
     weight = on_grid(values, source.w, frac)
-    call.lowering.note(
-        call.name, f"weights times {factor:.4g} refitted to 2^{-frac}", relative_rms(weight - values, values)
-    )
+    told = (call.name, f"weights times {factor:.4g} refitted to 2^{-frac}", relative_rms(weight - values, values))
     codes = np.ldexp(weight, frac).astype(np.int64)
-    made = Product(source.x, codes, replace(source.w, frac=frac), None)
-    if source.bias is None:
-        return made
-    return with_bias(call, made, Constant(np.ldexp(source.bias.astype(np.float64), -source.sum_fracs) * factor))
+    made = Product(source.x, codes, replace(source.w, frac=frac), None, refit=told)
+    if source.bias is not None:
+        bias = np.ldexp(source.bias.astype(np.float64), -source.sum_fracs) * factor
+        made = with_bias(call, made, Constant(bias))
+    return replace(made, scaled=origin)
 
 
 def moved(constant: Constant, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Constant:
@@ -164,7 +167,7 @@ def relu(call: Call) -> Value:
         source = unit(source)
     if not isinstance(source, Product):
         raise ValueError("a Relu is held only between a matrix product and its unsigned Quant")
-    return replace(source, relu=True)
+    return replace(source, relu=True, scaled=None)
 
 
 def identity(call: Call) -> Value:

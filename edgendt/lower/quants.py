@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from edgendt.fixed import Int
 from edgendt.lower.calls import ACTIVATION, Call, broadcast
 from edgendt.lower.heads import attention
-from edgendt.lower.values import Attended, CodesOf, Constant, Counts, Grid, Norm, Product, Source, Sum, Value
-from edgendt.ops import Add, LayerNorm, Linear, Position
+from edgendt.lower.values import Attended, CodesOf, Constant, Counts, Curve, Grid, Norm, Product, Source, Sum, Value
+from edgendt.ops import Add, LayerNorm, Linear, Position, Table
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
 
@@ -72,7 +72,7 @@ def refit(call: Call, grid: Grid, steps: NDArray[np.float64]) -> Grid:
         error = relative_rms(made.quantize(seen) - grid.on(seen, steps), seen)
     else:
         made = replace(grid, fracs=np.array(int(np.floor(-np.log2(float(steps.flat[0]))))))
-    call.lowering.note(where, f"scale {float(steps.flat[0]):.4g} refitted to 2^{-made.frac}", error)
+    call.lowering.note(where, f"scale {float(steps.flat[0]):.4g} refitted to 2^{-made.frac}", error, call.name)
     return made
 
 
@@ -94,6 +94,8 @@ def ended(call: Call, source: Value, y: Int) -> Value:
     y = call.lowering.format_of(call.name, y)
     if isinstance(source, Product):
         return quant_product(call, source, y)
+    if isinstance(source, Curve):
+        return quant_curve(call, source, y)
     if isinstance(source, Sum):
         return quant_sum(call, source, y)
     if isinstance(source, Norm):
@@ -168,10 +170,22 @@ def quant_counts(call: Call, source: Counts) -> CodesOf:
 def quant_product(call: Call, source: Product, y: Int) -> CodesOf:
     if source.relu and y.signed:
         y = Int(max(y.bits - 1, 1), y.frac, False)  # the same codes: none is negative
+    if source.refit:
+        call.lowering.note(*source.refit)
     outputs, inputs = source.weight.shape
     bias = np.zeros(outputs, dtype=np.int64) if source.bias is None else source.bias
     op = Linear(inputs, outputs, source.x.y, source.w, y, source.w_frac)
     return call.lowering.finish(call.name, op, (source.x.node,), {"weight": source.weight, "bias": bias})
+
+
+def quant_curve(call: Call, source: Curve, y: Int) -> CodesOf:
+    if not np.isfinite(source.values).all():
+        raise ValueError(f"a function of {source.x.node} must be finite at every code")
+    table = np.rint(np.ldexp(source.values, y.frac)).clip(y.lo, y.hi).astype(np.int64)
+    op = Table(source.x.size, source.x.y, y)
+    rounded = replace(source, values=(table * y.scale).astype(np.float64))
+    call.lowering.curves[call.name] = source if y.bits >= FEWEST_BITS else rounded
+    return call.lowering.finish(call.name, op, (source.x.node,), {"table": table})
 
 
 def quant_sum(call: Call, source: Sum, y: Int) -> CodesOf:
@@ -223,6 +237,8 @@ def calibrated(call: Call, at: int, value: Value, bits: int) -> Int:
     if isinstance(value, Counts) or name not in call.lowering.seen:
         raise ValueError(f"{ACTIVATION}; without one its format is chosen on calibration data (--calibrate)")
     signed = not (isinstance(value, Product) and value.relu)
+    if isinstance(value, Curve):
+        signed = bool((value.values < 0).any())
     y = Int(bits, best_frac(call.lowering.seen[name], Int(bits, 0, signed)), signed)
     call.lowering.note(name, f"no Quant: {bits} bits, 2^{-y.frac}, by calibration")
     return y

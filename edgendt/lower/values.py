@@ -76,7 +76,10 @@ class CodesOf:
 
 @dataclass(frozen=True)
 class Product:
-    """W x (+ b), summed exactly, waiting for its Quant. weight [outputs, inputs], bias [outputs] codes."""
+    """W x (+ b), summed exactly, waiting for its Quant. weight [outputs, inputs], bias [outputs] codes.
+
+    scaled: the tensor, the product and the number that it is the product of. refit: a note for when it becomes an op.
+    """
 
     x: CodesOf
     weight: Codes
@@ -84,12 +87,22 @@ class Product:
     w_frac: tuple[int, ...] | None
     bias: Codes | None = None
     relu: bool = False
+    scaled: tuple[str, Product, float] | None = None
+    refit: tuple[str, str, float] | None = None
 
     @property
     def sum_fracs(self) -> Codes:
         """Fraction of each output's accumulator. [outputs]"""
         own = [self.w.frac] * len(self.weight) if self.w_frac is None else list(self.w_frac)
         return np.array(own, dtype=np.int64) + self.x.y.frac
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A function of x, element by element, waiting for its Quant. values: at every code of x, the lowest first."""
+
+    x: CodesOf
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +197,7 @@ class Refused:
     """The result of a node that was refused; what reads it is skipped, so that only causes are reported."""
 
 
-Source = Counts | CodesOf | Product | Sum | Norm | Scores | Attended
+Source = Counts | CodesOf | Product | Curve | Sum | Norm | Scores | Attended
 Value = Constant | Source | Moment | Steps | View | Refused
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgendt.lower.calls import BINS, Call, Lowering, Place
 from edgendt.lower.folding import LARGEST
-from edgendt.lower.values import Attended, CodesOf, Counts, Norm, Product, Scores, Source, Sum, Value, View
+from edgendt.lower.values import Attended, CodesOf, Counts, Curve, Norm, Product, Scores, Source, Sum, Value, View
 from edgendt.ops import Linear, SpatialMix, Transpose
 
 OPEN = 3  # bins that stand for any number, where the file leaves them open
@@ -37,7 +37,7 @@ def extent(lowering: Lowering, source: Source) -> tuple[int, int]:
         return rows_of(lowering, source.x.node), len(source.weight)
     if isinstance(source, Sum):
         return extent(lowering, source.parts[0])
-    if isinstance(source, Norm):
+    if isinstance(source, Norm | Curve):
         return extent(lowering, source.x)
     if isinstance(source, Attended):
         heads, rows, d_h = source.scores.q.shape
@@ -126,7 +126,7 @@ def picked(source: Product, chosen: tuple[int, ...]) -> Product:
     own = None if source.w_frac is None else tuple(source.w_frac[i] for i in at)
     w = source.w if own is None else replace(source.w, frac=own[0])
     bias = None if source.bias is None else source.bias[at]
-    return replace(source, weight=source.weight[at], w=w, w_frac=own, bias=bias)
+    return replace(source, weight=source.weight[at], w=w, w_frac=own, bias=bias, scaled=None)
 
 
 def select(lowering: Lowering, source: CodesOf, chosen: tuple[int, ...], halvings: int = 0) -> CodesOf:

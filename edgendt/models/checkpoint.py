@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgendt.errors import BadInput, reading
 from edgendt.models import layouts
+from edgendt.models.ndt import ACTIVATIONS
 from edgendt.ops.attention import ALL
 
 NESTED = ("state_dict", "model_state_dict")  # where training code keeps the weights beside other things
@@ -186,14 +187,18 @@ def _of_no_embedder(state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) 
 
 
 def _attention(path: Path, said: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
-    """Heads and window as the file's configuration says; BadInput where that is a network that nothing here holds."""
-    refused: dict[str, tuple[Any, str]] = {"ACTIVATION": ("relu", "another activation than ReLU")}
-    refused |= {"LOGRATE": (True, "rates instead of log-rates"), "SCALE_NORM": (False, "ScaleNorm")}
-    refused |= {"CONTEXT_WRAP_INITIAL": (False, "a first context that sees ahead")}
-    for key, (wanted, what) in refused.items():
-        if key in said and said[key] != wanted:
+    """What the file's configuration says beside its weights; BadInput for a network that nothing here holds."""
+    refused: dict[str, tuple[Sequence[Any], str]] = {
+        "ACTIVATION": (tuple(ACTIVATIONS), "another activation than ReLU or GELU"),
+        "LOGRATE": ((True,), "rates instead of log-rates"),
+        "SCALE_NORM": ((False,), "ScaleNorm"),
+        "CONTEXT_WRAP_INITIAL": ((False,), "a first context that sees ahead"),
+    }
+    for key, (held, what) in refused.items():
+        if key in said and said[key] not in held:
             raise BadInput(f"checkpoint {path} was trained with {what} ({key} = {said[key]!r}): it cannot be held")
     found = {"heads": said["NUM_HEADS"]} if "NUM_HEADS" in said else {}
+    found |= {"activation": said["ACTIVATION"]} if "ACTIVATION" in said else {}
     found |= {"post_norm": not said["PRE_NORM"]} if "PRE_NORM" in said else {}
     if said.get("FULL_CONTEXT"):
         return found | {"causal": False}

@@ -17,6 +17,7 @@ from edgendt.ops.attention import ALL
 from edgendt.ops.rotary import geometric
 
 POSITIONS = ("learned", "sinusoidal", "rotary")
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class NDTConfig:
     row of so many columns, of one table for all channels, the n-th block of columns where `identity` has n; `most`: the
     largest count with a row, larger ones take its. post_norm: LayerNorms behind the sums of a layer, not before its
     parts. spatial_heads: heads between channels, in every layer, whose tokens are time courses of the window; 0: none.
-    courses: the column of each
-    input channel, whose time course is a token of the first layer, rather than its input's; (): as in any layer.
+    courses: the column of each input channel, whose time course is a token of the first layer, rather than its input's;
+    (): as in any layer. activation: of the feed-forward networks, `relu` or `gelu`.
     """
 
     channels: int
@@ -53,6 +54,7 @@ class NDTConfig:
     most: int = 0
     post_norm: bool = False
     courses: tuple[int, ...] = ()
+    activation: str = "relu"
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "d_model", "layers", "heads", "ffn", "window"):
@@ -60,6 +62,8 @@ class NDTConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d_model % self.heads:
             raise ValueError(f"heads must divide d_model, got {self.heads} and {self.d_model}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
         self._check_position()
@@ -149,9 +153,9 @@ class Rows(nn.Module):
 
 
 class Block(nn.Module):
-    """Encoder layer, pre-LN: h + o(attention(ln1 h)), then h + f2(relu(f1(ln2 h))); then the spatial stream, if any.
+    """Encoder layer, pre-LN: h + o(attention(ln1 h)), then h + f2(act(f1(ln2 h))); then the spatial stream, if any.
 
-    Post-LN: ln1(h + o(attention(h))), then ln2(h + f2(relu(f1(h)))).
+    Post-LN: ln1(h + o(attention(h))), then ln2(h + f2(act(f1(h)))).
     """
 
     def __init__(self, config: NDTConfig) -> None:
@@ -163,9 +167,12 @@ class Block(nn.Module):
         self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
         self.q_rot, self.k_rot = (Rotary(config.steps) if config.rotary else nn.Identity() for _ in range(2))
         self.f1, self.f2 = nn.Linear(d, config.ffn), nn.Linear(config.ffn, d)
+        self.f1_act = ACTIVATIONS[config.activation]()
         self.dropout = nn.Dropout(config.dropout)
         self.spatial = (
-            Spatial(d, config.window, config.spatial_heads, config.ffn, config.dropout)
+            Spatial(
+                d, config.window, config.spatial_heads, config.ffn, config.dropout, ACTIVATIONS[config.activation]()
+            )
             if config.spatial_heads
             else None
         )
@@ -193,7 +200,7 @@ class Block(nn.Module):
 
     def hidden(self, y: Tensor) -> Tensor:
         """The feed-forward network, dropped out."""
-        return self.dropout(self.f2(self.dropout(torch.relu(self.f1(y)))))
+        return self.dropout(self.f2(self.dropout(self.f1_act(self.f1(y)))))
 
     def split(self, x: Tensor) -> Tensor:
         """[batch, bins, d] -> [batch, heads, bins, d/heads]; head h owns columns h·d/heads onwards."""

@@ -48,13 +48,14 @@ class Spatial(nn.Module):
     an A of each bin, from the window that ends with it.
     """
 
-    def __init__(self, size: int, bins: int, heads: int, ffn: int, dropout: float) -> None:
+    def __init__(self, size: int, bins: int, heads: int, ffn: int, dropout: float, activation: nn.Module) -> None:
         super().__init__()
         self.heads = heads
         self.lns = nn.LayerNorm(bins)
         self.sq, self.sk = nn.Linear(bins, bins), nn.Linear(bins, bins)
         self.ln3, self.ln4 = nn.LayerNorm(size), nn.LayerNorm(size)
         self.f3, self.f4 = nn.Linear(size, ffn), nn.Linear(ffn, size)
+        self.f3_act = activation
         self.dropout = nn.Dropout(dropout)
 
     def weights(self, tokens: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class Spatial(nn.Module):
         a, y = self.weights(tokens), self.ln3(z)
         mixed = y @ a.transpose(1, 2) if a.dim() == 3 else (a @ y[..., None])[..., 0]
         z = z + self.dropout(mixed)
-        y = self.dropout(torch.relu(self.f3(self.ln4(z))))
+        y = self.dropout(self.f3_act(self.f3(self.ln4(z))))
         return z + self.dropout(self.f4(y))
 
 

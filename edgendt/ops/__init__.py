@@ -13,6 +13,7 @@ from edgendt.ops.position import Position
 from edgendt.ops.rotary import Rotary
 from edgendt.ops.spatial_mix import SpatialMix
 from edgendt.ops.spatial_weights import SpatialWeights
+from edgendt.ops.table import Table
 from edgendt.ops.transpose import Transpose
 
 Op = (
@@ -28,6 +29,7 @@ Op = (
     | Lookup
     | GEGLU
     | CrossAttention
+    | Table
 )
 OPS: tuple[type[Op], ...] = (
     Linear,
@@ -42,6 +44,7 @@ OPS: tuple[type[Op], ...] = (
     Lookup,
     GEGLU,
     CrossAttention,
+    Table,
 )
 
 __all__ = [
@@ -58,5 +61,6 @@ __all__ = [
     "Rotary",
     "SpatialMix",
     "SpatialWeights",
+    "Table",
     "Transpose",
 ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import erf
 from typing import ClassVar
 
 import numpy as np
 
-from edgendt.fixed import Codes, Int, narrow, nearest
+from edgendt.fixed import Codes, Int, narrow
+from edgendt.ops.table import gelu, tabulate
 
 TABLE_BITS = 16
 
@@ -38,10 +38,8 @@ class GEGLU:
 
     @cached_property
     def table(self) -> Codes:
-        """GELU(x) = x · (1 + erf(x / √2)) / 2 of every gate code, −128 first. [256]"""
-        gates = (code * self.gate.scale for code in range(self.gate.lo, self.gate.hi + 1))
-        gelus = (x * (1 + erf(x / 2**0.5)) / 2 for x in gates)
-        return np.array([nearest(gelu * 2.0**self.entry.frac) for gelu in gelus], dtype=np.int64)
+        """GELU of every gate code, −128 first. [256]"""
+        return tabulate(gelu, self.gate, self.entry)
 
     @property
     def shift(self) -> int:

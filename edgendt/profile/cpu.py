@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Codes
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary, Table
 from edgendt.ops.layernorm import NORM_FRAC
 from edgendt.ops.rotary import TURN
 from edgendt.program import INPUT, Node, Program
@@ -53,7 +53,8 @@ class _Graph:
     def __init__(self, program: Program) -> None:
         from onnx import TensorProto, helper, numpy_helper
 
-        self.helper, self.to_array, self.float = helper, numpy_helper.from_array, TensorProto.FLOAT
+        self.helper, self.to_array = helper, numpy_helper.from_array
+        self.float, self.whole = TensorProto.FLOAT, TensorProto.INT64
         self.program = program
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
@@ -108,6 +109,18 @@ class _Graph:
         turned = self.add("MatMul", [points, matrices], f"{at}/turned")  # (even, odd) times [[cos, sin], [-sin, cos]]
         self.add("Reshape", [turned, self.constant(f"{at}/flat", [1, op.size], np.int64)], at)
 
+    def table(self, node: Node, op: Table) -> None:
+        """The entry of the nearest code."""
+        at = node.name
+        entries = self.constant(f"{at}/table", node.constants["table"] * op.y.scale)
+        low, high, steps = (
+            self.constant(f"{at}/{name}", value)
+            for name, value in (("low", op.x.lo), ("high", op.x.hi), ("steps", 1 / op.x.scale))
+        )
+        near = self.add("Round", [self.add("Mul", [node.inputs[0], steps], f"{at}/scaled")], f"{at}/near")
+        inside = self.add("Sub", [self.add("Clip", [near, low, high], f"{at}/code"), low], f"{at}/from_low")
+        self.add("Gather", [entries, self.add("Cast", [inside], f"{at}/at", to=self.whole)], at)
+
     def attention(self, node: Node, op: Attention) -> None:
         """One query against the cached keys and this bin's; the cache keeps the last window - 1 bins."""
         at = node.name
@@ -148,6 +161,8 @@ class _Graph:
                 self.attention(node, op)
             elif isinstance(op, Rotary):
                 self.rotary(node, op)
+            elif isinstance(op, Table):
+                self.table(node, op)
             elif isinstance(op, Add):
                 self.add("Add", list(node.inputs), node.name)
         graph = self.helper.make_graph(self.nodes, "baseline", self.inputs, self.outputs, self.constants)

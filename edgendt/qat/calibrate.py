@@ -22,7 +22,7 @@ from edgendt.scales import FRACS, GAMMA_BITS
 SAMPLE = 200_000  # values of a tensor that are looked at
 FINER = 4  # an output of its own scale is at most so much finer: a wider spread widens the firmware's weights
 EMBEDDED = ("embed", "embed_linear")
-SPATIAL_PARTS = ("lns", "sq", "sk", "ln3", "ln4", "f3", "f4")
+SPATIAL_PARTS = ("lns", "sq", "sk", "ln3", "ln4", "f3", "f3_act", "f4")
 GUESS = 4  # fraction of an activation nobody has measured
 # A Linear is refused when its accumulator can leave 24 bits; scales leave a quarter of that to training.
 ACCUMULATOR_SHARE = 0.75 * (2**23 - 1)

@@ -15,6 +15,7 @@ from edgendt import ops
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
 from edgendt.models.ndt import NDT, NDTConfig
+from edgendt.ops.table import gelu, tabulate
 from edgendt.program import INPUT
 from edgendt.qat import calibrate
 from edgendt.qat.add import Add
@@ -29,10 +30,11 @@ from edgendt.qat.rotary import Rotary
 from edgendt.qat.saved import read_state
 from edgendt.qat.spatial_mix import SpatialMix
 from edgendt.qat.spatial_weights import SpatialWeights
+from edgendt.qat.table import Table
 from edgendt.qat.transpose import Transpose
 
 SCHEMA = 1
-Sibling = Linear | Add | Position | LayerNorm | Attention | Rotary | Transpose | SpatialWeights | SpatialMix
+Sibling = Linear | Add | Position | LayerNorm | Attention | Rotary | Transpose | SpatialWeights | SpatialMix | Table
 PLAIN: dict[type, Any] = {  # siblings without parameters
     ops.Attention: Attention,
     ops.Add: Add,
@@ -41,8 +43,9 @@ PLAIN: dict[type, Any] = {  # siblings without parameters
     ops.SpatialWeights: SpatialWeights,
     ops.SpatialMix: SpatialMix,
 }
-SURROGATES = (LayerNorm, Attention, SpatialWeights)  # siblings that can run in floats
-DROPOUT = ("o", "f1", "f2", "mix", "f3", "f4")  # parts of a layer that have it behind them, where the float layer does
+SURROGATES = (LayerNorm, Attention, SpatialWeights, Table)  # siblings that can run in floats
+# Parts of a layer that have it behind them, where the float layer does.
+DROPOUT = ("o", "f1", "f1_act", "f2", "mix", "f3", "f3_act", "f4")
 Trace = dict[str, Tensor]
 
 
@@ -54,6 +57,8 @@ def sibling(op: ops.Op, biased: bool = True) -> Sibling:
         return Position(op, torch.zeros(op.bins, op.size))
     if isinstance(op, ops.LayerNorm):
         return LayerNorm(op, torch.zeros(op.size), torch.zeros(op.size))
+    if isinstance(op, ops.Table):
+        return Table(op, tabulate(gelu, op.x, op.y), nn.functional.gelu)
     return cast(Sibling, PLAIN[type(op)](op))
 
 
@@ -129,7 +134,7 @@ class QuantNDT(nn.Module):
     def forward(self, counts: Tensor, surrogate: bool = False, trace: Trace | None = None) -> Tensor:
         """counts [..., bins, channels] -> log-rates [..., bins, outputs], exactly code * 2**-frac.
 
-        surrogate: float LayerNorm and attention between the quantizers (faster; not exact).
+        surrogate: float LayerNorm, attention and GELU between the quantizers (faster; not exact).
         trace: receives the values of every node. ValueError past the last position row.
         """
         values, stream = {INPUT: self.input_quant(counts)}, "embed" if "embed" in self.graph else "embed_linear"
@@ -139,7 +144,8 @@ class QuantNDT(nn.Module):
             out = values[name] = run(*(values[source] for source in inputs), *options)
             if trace is not None:
                 trace[name] = out
-            if name == stream or name.rpartition(".")[2] in DROPOUT:
+            drops = name.rpartition(".")[2] in DROPOUT and f"{name}_act" not in self.graph
+            if name == stream or drops:
                 values[name] = self.dropout(out)
         return out
 

@@ -181,7 +181,10 @@ class _Layout:
 
     def hidden(self, layer: str, y: str, wide: str = "f1", back: str = "f2") -> str:
         """A feed-forward network, to what the stream adds."""
-        y = self.linear(layer + wide, y, self.act(layer + wide, signed=False), self.config.ffn)
+        table = self.config.activation != "relu"
+        y = self.linear(layer + wide, y, self.act(layer + wide, signed=table), self.config.ffn)
+        if table:
+            y = self.add(f"{y}_act", ops.Table(self.config.ffn, self.form(y), self.act(f"{y}_act")), y)
         return self.linear(layer + back, y, self.stream, self.config.d_model)
 
     def course(self) -> str:

@@ -36,8 +36,8 @@ class ModelConfig:
     sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: the
     network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each input
     channel has its own column. lookup: a count enters as a row of so many columns, from a table that ends with the
-    largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, and back and ahead, which
-    narrow a whole window: see NDTConfig.
+    largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, activation, and back and
+    ahead, which narrow a whole window: see NDTConfig.
     """
 
     kind: str = "ndt"
@@ -58,6 +58,7 @@ class ModelConfig:
     most: int | None = None
     post_norm: bool = False
     courses: bool = False
+    activation: str = "relu"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+// Table: y = table[x], an entry for every code of x. Reference: edgendt/ops/table.py.
+#ifndef EDT_TABLE_H_
+#define EDT_TABLE_H_
+
+#include "edt_fixed.h"
+
+namespace edt {
+
+// CONFIG_T: size; unroll; table_t (integer codes of y's format). table: the lowest code's entry first.
+template <class x_T, class y_T, class CONFIG_T>
+void table(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size],
+           typename CONFIG_T::table_t table[1 << format<x_T>::bits]) {
+#pragma HLS INLINE OFF
+    static_assert(CONFIG_T::size > 0, "size must be positive");
+    static_assert(format<x_T>::bits <= 8, "at most 8 bits address the table");
+    static_assert(format<typename CONFIG_T::table_t>::bits == format<y_T>::bits, "an entry is a code of y");
+    const int lowest = format<x_T>::is_signed ? -(1 << (format<x_T>::bits - 1)) : 0;
+EDT_LABEL(Elements)
+    for (int i = 0; i < int(CONFIG_T::size); i++) {
+#pragma HLS PIPELINE II=1
+#pragma HLS UNROLL factor=CONFIG_T::unroll
+        EDT_BEAT(CONFIG_T::unroll);
+        y[i] = value<y_T>(code(table[int(code(x[i])) - lowest]));
+    }
+}
+
+} // namespace edt
+
+#endif
