@@ -19,17 +19,17 @@ from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_start, tokens_of, window_of
 from edgendt.errors import BadInput
-from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.sim.fast import FastCore
 
 ROOT = Path(__file__).parent.parent.parent
 ENGINE, BOARD = "kria", "kv260"
 MAZE, REACH, SESSION = "mc_maze_2trials_1ms.npz", "miller_reach_myow.npz", "chewie_20131003_100ms_all"
-NOTE = f"""Whole windows of recordings through the compiled RTL of `{ENGINE}` ({BOARD}): every code of every op compared with
-the Program, the cycles of every start with the model. Networks of the published sizes with random weights; MC_Maze: two
-trials in bins of 5 ms, windows of 180 that overlap, 137 of its 182 units given. Cycles, bound and efficiency of the longest
-window, ms at the clock that the board asks of the tools (assumed: not routed). *last*: the last bin, or the last spike."""
+NOTE = f"""Whole windows of recordings through the compiled RTL of `{ENGINE}` ({BOARD}): every code of every op
+compared with the Program, the cycles of every start with the model. Networks of the published sizes with random
+weights; MC_Maze: two trials in bins of 5 ms, windows of 180 that overlap, 137 of its 182 units given. Cycles, bound and
+efficiency of the longest window, ms at the clock that the board asks of the tools (assumed: not routed). Last: the
+last bin, or the last token."""
 Case = tuple[Program, list[Any]]
 
 
