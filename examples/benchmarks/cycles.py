@@ -26,7 +26,7 @@ BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the 
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
 board holds has no row with cycles."""
 
-WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 750 tokens of a second in, ten answers out: cycles,
+WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 750 tokens in, ten answers out: cycles,
 those from the last bin or token on, and their time at the clock that the board asks of the tools, which `window` keeps
 (docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's (`sim/test_windows.py`,
 `sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
