@@ -57,7 +57,7 @@ class Board:
     """A target. flow: the one taken unless another is named; engine: its own. clock_mhz: asked of the tools, and
     assumed where none has run.
 
-    multipliers, rams (of 18 kbit; of 4 kbit on an iCE40), luts, registers: the part's own.
+    multipliers, rams (of 18 kbit; of 4 kbit on an iCE40), luts, registers, ultra_rams: the part's own.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Board:
     luts: int
     registers: int
     engine: str
+    ultra_rams: int = 0
     open: Open | None = None
     zynq: Zynq | None = None
 
@@ -131,6 +132,7 @@ def _describe(board: Board) -> dict[str, Any]:
         "clock_mhz": board.clock_mhz,
         "multipliers": board.multipliers,
         "rams": board.rams,
+        "ultra_rams": board.ultra_rams,
         "luts": board.luts,
         "registers": board.registers,
         "tools": {tool: None if path is None else str(path) for tool, path in tools.items()},

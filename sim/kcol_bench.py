@@ -23,6 +23,8 @@ async def rows_become_columns(dut, idle):
     for turn in range(50):
         groups = rng.choice([g for g in (1, 2, 4) if g <= pipes])
         sets, width, base = rng.randrange(1, 4), rng.randrange(1, 9), rng.randrange(1 << 12)
+        if turn == 0 and case().get("widest"):
+            groups, sets, width = 1, 1, case()["widest"]
         heads, stride, offset = groups * sets, rng.randrange(1 << 8), rng.randrange(1 << 6)
         dut.cfg_i.value = configuration(groups=groups, head_dim=width, head_sets=sets, heads=heads, set_stride=stride)
         dut.tile_off_i.value, dut.base_i.value, dut.tag_i.value = offset, base, turn % 8

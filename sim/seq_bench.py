@@ -28,11 +28,12 @@ from edgendt.engine.layout import (
     OP_SYNC,
     OP_TURN,
     ROWS_AT,
+    X_BITS,
     Instr,
 )
 
 FETCH = 3  # cycles from a start or an instruction to the next one; one more with windows
-ROWS = {"rows_x": 15, "rows_dst": 13, "rows_add": 13}  # bits of the address that each moves
+ROWS = {"rows_x": 17, "rows_dst": 13, "rows_add": 13}  # bits of the address that each moves
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,17 @@ class Network:
                 starts.append([])
         return starts[number] if number < len(starts) else []
 
-    def instruction(self, pc: int, before: int) -> int:
-        """The instruction as it is handed out."""
+    def instruction(self, pc: int, before: int) -> tuple[int, int]:
+        """The instruction as it is handed out, and its xbase with all its bits."""
         fields, slot = dict(self.program[pc]), before % self.cfg["window"]
         act, res = (slot * stride for stride in self.stride)
         moved = {"rows_x": act * case()["pipes"], "rows_dst": res if fields.get("dst", 0) & 8 else act, "rows_add": res}
         for flag, field in zip(ROWS, ("xbase", "dst_base", "add_base"), strict=True):
             if fields.pop(flag, 0):
                 fields[field] = (fields[field] + moved[flag]) % (1 << ROWS[flag])
-        return instruction(**{name: value for name, value in fields.items() if not name.startswith(("loop", "pause"))})
+        xbase, fields["xbase"] = fields.get("xbase", 0), fields.get("xbase", 0) % (1 << X_BITS)
+        given = {name: value for name, value in fields.items() if not name.startswith(("loop", "pause"))}
+        return instruction(**given), xbase % (1 << case()["x_bits"])
 
     def oldest(self, bin: int) -> int:
         """The key behind those of the newest one's beat, with a full window."""
@@ -128,7 +131,7 @@ def phases(rng: random.Random, cfg: dict[str, int], program: list[dict[str, int]
             ends += 1
         else:
             fields |= {flag: rng.randrange(2) for flag in ROWS} | {"dst": rng.choice([8, 16])}
-            fields |= {"xbase": rng.getrandbits(15), "dst_base": rng.getrandbits(13), "add_base": rng.getrandbits(13)}
+            fields |= {"xbase": rng.getrandbits(17), "dst_base": rng.getrandbits(13), "add_base": rng.getrandbits(13)}
     return Network(cfg, program, (rng.getrandbits(9), rng.getrandbits(9)))
 
 
@@ -180,7 +183,9 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall
             check_registers(dut, one, number, bin)
             assert int(dut.oldest_o.value) == one.oldest(bin)
         if valid:
-            assert (int(dut.ins_o.value), int(dut.pc_o.value)) == (one.instruction(pc, bin), pc)
+            ins, xbase = one.instruction(pc, bin)
+            handed = tuple(int(port.value) for port in (dut.ins_o, dut.xbase_o, dut.pc_o))
+            assert handed == (ins, xbase, pc)
         dut.mac_take_i.value, dut.sfu_take_i.value = mac and willing, sfu and willing
         if ((mac or sfu) and willing) or (valid and fields["op"] == OP_SYNC and bar):
             todo.pop(0)

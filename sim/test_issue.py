@@ -5,16 +5,16 @@ from bench import build, mutate, rejects, rtl, simulate
 from needs import needs
 
 SOURCES = rtl("edt_pkg", "edt_issue")
+PARAMETERS = {"Pipes": 4, "Sfus": 2, "Folds": 1}
+FAR = {"XBits": 17}  # more than 2^15 bytes
+CASE = {"pipes": 4, "sfus": 2}
 
 
-def test_equals_the_reference():
+@pytest.mark.parametrize("far", [{}, FAR])
+def test_equals_the_reference(far):
     needs("verilator")
-    simulate(
-        "issue_bench",
-        "edt_issue",
-        build("edt_issue", SOURCES, {"Pipes": 4, "Sfus": 2, "Folds": 1}),
-        {"pipes": 4, "sfus": 2},
-    )
+    built = build("edt_issue", SOURCES, PARAMETERS | far)
+    simulate("issue_bench", "edt_issue", built, CASE | {"far": 1 << 16 if far else 0})
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,12 @@ def test_equals_the_reference():
         ("(KeyBits+1)'((1 << s) - 1)", "(KeyBits+1)'(0)"),
         ("? ins_i.bar_begun : cur_q.bar_begun) &&", "? 1'b1 : 1'b1) &&"),
         ("<= turn ? base_q", "<= turn ? tile_q"),
-        ("at_q         <= begin_q;", "at_q         <= cur_q.xbase;"),
+        ("at_q         <= begin_q;", "at_q         <= xbase_q;"),
+        ("at_q         <= xbase_i + from;", "at_q         <= XBits'(ins_i.xbase) + from;"),
         ("tile_last_q  <= tiles_q == 9'd2", "tile_last_q  <= tiles_q == 9'd3"),
     ],
 )
 def test_the_bench_rejects_a_fault(old, new):
     needs("verilator")
-    assert rejects(
-        "issue_bench",
-        "edt_issue",
-        mutate(SOURCES, old, new),
-        {"Pipes": 4, "Sfus": 2, "Folds": 1},
-        {"pipes": 4, "sfus": 2},
-    )
+    case = CASE | {"far": 1 << 16}
+    assert rejects("issue_bench", "edt_issue", mutate(SOURCES, old, new), PARAMETERS | FAR, case)

@@ -7,11 +7,11 @@ from needs import needs
 SOURCES = rtl("edt_pkg", "edt_ram", "edt_kcol")
 
 
-@pytest.mark.parametrize("pipes, rotary", [(2, 0), (8, 0), (4, 1)])
-def test_equals_the_reference(pipes, rotary):
+@pytest.mark.parametrize("pipes, rotary, widest", [(2, 0, 256), (8, 0, 256), (4, 1, 512)])
+def test_equals_the_reference(pipes, rotary, widest):
     needs("verilator")
-    built = build("edt_kcol", SOURCES, {"Pipes": pipes, "Rotary": rotary})
-    simulate("kcol_bench", "edt_kcol", built, {"pipes": pipes, "rotary": rotary})
+    built = build("edt_kcol", SOURCES, {"Pipes": pipes, "Rotary": rotary, "Depth": widest // pipes})
+    simulate("kcol_bench", "edt_kcol", built, {"pipes": pipes, "rotary": rotary, "widest": widest})
 
 
 @pytest.mark.parametrize(

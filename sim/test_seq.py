@@ -27,27 +27,29 @@ LOOPS = {
     "a phase ends a bin early": ("KeyBits'(cfg_q.window - 9'd1)", "KeyBits'(cfg_q.window - 9'd2)"),
     "the last phase is one of many starts": ("wraps ? rows_q.pause_last : rows_q.pause_each", "rows_q.pause_each"),
     "a phase is repeated from its second instruction": ("phase_q <= resume", "phase_q <= resume + 1'b1"),
-    "a byte moves by words": ("15'(act_row_q) << PipeBits", "15'(act_row_q)"),
+    "a byte moves by words": ("17'(act_row_q) << PipeBits", "17'(act_row_q)"),
     "rows do not return": ("again ? '0 : res_row_q + res_stride_q", "res_row_q + res_stride_q"),
+    "the highest bits of a byte's address are lost": ("xbase[16:15]", "2'd0"),
     "an instruction is handed out before its row is added": ("Windows != 0 ? 2'd3 : 2'd2", "2'd2"),
 }
 
 
-def build_case(lanes: int, windows: int = 0) -> tuple[dict[str, int], dict[str, int]]:
+def build_case(lanes: int, windows: int = 0, x_bits: int = 15) -> tuple[dict[str, int], dict[str, int]]:
     parameters = {"SegLanes": lanes, "ProgDepth": 16 << windows, "Sfus": 4, "Rotary": 1, "Windows": windows, "Pipes": 4}
-    return parameters, {"lanes": lanes, "depth": 16, "sfus": 4, "windows": windows, "pipes": 4}
+    case = {"lanes": lanes, "depth": 16, "sfus": 4, "windows": windows, "pipes": 4, "x_bits": x_bits}
+    return parameters | {"XBits": x_bits}, case
 
 
 @pytest.mark.parametrize("fault", LOOPS)
 def test_the_bench_of_a_unit_for_windows_rejects(fault: str) -> None:
     needs("verilator")
-    assert rejects("seq_bench", "edt_seq", mutate(SOURCES, *LOOPS[fault]), *build_case(4, 1))
+    assert rejects("seq_bench", "edt_seq", mutate(SOURCES, *LOOPS[fault]), *build_case(4, 1, 17))
 
 
-@pytest.mark.parametrize("lanes, windows", [(1, 0), (4, 0), (11, 0), (2, 1), (4, 1)])
-def test_equals_the_reference(lanes: int, windows: int) -> None:
+@pytest.mark.parametrize("lanes, windows, x_bits", [(1, 0, 15), (4, 0, 15), (11, 0, 15), (2, 1, 15), (4, 1, 17)])
+def test_equals_the_reference(lanes: int, windows: int, x_bits: int) -> None:
     needs("verilator")
-    parameters, case = build_case(lanes, windows)
+    parameters, case = build_case(lanes, windows, x_bits)
     simulate("seq_bench", "edt_seq", build("edt_seq", SOURCES, parameters), case)
 
 

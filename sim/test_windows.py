@@ -159,7 +159,7 @@ def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:
 
 FAULTS = {
     "a row of the residual is another bin's": ("(rows.add ? add_row : 13'd0)", "13'd0"),
-    "a query is read from another bin's row": ("(rows.x ? 15'(act_row_q) << PipeBits : 15'd0)", "15'd0"),
+    "a query is read from another bin's row": ("(rows.x ? 17'(act_row_q) << PipeBits : 17'd0)", "17'd0"),
     "kept activations move as the residual does": ("raw.dst.res ? res_row_q : act_row_q", "res_row_q"),
     "positions go on behind the window": ("again ? '0 : pos_off_o", "1'b0 ? '0 : pos_off_o"),
     "rows go on behind the window": ("again ? '0 : act_row_q", "1'b0 ? '0 : act_row_q"),

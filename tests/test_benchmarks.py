@@ -63,7 +63,7 @@ def test_one_benchmark_replaces_its_own_section_alone(tmp_path, monkeypatch, cap
 def test_an_unknown_name_is_one_sentence_and_changes_nothing(tmp_path, capsys):
     assert run.main(["cycles", "nope"], tmp_path / "kept.json", tmp_path / "page.md") == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and error.startswith("error: ONLY must name some of cycles, windows, boards,")
+    assert error.count("\n") == 1 and error.startswith("error: ONLY must name some of cycles, windows, recordings,")
     assert list(tmp_path.iterdir()) == []
 
 

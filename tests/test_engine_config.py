@@ -39,7 +39,10 @@ CORE = (share("hls") / "rtl" / "edt_core.sv").read_text()
         ({"segments": 2, "lanes": 10, "splits": 2}, "splits"),
         ({"rotary": 2}, "rotary"),
         ({"windows": 2}, "windows"),
-        ({"windows": 1, "pipes": 8, "act_depth": 8192}, "act_depth"),
+        ({"key_size": 512}, "key_size"),
+        ({"windows": 1, "rotary": 1, "tokens": 1, "key_size": 384}, "key_size"),
+        ({"ultra": 2}, "ultra"),
+        ({"segments": 2, "lanes": 6, "ultra": 1}, "ultra"),
         ({"segments": 1, "lanes": 4, "pipes": 2, "serial": 1, "windows": 1}, "serial"),
         ({"segments": 1, "lanes": 4, "pipes": 2, "serial": 1, "rotary": 1}, "serial"),
     ],
@@ -69,14 +72,15 @@ def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="small, full, large, streaming, window, tokens, tokens-large or a TOML file"):
+    with pytest.raises(BadInput, match="small, full, large, streaming, window, tokens, tokens-large, kria or a TOML"):
         Engine.named("medium")
 
 
 def test_parameters_are_those_of_the_core_with_the_small_engine_as_default() -> None:
     found = dict(re.findall(r"parameter int (\w+)\s*= (\d+)", CORE.partition(") (")[0]))
-    for name, engine in [("Rotary", "streaming"), ("Windows", "window"), ("Tokens", "tokens")]:
+    for name, engine in [("Rotary", "streaming"), ("Windows", "window"), ("Tokens", "tokens"), ("Ultra", "kria")]:
         assert found.pop(name) == "0" and Engine.named(engine).parameters()[name] == 1
+    assert found.pop("KeySize") == "256" and Engine.named("kria").parameters()["KeySize"] == 512
     assert {name: int(value) for name, value in found.items()} == Engine.named("small").parameters()
 
 
@@ -92,10 +96,19 @@ def test_the_instruction_layout_mirrors_the_package() -> None:
 
 def test_what_the_sequencer_does_itself_mirrors_the_package() -> None:
     body = PACKAGE.partition("rows_t;")[0].rpartition("typedef struct packed {")[2]
-    fields = re.findall(r"^\s+logic\s+(\w+);", body, re.MULTILINE)
-    assert [(name if len(name) > 3 else f"rows_{name}", 1) for name in fields] == list(layout.ROWS)
-    assert f"RowsBits = {len(layout.ROWS)};" in PACKAGE
-    assert Instr("x", {"loop": 1}).word() == 1 << layout.INSTR_BITS + len(layout.ROWS) - 1
+    fields = re.findall(r"^\s+logic\s*(?:\[(\d+):0\])?\s+(\w+);", body, re.MULTILINE)
+    found = [(name if len(name) > 3 else f"rows_{name}", int(high or 0) + 1) for high, name in fields]
+    assert found == list(layout.ROWS)
+    assert f"RowsBits = {layout.ROWS_BITS};" in PACKAGE
+    assert Instr("x", {"loop": 1}).word() == 1 << layout.INSTR_BITS + layout.ROWS_BITS - 3
+
+
+def test_xbase_has_its_highest_bits_above_all_else() -> None:
+    at = layout.INSTR_BITS + layout.ROWS_BITS - 2
+    low, high = Instr("x", {"xbase": 5}).word(), Instr("x", {"xbase": 5 | 3 << layout.X_BITS}).word()
+    assert high == low | 3 << at
+    with pytest.raises(ValueError, match=r"^xtop must be 0\.\.3, got 4 in x"):
+        Instr("x", {"xbase": 1 << 17}).word()
 
 
 def test_the_configuration_addresses_mirror_the_sequencer() -> None:

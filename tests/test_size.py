@@ -1,10 +1,13 @@
 """The size formula against engines that yosys and nextpnr have seen (recorded; `tests/test_synth_real.py` runs one)."""
 
+from dataclasses import replace
+
 import pytest
 
 from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.size import Memory, blocks
+from edgendt.errors import DoesNotFit
 from edgendt.synth.size import SCALE, cells, deviation, part
 
 TINY = {
@@ -83,11 +86,30 @@ def test_parts_with_other_cells_are_counted(engine, counts):
 
 
 @pytest.mark.parametrize(
-    "name, board", [("small", DEFAULT), ("full", DEFAULT), ("large", "zcu104"), ("window", DEFAULT)]
+    "name, board",
+    [
+        ("small", DEFAULT),
+        ("full", DEFAULT),
+        ("large", "zcu104"),
+        ("window", DEFAULT),
+        ("kria", "kv260"),
+        ("kria", "zcu104"),
+    ],
 )
 def test_every_named_engine_fits_its_board(name, board):
     assert name in ENGINES
     part(Board.named(board), Engine.named(name))
+
+
+def test_ultra_ram_holds_a_segments_weights_and_its_cache():
+    engine = Engine.named("kria")
+    deeper = replace(engine, weight_depth=4097)
+    assert cells(engine, "xilinx")["URAM"] == 2 * engine.segments  # 4,096 x 72 bits each
+    assert cells(deeper, "xilinx")["URAM"] == 3 * engine.segments
+    assert "URAM" not in cells(Engine.named("large"), "xilinx")
+    for board, said in [("zcu102", "needs 64 URAM and xczu9eg"), ("ulx3s-85f", "")]:
+        with pytest.raises(DoesNotFit, match=said):
+            part(Board.named(board), engine)
 
 
 @pytest.mark.parametrize("name", known())

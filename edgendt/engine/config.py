@@ -22,7 +22,8 @@ class Engine:
     memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
     that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial); rotary: the
     units turn queries and keys by time; windows: it also runs networks of whole windows; tokens: and of windows of
-    tokens.
+    tokens; key_size: most channels of a key; ultra: a segment's weights are one memory, and so is its cache, for parts
+    with UltraRAM.
     """
 
     segments: int = 4
@@ -45,6 +46,8 @@ class Engine:
     rotary: int = 0
     windows: int = 0
     tokens: int = 0
+    key_size: int = 256
+    ultra: int = 0
 
     def __post_init__(self) -> None:
         rules = (
@@ -70,7 +73,10 @@ class Engine:
             ("tokens", self.tokens in (0, 1), "0 or 1"),
             ("tokens", not self.tokens or (self.windows and self.rotary), "0 without windows and rotary"),
             ("sfus", not self.tokens or 2 * self.sfus <= self.pipes, "at most half of the pipes with tokens"),
-            ("act_depth", not self.windows or self.act_depth * self.pipes <= 1 << 15, "2^15 / pipes with windows"),
+            ("key_size", self.key_size in (256, 512), "256 or 512"),
+            ("key_size", self.key_size == 256 or self.tokens, "256 without tokens"),
+            ("ultra", self.ultra in (0, 1), "0 or 1"),
+            ("ultra", not self.ultra or self.lanes % 4 == 0, "0 but for segments of whole words of 4 lanes"),
         )
         for name, good, rule in rules:
             if not good:
@@ -109,7 +115,7 @@ class Engine:
     def parameters(self) -> dict[str, int]:
         """SystemVerilog parameters of edt_core and edt_engine; those of OPTIONS only where they are set."""
         values = {PARAMETERS[field.name]: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if value or name not in OPTIONS}
+        return {name: value for name, value in values.items() if value != OPTIONS.get(name)}
 
     @classmethod
     def named(cls, name: str | Path) -> Engine:
@@ -156,8 +162,11 @@ PARAMETERS = {
     "rotary": "Rotary",
     "windows": "Windows",
     "tokens": "Tokens",
+    "key_size": "KeySize",
+    "ultra": "Ultra",
 }
-OPTIONS = ("Serial", "Rotary", "Windows", "Tokens")  # an engine without them has the name it had before them
+# an engine without them has the name it had before them
+OPTIONS = {"Serial": 0, "Rotary": 0, "Windows": 0, "Tokens": 0, "KeySize": 256, "Ultra": 0}
 
 ENGINES = {
     "tiny": Engine(  # an iCE40 UP5K's blocks, or a GW2A-18's
@@ -266,5 +275,27 @@ ENGINES = {
         rotary=1,
         windows=1,
         tokens=1,
+    ),
+    "kria": Engine(  # KV260; the STNDT of MC_Maze, the POYO preset `1.3m` over 2,047 tokens
+        segments=32,
+        pipes=16,
+        sfus=8,
+        acc_bits=28,
+        weight_depth=4096,
+        kv_depth=4096,
+        bias_depth=1024,
+        act_depth=8192,
+        res_depth=5120,
+        pos_depth=3072,
+        score_depth=128,
+        gamma_depth=512,
+        prog_depth=512,
+        packed=1,
+        splits=8,
+        rotary=1,
+        windows=1,
+        tokens=1,
+        key_size=512,
+        ultra=1,
     ),
 }

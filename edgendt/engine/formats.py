@@ -54,7 +54,7 @@ def check_formats(program: Program, engine: Engine) -> None:
             )
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
-            _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+            _need(op.size <= engine.key_size, node, f"at most {engine.key_size} channels (key_size), got {op.size}")
         if isinstance(op, Table):
             asked = "an engine looks functions up when built with tokens = 1: choose `tokens`, or train with ReLU"
             _need(bool(engine.tokens), node, asked)
@@ -117,7 +117,7 @@ def _tokens(node: Node, engine: Engine) -> None:
         )
         reach = op.v.frac - op.y.frac
         _need(-15 <= reach <= 33, node, f"v.frac - y.frac must be -15..33, got {reach}")
-        _need(op.size <= 256, node, f"at most 256 channels, got {op.size}")
+        _need(op.size <= engine.key_size, node, f"at most {engine.key_size} channels (key_size), got {op.size}")
         _need(width % engine.pipes == 0, node, f"heads must be whole words of {engine.pipes} channels, got {width}")
     if isinstance(op, Lookup):
         _need(op.y.bits <= 15 + op.y.signed, node, f"its rows are read as 16 signed bits, got {op.y}")

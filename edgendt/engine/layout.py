@@ -52,8 +52,9 @@ INSTR: tuple[tuple[str, int], ...] = (
     ("bar_begun", 1),
     ("kv_unsigned", 1),
 )
-# Above them, as in rows_t: what the sequencer of an engine for whole windows does itself.
+# Above them, as in rows_t: what the sequencer of an engine for whole windows does itself; the highest bits of xbase.
 ROWS: tuple[tuple[str, int], ...] = (
+    ("xtop", 2),
     ("loop", 1),
     ("pause_each", 1),
     ("pause_last", 1),
@@ -61,6 +62,7 @@ ROWS: tuple[tuple[str, int], ...] = (
     ("rows_dst", 1),
     ("rows_add", 1),
 )
+ROWS_BITS = sum(bits for _, bits in ROWS)
 OP_END, OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN, OP_SHAPE, OP_SHARE = range(8)
 MODE_NARROW, MODE_SCORE, MODE_VALUE, MODE_GATHER = range(4)
 DST_ACT, DST_RES, DST_KV, DST_KCOL, DST_OUT = 16, 8, 4, 2, 1
@@ -69,6 +71,7 @@ MEM_TIME, MEM_GELU = 11, 12  # of engines for windows of tokens
 TAGS = 8
 KEYS = 2047  # of an engine for windows of tokens
 ANGLES = 256  # channels whose angles are kept
+X_BITS = 15  # of xbase, in front of which xtop stands
 STEP_BITS = 16  # of a step; above it: an odd channel of its pair, the last channel
 SHIFT_BIAS = 16  # the shift of a bias word is stored as shift + 16
 SHIFTS = (-16, 31)  # beyond them a 28-bit sum has left the output format or vanished: clamping is exact
@@ -102,7 +105,9 @@ def fmt(y: Int) -> int:
 
 @dataclass(frozen=True)
 class Instr:
-    """One instruction. `fields` by the names of INSTR and ROWS; `owner` names the op whose cycles these are."""
+    """One instruction. `fields` by the names of INSTR and ROWS, xbase with all its bits; `owner` names the op whose
+    cycles these are.
+    """
 
     owner: str
     fields: Mapping[str, int] = field(default_factory=dict)
@@ -114,6 +119,7 @@ class Instr:
         """The instruction as an integer of INSTR_BITS bits; ValueError when a field overflows."""
         value = 0
         left = dict(self.fields)
+        left["xtop"], left["xbase"] = divmod(left.get("xbase", 0), 1 << X_BITS)
         for name, bits in ROWS + INSTR:
             part = left.pop(name, 0)
             if not 0 <= part < 1 << bits:
@@ -126,4 +132,4 @@ class Instr:
     def chunks(self) -> list[int]:
         """The word as load words, least significant first."""
         word = self.word()
-        return [word >> at & (1 << CHUNK_BITS) - 1 for at in range(0, INSTR_BITS + len(ROWS), CHUNK_BITS)]
+        return [word >> at & (1 << CHUNK_BITS) - 1 for at in range(0, INSTR_BITS + ROWS_BITS, CHUNK_BITS)]

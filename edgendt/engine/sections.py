@@ -26,6 +26,7 @@ def sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> lis
     made = [Section(lay.MEM_CFG, 0, _u64([config[name] for name in lay.CFG]))]
     if engine.windows:
         made.append(Section(lay.MEM_CFG, lay.ROWS_AT, _u64([config[name] for name in lay.CFG_ROWS])))
+    assert engine.windows or all(instr.word() < 1 << lay.INSTR_BITS for instr in emitter.instrs), "xbase is too large"
     program = np.zeros((len(emitter.instrs), 8), np.uint64)
     for index, instr in enumerate(emitter.instrs):
         program[index, : len(instr.chunks())] = instr.chunks()

@@ -22,6 +22,7 @@ MULTIPLIER = {"ecp5": "MULT18X18D", "gowin": "MULT18X18", "ice40": "ICESTORM_DSP
 LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "gowin": ("LUT4", "DFF"), "xilinx": ("LUT", "FF")}
 LOGIC["ice40"] = ("ICESTORM_LC", "ICESTORM_LC")  # a cell is both
 LARGE = {"ice40": ("ICESTORM_SPRAM", 16384, 16)}  # blocks with one port: words, bits
+ULTRA = ("URAM", 4096, 72)  # of AMD's parts: words, bits
 # yosys weighs a block against distributed cells: (cost of a block, cost of a cell, its words, its bits)
 WEIGHED = {"ecp5": (128, 4, 16, 4), "gowin": (128, 4, 16, 4), "xilinx": (129, 8, 64, 3)}
 
@@ -41,16 +42,14 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
     pipes = engine.pipes
     if engine.serial:
         return _serial(engine)
-    quads = engine.segments * -(-engine.lanes // 4)
     return (
-        *_weights(engine),
-        Memory("kv", quads, engine.kv_depth, 32),
+        *(() if engine.ultra else _operands(engine)),
         Memory("bias", pipes, engine.bias_depth, 34),
         Memory("positions", pipes, engine.pos_depth, 16),
         Memory("activations", 1, engine.act_depth, 8 * pipes),
         *_residual(engine),
         Memory("scores", 1, engine.score_depth, engine.acc_bits * pipes),
-        Memory("key row", 1, 256 // pipes, 8 * pipes),
+        Memory("key row", 1, engine.key_size // pipes, 8 * pipes),
         Memory("outputs", 1, 256 // pipes, 16 * pipes),
         Memory("gamma, beta", engine.sfus, engine.gamma_depth, 32),
         Memory("exponentials", engine.sfus, 256, 16),
@@ -59,6 +58,22 @@ def memories(engine: Engine) -> tuple[Memory, ...]:
         *(_rotary(engine) if engine.rotary else ()),
         *(_tokens(engine) if engine.tokens else ()),
     )
+
+
+def ultra(engine: Engine) -> tuple[Memory, ...]:
+    """The memories of edt_core that lie in UltraRAM."""
+    if not engine.ultra:
+        return ()
+    return (
+        Memory("weights", engine.segments, engine.weight_depth, 9 * engine.lanes),
+        Memory("kv", engine.segments, engine.kv_depth, 8 * engine.lanes),
+    )
+
+
+def _operands(engine: Engine) -> Iterator[Memory]:
+    """Stationary operands: weights, and keys and values of four lanes in a word."""
+    yield from _weights(engine)
+    yield Memory("kv", engine.segments * -(-engine.lanes // 4), engine.kv_depth, 32)
 
 
 def _weights(engine: Engine) -> Iterator[Memory]:
@@ -132,6 +147,7 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
     lanes, pipes, sfus, acc = engine.lane_count, engine.pipes, engine.sfus, engine.acc_bits
     return {
         ram: sum(blocks(memory, target) for memory in memories(engine)),
+        **_ultra(engine),
         multiplier: lanes + pipes + 1 + 4 * sfus + engine.rotary,
         LOGIC[target][0]: LUT_BASE
         + lanes * (LUT_LANE + LUT_ACC * acc)
@@ -153,6 +169,12 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
         + engine.windows * (FF_WINDOWS + FF_GATHER * pipes)
         + engine.tokens * FF_TOKENS,
     }
+
+
+def _ultra(engine: Engine) -> dict[str, int]:
+    kind, words, bits = ULTRA
+    each = [one.count * -(-one.words // words) * -(-one.bits // bits) for one in ultra(engine)]
+    return {kind: sum(each)} if each else {}
 
 
 def _resources_serial(engine: Engine, target: str) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgendt.boards import Board
 from edgendt.engine.config import Engine
-from edgendt.engine.size import BLOCKS, LARGE, LOGIC, MULTIPLIER, Memory, blocks, resources
+from edgendt.engine.size import BLOCKS, LARGE, LOGIC, MULTIPLIER, ULTRA, Memory, blocks, resources
 from edgendt.errors import DoesNotFit
 from edgendt.synth.parse import ADVICE
 
@@ -48,6 +48,7 @@ def part(board: Board, engine: Engine) -> dict[str, dict[str, int]]:
         logic: board.luts,
         registers: board.registers,
         **LARGE_THERE.get(family, {}),
+        **({ULTRA[0]: board.ultra_rams} if engine.ultra else {}),
     }
     for kind, available in there.items():
         if needed[kind] > available:

@@ -9,20 +9,25 @@ from edgendt.ops import Rotary
 from edgendt.program import Program
 from edgendt.synth.size import part
 
-BUILT_FOR = {"tokens": ("tokens-large", "tokens"), "windows": ("window",), "rotary": ("streaming",)}  # largest first
+BUILT_FOR = {  # largest first
+    "tokens": ("kria", "tokens-large", "tokens"),
+    "windows": ("kria", "window"),
+    "rotary": ("streaming",),
+}
 
 
 def usual_engine(program: Program, board: Board | None = None) -> str:
     """The board's own (of the default board where none is given), unless the network needs a build that it is not.
 
-    Then the largest one with it that the part holds, or the smallest, whose DoesNotFit will say what is short.
+    Then the largest one with it that the part holds, or the smallest, whose DoesNotFit will say what is short. Where no
+    board is given UltraRAM is not taken for granted.
     """
     own = (board or Board.named(DEFAULT)).engine
     need = needed(program)
     if need is None or getattr(Engine.named(own), need):
         return own
     names = BUILT_FOR[need]
-    return next((name for name in names if board is None or _holds(board, name)), names[-1])
+    return next((name for name in names if _there(board, name)), names[-1])
 
 
 def needed(program: Program) -> str | None:
@@ -34,9 +39,13 @@ def needed(program: Program) -> str | None:
     return "rotary" if any(isinstance(node.op, Rotary) for node in program.nodes) else None
 
 
-def _holds(board: Board, name: str) -> bool:
+def _there(board: Board | None, name: str) -> bool:
+    """The board's part holds the engine."""
+    engine = Engine.named(name)
+    if board is None:
+        return not engine.ultra
     try:
-        part(board, Engine.named(name))
+        part(board, engine)
     except DoesNotFit:
         return False
     return True

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from networks import random_ndt
 
 from edgendt.boards import DEFAULT as DEFAULT_BOARD
 from edgendt.boards import Board, known
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of, window_of
+from edgendt.engine.cycles import Cycles, cycles_of, tokens_of, window_of
 from edgendt.engine.reference import DEFAULT, S4, M, S
+from edgendt.program import Program
 from edgendt.synth import capacity
 from edgendt.synth.size import part
 
@@ -24,10 +26,11 @@ BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the 
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
 board holds has no row with cycles."""
 
-WINDOWS_NOTE = """All bins of a window in, all answers out, on the engine `window` (32 lanes, packed): cycles, those
-from the last bin on, and their time at the clock that the ULX3S-85F's PLL makes and the routed engine keeps
-(docs/synth.md). The tests hold these cycles equal to the RTL's (`sim/test_windows.py`). Weights are random: cycles do
-not depend on them."""
+WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 750 tokens in, ten answers out: cycles,
+those from the last bin or token on, and their time at the clock that the board asks of the tools, which `window` keeps
+(docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's (`sim/test_windows.py`,
+`sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
+them."""
 
 FULL = Engine.named("full")
 LARGE = Engine.named("large")
@@ -71,35 +74,62 @@ ENGINES = [
 
 
 WINDOWS = (  # channels, d, layers, heads, FFN, outputs, bins, heads between channels
-    ("NDT, bidirectional, default, 50 bins", (30, 64, 2, 2, 128, 30, 50, 0)),
-    ("NDT, bidirectional, default, 100 bins", (30, 64, 2, 2, 128, 30, 100, 0)),
-    ("STNDT, Lorenz, 50 bins", (30, 30, 2, 2, 128, 30, 50, 2)),
-    ("STNDT, chaotic RNN, 100 bins", (50, 50, 2, 2, 128, 50, 100, 2)),
+    ("NDT, bidirectional, default, 50 bins", "window", DEFAULT_BOARD, (30, 64, 2, 2, 128, 30, 50, 0)),
+    ("NDT, bidirectional, default, 100 bins", "window", DEFAULT_BOARD, (30, 64, 2, 2, 128, 30, 100, 0)),
+    ("STNDT, Lorenz, 50 bins", "window", DEFAULT_BOARD, (30, 30, 2, 2, 128, 30, 50, 2)),
+    ("STNDT, chaotic RNN, 100 bins", "window", DEFAULT_BOARD, (50, 50, 2, 2, 128, 50, 100, 2)),
+    ("STNDT, Chewie, 14 bins", "kria", "kv260", (130, 174, 2, 2, 128, 174, 14, 2)),
+    ("STNDT, MC_Maze, 180 bins", "kria", "kv260", (137, 182, 4, 2, 128, 182, 180, 2)),
 )
+POYOS = (  # 174 units, as Chewie's
+    ("POYO, `small`, heads of 32 channels", "tokens", DEFAULT_BOARD, {"head_size": 32}),
+    ("POYO, `small`", "tokens-large", "zcu104", {}),
+    ("POYO, `1.3m`", "kria", "kv260", {"depth": 6, "latents": 16, "self_heads": 8}),
+)
+TOKENS, QUERIES = 750, 10  # as many tokens as all of these engines have room for
 
 
 def windows() -> list[dict[str, Any]]:
-    """One row per network of whole windows."""
-    engine, clock = Engine.named("window"), Board.named(DEFAULT_BOARD).clock_mhz
-    found = []
-    for name, (channels, d, layers, heads, ffn, outputs, bins, spatial) in WINDOWS:
+    """One row per network of whole windows, or of windows of tokens."""
+    rows = []
+    for name, engine, board, (channels, d, layers, heads, ffn, outputs, bins, spatial) in WINDOWS:
         sizes = {"d": d, "layers": layers, "heads": heads, "ffn": ffn, "outputs": outputs, "bins": bins}
         program = random_ndt(1, channels, **sizes, causal=False, spatial=spatial)
-        compiled = compile_program(program, engine)
-        whole, behind = window_of(compiled), window_of(compiled, bins - 1)
-        found.append(
-            {
-                "network": name,
-                "cycles": whole.total,
-                "of them from the last bin on": behind.total,
-                "bound": whole.bound,
-                "efficiency": round(whole.efficiency, 3),
-                "ms": round(whole.total / clock / 1e3, 3),
-                "ms from the last bin on": round(behind.total / clock / 1e3, 3),
-                "stage": "analytic",
-            }
-        )
-    return found
+        compiled = compile_program(program, Engine.named(engine))
+        rows.append(_window(name, engine, board, window_of(compiled), window_of(compiled, bins - 1)))
+    for name, engine, board, geometry in POYOS:
+        compiled = compile_program(_poyo(geometry), Engine.named(engine))
+        whole, behind = (tokens_of(compiled, TOKENS, QUERIES, first) for first in (0, TOKENS - 1))
+        rows.append(_window(name, engine, board, whole, behind))
+    return rows
+
+
+def _poyo(geometry: dict[str, int]) -> Program:
+    import torch
+
+    from edgendt.models.poyo import POYO, POYOConfig, Tokens
+    from edgendt.qat.poyo import QuantPOYO
+
+    unit, kind, ms = np.random.default_rng(0).integers(0, [[[174]], [[3]], [[1000]]], (3, 1, 99))
+    seen = Tokens(*map(torch.tensor, (unit, kind, ms, [99], [0], [[950]])))
+    return QuantPOYO.from_float(POYO(POYOConfig(174, **geometry)), seen).program()
+
+
+def _window(name: str, engine: str, board: str, whole: Cycles, behind: Cycles) -> dict[str, Any]:
+    clock = Board.named(board).clock_mhz
+    return {
+        "network": name,
+        "engine": f"`{engine}`",
+        "board": board,
+        "MHz": clock,
+        "cycles": whole.total,
+        "of them from the last on": behind.total,
+        "bound": whole.bound,
+        "efficiency": round(whole.efficiency, 3),
+        "ms": round(whole.total / clock / 1e3, 3),
+        "ms from the last on": round(behind.total / clock / 1e3, 3),
+        "stage": "analytic",
+    }
 
 
 def table() -> list[dict[str, Any]]:

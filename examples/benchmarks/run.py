@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cpu, cycles, firmware, published, route, rtl
+from benchmarks import cpu, cycles, firmware, published, recordings, route, rtl
 from benchmarks.page import page
 from edgendt.artifact import commit, read_json, write_json
 from edgendt.errors import BadInput, EdgendtError
@@ -36,6 +36,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("cycles", "Cycles per bin of reference networks", cycles.table, cycles.NOTE),
     Benchmark("windows", "Whole windows", cycles.windows, cycles.WINDOWS_NOTE),
+    Benchmark("recordings", "Whole windows of recordings", recordings.table, recordings.NOTE),
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),

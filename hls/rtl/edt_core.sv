@@ -23,7 +23,9 @@ module edt_core
   parameter int Splits     = 1,     // most groups of segments that share a reduction: 1, 2, 4, 8
   parameter int Rotary     = 0,     // 1: turns queries and keys by time
   parameter int Windows    = 0,     // 1: runs networks of whole windows
-  parameter int Tokens     = 0      // 1: and of windows of tokens
+  parameter int Tokens     = 0,     // 1: and of windows of tokens
+  parameter int KeySize    = 256,   // most channels of a key: 256 or 512
+  parameter int Ultra      = 0      // 1: a segment's weights are one memory, and its cache, for parts with UltraRAM
 ) (
   input  wire         clk_i,
   input  wire         rst_i,
@@ -63,11 +65,14 @@ module edt_core
   localparam int ActAddr   = $clog2(ActDepth);
   localparam int OutWords  = 256 / Pipes;
   localparam int KeyBits   = Tokens != 0 ? 11 : 9;
-  localparam int KrowDepth = 256 / Pipes;
+  localparam int KrowDepth = KeySize / Pipes;
+  localparam int KrowBits  = $clog2(KrowDepth);
+  localparam int XBits     = Windows != 0 && ActDepth * Pipes > 32768 ? 17 : 15;  // of a byte's address
 
   // ---- control ----
   cfg_t        cfg;
   instr_t      ins, sfu_ins;
+  logic [XBits-1:0] xbase, x_index;
   logic [9:0]  pc;
   logic [KeyBits-1:0] slot, n_keys;
   logic [8:0]  key_tiles, oldest;
@@ -82,13 +87,13 @@ module edt_core
 
   edt_seq #(
     .SegLanes(Lanes), .ProgDepth(ProgDepth), .Sfus(Sfus), .Rotary(Rotary), .Windows(Windows), .Pipes(Pipes),
-    .Tokens(Tokens), .KeyBits(KeyBits)
+    .Tokens(Tokens), .KeyBits(KeyBits), .XBits(XBits), .HeadBits($clog2(KeySize) + 1)
   ) i_seq (
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .count_en_i,
     .count_addr_i, .count_data_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
     .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off),
-    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .ins_o(ins), .pc_o(pc),
+    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .ins_o(ins), .xbase_o(xbase), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -109,11 +114,10 @@ module edt_core
   logic        kv_unsigned;
   logic        share, sharing;  // the units add up weights between channels, and read the exponentials
   logic [12:0] sfu_raddr;
-  logic [14:0] x_index;
   logic [19:0] stat_addr;
   desc_t       desc;
-  edt_issue #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .KeyBits(KeyBits)) i_issue (
-    .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
+  edt_issue #(.Pipes(Pipes), .Sfus(Sfus), .Folds(Folds), .KeyBits(KeyBits), .XBits(XBits)) i_issue (
+    .clk_i, .rst_i, .valid_i(mac_valid), .ins_i(ins), .xbase_i(xbase), .pc_i(pc), .take_o(mac_take), .idle_o(issue_idle),
     .n_keys_i(n_keys), .key_tiles_i(key_tiles), .oldest_i(oldest), .count_i(count), .begun_i(begun), .done_i(done), .pend_i(pend), .go_o(go),
     .first_o(first), .last_o(last), .x_o(x_index), .stat_o(stat_addr), .kv_o(from_kv), .grouped_o(grouped),
     .xsigned_o(xsigned), .paired_o(paired), .split_o(split), .kv_unsigned_o(kv_unsigned), .desc_o(desc)
@@ -155,7 +159,7 @@ module edt_core
   for (genvar s = 0; s < Segments; s++) begin : g_segment
     edt_segment #(
       .Index(s), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
-      .WgtDepth(WgtDepth), .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits), .Windows(Windows)
+      .WgtDepth(WgtDepth), .KvDepth(KvDepth), .Packed(Packed), .Splits(Splits), .Windows(Windows), .Ultra(Ultra)
     ) i_segment (
       .clk_i, .rst_i, .gshift_i(cfg.gshift), .go_i(go), .first_i(first), .last_i(last), .kv_i(from_kv),
       .addr_i(stat_addr), .grouped_i(grouped), .xsigned_i(xsigned), .paired_i(paired), .split_i(split),
@@ -304,7 +308,7 @@ module edt_core
   logic [Rotary*(Pipes-1):0]  key_we;
   edt_kcol #(.Pipes(Pipes), .Depth(KrowDepth), .Rotary(Rotary)) i_kcol (
     .clk_i, .rst_i, .cfg_i(cfg), .tile_off_i(slot_off), .we_i(key_we),
-    .waddr_i(key_turned ? s_q[20].dst_addr[7-PipeBits:0] : n_q[9].row[7-PipeBits:0]),
+    .waddr_i(key_turned ? s_q[20].dst_addr[KrowBits-1:0] : n_q[9].row[KrowBits-1:0]),
     .wdata_i(key_turned ? sfu_data : row_data),
     .start_i(key_turned ? s_q[20].fin : key_row && n_q[9].last),
     .base_i(key_turned ? sfu_ins.kv_base : n_q[9].kv_base), .tag_i(key_turned ? s_q[20].tag : n_q[9].tag),

@@ -22,7 +22,9 @@ module edt_engine #(
   parameter int Serial     = 0,  // 1: the smallest core, one product at a time
   parameter int Rotary     = 0,  // 1: turns queries and keys by time
   parameter int Windows    = 0,  // 1: runs networks of whole windows
-  parameter int Tokens     = 0   // 1: and of windows of tokens
+  parameter int Tokens     = 0,  // 1: and of windows of tokens
+  parameter int KeySize    = 256,  // most channels of a key
+  parameter int Ultra      = 0   // 1: for parts with UltraRAM
 ) (
   input  wire        clk_i,
   input  wire        rst_i,
@@ -87,7 +89,7 @@ module edt_engine #(
       .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits), .WgtDepth(WgtDepth),
       .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth), .PosDepth(PosDepth),
       .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed), .Splits(Splits),
-      .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens)
+      .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens), .KeySize(KeySize), .Ultra(Ultra)
     ) u_core (
       .clk_i(clk_i), .rst_i(rst_i),
       .load_en_i(load_en), .load_mem_i(load_mem), .load_addr_i(load_addr), .load_data_i(load_data),

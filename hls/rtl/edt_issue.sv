@@ -7,13 +7,15 @@ module edt_issue
   parameter int Pipes = 4,
   parameter int Sfus  = 1,
   parameter int Folds = 0, // 1: with barriers that hold the end of each tile only, and with keys by age
-  parameter int KeyBits = 9
+  parameter int KeyBits = 9,
+  parameter int XBits = 15  // of a byte's address in the activation memory
 ) (
   input  wire             clk_i,
   input  wire             rst_i,
   // next instruction
   input  wire             valid_i,
   input  instr_t          ins_i,
+  input  wire  [XBits-1:0] xbase_i,  // ins_i.xbase, all of it
   input  wire  [9:0]      pc_i,
   output wire             take_o,
   output wire             idle_o,
@@ -30,7 +32,7 @@ module edt_issue
   output wire             go_o,
   output wire             first_o,
   output wire             last_o,
-  output wire  [14:0]     x_o,
+  output wire  [XBits-1:0] x_o,
   output wire  [19:0]     stat_o,
   output wire             kv_o,
   output wire             grouped_o,
@@ -46,11 +48,11 @@ module edt_issue
   instr_t      cur_q;
   logic [9:0]  pc_q;
   logic        active_q, ok_q, fresh_q, late, first_q, last_q, near, near_q, tile_first_q, tile_last_q;
-  logic [14:0] x_q, x_d;  // as if in order: what chaining compares
+  logic [XBits-1:0] xbase_q, x_q, x_d;  // as if in order: what chaining compares
   logic [19:0] stat_q, tile_q;
   // By age: a tile begins with the oldest key, turns around behind the last slot and ends with the newest one, so only its
   // end waits for the newest value. Exponentials are written in the same order.
-  logic [14:0] at_q, begin_q, from;      // the byte really read, and a tile's first one
+  logic [XBits-1:0] at_q, begin_q, from;  // the byte really read, and a tile's first one
   logic [19:0] base_q;                   // a tile's slot 0
   logic [8:0]  key_q, oldest_q, oldest;  // in elements, of 2^split keys each
   logic        aged, turn;
@@ -67,7 +69,7 @@ module edt_issue
   assign idle_o   = !active_q;
   assign length   = ins_i.red_keys ? 11'(keys_q[Folds != 0 ? ins_i.split : 2'd0]) : ins_i.n_red;
   assign oldest   = ins_i.aged ? oldest_i >> ins_i.split : 9'd0;
-  assign from     = ins_i.aged ? 15'(oldest_i) << Stride : 15'd0;
+  assign from     = ins_i.aged ? XBits'(oldest_i) << Stride : '0;
   assign beat     = 11'(Sfus) >> cur_q.split;
   assign aged     = Folds != 0 && cur_q.aged;
   assign turn     = aged && key_q == last_key_q;
@@ -80,7 +82,7 @@ module edt_issue
   assign late     = Folds != 0 && cur_q.bar_late;
   assign bar_tag  = take_o ? ins_i.bar_tag : cur_q.bar_tag;
   assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
-  assign x_d      = !go_o ? x_q : end_tile ? cur_q.xbase : x_q + 15'(cur_q.xstride);
+  assign x_d      = !go_o ? x_q : end_tile ? xbase_q : x_q + XBits'(cur_q.xstride);
   assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
 
   // Does the next element belong to those at a tile's end, which wait for a barrier that holds them only?
@@ -102,12 +104,13 @@ module edt_issue
       cur_q        <= ins_i;
       pc_q         <= pc_i;
       active_q     <= 1'b1;
-      x_q          <= ins_i.xbase;
+      xbase_q      <= xbase_i;
+      x_q          <= xbase_i;
       stat_q       <= ins_i.sbase + (Folds != 0 ? 20'(oldest) : 20'd0);
       tile_q       <= ins_i.sbase + (Folds != 0 ? 20'(oldest) : 20'd0);
       base_q       <= ins_i.sbase;
-      at_q         <= ins_i.xbase + from;
-      begin_q      <= ins_i.xbase + from;
+      at_q         <= xbase_i + from;
+      begin_q      <= xbase_i + from;
       key_q        <= oldest;
       oldest_q     <= oldest;
       length_q     <= length;
@@ -137,7 +140,7 @@ module edt_issue
         active_q     <= !tile_last_q;
       end else begin
         stat_q <= turn ? base_q : stat_q + 20'd1;
-        at_q   <= turn ? cur_q.xbase : at_q + 15'(cur_q.xstride);
+        at_q   <= turn ? xbase_q : at_q + XBits'(cur_q.xstride);
         key_q  <= turn ? 9'd0 : key_q + 9'd1;
         left_q <= left_q - 11'd1;
         last_q <= left_q == 11'd2;

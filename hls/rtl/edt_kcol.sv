@@ -36,7 +36,7 @@ module edt_kcol
   logic [12:0] index_q, first_q;
   logic [17:0] addr_q, column_q;
   logic        end_set, last;
-  assign end_set = channel_q == cfg_i.head_dim - 9'd1;
+  assign end_set = channel_q == 9'(cfg_i.head_dim - 10'd1);
   assign last    = end_set && set_q == cfg_i.head_sets - 4'd1;
 
   always_ff @(posedge clk_i) begin

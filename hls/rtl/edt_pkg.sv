@@ -3,7 +3,7 @@
 /* verilator lint_off UNUSEDPARAM */  // a package serves every module; none uses all of its names
 package edt_pkg;
   localparam int InstrBits = 200;
-  localparam int RowsBits = 6;  // above them in a loaded word: rows_t
+  localparam int RowsBits = 8;  // above them in a loaded word: rows_t
   localparam int OutW = 18;  // width of a narrowed value inside the pipelines: any 16-bit format, signed or not
 
   localparam logic [2:0] OpEnd = 3'd0, OpMac = 3'd1, OpNorm = 3'd2, OpExp = 3'd3, OpSync = 3'd4,
@@ -72,6 +72,7 @@ package edt_pkg;
   // What the sequencer does itself in an engine for whole windows: it repeats a phase for every bin, and adds the bin's
   // row to the addresses of codes that are kept for every bin of a window.
   typedef struct packed {
+    logic [1:0] xtop;  // of xbase, in front of its 15 bits: an activation memory of more than 2^15 bytes
     logic loop;        // END of a phase: it is repeated for the window's next bin, or behind the last one the next follows
     logic pause_each;  // and waits for a start before that bin
     logic pause_last;  // and before that phase
@@ -88,7 +89,7 @@ package edt_pkg;
     logic [3:0]  groups;       // head groups working at once
     logic [8:0]  group_words;  // accumulator words per group
     logic [8:0]  key_words;    // of those, words that hold keys
-    logic [8:0]  head_dim;
+    logic [9:0]  head_dim;
     logic [3:0]  head_sets;    // heads / groups
     logic [3:0]  heads;
     logic [8:0]  key_tiles;

@@ -5,7 +5,10 @@
 module edt_ram #(
   parameter int Width   = 36,
   parameter int Depth   = 512,
-  parameter int Enables = 1  // write enables, each for Width/Enables bits
+  parameter int Enables = 1,  // write enables, each for Width/Enables bits
+  /* verilator lint_off UNUSEDPARAM */  // a simulator reads no attributes
+  parameter Style = "auto"   // of the part's memory: "ultra" is UltraRAM
+  /* verilator lint_on UNUSEDPARAM */
 ) (
   input  wire                                       clk_i,
   input  wire  [Enables-1:0]                        we_i,
@@ -19,7 +22,7 @@ module edt_ram #(
   // Shallow memories in its logic cells, of which it has more to spare than blocks. Synthesis alone would weigh each.
   (* no_rw_check, ram_style = Depth <= 128 ? "distributed" : "auto" *)
 `else
-  (* no_rw_check *)
+  (* no_rw_check, ram_style = Style *)
 `endif
   logic [Width-1:0] mem [Depth];
   logic [Width-1:0] read_q;

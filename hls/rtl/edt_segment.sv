@@ -16,7 +16,8 @@ module edt_segment
   parameter int KvDepth  = 512,
   parameter int Packed   = 0,
   parameter int Splits   = 1,
-  parameter int Windows  = 0
+  parameter int Windows  = 0,
+  parameter int Ultra    = 0  // 1: one memory for all weights, one for the cache
 ) (
   input  wire                              clk_i,
   input  wire                              rst_i,
@@ -61,6 +62,8 @@ module edt_segment
   localparam int WAddr    = $clog2(WgtDepth);
   localparam int KAddr    = $clog2(KvDepth);
   localparam int Quads    = (Lanes + 3) / 4;
+  localparam int Joined   = Ultra != 0 ? Quads : 1;  // words of four lanes side by side in a memory
+  localparam Style        = Ultra != 0 ? "ultra" : "auto";
 
   // Head group of this segment, for every log2 of the groups that share a reduction, and its place in the unshared group;
   // settled long before a bin starts.
@@ -147,10 +150,10 @@ module edt_segment
   end
 
   logic [Loads*36-1:0]  weights;
-  for (genvar w = 0; w < Loads; w++) begin : g_weight
-    edt_ram #(.Width(36), .Depth(WgtDepth)) i_weight (
-      .clk_i, .we_i(weight_we_q[w]), .waddr_i(weight_addr_q), .wdata_i(weight_data_q), .raddr_i(addr1_q[WAddr-1:0]),
-      .rdata_o(weights[w*36+:36])
+  for (genvar w = 0; w < Loads / Joined; w++) begin : g_weight
+    edt_ram #(.Width(Joined * 36), .Depth(WgtDepth), .Enables(Joined), .Style(Style)) i_weight (
+      .clk_i, .we_i(weight_we_q[w*Joined+:Joined]), .waddr_i(weight_addr_q), .wdata_i({Joined{weight_data_q}}),
+      .raddr_i(addr1_q[WAddr-1:0]), .rdata_o(weights[w*Joined*36+:Joined*36])
     );
   end
 
@@ -166,14 +169,14 @@ module edt_segment
   logic [Quads*4*8-1:0] kv_read;
   logic [Quads*4*8-1:0] kv_write;
   logic [Quads*4-1:0]   kv_we;
-  for (genvar q = 0; q < Quads; q++) begin : g_kv
-    edt_ram #(.Width(32), .Depth(KvDepth), .Enables(4)) i_kv (
+  for (genvar q = 0; q < Quads / Joined; q++) begin : g_kv
+    edt_ram #(.Width(Joined * 32), .Depth(KvDepth), .Enables(Joined * 4), .Style(Style)) i_kv (
       .clk_i,
-      .we_i   (kv_we[q*4+:4]),
+      .we_i   (kv_we[q*Joined*4+:Joined*4]),
       .waddr_i(kvw_addr_q[KAddr-1:0]),
-      .wdata_i(kv_write[q*32+:32]),
+      .wdata_i(kv_write[q*Joined*32+:Joined*32]),
       .raddr_i(addr1_q[KAddr-1:0]),
-      .rdata_o(kv_read[q*32+:32])
+      .rdata_o(kv_read[q*Joined*32+:Joined*32])
     );
   end
   for (genvar l = Lanes; l < Quads * 4; l++) begin : g_no_lane

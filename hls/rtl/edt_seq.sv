@@ -13,7 +13,9 @@ module edt_seq
   parameter int Windows   = 0,
   parameter int Pipes     = 4,
   parameter int Tokens    = 0,
-  parameter int KeyBits   = 9
+  parameter int KeyBits   = 9,
+  parameter int XBits     = 15,  // of a byte's address in the activation memory: 15 or 17
+  parameter int HeadBits  = 9    // of the channels of a key
 ) (
   input  wire          clk_i,
   input  wire          rst_i,
@@ -47,6 +49,7 @@ module edt_seq
   output wire          timed_row_o,   // those of a constant row's own time
   // dispatch
   output wire instr_t  ins_o,
+  output wire  [XBits-1:0] xbase_o,  // its xbase, all of it
   output wire  [9:0]   pc_o,
   output wire          mac_valid_o,
   input  wire          mac_take_i,
@@ -80,7 +83,7 @@ module edt_seq
         4'd4:  cfg_q.groups      <= load_data_i[3:0];
         4'd5:  cfg_q.group_words <= load_data_i[8:0];
         4'd6:  cfg_q.key_words   <= load_data_i[8:0];
-        4'd7:  cfg_q.head_dim    <= load_data_i[8:0];
+        4'd7:  cfg_q.head_dim    <= 10'(HeadBits'(load_data_i));
         4'd8:  cfg_q.head_sets   <= load_data_i[3:0];
         4'd9:  cfg_q.heads       <= load_data_i[3:0];
         4'd10: cfg_q.key_tiles   <= load_data_i[8:0];
@@ -97,7 +100,7 @@ module edt_seq
       cfg_q.groups      <= ins_o.bias_base[3:0];
       cfg_q.group_words <= ins_o.steps;
       cfg_q.key_words   <= ins_o.words;
-      cfg_q.head_dim    <= ins_o.n_red[8:0];
+      cfg_q.head_dim    <= 10'(HeadBits'(ins_o.n_red));
       cfg_q.head_sets   <= ins_o.dst_base[3:0];
       cfg_q.heads       <= ins_o.dst_base[7:4];
       cfg_q.key_tiles   <= ins_o.sbase[8:0];
@@ -220,11 +223,15 @@ module edt_seq
     localparam int PipeBits = $clog2(Pipes);
     instr_t              raw, ins_q;
     rows_t               rows, rows_q;
+    logic [16:0]         xbase;
+    logic [1:0]          xtop_q;
     logic                loop_q;
     logic [ProgBits-1:0] phase_q;  // where the phase at work begins
     logic [12:0]         act_stride_q, res_stride_q, act_row_q, res_row_q;
     assign {rows, raw} = word[RowsBits+InstrBits-1:0];
+    assign xbase       = {rows.xtop, raw.xbase} + (rows.x ? 17'(act_row_q) << PipeBits : 17'd0);
     assign ins_o       = ins_q;
+    assign xbase_o     = XBits'({xtop_q, ins_q.xbase});
     assign pause       = finish && (!rows_q.loop || (wraps ? rows_q.pause_last : rows_q.pause_each));
     assign again        = loop_q && (wraps || of_tokens || of_queries);
     assign shape        = ready && ins_q.op == OpShape;
@@ -291,7 +298,8 @@ module edt_seq
       end
       rows_q         <= rows;
       ins_q          <= raw;
-      ins_q.xbase    <= raw.xbase + (rows.x ? 15'(act_row_q) << PipeBits : 15'd0);
+      ins_q.xbase    <= xbase[14:0];
+      xtop_q         <= xbase[16:15];
       ins_q.dst_base <= raw.dst_base + (!rows.dst ? 13'd0 : raw.dst.res ? res_row_q : act_row_q);
       ins_q.add_base <= raw.add_base + (rows.add ? add_row : 13'd0);
       ins_q.bias_base <= raw.bias_base + kind_row;
@@ -311,6 +319,7 @@ module edt_seq
     end
   end else begin : g_bins
     assign ins_o  = word[InstrBits-1:0];
+    assign xbase_o = XBits'(ins_o.xbase);
     assign pause  = finish;
     assign again  = 1'b0;
     assign shape  = 1'b0;

@@ -29,7 +29,9 @@ module edt_top_uart #(
   parameter int Serial     = 0,
   parameter int Rotary     = 0,
   parameter int Windows    = 0,
-  parameter int Tokens     = 0
+  parameter int Tokens     = 0,
+  parameter int KeySize    = 256,
+  parameter int Ultra      = 0
 ) (
   input  wire            osc_i,
   input  wire            button_n_i,  // reset while pressed
@@ -58,7 +60,7 @@ module edt_top_uart #(
     .ClkHz(ClkHz), .Baud(Baud), .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus),
     .AccBits(AccBits), .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth),
     .ResDepth(ResDepth), .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth),
-    .Packed(Packed), .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens)
+    .Packed(Packed), .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens), .KeySize(KeySize), .Ultra(Ultra)
   ) u_engine (
     .clk_i(clk), .rst_i(rst_q), .rx_i(rx_i), .tx_o(tx_o), .ready_o(ready), .busy_o(busy));
 

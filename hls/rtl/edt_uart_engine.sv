@@ -23,7 +23,9 @@ module edt_uart_engine #(
   parameter int Serial     = 0,
   parameter int Rotary     = 0,
   parameter int Windows    = 0,
-  parameter int Tokens     = 0
+  parameter int Tokens     = 0,
+  parameter int KeySize    = 256,
+  parameter int Ultra      = 0
 ) (
   input  wire clk_i,
   input  wire rst_i,
@@ -44,7 +46,7 @@ module edt_uart_engine #(
     .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
     .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth),
     .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed),
-    .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens)
+    .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens), .KeySize(KeySize), .Ultra(Ultra)
   ) u_engine (
     .clk_i(clk_i), .rst_i(rst_i),
     .s_axis_tdata(request), .s_axis_tvalid(request_valid), .s_axis_tready(request_ready), .s_axis_tlast(request_last),

@@ -7,7 +7,8 @@ module edt_core #(
   parameter int AccBits = 1, parameter int WgtDepth = 1, parameter int KvDepth = 1, parameter int BiasDepth = 1,
   parameter int ActDepth = 1, parameter int ResDepth = 1, parameter int PosDepth = 1, parameter int ScoreDepth = 1,
   parameter int GammaDepth = 1, parameter int ProgDepth = 1, parameter int Packed = 0, parameter int Splits = 1,
-  parameter int Rotary = 0, parameter int Windows = 0, parameter int Tokens = 0
+  parameter int Rotary = 0, parameter int Windows = 0, parameter int Tokens = 0,
+  parameter int KeySize = 256, parameter int Ultra = 0
 ) (
 /* verilator lint_on UNUSEDPARAM */
   input  wire         clk_i,
