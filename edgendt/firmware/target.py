@@ -22,7 +22,8 @@ WEIGHTS = ("rom", "reload")
 class Target:
     """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams.
 
-    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams.
+    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams. kernel: for
+    v++ to link on a card, not an IP.
     """
 
     part: str = "xczu5ev-sfvc784-2-i"
@@ -31,6 +32,7 @@ class Target:
     backend: str = AMD
     ports: str = "arrays"
     weights: str = "rom"
+    kernel: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("backend", tuple(BACKENDS)), ("ports", PORTS), ("weights", WEIGHTS)):
