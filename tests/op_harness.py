@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from edgendt.firmware.layers import BACKENDS, KERNEL
+from edgendt.firmware.target import AMD
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,
@@ -37,10 +39,26 @@ from edgendt.tools import run_tool, share
 # ap_private, the simulation model of ap_int, masks its own uninitialised storage: g++ warns inside it at -O1.
 QUIET = ("-Wno-unknown-pragmas", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", *QUIET)
-INDEX = "ap_ufixed<16, 16>"  # tokens, times, numbers of rows
+INDEX = "exact<16, 0, false>"  # tokens, times, numbers of rows
+OWN = "// what the backend's kernel reads of its own\n"
 QUERIES = 6  # at most, of a cross-attention
 HEADER = '#include "edt_{}.h"\n'
+FIRST = "".join(f'#include "{name}"\n' for name in ("ac_fixed.h", "defines.h", "nnet_helpers.h"))  # as a project does
+ROOMS = {  # of hls4ml's templates
+    AMD: ("vitis", "vitis/nnet_utils", "vivado", "vivado/nnet_utils", "vivado/ap_types"),
+    "Quartus": ("quartus/firmware", "quartus/firmware/nnet_utils", "quartus/ac_types"),
+    "Catapult": tuple(
+        f"catapult/{name}"
+        for name in ("", "firmware", "nnet_utils", "ac_types/include", "ac_math/include", "ac_simutils/include")
+    ),
+}
+PLAIN = {  # types that neither round nor saturate
+    "ap": "typename std::conditional<S, ap_fixed<B, B - F>, ap_ufixed<B, B - F> >::type",
+    "ac": "ac_fixed<B, B - F, S>",
+}
 PROLOGUE = """#include <cstdint>
+#include <type_traits>
+template <int B, int F, bool S> using exact = @plain;
 template <class T> T read(int32_t c) { return edt::value<T>(typename edt::format<T>::code_t(c)); }
 template <class T, class C> void fill(T *to, const C *from, int n) {
     for (int i = 0; i < n; i++) to[i] = read<T>(from[i]);
@@ -52,13 +70,18 @@ template <class T> void give(int32_t *to, const T *from, int n) {
 
 
 def ap(form: Int) -> str:
-    """The ap type of values of a format."""
+    """The type of values of a format."""
     return f"edt::narrowed<{form.bits}, {form.frac}, {str(form.signed).lower()}>::type"
 
 
 def ap_codes(bits: int, signed: bool = True) -> str:
-    """The ap type of plain codes."""
-    return f"ap_{'' if signed else 'u'}int<{bits}>"
+    """The type of plain codes."""
+    return f"edt::ap_{'' if signed else 'u'}int<{bits}>"
+
+
+def plain(bits: int, frac: int, signed: bool = True) -> str:
+    """The type of values that are never narrowed."""
+    return f"exact<{bits}, {frac}, {str(signed).lower()}>"
 
 
 @dataclass(frozen=True)
@@ -86,16 +109,13 @@ def linear(op: Linear) -> Shape:
     """Dense with the types edt_linear.h demands; a 24-bit accumulator, widened where fractions differ."""
     w_frac, extra = max(op.w_frac or (op.w.frac,)), int(finer(op).max())
     bits = 24 + extra
-    acc = f"ap_fixed<{bits}, {bits - op.x.frac - w_frac}>"
-    w = f"ap_{'' if op.w.signed else 'u'}fixed<{op.w.bits + extra}, {op.w.bits + extra - w_frac}>"
+    acc = plain(bits, op.x.frac + w_frac)
+    w = plain(op.w.bits + extra, w_frac, op.w.signed)
     config = f"""
-    static const unsigned n_in = {op.inputs}, n_out = {op.outputs}, io_type = nnet::io_parallel;
-    static const unsigned strategy = nnet::resource, reuse_factor = {op.inputs};
-    static const unsigned n_zeros = 0, n_nonzeros = n_in * n_out, multiplier_limit = n_out;
-    static const bool store_weights_in_bram = false;
-    typedef {acc} accum_t; typedef {acc} bias_t; typedef {w} weight_t; typedef ap_uint<1> index_t;
-    template <class d, class r, class c> using kernel = nnet::DenseResource_rf_leq_nin<d, r, c>;
-    template <class a, class b> using product = nnet::product::mult<a, b>;"""
+    static const unsigned n_in = {op.inputs}, n_out = {op.outputs}, reuse_factor = {op.inputs};
+    typedef {acc} bias_t; typedef {w} weight_t;
+{KERNEL.format("leq_nin")}
+{OWN}"""
     return Shape(
         [(ap(op.x), op.inputs)],
         (ap(op.y), op.outputs),
@@ -124,7 +144,7 @@ def position(op: Position) -> Shape:
         (ap(op.y), op.size),
         [(table, op.bins * op.size)],
         _numbers(size=op.size, bins=op.bins, unroll=1) + f" typedef {table} table_t;",
-        "edt::position<x0_T, ap_uint<1>, y_T, config>(x0, reset, y, k0)",
+        "edt::position<x0_T, edt::ap_uint<1>, y_T, config>(x0, reset, y, k0)",
     )
 
 
@@ -147,7 +167,7 @@ def attention(op: Attention) -> Shape:
     table = ap_codes(16, False)
     config = _numbers(size=op.size, heads=op.heads, window=op.window, **op.scale._asdict(), unroll=1)
     codes = (op.whole or 1) * op.size
-    call = "edt::attention<x0_T, x1_T, x2_T, ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
+    call = "edt::attention<x0_T, x1_T, x2_T, edt::ap_uint<1>, y_T, config>(x0, x1, x2, reset, y, k0, k1)"
     if op.whole:
         config += _numbers(back=op.back, ahead=op.ahead)
         call = "edt::attention_window<x0_T, x1_T, x2_T, y_T, config>(x0, x1, x2, y, k0, k1)"
@@ -169,7 +189,7 @@ def rotary(op: Rotary) -> Shape:
         [(ap_codes(16, False), pairs), (ap_codes(12), len(COS))],
         _numbers(size=op.size, pairs=pairs, inverse=int(op.inverse), unroll=1)
         + f" typedef {ap_codes(16, False)} steps_t; typedef {ap_codes(12)} cos_t;",
-        "edt::rotary<x0_T, ap_uint<1>, y_T, config>(x0, reset, y, k0, k1)",
+        "edt::rotary<x0_T, edt::ap_uint<1>, y_T, config>(x0, reset, y, k0, k1)",
     )
 
 
@@ -243,7 +263,7 @@ def transpose(op: Transpose) -> Shape:
     ports = (ap(op.y), op.bins * op.channels)
     config = _numbers(bins=op.bins, channels=op.channels)
     if op.causal:
-        call = "edt::transpose_last<x0_T, ap_uint<1>, y_T, config>(x0, reset, y)"
+        call = "edt::transpose_last<x0_T, edt::ap_uint<1>, y_T, config>(x0, reset, y)"
         return Shape([(ap(op.y), op.channels)], ports, [], config, call)
     return Shape([ports], ports, [], config, "edt::transpose<x0_T, y_T, config>(x0, y)")
 
@@ -318,7 +338,7 @@ extern "C" void run{name}(int32_t bins, const int32_t *const *in, const int32_t 
     (void)constants;
     {" ".join(constants)}
     for (int bin = 0; bin < bins; bin++) {{
-        ap_uint<1> reset[1]; reset[0] = bin == 0; (void)reset;
+        edt::ap_uint<1> reset[1]; reset[0] = bin == 0; (void)reset;
         {" ".join(inputs)}
         y_T y[{shape.output[1]}];
         {shape.call};
@@ -346,7 +366,7 @@ def narrow_source(index: int, shift: int, y: Int) -> str:
     return f"""
 extern "C" void narrow{index}(int32_t n, const int32_t *a, int32_t *out) {{
     typedef {ap_codes(y.bits, y.signed)} y_T;
-    for (int i = 0; i < n; i++) out[i] = int(edt::code(edt::narrow<{shift}, y_T>(ap_int<32>(a[i]))));
+    for (int i = 0; i < n; i++) out[i] = int(edt::code(edt::narrow<{shift}, y_T>(edt::ap_int<32>(a[i]))));
 }}
 """
 
@@ -390,23 +410,33 @@ class Harness:
         return out.astype(np.int64)
 
 
-def include_flags(headers: Path) -> list[str]:
+def include_flags(headers: Path, backend: str = AMD) -> list[str]:
     """-I for our headers, warnings on; -isystem for hls4ml's."""
+    return [f"-I{headers}", *isystem(backend)]
+
+
+def isystem(backend: str) -> list[str]:
+    """hls4ml's own headers, whose warnings are not ours."""
     import hls4ml
 
-    templates = Path(hls4ml.__file__).parent / "templates" / "vivado"
-    rooms = [templates, templates / "nnet_utils", templates / "ap_types"]
-    return [f"-I{headers}", *(word for room in rooms for word in ("-isystem", str(room)))]
+    templates = Path(hls4ml.__file__).parent / "templates"
+    return [word for room in ROOMS[backend] for word in ("-isystem", str(templates / room))]
 
 
 def compile_ops(
-    ops: Sequence[Op], folder: Path, headers: Path | None = None, narrows: Sequence[tuple[int, Int]] = ()
+    ops: Sequence[Op],
+    folder: Path,
+    headers: Path | None = None,
+    narrows: Sequence[tuple[int, Int]] = (),
+    backend: str = AMD,
 ) -> Harness:
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
     stems = ("fixed", "rows", *(op.kind for op in SHAPES))
-    text = "".join(HEADER.format(stem) for stem in stems) + PROLOGUE
-    text += "".join(source(index, op) for index, op in enumerate(ops))
+    text = "" if backend == AMD else FIRST
+    text += "".join(HEADER.format(stem) for stem in stems)
+    text += PROLOGUE.replace("@plain", PLAIN["ap" if backend == AMD else "ac"])
+    text += "".join(source(index, op) for index, op in enumerate(ops)).replace(OWN, BACKENDS[backend])
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
     content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)
     name = hashlib.sha256(content.encode()).hexdigest()[:20]
@@ -415,6 +445,7 @@ def compile_ops(
     if not library.exists():
         code, beside = folder / f"{name}.cpp", folder / f"{name}.part"
         code.write_text(text)
-        run_tool(("g++", *FLAGS, *include_flags(room), str(code), "-o", str(beside)), folder / f"{name}.log", folder)
+        words = (*FLAGS, *include_flags(room, backend), str(code), "-o", str(beside))
+        run_tool(("g++", *words), folder / f"{name}.log", folder)
         beside.replace(library)
     return Harness(tuple(ops), tuple(narrows), library)

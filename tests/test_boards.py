@@ -22,7 +22,8 @@ def test_every_board_loads_and_is_described(name):
     board = Board.named(name)
     assert board.name == name and board.clock_mhz > 0
     entry = next(entry for entry in describe()["boards"] if entry["name"] == name)
-    assert board.flow in board.flows and (board.open is None) != (board.zynq is None)
+    assert board.flow in board.flows and [board.open, board.zynq, board.alveo].count(None) == 2
+    assert (board.engine is not None) == ("engine" in board.flows)
     assert entry["part"] == board.part and set(entry["missing"]) <= set(entry["tools"])
 
 

@@ -18,6 +18,7 @@ from edgendt.synth.capacity import describe, lanes, latency
 from edgendt.synth.size import part
 
 FULL = Engine.named("full")
+WITH_ENGINE = [name for name in known() if Board.named(name).engine]
 ENTRIES = {entry["name"]: entry for entry in describe()["boards"]}
 
 
@@ -43,7 +44,7 @@ def test_zeros_cost_what_trained_weights_cost(network):
     assert network.weights == sum(weights)
 
 
-@pytest.mark.parametrize("name", known())
+@pytest.mark.parametrize("name", WITH_ENGINE)
 def test_the_quoted_engine_fits_the_part_and_takes_the_quoted_cycles(name):
     board, said = Board.named(name), ENTRIES[name]["latency"]
     network, engine = {"S": S, "default": DEFAULT, "tiny": TINY}[said["network"]], engine_of(said)
@@ -54,7 +55,7 @@ def test_the_quoted_engine_fits_the_part_and_takes_the_quoted_cycles(name):
     assert (said["stage"], said["clock_stage"]) == ("analytic", "assumed")
 
 
-@pytest.mark.parametrize("name", known())
+@pytest.mark.parametrize("name", WITH_ENGINE)
 def test_no_board_holds_twice_the_lanes(name):
     board, most = Board.named(name), ENTRIES[name]["lanes"]
     assert most >= 1 and most & (most - 1) == 0
@@ -64,6 +65,10 @@ def test_no_board_holds_twice_the_lanes(name):
         return
     blocks = 2 * most + 2 * most // 4  # weights of a lane, keys and values of four
     assert 2 * most >= board.multipliers or blocks + 10 > board.rams  # and what every engine has besides
+
+
+def test_a_board_without_an_engine_quotes_none():
+    assert (ENTRIES["u55c"]["lanes"], ENTRIES["u55c"]["latency"]) == (None, None)
 
 
 def test_a_part_with_nothing_holds_nothing():

@@ -18,6 +18,7 @@ from edgendt.firmware import Firmware, build
 from edgendt.firmware.fit import fit
 from edgendt.firmware.folding import plan
 from edgendt.firmware.library import cached, flags
+from edgendt.firmware.target import BACKENDS, Target
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention, LayerNorm, Linear
 from edgendt.ops.layernorm import eps_code
@@ -209,13 +210,14 @@ def test_a_folder_built_again_holds_the_new_program(tmp_path: Path) -> None:
     np.testing.assert_array_equal(build(second, tmp_path).run(counts), second.run(counts))
 
 
-def test_hls4mls_own_compile_and_predict_give_the_program(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_hls4mls_own_compile_and_predict_give_the_program(backend: str, tmp_path: Path) -> None:
     """The project is plain hls4ml: its own script compiles it, its own predict runs it, one sample per bin."""
     from edgendt.firmware.graph import model_graph
 
     needs("g++")
     program = linear_and_attention(1)
-    graph = model_graph(program, tmp_path, plan(program))
+    graph = model_graph(program, tmp_path, plan(program), Target(backend=backend))
     graph.config.trace_output = False  # its trace wants a second compilation
     graph.compile()
     counts, reset = random_counts(program, 1, 12), np.zeros((12, 1))

@@ -12,12 +12,12 @@ import pytest
 from firmware_ast import faults, functions
 from firmware_cases import CASES, MOST
 from needs import needs
-from op_harness import QUIET
+from op_harness import QUIET, isystem
 
 from edgendt.compare import compare
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.layers import HEADERS
-from edgendt.firmware.target import Target
+from edgendt.firmware.target import AMD, BACKENDS, Target
 from edgendt.tools import run_tool, share
 
 # g++'s complaints about uninitialised storage are of ap_private (op_harness); neither knows the vendors' pragmas.
@@ -30,45 +30,40 @@ FAULTS = {  # what to put into saturate, which every op calls; what is said of i
 }
 
 
-def project(name: str, folder: Path, ports: str = "arrays") -> tuple[Firmware, Any]:
+def project(name: str, folder: Path, ports: str = "arrays", backend: str = AMD) -> tuple[Firmware, Any]:
     """One of the networks written into `folder`, and what to run through it."""
     program, given = CASES[name]()
-    return build(program, folder, most=MOST if program.inputs else None, target=Target(ports=ports)), given
+    target = Target(ports=ports, backend=backend)
+    return build(program, folder, most=MOST if program.inputs else None, target=target), given
 
 
-def apart(folder: Path) -> list[str]:
+def apart(folder: Path, backend: str) -> list[str]:
     """-isystem for hls4ml's own headers, whose warnings are not ours: out of the project's folder, which keeps ours."""
-    import hls4ml
-
-    rooms = Path(hls4ml.__file__).parent / "templates"
     own = {path.name for path in (share("hls") / "cpp").iterdir()}
-    for room in ("nnet_utils", "ap_types"):
-        for path in (folder / "firmware" / room).iterdir():
+    rooms = {Path(room).parts[1] for room in BACKENDS[backend]}
+    for room in (folder / "firmware" / name for name in ("nnet_utils", *rooms)):
+        for path in room.iterdir():
             if path.name not in own:
                 path.unlink() if path.is_file() else shutil.rmtree(path)
-    paths = ("vitis", "vitis/nnet_utils", "vivado", "vivado/nnet_utils", "vivado/ap_types")
-    return [word for path in paths for word in ("-isystem", str(rooms / path))]
+    return isystem(backend)
 
 
-COMPILED = [(name, "arrays", compiler) for name in CASES for compiler in WARNINGS]
+COMPILED = [(name, backend, "arrays", compiler) for name in CASES for backend in BACKENDS for compiler in WARNINGS]
 
 
-@pytest.mark.parametrize(("name", "ports", "compiler"), [*COMPILED, *((name, "axis", "g++") for name in CASES)])
+@pytest.mark.parametrize(
+    ("name", "backend", "ports", "compiler"), [*COMPILED, *((name, AMD, "axis", "g++") for name in CASES)]
+)
 def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
-    name: str, ports: str, compiler: str, tmp_path: Path
+    name: str, backend: str, ports: str, compiler: str, tmp_path: Path
 ) -> None:
     """Through AXI4-Streams too, where the top has them."""
     needs(compiler)
-    firmware, given = project(name, tmp_path, ports)
+    firmware, given = project(name, tmp_path, ports, backend)
     program, (host, *rest) = firmware.program, firmware.sources
-    words = ["-std=c++14", "-O1", "-fPIC", "-shared", *WARNINGS[compiler], *apart(tmp_path)]
-    words += [
-        "-I.",
-        "-Ifirmware",
-        "-Ifirmware/nnet_utils",
-        "-Ifirmware/ap_types",
-        f'-DWEIGHTS_DIR="{tmp_path / "firmware" / "weights"}"',
-    ]
+    words = ["-std=c++14", "-O1", "-fPIC", "-shared", *WARNINGS[compiler], *apart(tmp_path, backend)]
+    words += ["-I.", *(f"-I{room}" for room in BACKENDS[backend]), "-Ifirmware", "-Ifirmware/nnet_utils"]
+    words.append(f'-DWEIGHTS_DIR="{tmp_path / "firmware" / "weights"}"')
     for source in ("edt_test.cpp", host):
         run_tool((compiler, *words, source, *rest, "-o", "lib.so"), tmp_path / "log", cwd=tmp_path)
     library = replace(firmware, name="lib.so")

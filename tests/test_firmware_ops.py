@@ -18,6 +18,7 @@ from ties import attention_ties, layernorm_ties
 
 from edgendt.compare import compare
 from edgendt.errors import ToolFailed
+from edgendt.firmware.target import AMD, BACKENDS
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Op
 from edgendt.tools import cache_folder, run_tool, share
@@ -27,7 +28,7 @@ NARROW = {
     name: (scalar(a["shift"]), Int(scalar(a["bits"]), 0, bool(scalar(a["signed"])))) for name, a in group("narrow")
 }
 MUTANTS = {  # header, right, wrong; what goes wrong
-    "linear": ("edt_linear.h", "AP_RND_CONV, AP_SAT> type", "AP_RND, AP_SAT> type"),  # ties go up
+    "linear": ("edt_ap.h", "AP_RND_CONV, AP_SAT> type", "AP_RND, AP_SAT> type"),  # ties go up
     "add": ("edt_add.h", "saturate<y_T>(sum)", "value<y_T>(typename format<y_T>::code_t(sum))"),  # wraps
     "position": ("edt_position.h", "reset[0] != 0 ? 0u", "reset[0] == 0 ? 0u"),  # the reset is misheard
     "layernorm": ("edt_layernorm.h", "length += length & 1;", ""),  # odd lengths get the wrong power of two
@@ -47,9 +48,13 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "spatial_mix": ("edt_spatial_mix.h", "a[i * size + j]", "a[j * size + i]"),  # columns for rows
     "fixed": ("edt_fixed.h", "sum += odd;", "sum += 0 * odd;"),  # ties go down
 }
+OF_BACKENDS = {  # header, right, wrong; what goes wrong where types are Algorithmic C's
+    "ties go up": ("edt_ac.h", "AC_RND_CONV, AC_SAT> type", "AC_RND, AC_SAT> type"),
+    "a value loses its last bit": ("edt_ac.h", "set_slc(0, bits)", "set_slc(0, typename format<T>::code_t(bits >> 1))"),
+}
 ASSERTED = {  # header, right, wrong; the assertion that must stop it
-    "must round ties to even": ("edt_linear.h", "AP_RND_CONV, AP_SAT> type", "AP_RND, AP_SAT> type"),
-    "must saturate": ("edt_linear.h", "AP_RND_CONV, AP_SAT> type", "AP_RND_CONV, AP_WRAP> type"),
+    "must round ties to even": ("edt_ap.h", "AP_RND_CONV, AP_SAT> type", "AP_RND, AP_SAT> type"),
+    "must saturate": ("edt_ap.h", "AP_RND_CONV, AP_SAT> type", "AP_RND_CONV, AP_WRAP> type"),
     "keep every product's last bit": ("edt_linear.h", "acc::frac ==", "acc::frac - 1 =="),
     "hold every sum": ("edt_linear.h", "acc::bits >= ACC_BITS", "acc::bits > ACC_BITS"),
 }
@@ -62,13 +67,14 @@ def equal(case: str, expected: Codes, got: Codes) -> None:
         raise tally.first
 
 
-@pytest.fixture(scope="session")
-def harness() -> Harness:
+@pytest.fixture(scope="session", params=BACKENDS)
+def harness(request: pytest.FixtureRequest) -> Harness:
     needs("g++")
     ops = [*(case.op for case in GOLDEN), *(op for ops in OPS.values() for op in ops)]
     ops += [op for ops in WHOLE.values() for op in ops]
     ops += [example.op for example in (*attention_ties(), *layernorm_ties())]
-    return compile_ops(list(dict.fromkeys(ops)), cache_folder("firmware-ops"), narrows=list(NARROW.values()))
+    folder, narrows = cache_folder("firmware-ops"), list(NARROW.values())
+    return compile_ops(list(dict.fromkeys(ops)), folder, narrows=narrows, backend=request.param)
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case.name)
@@ -120,20 +126,31 @@ def mutated(folder: Path, file: str, right: str, wrong: str) -> Path:
     return room
 
 
+def mismatches(stem: str, headers: Path, backend: str = AMD) -> int:
+    """Codes of an op's examples that differ, compiled with these headers, whatever their types assert."""
+    linear = headers / "edt_linear.h"
+    linear.write_text(linear.read_text().replace("static_assert(format<y_T>::ties_to_even", "static_assert(true"))
+    ops = (OPS.get(stem) or WHOLE[stem])[:4]
+    mutant = compile_ops(ops, headers.parent, headers=headers, backend=backend)
+    rng, found = np.random.default_rng(0), 0
+    for case in (example(op, rng) for op in ops * 20):
+        got = mutant.run(case.op, case.inputs, case.constants)
+        found += compare("mutant", {stem: case.run()}, {stem: got}).mismatches
+    return found
+
+
 @pytest.mark.parametrize("kind", MUTANTS)
 def test_a_fault_in_the_header_is_seen(kind: str, tmp_path: Path) -> None:
     needs("g++")
-    headers = mutated(tmp_path, *MUTANTS[kind])
-    linear = headers / "edt_linear.h"
-    linear.write_text(linear.read_text().replace("static_assert(format<y_T>::ties_to_even", "static_assert(true"))
     stem = {"fixed": "layernorm", "transpose_last": "transpose"}.get(kind, kind)
-    ops = (OPS.get(stem) or WHOLE[stem])[:4]
-    mutant = compile_ops(ops, tmp_path, headers=headers)
-    rng, mismatches = np.random.default_rng(0), 0
-    for case in (example(op, rng) for op in ops * 20):
-        got = mutant.run(case.op, case.inputs, case.constants)
-        mismatches += compare("mutant", {kind: case.run()}, {kind: got}).mismatches
-    assert mismatches > 0
+    assert mismatches(stem, mutated(tmp_path, *MUTANTS[kind])) > 0
+
+
+@pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend != AMD])
+@pytest.mark.parametrize("fault", OF_BACKENDS)
+def test_a_fault_in_the_types_of_another_backend_is_seen(fault: str, backend: str, tmp_path: Path) -> None:
+    needs("g++")
+    assert mismatches("linear", mutated(tmp_path, *OF_BACKENDS[fault]), backend) > 0
 
 
 @pytest.mark.parametrize("assertion", ASSERTED)
@@ -145,6 +162,9 @@ def test_a_dense_that_is_not_exact_does_not_compile(assertion: str, tmp_path: Pa
     assert assertion in Path(caught.value.log).read_text()
 
 
-def test_headers_are_cpp11_which_hls4mls_own_scripts_ask_for(harness: Harness, tmp_path: Path) -> None:
-    words = [*include_flags(share("hls") / "cpp"), "-std=c++11", "-fsyntax-only", "-w"]
+def test_headers_are_cpp11_which_hls4mls_own_scripts_ask_for(
+    harness: Harness, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    backend = request.node.callspec.params["harness"]
+    words = [*include_flags(share("hls") / "cpp", backend), "-std=c++11", "-fsyntax-only", "-w"]
     run_tool(("g++", *words, str(harness.library.with_suffix(".cpp"))), tmp_path / "log", cwd=tmp_path)

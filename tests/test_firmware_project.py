@@ -90,6 +90,13 @@ def test_build_runs_the_steps_in_order_and_reads_the_report(fake: Path, tmp_path
     assert result["tools"] == {"vitis_hls": "2023.2"}
 
 
+def test_the_newer_tool_is_taken_where_it_is(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.pathsep.join([str(HERE / "fakes" / "newer"), os.environ["PATH"]]))
+    result = write_project(small(), SMALL, tmp_path / "project", build=True)
+    assert (result["stage"], result["tools"]) == ("hls-estimate", {"vitis-run": "2023.2"})
+    assert fake.read_text().splitlines()[-1] == "exit"
+
+
 @pytest.mark.parametrize("step", ["csim_design", "csynth_design", "cosim_design", "export_design"])
 def test_a_failed_step_is_a_failed_tool(step: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDT_FAKE_FAIL", step)

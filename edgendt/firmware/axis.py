@@ -267,3 +267,18 @@ def packets(program: Program, given: Any) -> list[NDArray[np.int32]]:
     counts = program.check_counts(given)
     calls = [counts] if program.bins else list(counts)
     return [np.concatenate([[int(call == 0)], codes.ravel()]).astype(np.int32) for call, codes in enumerate(calls)]
+
+
+def in_memory(packets: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Packets as a card's memory takes them (`edt_card.cpp`): each behind a word that says how many words it has."""
+    return np.concatenate([np.concatenate([[len(packet)], packet]) for packet in packets]).astype(np.int32)
+
+
+def of_memory(words: NDArray[np.int32], count: int) -> list[NDArray[np.int32]]:
+    """The answers to so many packets, as they lie in a card's memory."""
+    found, at = [], 0
+    for _ in range(count):
+        stop = at + 1 + int(words[at])
+        found.append(words[at + 1 : stop])
+        at = stop
+    return found

@@ -17,7 +17,7 @@ from edgendt.tools import share
 OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
 OPS = (*OF_BINS, "transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention", "table")
 HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
-EMULATION = "edt_plain.h"  # what fast emulation includes
+INCLUDED = ("edt_ap.h", "edt_ac.h", "edt_plain.h")  # by those: types of either kind, and what fast emulation takes
 
 
 class EdtLayer(Layer):
@@ -221,19 +221,28 @@ LAYERS: tuple[type[EdtLayer], ...] = (
     EdtSpatialMix,
 )
 
-# What hls4ml's dense kernels read of their config, beside sizes and types.
+# What hls4ml's dense kernels read of their config, beside sizes and types; the last is said by the backend.
 KERNEL = """\
     static const unsigned io_type = nnet::io_parallel;
-    static const unsigned strategy = nnet::resource;
     static const unsigned n_zeros = 0;
     static const unsigned n_nonzeros = n_in * n_out;
-    static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, reuse_factor);
     static const bool store_weights_in_bram = false;
     typedef bias_t accum_t;
-    typedef ap_uint<1> index_t;
+    typedef edt::ap_uint<1> index_t;
     template <class data_T, class res_T, class CONFIG_T>
     using kernel = EDT_KERNEL(DenseResource_rf_{})<data_T, res_T, CONFIG_T>;
     template <class x_T, class y_T> using product = nnet::product::mult<x_T, y_T>;"""
+STRATEGY = """\
+    static const unsigned strategy = nnet::resource;
+    static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, reuse_factor);"""
+BLOCKS = """\
+    static const unsigned reuse_factor_rounded = reuse_factor;
+    static const unsigned block_factor = DIV_ROUNDUP(n_in * n_out, reuse_factor);
+    static const unsigned block_factor_rounded = block_factor;
+    static const unsigned multiplier_factor = MIN(n_in, reuse_factor);
+    static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
+    static const unsigned multiplier_scale = multiplier_limit / n_out;"""
+BACKENDS = {"Vitis": STRATEGY, "Quartus": BLOCKS, "Catapult": STRATEGY}
 
 
 class EdtConfigTemplate(LayerConfigTemplate):
@@ -246,7 +255,9 @@ class EdtConfigTemplate(LayerConfigTemplate):
         kind, base, more = "long long", "", []
         if isinstance(node, EdtLinear):
             few = int(node.get_attr("reuse_factor")) <= int(node.get_attr("n_in"))
-            kind, base, more = "unsigned", " : nnet::dense_config", [KERNEL.format("leq_nin" if few else "gt_nin_rem0")]
+            own = BACKENDS[node.model.config.backend.name]
+            kernel = KERNEL.format("leq_nin" if few else "gt_nin_rem0")
+            kind, base, more = "unsigned", " : nnet::dense_config", [kernel, own]
         sizes = [f"    static const {kind} {name} = {int(node.get_attr(name))};" for name in node.fields]
         types = [f"    typedef {node.get_attr(name + '_t').name} {name}_t;" for name in node.constants]
         return "\n".join([f"struct config{node.index}{base} {{", *sizes, *types, *more, "};\n"])
@@ -258,11 +269,11 @@ class EdtFunctionTemplate(FunctionCallTemplate):
     def __init__(self) -> None:
         super().__init__(LAYERS, include_header=[f"nnet_utils/{name}" for name in HEADERS])
 
-    def format(self, node: Any) -> str | list[str]:
+    def format(self, node: Any) -> str:
         inputs = node.codes()
         output, rows = node.get_output_variable(), node.get_attr("rows", 0)
         if rows and not node.at_once:
-            return by_row(node, inputs, output, rows)
+            return "\n    ".join(by_row(node, inputs, output, rows))
         return called(node, [(variable.type.name, variable.name) for variable in (*inputs, output)])
 
 
@@ -292,8 +303,8 @@ def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
         taken += [f"    {kind} x{at}[{size}];", f"    edt::take_row<{rows}, {size}>({variable.name}, row, x{at});"]
         arguments.append((kind, f"x{at}"))
     if node.resets:
-        taken += ["    ap_uint<1> first[1];", "    first[0] = row == 0;"]
-        arguments.append(("ap_uint<1>", "first"))
+        taken += ["    edt::ap_uint<1> first[1];", "    first[0] = row == 0;"]
+        arguments.append(("edt::ap_uint<1>", "first"))
     kind, size = output.type.name, output.shape[-1]
     arguments.append((kind, "y"))
     rows_are = number(node, 0, rows)
@@ -314,8 +325,9 @@ def register() -> None:
         return
     for layer in LAYERS:
         register_layer(layer.__name__, layer)
-    get_backend("Vivado").register_template(EdtConfigTemplate)
-    get_backend("Vivado").register_template(EdtFunctionTemplate)
-    for name in ("Vivado", "Vitis"):
-        for header in (*HEADERS, EMULATION):
+    for name in ("Vivado", "Quartus", "Catapult"):  # Vitis has Vivado's templates
+        get_backend(name).register_template(EdtConfigTemplate)
+        get_backend(name).register_template(EdtFunctionTemplate)
+    for name in ("Vivado", *BACKENDS):
+        for header in (*HEADERS, *INCLUDED):
             get_backend(name).register_source((share("hls") / "cpp" / header).resolve())

@@ -21,7 +21,7 @@ from edgendt.errors import BadInput
 from edgendt.firmware.folding import Folding, plan
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
-from edgendt.firmware.target import EMULATED, Target
+from edgendt.firmware.target import AMD, BACKENDS, EMULATED, Target
 from edgendt.fixed import Codes
 from edgendt.program import Program, structure
 from edgendt.tools import run_tool, share
@@ -31,10 +31,11 @@ FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-w", "-fno-gnu-unique")
 FAST = ("-O3", "-DEDT_FAST")
 
 
-def flags(folder: Path) -> tuple[str, ...]:
+def flags(folder: Path, backend: str = AMD) -> tuple[str, ...]:
     """g++ flags for the library of a project folder: its weights are read from there."""
     weights = f'-DWEIGHTS_DIR="{folder / "firmware" / "weights"}"'
-    return (*FLAGS, "-I.", "-Ifirmware/ap_types", "-Ifirmware", "-Ifirmware/nnet_utils", weights)
+    rooms = (".", *BACKENDS[backend], "firmware", "firmware/nnet_utils")
+    return (*FLAGS, *(f"-I{room}" for room in rooms), weights)
 
 
 def build(
@@ -56,7 +57,7 @@ def build(
         old.unlink()
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding or plan(program), target, most)
-    return Firmware(program, home, most=most or {})
+    return Firmware(program, home, most=most or {}, backend=target.backend)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Firmware:
     name: str | None = None
     most: Mapping[str, int] = field(default_factory=dict)
     fast: bool = False
+    backend: str = AMD
 
     @cached_property
     def library(self) -> Path:
@@ -87,9 +89,11 @@ class Firmware:
 
     def compile(self) -> Firmware:
         """Compile with g++, unless the library is there already. ToolMissing, ToolFailed."""
+        if self.fast and self.backend != AMD:
+            raise BadInput(f"fast emulation is of the backend {AMD}: leave fast out with {self.backend}")
         if not self.library.exists():
             beside = self.library.with_suffix(".part")
-            words = (*flags(self.folder), *(FAST if self.fast else ()))
+            words = (*flags(self.folder, self.backend), *(FAST if self.fast else ()))
             command = ("g++", *words, *self.sources, "-o", str(beside))
             run_tool(command, self.folder / "compile.log", cwd=self.folder)
             beside.replace(self.library)

@@ -29,7 +29,7 @@ REPORT = Path("edgendt_prj/solution1/syn/report/csynth.xml")
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
 
 TCL = """\
-# {network} for {board}: C simulation, synthesis, co-simulation, IP. Start with `vitis_hls -f {script}`
+# {network} for {board}: C simulation, synthesis, co-simulation, {what}. Start with `vitis_hls -f {script}`
 # or `vitis-run --mode hls --tcl {script}`. A step that fails ends the run with an error.
 open_project -reset edgendt_prj
 set_top {top}
@@ -39,7 +39,7 @@ add_files -tb edt_trace.h
 add_files -tb edt_network.h
 add_files -tb firmware/weights
 add_files -tb tb_data
-open_solution -reset solution1 -flow_target vivado
+open_solution -reset solution1 -flow_target {flow}
 set_part {part}
 create_clock -period {period} -name default
 set_clock_uncertainty 27% default
@@ -49,13 +49,15 @@ csynth_design
 # The RTL has no trace hooks: co-simulation compares the outputs.
 add_files -tb edt_test.cpp -cflags "{cflags} -DRTL_SIM"
 cosim_design
-export_design -format ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0
+export_design -format {export}
 exit
 """
+IP = "ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0"
+KERNEL = "xo -output {top}.xo"
 
 
 class Part(Protocol):
-    """What this flow reads of a board. `multipliers`: DSP blocks of the part."""
+    """What this flow reads of a board. `multipliers`: DSP blocks of the part; `alveo`: of a card, if it is one."""
 
     @property
     def name(self) -> str: ...
@@ -65,6 +67,8 @@ class Part(Protocol):
     def clock_mhz(self) -> float: ...
     @property
     def multipliers(self) -> int: ...
+    @property
+    def alveo(self) -> object | None: ...
 
 
 def write_project(
@@ -86,7 +90,8 @@ def write_project(
     """
     from edgendt.firmware.writer import write_sources
 
-    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights)
+    kernel = ports == "axis" and board.alveo is not None
+    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights, kernel=kernel)
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
@@ -142,6 +147,9 @@ def tcl(program: Program, board: str, target: Target) -> str:
     return TCL.format(
         network=" ".join(program.name.split()),
         board=board,
+        what="kernel" if target.kernel else "IP",
+        flow="vitis" if target.kernel else "vivado",
+        export=(KERNEL if target.kernel else IP).format(top=target.top),
         script=SCRIPT,
         top=target.top,
         sources="\n".join(f'add_files firmware/{name}.cpp -cflags "{cflags}"' for name in target.sources),

@@ -8,6 +8,12 @@ from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.program import Program
 
+AMD = "Vitis"
+BACKENDS = {  # of hls4ml, and where a project keeps the headers of its integer types
+    AMD: ("firmware/ap_types",),
+    "Quartus": ("firmware/ac_types",),
+    "Catapult": tuple(f"firmware/{name}/include" for name in ("ac_types", "ac_math", "ac_simutils")),
+}
 PORTS = ("arrays", "axis")
 WEIGHTS = ("rom", "reload")
 
@@ -16,22 +22,26 @@ WEIGHTS = ("rom", "reload")
 class Target:
     """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams.
 
-    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams.
+    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams. kernel: for
+    v++ to link on a card, not an IP.
     """
 
     part: str = "xczu5ev-sfvc784-2-i"
     clock_ns: float = 5.0
     name: str = "edgendt"
-    backend: str = "Vitis"
+    backend: str = AMD
     ports: str = "arrays"
     weights: str = "rom"
+    kernel: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("ports", PORTS), ("weights", WEIGHTS)):
+        for name, known in (("backend", tuple(BACKENDS)), ("ports", PORTS), ("weights", WEIGHTS)):
             if getattr(self, name) not in known:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.reloads and self.ports != "axis":
             raise BadInput(f"weights reload come in packets: take ports axis, not {self.ports}")
+        if self.ports == "axis" and self.backend != AMD:
+            raise BadInput(f"ports axis are of the backend {AMD}: take ports arrays with {self.backend}")
 
     @property
     def reloads(self) -> bool:

@@ -65,6 +65,8 @@ def _forget_machine(graph: Any, folder: Path) -> None:
     # YAML quotes a stamp that reads like a number: replace the whole value.
     text = re.sub(r"(?m)^Stamp: .*$", "Stamp: edgendt", settings.read_text())
     settings.write_text(text.replace(str(folder), "."))
+    bridge = folder / "edgendt_bridge.cpp"  # Catapult's
+    bridge.write_text(bridge.read_text().replace(str(folder), "."))
 
 
 def _write_top(program: Program, graph: Any, folder: Path, target: Target, most: Mapping[str, int]) -> None:
@@ -129,13 +131,35 @@ def _load(target: Target) -> list[str]:
     return ["inline int load(const int32_t *words, int n) {", *axis.call_of_load(target.name).splitlines(), "}"]
 
 
+def _top_call(graph: Any, target: Target, arrays: list[str]) -> list[str]:
+    """C++ that calls the top on arrays, one for each of its inputs, and puts what it gives into `out`."""
+    if target.backend != "Quartus":
+        return [f"    {target.name}({', '.join(arrays)}, out);", "    return 0;"]
+    ports = zip(graph.get_input_variables(), arrays, strict=True)  # there it takes one struct and gives another
+    taken = [f"    std::copy({a}, {a} + {port.size_cpp()}, given.{port.member_name});" for port, a in ports]
+    (result,) = graph.get_output_variables()
+    name = f"answer.{result.member_name}"
+    answer = [
+        f"    const output_data answer = {target.name}(given);",
+        f"    std::copy({name}, {name} + {result.size_cpp()}, out);",
+    ]
+    return ["    static input_data given;", *taken, *answer, "    return 0;"]
+
+
+def _beside(graph: Any, target: Target) -> list[str]:
+    """What a call of the top needs beside its header; Catapult's only declares the weights."""
+    arrays = [f"{variable.definition_cpp()};" for variable in graph.get_weight_variables()]
+    return {"Quartus": ["#include <algorithm>"], "Catapult": arrays}.get(target.backend, [])
+
+
 def network_header(program: Program, graph: Any, target: Target) -> str:
     """edt_network.h: sizes, the top's call, and every op in the Program's order."""
     names = layer_names(program)
-    call = ["    (void)first;", "    edgendt(in, out);", "    return 0;"]
-    if not program.bins:
-        reset = f"    {_type(graph, RESET)} reset[1];"
-        call = [reset, "    reset[0] = first ? 1 : 0;", "    edgendt(in, reset, out);", "    return 0;"]
+    if program.bins:
+        call = ["    (void)first;", *_top_call(graph, target, ["in"])]
+    else:
+        reset = [f"    {_type(graph, RESET)} reset[1];", "    reset[0] = first ? 1 : 0;"]
+        call = [*reset, *_top_call(graph, target, ["in", "reset"])]
     if target.ports == "axis":
         call = axis.call_of_counts(target.name, *_counts(program, graph)).splitlines()
     ops = [
@@ -148,6 +172,7 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
             "#ifndef EDT_NETWORK_H_",
             "#define EDT_NETWORK_H_",
             f'#include "firmware/{target.top}.h"',
+            *_beside(graph, target),
             "namespace edt_network {",
             f"const int bins = {program.bins or 1}; // of one call",
             f"const bool streams = {str(not program.bins).lower()};",
@@ -176,7 +201,7 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
     )
 
 
-def _array_call(program: Program, graph: Any) -> list[str]:
+def _array_call(program: Program, graph: Any, target: Target) -> list[str]:
     """Body of edt_network::call of a network of tokens whose top takes arrays."""
     lines, (inputs, _) = [], _ports(program, graph)
     for at, port in enumerate(inputs):
@@ -185,7 +210,7 @@ def _array_call(program: Program, graph: Any) -> list[str]:
     for at, one in enumerate(program.open_axes):
         lines += [f"    {_type(graph, number(one))} n{at}[1];", f"    n{at}[0] = rows[{at}];"]
     passed = [f"x{at}" for at in range(len(inputs))] + [f"n{at}" for at in range(len(program.open_axes))]
-    return [*lines, f"    edgendt({', '.join(passed)}, out);", "    return 0;"]
+    return [*lines, *_top_call(graph, target, passed)]
 
 
 def window_header(program: Program, graph: Any, target: Target) -> str:
@@ -197,7 +222,7 @@ def window_header(program: Program, graph: Any, target: Target) -> str:
         inputs, result = _ports(program, graph)
         call = axis.call_of_tokens(target.name, inputs, len(axes), result).splitlines()
     else:
-        call = _array_call(program, graph)
+        call = _array_call(program, graph, target)
     shapes = [variables[names[node.name]].shape for node in program.nodes]
     places = {axis: at for at, axis in enumerate(axes)}
     ops = [
@@ -213,6 +238,7 @@ def window_header(program: Program, graph: Any, target: Target) -> str:
             "#define EDT_NETWORK_H_",
             f'#include "firmware/{target.top}.h"',
             "#include <cstdint>",
+            *_beside(graph, target),
             "namespace edt_network {",
             f"const int outputs = {program.outputs}; // of a row",
             f"const int results = {math.prod(shapes[-1])}; // at most",

@@ -96,4 +96,4 @@ class EdgeNDTBackend(FPGABackend):  # type: ignore[misc]
 def target(model: Any) -> tuple[Board, Engine]:
     """The board and the engine of a model's configuration."""
     board = Board.named(model.config.config["Board"])
-    return board, Engine.named(model.config.config.get("Engine") or board.engine)
+    return board, Engine.named(model.config.config.get("Engine") or board.own_engine)

@@ -1,4 +1,4 @@
-"""Import this in plain hls4ml: the ops that it lacks are then layers of its Vivado and Vitis backends.
+"""Import this in plain hls4ml: the ops that it lacks are then layers of Vivado, Vitis, Quartus and Catapult.
 
 EdtAdd, EdtPosition, EdtLayerNorm, EdtAttention, EdtRotary and their C++ (hls/cpp); examples/plain_hls4ml.py uses one.
 """

@@ -133,9 +133,7 @@ def emulate(
     BadInput: no such board or engine, or one that cannot be emulated. DoesNotFit; ToolMissing, ToolFailed of the build.
     """
     target = Board.named(board)
-    name = engine or target.engine
-    if name is None:
-        raise BadInput(f"board {board} cannot be emulated: it has no engine of its own")
+    name = engine or target.own_engine
     built = Engine.named(name)
     part(target, built)  # DoesNotFit: counted before any build
     if progress is not None:

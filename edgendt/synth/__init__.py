@@ -78,19 +78,21 @@ def _hls4ml(
 ) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
     from edgendt.firmware.project import SCRIPT, write_project
-    from edgendt.synth.design import COMMAND
-    from edgendt.synth.vivado import run_design, write_design
+    from edgendt.synth import card, design, vivado
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    design = ports == "axis" and board.zynq is not None
-    if build and design:
-        tool_path(COMMAND[0])  # missing: say so before the HLS tool runs
+    linked, designed = (ports == "axis" and kind is not None for kind in (board.alveo, board.zynq))
+    if build and (linked or designed):
+        tool_path(card.TOOL if linked else design.COMMAND[0])  # missing: say so before the HLS tool runs
     result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports, weights)
-    if design:
-        write_design(board, folder, f"vitis_hls -f {SCRIPT}")
-        result |= run_design(board, folder) if build else {}
+    if linked:
+        card.write_card(board, folder, f"vitis_hls -f {SCRIPT}")
+        result |= card.run_card(board, folder) if build else {}
+    if designed:
+        vivado.write_design(board, folder, f"vitis_hls -f {SCRIPT}")
+        result |= vivado.run_design(board, folder) if build else {}
     write_json(folder / "synth.json", result)
     return result
 

@@ -35,6 +35,8 @@ def describe() -> dict[str, Any]:
 
 
 def _capacity(board: Board) -> dict[str, Any]:
+    if board.engine is None:
+        return {"lanes": None, "latency": None}
     return {"lanes": lanes(board), "latency": latency(board)}
 
 

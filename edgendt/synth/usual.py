@@ -20,9 +20,9 @@ def usual_engine(program: Program, board: Board | None = None) -> str:
     """The board's own (of the default board where none is given), unless the network needs a build that it is not.
 
     Then the largest one with it that the part holds, or the smallest, whose DoesNotFit will say what is short. Where no
-    board is given UltraRAM is not taken for granted.
+    board is given UltraRAM is not taken for granted. BadInput for a board that has none.
     """
-    own = (board or Board.named(DEFAULT)).engine
+    own = (board or Board.named(DEFAULT)).own_engine
     need = needed(program)
     if need is None or getattr(Engine.named(own), need):
         return own

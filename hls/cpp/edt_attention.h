@@ -46,7 +46,7 @@ EDT_LABEL(Length)
 template <class q_T, class k_T, class v_T, class y_T, class CONFIG_T>
 void attend(q_T q[CONFIG_T::size], typename sint<k_T>::type keys[CONFIG_T::window][CONFIG_T::size],
             typename sint<v_T>::type values[CONFIG_T::window][CONFIG_T::size], int first, int stop, y_T y[CONFIG_T::size],
-            typename CONFIG_T::exp_t exp_table[256], typename CONFIG_T::recip_t recip[512]) {
+            const typename CONFIG_T::exp_t exp_table[256], const typename CONFIG_T::recip_t recip[512]) {
 #pragma HLS INLINE
     const int size = CONFIG_T::size;
     const int heads = CONFIG_T::heads;
@@ -129,7 +129,7 @@ EDT_LABEL(Heads)
 // The key order inside the ring does not matter: maximum and sums are exact.
 template <class q_T, class k_T, class v_T, class reset_T, class y_T, class CONFIG_T>
 void attention(q_T q[CONFIG_T::size], k_T k[CONFIG_T::size], v_T v[CONFIG_T::size], reset_T reset[1],
-               y_T y[CONFIG_T::size], typename CONFIG_T::exp_t exp_table[256], typename CONFIG_T::recip_t recip[512]) {
+               y_T y[CONFIG_T::size], const typename CONFIG_T::exp_t exp_table[256], const typename CONFIG_T::recip_t recip[512]) {
 #pragma HLS INLINE OFF
     const int size = CONFIG_T::size;
     const int window = CONFIG_T::window;
@@ -162,7 +162,7 @@ EDT_LABEL(Store)
 template <class q_T, class k_T, class v_T, class y_T, class CONFIG_T>
 void attention_window(q_T q[CONFIG_T::window * CONFIG_T::size], k_T k[CONFIG_T::window * CONFIG_T::size],
                       v_T v[CONFIG_T::window * CONFIG_T::size], y_T y[CONFIG_T::window * CONFIG_T::size],
-                      typename CONFIG_T::exp_t exp_table[256], typename CONFIG_T::recip_t recip[512]) {
+                      const typename CONFIG_T::exp_t exp_table[256], const typename CONFIG_T::recip_t recip[512]) {
 #pragma HLS INLINE OFF
     const int size = CONFIG_T::size;
     const int window = CONFIG_T::window;

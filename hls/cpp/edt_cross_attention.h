@@ -13,7 +13,7 @@ namespace edt {
 template <class q_T, class k_T, class v_T, class y_T, class CONFIG_T>
 void cross_attention(q_T q[CONFIG_T::queries * CONFIG_T::size], k_T k[CONFIG_T::window * CONFIG_T::size],
                      v_T v[CONFIG_T::window * CONFIG_T::size], y_T y[CONFIG_T::queries * CONFIG_T::size], int asked,
-                     int count, typename CONFIG_T::exp_t exp_table[256], typename CONFIG_T::recip_t recip[512]) {
+                     int count, const typename CONFIG_T::exp_t exp_table[256], const typename CONFIG_T::recip_t recip[512]) {
 #pragma HLS INLINE OFF
     const int size = CONFIG_T::size;
     const int window = CONFIG_T::window;

@@ -1,9 +1,12 @@
-// Integer codes of ap types, and the one narrowing rule: ties to even, then saturate. Reference: edgendt/fixed.py.
+// Integer codes of the vendors' types, and the one narrowing rule: ties to even, then saturate. Reference: edgendt/fixed.py.
 #ifndef EDT_FIXED_H_
 #define EDT_FIXED_H_
 
-#include "ap_fixed.h"
-#include "ap_int.h"
+#ifdef __AC_FIXED_H // hls4ml's defines.h has taken Algorithmic C types: the backends Quartus and Catapult
+#include "edt_ac.h"
+#else
+#include "edt_ap.h"
+#endif
 
 // A loop's name in the vendor's reports; g++ calls a label that nothing jumps to unused.
 #ifdef __SYNTHESIS__
@@ -42,65 +45,6 @@ constexpr int bit_length(unsigned long long v) {
 constexpr int index_bits(unsigned long long n) { return n <= 2 ? 1 : bit_length(n - 1); }
 
 constexpr int larger(int a, int b) { return a > b ? a : b; }
-
-// format<T>: bits, frac, sign and code type of an ap type; value = code * 2^-frac.
-template <class T> struct format;
-
-template <int W> struct format<ap_int<W> > {
-    static const int bits = W;
-    static const int frac = 0;
-    static const bool is_signed = true;
-    typedef ap_int<W> code_t;
-};
-
-template <int W> struct format<ap_uint<W> > {
-    static const int bits = W;
-    static const int frac = 0;
-    static const bool is_signed = false;
-    typedef ap_uint<W> code_t;
-};
-
-template <int W, int I, ap_q_mode Q, ap_o_mode O, int N> struct format<ap_fixed<W, I, Q, O, N> > {
-    static const int bits = W;
-    static const int frac = W - I;
-    static const bool is_signed = true;
-    static const bool ties_to_even = Q == AP_RND_CONV;
-    static const bool saturates = O == AP_SAT;
-    typedef ap_int<W> code_t;
-};
-
-template <int W, int I, ap_q_mode Q, ap_o_mode O, int N> struct format<ap_ufixed<W, I, Q, O, N> > {
-    static const int bits = W;
-    static const int frac = W - I;
-    static const bool is_signed = false;
-    static const bool ties_to_even = Q == AP_RND_CONV;
-    static const bool saturates = O == AP_SAT;
-    typedef ap_uint<W> code_t;
-};
-
-// The code of a value: the same bits, read as an integer.
-template <class T> typename format<T>::code_t code(const T &value) {
-#pragma HLS INLINE
-    typename format<T>::code_t bits;
-#ifdef EDT_FAST
-    bits.V = value.V; // emulation's storage, without the reference that range() makes
-#else
-    bits.range() = value.range();
-#endif
-    return bits;
-}
-
-// The value of a code: the same bits, read in format T.
-template <class T> T value(const typename format<T>::code_t &bits) {
-#pragma HLS INLINE
-    T out;
-#ifdef EDT_FAST
-    out.V = bits.V;
-#else
-    out.range() = bits.range();
-#endif
-    return out;
-}
 
 // A code as a signed integer: an unsigned format needs one bit more.
 template <class T> struct sint {

@@ -9,7 +9,7 @@ namespace edt {
 // CONFIG_T: size; unroll; gelu_t (integer codes). gelu: of every code of gate, -128 first, 8 fraction bits more than gate.
 template <class a_T, class gate_T, class y_T, class CONFIG_T>
 void geglu(a_T a[CONFIG_T::size], gate_T gate[CONFIG_T::size], y_T y[CONFIG_T::size],
-           typename CONFIG_T::gelu_t gelu[256]) {
+           const typename CONFIG_T::gelu_t gelu[256]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::size > 0, "size must be positive");
     static_assert(format<gate_T>::bits == 8 && format<gate_T>::is_signed, "gate's 8 bits address the table");

@@ -9,8 +9,8 @@ namespace edt {
 // CONFIG_T: size; eps (code added to the variance); unroll; gamma_frac; gamma_t, beta_t, rsqrt_t (integer codes).
 // rsqrt: entries 256..1023 of the reference's table.
 template <class x_T, class y_T, class CONFIG_T>
-void layernorm(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size], typename CONFIG_T::gamma_t gamma[CONFIG_T::size],
-               typename CONFIG_T::beta_t beta[CONFIG_T::size], typename CONFIG_T::rsqrt_t rsqrt[768]) {
+void layernorm(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size], const typename CONFIG_T::gamma_t gamma[CONFIG_T::size],
+               const typename CONFIG_T::beta_t beta[CONFIG_T::size], const typename CONFIG_T::rsqrt_t rsqrt[768]) {
 #pragma HLS INLINE OFF
     typedef sint<x_T> in;
     typedef format<typename CONFIG_T::gamma_t> gamma_f;

@@ -9,23 +9,26 @@
 #include "edt_fixed.h"
 #include "nnet_dense.h"
 
-// The kernel that a Dense's config names: hls4ml's, or in fast emulation ours.
+// The kernel that a Dense's config names: hls4ml's, or in fast emulation ours. That of Algorithmic C types is a function.
 #ifdef EDT_FAST
 #include "edt_plain.h"
 #define EDT_KERNEL(name) edt::PlainKernel
+#elif defined(EDT_AC_H_)
+#define EDT_KERNEL(name) edt::ResourceKernel
 #else
 #define EDT_KERNEL(name) nnet::name
 #endif
 
 namespace edt {
 
-// The ap type of an Int(bits, frac): the cast to it is narrow.
-template <int BITS, int FRAC, bool SIGNED> struct narrowed {
-    typedef ap_fixed<BITS, BITS - FRAC, AP_RND_CONV, AP_SAT> type;
+#ifdef EDT_AC_H_
+template <class x_T, class y_T, class CONFIG_T> struct ResourceKernel {
+    template <class weight_T, class bias_T>
+    static void dense(x_T x[CONFIG_T::n_in], y_T y[CONFIG_T::n_out], weight_T *weights, bias_T *biases) {
+        nnet::dense_resource<x_T, y_T, CONFIG_T>(x, y, weights, biases);
+    }
 };
-template <int BITS, int FRAC> struct narrowed<BITS, FRAC, false> {
-    typedef ap_ufixed<BITS, BITS - FRAC, AP_RND_CONV, AP_SAT> type;
-};
+#endif
 
 // Instantiate for each Dense of a network: it does not compile unless the layer is exact. ACC_BITS: a bound the Program
 // proved for |acc| of this layer's weights, sign included.
@@ -42,14 +45,14 @@ template <class x_T, class y_T, class CONFIG_T, int ACC_BITS> struct linear_is_e
     static const bool value = true;
 };
 
-// A checked Dense. x: [n_in], y: [n_out], weights as hls4ml stores them for the layer's strategy, biases: [n_out].
-template <class x_T, class y_T, class CONFIG_T, int ACC_BITS>
-void linear(x_T x[CONFIG_T::n_in], y_T y[CONFIG_T::n_out],
-            typename CONFIG_T::weight_t weights[CONFIG_T::n_in * CONFIG_T::n_out],
-            typename CONFIG_T::bias_t biases[CONFIG_T::n_out]) {
+// A checked Dense. x: [n_in], y: [n_out], weights as hls4ml stores them for the layer's strategy, biases: [n_out]; const
+// where the backend declares them so.
+template <class x_T, class y_T, class CONFIG_T, int ACC_BITS, class weight_T, class bias_T>
+void linear(x_T x[CONFIG_T::n_in], y_T y[CONFIG_T::n_out], weight_T weights[CONFIG_T::n_in * CONFIG_T::n_out],
+            bias_T biases[CONFIG_T::n_out]) {
 #pragma HLS INLINE
     static_assert(linear_is_exact<x_T, y_T, CONFIG_T, ACC_BITS>::value, "");
-    nnet::dense<x_T, y_T, CONFIG_T>(x, y, weights, biases);
+    CONFIG_T::template kernel<x_T, y_T, CONFIG_T>::dense(x, y, weights, biases);
 }
 
 } // namespace edt

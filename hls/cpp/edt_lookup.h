@@ -9,8 +9,8 @@ namespace edt {
 // CONFIG_T: size; entries (rows of table); which (rows of kinds); unroll; table_t, kinds_t (integer codes of y's format).
 // x: row and which. The caller refuses a token that no table has: here the indices only stay inside the tables.
 template <class x_T, class y_T, class CONFIG_T>
-void lookup(x_T x[2], y_T y[CONFIG_T::size], typename CONFIG_T::table_t table[CONFIG_T::entries * CONFIG_T::size],
-            typename CONFIG_T::kinds_t kinds[CONFIG_T::which * CONFIG_T::size]) {
+void lookup(x_T x[2], y_T y[CONFIG_T::size], const typename CONFIG_T::table_t table[CONFIG_T::entries * CONFIG_T::size],
+            const typename CONFIG_T::kinds_t kinds[CONFIG_T::which * CONFIG_T::size]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::size > 0 && CONFIG_T::entries > 0 && CONFIG_T::which > 0, "sizes must be positive");
     static_assert(format<x_T>::frac == 0 && !format<x_T>::is_signed, "a token is a pair of unsigned numbers");

@@ -16,8 +16,8 @@ template <class x_T, class y_T, class CONFIG_T> struct PlainKernel {
     typedef typename std::conditional<small, short, long long>::type factor_t;
     typedef typename std::conditional<small, int, long long>::type sum_t;
 
-    static void dense(x_T x[CONFIG_T::n_in], y_T y[CONFIG_T::n_out], weight_T weights[CONFIG_T::n_in * CONFIG_T::n_out],
-                      typename CONFIG_T::bias_t biases[CONFIG_T::n_out]) {
+    static void dense(x_T x[CONFIG_T::n_in], y_T y[CONFIG_T::n_out], const weight_T weights[CONFIG_T::n_in * CONFIG_T::n_out],
+                      const typename CONFIG_T::bias_t biases[CONFIG_T::n_out]) {
         const int inputs = CONFIG_T::n_in, outputs = CONFIG_T::n_out;
         static factor_t w[inputs * outputs];
         static bool known = false;

@@ -10,7 +10,7 @@ namespace edt {
 // The caller refuses a bin past the last row: here the index only stays inside the table.
 template <class x_T, class reset_T, class y_T, class CONFIG_T>
 void position(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
-              typename CONFIG_T::table_t table[CONFIG_T::bins * CONFIG_T::size]) {
+              const typename CONFIG_T::table_t table[CONFIG_T::bins * CONFIG_T::size]) {
 #pragma HLS INLINE OFF
     typedef typename CONFIG_T::table_t table_T; // integer codes in the format of y
     static_assert(CONFIG_T::size > 0 && CONFIG_T::bins > 0, "size and bins must be positive");

@@ -11,7 +11,7 @@ namespace edt {
 // x, y: [size]; steps: [pairs]; cosine: [1024], fraction 10, as in the reference.
 template <class x_T, class y_T, class CONFIG_T>
 void turn(x_T x[CONFIG_T::size], ap_uint<16> time, y_T y[CONFIG_T::size],
-          typename CONFIG_T::steps_t steps[CONFIG_T::pairs], typename CONFIG_T::cos_t cosine[1024]) {
+          const typename CONFIG_T::steps_t steps[CONFIG_T::pairs], const typename CONFIG_T::cos_t cosine[1024]) {
 #pragma HLS INLINE
     const int size = CONFIG_T::size;
     const int pairs = CONFIG_T::pairs;
@@ -51,7 +51,7 @@ EDT_LABEL(Heads)
 // reset: 1 says that this call is time 0.
 template <class x_T, class reset_T, class y_T, class CONFIG_T>
 void rotary(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
-            typename CONFIG_T::steps_t steps[CONFIG_T::pairs], typename CONFIG_T::cos_t cosine[1024]) {
+            const typename CONFIG_T::steps_t steps[CONFIG_T::pairs], const typename CONFIG_T::cos_t cosine[1024]) {
 #pragma HLS INLINE OFF
     static ap_uint<16> next = 0;
 #pragma HLS RESET variable=next
@@ -63,7 +63,7 @@ void rotary(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
 // time: of this row.
 template <class x_T, class time_T, class y_T, class CONFIG_T>
 void rotary_at(x_T x[CONFIG_T::size], time_T time[1], y_T y[CONFIG_T::size],
-               typename CONFIG_T::steps_t steps[CONFIG_T::pairs], typename CONFIG_T::cos_t cosine[1024]) {
+               const typename CONFIG_T::steps_t steps[CONFIG_T::pairs], const typename CONFIG_T::cos_t cosine[1024]) {
 #pragma HLS INLINE OFF
     static_assert(format<time_T>::frac == 0 && !format<time_T>::is_signed, "a time is an unsigned whole number");
     turn<x_T, y_T, CONFIG_T>(x, ap_uint<16>(code(time[0])), y, steps, cosine);

@@ -31,7 +31,7 @@ EDT_LABEL(Put)
 // Codes that the network brings along, in the place of an input. CONFIG_T: size; length (rows); codes_t (integer codes).
 template <class y_T, class CONFIG_T>
 void constant(y_T y[CONFIG_T::length * CONFIG_T::size],
-              typename CONFIG_T::codes_t codes[CONFIG_T::length * CONFIG_T::size]) {
+              const typename CONFIG_T::codes_t codes[CONFIG_T::length * CONFIG_T::size]) {
 #pragma HLS INLINE
 EDT_LABEL(Bring)
     for (int i = 0; i < int(CONFIG_T::length * CONFIG_T::size); i++) {

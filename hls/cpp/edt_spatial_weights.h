@@ -12,8 +12,8 @@ namespace edt {
 // q, k: [size * bins]; y: [size * size]; exp_table: [256]; recip: entries 512..1023 of the reference.
 template <class q_T, class k_T, class y_T, class CONFIG_T>
 void spatial_weights(q_T q[CONFIG_T::size * CONFIG_T::bins], k_T k[CONFIG_T::size * CONFIG_T::bins],
-                     y_T y[CONFIG_T::size * CONFIG_T::size], typename CONFIG_T::exp_t exp_table[256],
-                     typename CONFIG_T::recip_t recip[512]) {
+                     y_T y[CONFIG_T::size * CONFIG_T::size], const typename CONFIG_T::exp_t exp_table[256],
+                     const typename CONFIG_T::recip_t recip[512]) {
 #pragma HLS INLINE OFF
     const int size = CONFIG_T::size;
     const int bins = CONFIG_T::bins;
