@@ -82,7 +82,7 @@ class POYOConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "compact": {"head_size": 32},  # an ULX3S-85F holds it
+    "compact": {"head_size": 32, "window_ms": 500},  # an ULX3S-85F holds it
     "small": {},
     "1.3m": {"depth": 6, "latents": 16, "self_heads": 8},  # the published size; tables of units come on top
 }
