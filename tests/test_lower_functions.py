@@ -54,6 +54,10 @@ def relu_squared(net: Net, x: str) -> str:
     return net.node("Relu", net.node("Mul", x, net.node("Abs", x)))
 
 
+def relu6(net: Net, x: str) -> str:
+    return net.node("Clip", x, net.constant(0.0), net.constant(6.0))
+
+
 def swish(x: float) -> float:
     return float(x / (1 + np.exp(-x)))
 
@@ -71,6 +75,7 @@ SPELT: dict[str, tuple[Callable[[Net, str], str], Callable[[float], float]]] = {
     "by Sigmoid": (silu, swish),
     "by Exp": (silu_written, swish),
     "by Relu": (relu_squared, lambda x: max(x, 0.0) ** 2),
+    "by Clip": (relu6, lambda x: min(max(x, 0.0), 6.0)),
 }
 
 
