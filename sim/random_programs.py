@@ -7,7 +7,7 @@ from numpy.random import Generator
 from op_engine import COUNTS, Case, linear, stimulus
 
 from edgendt.errors import UnsupportedOp
-from edgendt.fixed import Int
+from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,
     Add,
@@ -19,12 +19,20 @@ from edgendt.ops import (
     Rotary,
     SpatialMix,
     SpatialWeights,
+    Table,
     Transpose,
 )
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INDEX, INPUT, Axis, Input, Node, Program
 
 ACT, WIDE = Int(8, 4), Int(12, 6)
+
+
+def function(rng: Generator, size: int, x: Int) -> tuple[Table, dict[str, Codes]]:
+    """One of two functions of x, the same entries for the same formats."""
+    op = Table(size, x, ACT if rng.random() < 0.5 else Int(8, 5, signed=False))
+    entries = np.random.default_rng(x.bits + 100 * op.y.signed)
+    return op, {"table": entries.integers(op.y.lo, op.y.hi + 1, 1 << x.bits)}
 
 
 class Wiring:
@@ -57,6 +65,11 @@ class Wiring:
 
     def linear(self) -> None:
         self.feed(int(self.rng.integers(1, 14)), ACT if self.rng.random() < 0.6 else WIDE)
+
+    def table(self) -> None:
+        name, size, form = self.narrow()
+        op, constants = function(self.rng, size, form)
+        self.add(Node(self.name(), op, (name,), constants), size)
 
     def position(self) -> None:
         size = int(self.rng.integers(1, 10))
@@ -126,8 +139,8 @@ class Wiring:
         self.add(Node(self.name(), op, tuple(inputs)), size)
 
 
-def random_case(seed: int, whole: bool = False) -> Case:
-    """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins.
+def random_case(seed: int, whole: bool = False, tables: bool = False) -> Case:
+    """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins; tables: with functions.
 
     UnsupportedOp when the draw makes no Program.
     """
@@ -137,6 +150,8 @@ def random_case(seed: int, whole: bool = False) -> Case:
     steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()
+        if tables and rng.random() < 0.4:
+            wiring.table()
     if not wiring.nodes or (whole and not any(isinstance(node.op, Attention | Transpose) for node in wiring.nodes)):
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
     program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
@@ -212,6 +227,11 @@ class TokenWiring:
         del self.sources[axis][-2:]
         self.add(axis, GEGLU(size, ACT, gate, Int(8, int(self.rng.integers(2, 7)))), tuple(halves))
 
+    def table(self, axis: str) -> None:
+        name, size, form = self.of(axis, 8)
+        op, constants = function(self.rng, size, form)
+        self.add(axis, op, (name,), **constants)
+
     def cross(self, axis: str) -> None:
         of = str(self.rng.choice([one for one in ("tokens", "latents") if axis != "tokens"] or ["latents"]))
         size = self.heads * 2 * self.pairs
@@ -227,8 +247,11 @@ class TokenWiring:
             self.turned(axis, made[0], size, inverse=True)
 
 
-def random_tokens(seed: int, pipes: int = 2) -> Case:
-    """A network of tokens of random wiring, and a window for it. UnsupportedOp when the draw makes no Program."""
+def random_tokens(seed: int, pipes: int = 2, tables: bool = False) -> Case:
+    """A network of tokens of random wiring, and a window for it; tables: with functions.
+
+    UnsupportedOp when the draw makes no Program.
+    """
     rng = np.random.default_rng(seed)
     wiring = TokenWiring(rng, pipes)
     steps = (wiring.linear, wiring.residual, wiring.norm, wiring.geglu, wiring.cross)
@@ -236,6 +259,8 @@ def random_tokens(seed: int, pipes: int = 2) -> Case:
         for step in rng.choice(5, int(rng.integers(0, most)), p=[0.15, 0.15, 0.2, 0.15, 0.35]):
             if axis != "tokens" or steps[int(step)] != wiring.cross:
                 steps[int(step)](axis)
+                if tables and rng.random() < 0.4:
+                    wiring.table(axis)
     wiring.linear("queries")
     program = Program(f"tokens{seed}", 0, INDEX, tuple(wiring.nodes), {}, Int(28), tuple(wiring.inputs))
     given = {}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from needs import needs
 from op_engine import COUNTS, TINY, TOKENS, Case, cases, check, linear, looked_up, rejects, stimulus, token_cases
+from random_programs import random_case, random_tokens
 from strategies import Example, biased
 
 from edgendt.engine.compile import compile_program
@@ -12,7 +13,7 @@ from edgendt.fixed import Int
 from edgendt.ops import Attention, Table
 from edgendt.program import Node, Program
 
-EXAMPLES = 60
+EXAMPLES, WIRINGS = 60, 60
 FAULTS = {
     "the codes are looked up, not their partners": ("table_i, partner3_q[7:0]", "table_i, x3_q[7:0]"),
     "every function is the first": ("raddr_i({table_i, partner3_q", "raddr_i({2'd0, partner3_q"),
@@ -75,6 +76,22 @@ def test_the_engine_equals_the_table_of_the_program(make) -> None:  # type: igno
 def test_the_engine_equals_the_table_of_rows_that_tokens_look_up() -> None:
     needs("verilator")
     assert check(token_cases(token_case, EXAMPLES), size=TOKENS).codes > 9 * EXAMPLES
+
+
+@pytest.mark.parametrize("rows", ["bins", "window", "tokens"])
+def test_tables_anywhere_in_a_network_are_the_programs(rows: str) -> None:
+    needs("verilator")
+
+    def made(seed: int) -> Case:
+        if rows == "tokens":
+            case = random_tokens(seed, TOKENS.pipes, tables=True)
+        else:
+            case = random_case(seed, rows == "window", tables=True)
+        if not any(isinstance(node.op, Table) for node in case[0].nodes):
+            raise UnsupportedOp("program", case[0].name, "no table was drawn")
+        return case
+
+    assert check(token_cases(made, WIRINGS), size=TOKENS).mismatches == 0
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from needs import needs_package
 from networks import random_counts, random_ndt
 
-from edgendt.program import Program
+from edgendt.fixed import Int
+from edgendt.ops import Linear, Table
+from edgendt.program import INPUT, Node, Program
 
 MOST = {"tokens": 128, "queries": 16}  # rows that the network of tokens has room for
 
@@ -35,9 +38,25 @@ def tokens() -> tuple[Program, Any]:
     return random_poyo(depth=1), windows()[0]
 
 
+def function() -> tuple[Program, Any]:
+    """A table between two products."""
+    rng = np.random.default_rng(13)
+    act, counts = Int(8, 4), rng.integers(0, 16, (12, 5))
+
+    def linear(name: str, inputs: int, x: Int, source: str) -> Node:
+        constants = {"weight": rng.integers(-8, 8, (6, inputs)), "bias": rng.integers(-99, 99, 6)}
+        return Node(name, Linear(inputs, 6, x, Int(4, 4), act), (source,), constants)
+
+    entries = {"table": rng.integers(-128, 128, 256)}
+    table = Node("f", Table(6, act, act), ("x",), entries)
+    x = Int(4, 0, False)
+    return Program("function", 5, x, (linear("x", 5, x, INPUT), table, linear("y", 6, act, "f"))), counts
+
+
 CASES: dict[str, Callable[[], tuple[Program, Any]]] = {
     "bin by bin": bin_by_bin,
     "rotary": rotary,
     "whole window": whole_window,
     "tokens": tokens,
+    "function": function,
 }

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from firmware_cases import function
 from networks import golden_ndt, random_counts, random_ndt
 
 from edgendt.models.rotary import Rotary as FloatRotary
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary, Table
 from edgendt.profile import cpu
 from edgendt.program import INPUT, Program
 
@@ -37,6 +38,9 @@ def float_run(program: Program, counts) -> np.ndarray:
             y = y if op.y.signed else np.maximum(y, 0)
         elif isinstance(op, Position):
             y = x[0] + real["table"][: len(x[0])]
+        elif isinstance(op, Table):
+            nearest = np.rint(x[0] / op.x.scale).clip(op.x.lo, op.x.hi).astype(int) - op.x.lo
+            y = (node.constants["table"] * op.y.scale)[nearest]
         elif isinstance(op, Rotary):
             times = torch.arange(len(x[0])) * (-1 if op.inverse else 1)
             y = FloatRotary(op.steps)(torch.from_numpy(x[0]), times).numpy()
@@ -53,6 +57,11 @@ def float_run(program: Program, counts) -> np.ndarray:
 def test_baseline_equals_the_float_network_past_the_window(window):
     program = random_ndt(3, window=window, bins=33, per_channel=True)
     counts = random_counts(program, 4, 33)
+    np.testing.assert_allclose(cpu.Baseline(program).run(counts), float_run(program, counts), rtol=2e-3, atol=2e-3)
+
+
+def test_baseline_looks_a_function_up_as_the_float_network_does():
+    program, counts = function()
     np.testing.assert_allclose(cpu.Baseline(program).run(counts), float_run(program, counts), rtol=2e-3, atol=2e-3)
 
 

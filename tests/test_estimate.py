@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from firmware_cases import function
 from needs import needs_package
 from networks import random_ndt
 from rich.console import Console
@@ -80,6 +81,10 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
 def test_the_engine_follows_from_the_network_where_the_board_has_not_that_build(changes, board, engine):
     assert usual_engine(random_ndt(3, **changes), Board.named(board)) == engine
     assert board != BOARD or estimate(random_ndt(3, **changes), board)["engine"] == engine
+
+
+def test_a_network_with_tables_of_functions_gets_an_engine_that_has_them():
+    assert usual_engine(function()[0], Board.named(BOARD)) == "tokens"
 
 
 def test_a_network_of_tokens_gets_the_largest_engine_that_the_part_holds():

@@ -67,7 +67,7 @@ def test_random_network_is_equal_at_every_op(name: str) -> None:
         demand(program, counts, library.trace(counts))
 
 
-@pytest.mark.parametrize("name", ["bidirectional", "some bins ahead", "stndt", "stndt, courses of counts"])
+@pytest.mark.parametrize("name", ["bidirectional", "some bins ahead", "stndt, gelu", "stndt, courses of counts"])
 def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> None:
     needs_package("torch")
     from quantized import program_of, spikes, trained
@@ -82,7 +82,7 @@ def test_a_trained_network_of_whole_windows_is_equal_at_every_op(name: str) -> N
         library.run(counts[:3])
 
 
-@pytest.mark.parametrize("name", ["post-LN", "a row per count", "causal stndt"])
+@pytest.mark.parametrize("name", ["post-LN", "a row per count", "causal stndt", "gelu"])
 def test_a_trained_network_that_streams_is_equal_at_every_op(name: str) -> None:
     needs_package("torch")
     from quantized import program_of, spikes, trained

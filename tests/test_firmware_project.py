@@ -42,7 +42,14 @@ def test_project_is_complete_without_the_vendor_tool(name: str, tmp_path: Path) 
     assert (result["board"], result["flow"], result["stage"]) == (name, "hls4ml", "project")
     assert result["fmax_mhz"] is None and result["bitstream"] is None
     assert result["analytic"]["multipliers"] <= BOARDS[name].multipliers
-    for file in ("firmware/edgendt.cpp", "firmware/edgendt.h", "edt_test.cpp", "edt_trace.h", "edt_network.h"):
+    for file in (
+        "firmware/edgendt.cpp",
+        "firmware/edgendt.h",
+        "edt_test.cpp",
+        "edt_trace.h",
+        "edt_vectors.h",
+        "edt_network.h",
+    ):
         assert (tmp_path / file).stat().st_size > 0
     for headers in ("edt_fixed", "edt_linear", "edt_add", "edt_position", "edt_layernorm", "edt_attention"):
         assert (tmp_path / "firmware" / "nnet_utils" / f"{headers}.h").exists()
@@ -130,7 +137,7 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
     with log.open("w") as out:
         status = subprocess.run([build / "csim.exe"], cwd=build, stdout=out, check=False).returncode
     assert status == 1
-    assert log.read_text() == f"FAIL: op layer0.f1, bin 4, index 2: expected {rows[4][2]}, got {got}\n"
+    assert log.read_text() == f"FAIL: op layer0.f1, row 4, index 2: expected {rows[4][2]}, got {got}\n"
 
 
 def test_a_part_with_too_few_multipliers_is_refused(tmp_path: Path) -> None:

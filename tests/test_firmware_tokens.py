@@ -24,7 +24,7 @@ from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.library import cached  # noqa: E402
 from edgendt.firmware.project import write_project  # noqa: E402
 from edgendt.fixed import Codes, Int  # noqa: E402
-from edgendt.ops import GEGLU, CrossAttention, Lookup  # noqa: E402
+from edgendt.ops import GEGLU, CrossAttention, Lookup, Table  # noqa: E402
 from edgendt.program import INDEX, Axis, Input, Node, Program  # noqa: E402
 from edgendt.qat.formats import Bits  # noqa: E402
 from edgendt.tools import cache_folder  # noqa: E402
@@ -57,7 +57,7 @@ def test_a_poyo_is_equal_at_every_op_in_windows_of_any_length(seed: int) -> None
 
 
 def small(seed: int = 0) -> Program:
-    """Three ops, fast to compile: what is asked for gates itself after it has read the tokens."""
+    """Four ops, fast to compile: a function of what is asked for gates what it has read of the tokens."""
     rng = np.random.default_rng(seed)
     tables = {"table": rng.integers(-128, 128, (7, 6)), "kinds": rng.integers(-30, 30, (2, 6))}
     look = Lookup(6, 7, 2, ACT)
@@ -65,7 +65,8 @@ def small(seed: int = 0) -> Program:
         Node("t", look, ("in.tokens",), tables),
         Node("q", look, ("queries",), tables),
         Node("a", CrossAttention(6, 2, 40, ACT, ACT, ACT, ACT), ("q", "t", "t")),
-        Node("y", GEGLU(6, ACT, ACT, ACT), ("a", "q")),
+        Node("f", Table(6, ACT, ACT), ("q",), {"table": rng.integers(-128, 128, 256)}),
+        Node("y", GEGLU(6, ACT, ACT, ACT), ("a", "f")),
     )
     inputs = (Input("in.tokens", 2, Axis("spikes seen")), Input("queries", 2, Axis("queries")))
     return Program("small", 0, INDEX, nodes, inputs=inputs)

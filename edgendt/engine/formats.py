@@ -31,6 +31,10 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.w.bits <= 8, node, f"a weight has at most 8 bits, got {op.w.bits}")
             _need(op.inputs <= 1024, node, f"at most 1024 inputs, got {op.inputs}")
             _need(op.outputs <= 1024, node, f"at most 1024 outputs, got {op.outputs}")
+        if isinstance(op, Table):
+            asked = "an engine looks functions up when built with tokens = 1: choose `tokens`, or train with ReLU"
+            _need(bool(engine.tokens), node, asked)
+            _need(2 * op.size <= 1024, node, f"at most 512 channels, got {op.size}")
         if isinstance(op, LayerNorm):
             _need(op.gamma.bits <= 8, node, f"gamma has at most 8 bits, got {op.gamma.bits}")
             _need(0 <= op.shift <= 63, node, f"12 + gamma.frac - y.frac must be 0..63, got {op.shift}")
@@ -55,10 +59,6 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
             _need(op.size <= engine.key_size, node, f"at most {engine.key_size} channels (key_size), got {op.size}")
-        if isinstance(op, Table):
-            asked = "an engine looks functions up when built with tokens = 1: choose `tokens`, or train with ReLU"
-            _need(bool(engine.tokens), node, asked)
-            _need(2 * op.size <= 1024, node, f"at most 512 channels, got {op.size}")
         if isinstance(op, Transpose):
             _need(not op.causal, node, "an engine has no time courses up to each bin")
         if program.bins:

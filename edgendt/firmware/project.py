@@ -36,6 +36,7 @@ set_top {top}
 {sources}
 add_files -tb edt_test.cpp -cflags "{cflags}"
 add_files -tb edt_trace.h
+add_files -tb edt_vectors.h
 add_files -tb edt_network.h
 add_files -tb firmware/weights
 add_files -tb tb_data

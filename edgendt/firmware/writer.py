@@ -20,10 +20,34 @@ from edgendt.ops import Linear
 from edgendt.program import INPUT, Program
 from edgendt.tools import share
 
-TEST = "edt_test.cpp"
 # Run on a computer, never synthesised: what a project has, and of which file.
-HOST = {"edt_abi.cpp": "edt_abi.cpp", "edt_trace.h": "edt_trace.h", TEST: TEST}
-HOST_OF_TOKENS = {"edt_window.cpp": "edt_window.cpp", "edt_trace.h": "edt_trace.h", TEST: "edt_window_test.cpp"}
+BENCH = {name: name for name in ("edt_trace.h", "edt_vectors.h", "edt_test.cpp")}
+HOST = BENCH | {"edt_abi.cpp": "edt_abi.cpp"}
+HOST_OF_TOKENS = BENCH | {"edt_window.cpp": "edt_window.cpp", "edt_test.cpp": "edt_window_test.cpp"}
+
+OP = """\
+struct Op {
+    const char *name;
+    const char *layer;
+    int size; // of a row
+    int rows; // of one call
+    int frac;
+};"""
+INPUT_OF_TOKENS = """\
+struct Input {
+    const char *layer;
+    int size; // of a row
+    int axis;
+};"""
+OP_OF_TOKENS = """\
+struct Op {
+    const char *name;
+    const char *layer;
+    int size; // of a row
+    int rows; // at most
+    int axis; // -1: it always has that many rows
+    int frac;
+};"""
 
 
 def write_sources(
@@ -99,6 +123,11 @@ def _loads(program: Program, graph: Any, folder: Path) -> axis.Loads:
         variable = graph.graph[names[owner]].get_weights(name)
         arrays.append((variable.type.name, variable.name, codes.size))
     return axis.Loads(reload.structure_id(program), arrays)
+
+
+def _array(name: str, rows: list[str]) -> list[str]:
+    """A constant array of C++."""
+    return [f"const {name}[{len(rows)}] = {{", *rows, "};"]
 
 
 def _type(graph: Any, layer: str) -> str:
@@ -180,16 +209,8 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
             f"const int outputs = {program.outputs};",
             f"const int max_bins = {program.max_bins or 0};",
             f"const int ops = {len(program.nodes)};",
-            "struct Op {",
-            "    const char *name;",
-            "    const char *layer;",
-            "    int size; // of a row",
-            "    int rows; // of one call",
-            "    int frac;",
-            "};",
-            f"const Op op[{len(program.nodes)}] = {{",
-            *ops,
-            "};",
+            OP,
+            *_array("Op op", ops),
             "// One call of the top: in [bins * channels], out [bins * outputs]; first: of a trial. 0: answered.",
             "inline int call(input_t *in, bool first, result_t *out) {",
             *call,
@@ -245,26 +266,11 @@ def window_header(program: Program, graph: Any, target: Target) -> str:
             f"const int axes = {len(axes)}; // that a window has its own number of rows of",
             f"const int output_axis = {places[program.axis(program.output)]};",
             f"const int inputs = {len(given)};",
-            "struct Input {",
-            "    const char *layer;",
-            "    int size; // of a row",
-            "    int axis;",
-            "};",
-            f"const Input input[{len(given)}] = {{",
-            *read,
-            "};",
+            INPUT_OF_TOKENS,
+            *_array("Input input", read),
             f"const int ops = {len(program.nodes)};",
-            "struct Op {",
-            "    const char *name;",
-            "    const char *layer;",
-            "    int size; // of a row",
-            "    int rows; // at most",
-            "    int axis; // -1: it always has that many rows",
-            "    int frac;",
-            "};",
-            f"const Op op[{len(program.nodes)}] = {{",
-            *ops,
-            "};",
+            OP_OF_TOKENS,
+            *_array("Op op", ops),
             "// One call of the top on codes: codes as the Program has them, rows of each axis. 0: answered.",
             "inline int call(const int32_t *const *codes, const int32_t *rows, result_t *out) {",
             *call,

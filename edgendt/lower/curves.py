@@ -14,12 +14,13 @@ from edgendt.lower.values import CodesOf, Constant, Counts, Curve, Product, Scor
 from edgendt.lower.views import flat, wrap
 from edgendt.ops.table import ADDRESS_BITS
 
-# Operators that begin a curve, and those that go on with one.
+# Operators that begin a curve; those that begin one of few bits, which are steps of a LayerNorm else; that go on.
 FUNCTIONS = (
     *("Abs", "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Neg", "PRelu"),
     *("Reciprocal", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"),
 )
-ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Clip", "Relu")
+POWERS = ("Mul", "Pow", "Max", "Min", "Clip")
+ARITHMETIC = (*POWERS, "Add", "Sub", "Div", "Relu")
 
 
 def holds(kind: str, call: Call) -> bool:
@@ -31,7 +32,8 @@ def holds(kind: str, call: Call) -> bool:
         return False
     if not all(isinstance(source, Source) and not isinstance(source, Scores | Counts) for source in sources):
         return False
-    begins = kind in FUNCTIONS or kind == "Pow" or (kind == "Mul" and len(read) > 1)
+    few = all(not isinstance(source, CodesOf) or source.y.bits <= ADDRESS_BITS for source in sources)
+    begins = kind in FUNCTIONS or (few and kind in POWERS and (kind != "Mul" or len(read) > 1))
     goes_on = kind in ARITHMETIC and any(known(call, source) for source in sources)
     return (begins or goes_on) and len({name_of(call, at) for at in read}) == 1
 

@@ -96,7 +96,7 @@ def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
         raise ValueError("it must have the scale and zero point of its QuantizeLinear")
     bits, signed, narrow, stretch = range_of(steps.low - zero, steps.high - zero)
     if stretch != 1:
-        call.lowering.note(steps.name, f"zero point {zero} refitted to 0")
+        call.lowering.note(steps.name, f"zero point {zero} refitted to 0", node=call.name)
     scale = Constant(scale.values.astype(np.float64) * stretch)
     if stretch != 1 and isinstance(source, Constant):
         grid = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgendt.boards import DEFAULT, Board
 from edgendt.engine.config import Engine
 from edgendt.errors import DoesNotFit
-from edgendt.ops import Rotary
+from edgendt.ops import Rotary, Table
 from edgendt.program import Program
 from edgendt.synth.size import part
 
@@ -32,7 +32,7 @@ def usual_engine(program: Program, board: Board | None = None) -> str:
 
 def needed(program: Program) -> str | None:
     """The build parameter without which no engine runs the network, if there is one."""
-    if program.inputs:
+    if program.inputs or any(isinstance(node.op, Table) for node in program.nodes):
         return "tokens"
     if program.bins:
         return "windows"

@@ -9,7 +9,7 @@ namespace edt {
 // CONFIG_T: size; unroll; table_t (integer codes of y's format). table: the lowest code's entry first.
 template <class x_T, class y_T, class CONFIG_T>
 void table(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size],
-           typename CONFIG_T::table_t table[1 << format<x_T>::bits]) {
+           const typename CONFIG_T::table_t table[1 << format<x_T>::bits]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::size > 0, "size must be positive");
     static_assert(format<x_T>::bits <= 8, "at most 8 bits address the table");
@@ -20,7 +20,7 @@ EDT_LABEL(Elements)
 #pragma HLS PIPELINE II=1
 #pragma HLS UNROLL factor=CONFIG_T::unroll
         EDT_BEAT(CONFIG_T::unroll);
-        y[i] = value<y_T>(code(table[int(code(x[i])) - lowest]));
+        y[i] = value<y_T>(typename format<y_T>::code_t(table[int(code(x[i])) - lowest]));
     }
 }
 

@@ -7,41 +7,17 @@
 #include "nnet_utils/nnet_helpers.h"
 
 #include "edt_trace.h"
+#include "edt_vectors.h"
 
-#include <cstdio>
-#include <fstream>
-
-namespace {
-
-bool read(const std::string &stem, std::vector<int> &numbers) {
-    const std::string path = "tb_data/" + stem + ".dat";
-    std::ifstream file(path.c_str());
-    int number;
-    while (file >> number) {
-        numbers.push_back(number);
-    }
-    if (numbers.empty()) {
-        std::printf("FAIL: %s holds no vectors\n", path.c_str());
-    }
-    return !numbers.empty();
-}
-
-bool equal(int op, int bin, int index, int expected, int got) {
-    if (expected != got) {
-        std::printf("FAIL: op %s, bin %d, index %d: expected %d, got %d\n", edt_network::op[op].name, bin, index,
-                    expected, got);
-    }
-    return expected == got;
-}
-
-} // namespace
+using edt::equal;
+using edt::read;
 
 int main() {
     const int channels = edt_network::channels;
     const int ops = edt_network::ops;
     const int last = ops - 1;
-    std::vector<int> counts;
-    std::vector<std::vector<int> > golden(ops);
+    std::vector<int32_t> counts;
+    std::vector<std::vector<int32_t> > golden(ops);
     if (!read("counts", counts)) {
         return 1;
     }
@@ -86,8 +62,8 @@ int main() {
         }
 #endif
         for (int i = 0; i < results; i++) {
-            const int bin = call * edt_network::bins + i / edt_network::outputs;
-            if (!equal(last, bin, i % edt_network::outputs, golden[last][call * results + i], int(edt::code(out[i])))) {
+            const int row = call * edt_network::bins + i / edt_network::outputs;
+            if (!equal(last, row, i % edt_network::outputs, golden[last][call * results + i], int(edt::code(out[i])))) {
                 return 1;
             }
         }

@@ -7,34 +7,10 @@
 #include "nnet_utils/nnet_helpers.h"
 
 #include "edt_trace.h"
+#include "edt_vectors.h"
 
-#include <cstdio>
-#include <fstream>
-
-namespace {
-
-bool read(const std::string &stem, std::vector<int32_t> &numbers) {
-    const std::string path = "tb_data/" + stem + ".dat";
-    std::ifstream file(path.c_str());
-    int32_t number;
-    while (file >> number) {
-        numbers.push_back(number);
-    }
-    if (numbers.empty()) {
-        std::printf("FAIL: %s holds no vectors\n", path.c_str());
-    }
-    return !numbers.empty();
-}
-
-bool equal(int op, int row, int index, int expected, int got) {
-    if (expected != got) {
-        std::printf("FAIL: op %s, row %d, index %d: expected %d, got %d\n", edt_network::op[op].name, row, index,
-                    expected, got);
-    }
-    return expected == got;
-}
-
-} // namespace
+using edt::equal;
+using edt::read;
 
 int main() {
     const int ops = edt_network::ops;

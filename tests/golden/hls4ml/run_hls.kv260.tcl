@@ -5,6 +5,7 @@ set_top edgendt
 add_files firmware/edgendt.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"
 add_files -tb edt_test.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"
 add_files -tb edt_trace.h
+add_files -tb edt_vectors.h
 add_files -tb edt_network.h
 add_files -tb firmware/weights
 add_files -tb tb_data
