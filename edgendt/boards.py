@@ -111,7 +111,9 @@ class Board:
     def own_engine(self) -> str:
         """BadInput for a board that has none."""
         if self.engine is None:
-            raise BadInput(f"board {self.name} has no engine: use --flow hls4ml, or name a board that has one")
+            raise BadInput(
+                f"board {self.name} has no engine, only `edgendt synth`'s firmware: name a board that has one"
+            )
         return self.engine
 
     @property

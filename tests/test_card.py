@@ -166,7 +166,9 @@ def test_a_missing_tool_is_said_before_anything_is_written(run: Run, monkeypatch
 
 def test_a_card_has_no_engine_and_no_other_board_is_one(run: Run) -> None:  # noqa: F811
     program = Program.load(run.stage("quantize") / "program.edt")
-    with pytest.raises(BadInput, match="board u55c has no engine: use --flow hls4ml, or name a board that has one"):
+    with pytest.raises(
+        BadInput, match=r"board u55c has no engine, only `edgendt synth`'s firmware: name a board that has"
+    ):
         usual_engine(program, U55C)
     with pytest.raises(BadInput, match="board u55c has no engine flow: use --flow hls4ml"):
         synthesise(run, "u55c", flow="engine")

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from needs import needs
 from networks import random_counts, random_ndt
-from test_firmware import NETWORKS, demand
+from test_firmware import NETWORKS, demand, linear_and_attention
 
 from edgendt.compare import compare
 from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.folding import Folding, plan
+from edgendt.firmware.library import flags
 from edgendt.firmware.target import AMD, BACKENDS, Target
 from edgendt.program import Program
+from edgendt.tools import run_tool
 
 OTHERS = [backend for backend in BACKENDS if backend != AMD]
 
@@ -84,6 +86,23 @@ def test_equal_programs_are_equal_projects(backend: str, tmp_path: Path) -> None
     first, second = (build(program, tmp_path / name, target=Target(backend=backend)).folder for name in ("a", "b"))
     for path in sorted(p for p in first.rglob("*") if p.is_file() and p.name != "hls4ml.log"):
         assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path
+
+
+def test_a_folder_built_again_by_another_backend_is_that_one(tmp_path: Path) -> None:
+    """What was there before is neither compiled nor loaded."""
+    program = linear_and_attention(1)
+    counts = random_counts(program, 1, 9)
+    for backend in (*BACKENDS, AMD):
+        library = built(program, tmp_path, backend)
+        demand(program, counts, library.trace(counts))
+        (found,) = tmp_path.glob("*.so")
+        assert found == library.library and ("edt_ac.h" in library_headers(library)) == (backend != AMD)
+
+
+def library_headers(library: Firmware) -> str:
+    """What the preprocessor read of it."""
+    words = (*flags(library.folder, library.backend), "-M", "edt_abi.cpp")
+    return run_tool(("g++", *words), library.folder / "headers.log", library.folder)
 
 
 def test_what_a_backend_does_not_have_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -134,8 +134,10 @@ def test_the_fake_tool_rejects_a_wrong_script(tmp_path, fake, monkeypatch, old, 
         vivado.build(KV260, SMALL, tmp_path / "p", run=True)
 
 
-def test_the_design_of_a_firmware_is_the_golden_one():
-    assert design.script(KV260, design.FIRMWARE) == (GOLDEN / "firmware.kv260.tcl").read_text()
+@pytest.mark.parametrize("name", ["kv260", "pynq-z2"])
+def test_the_design_of_a_firmware_is_the_golden_one(name):
+    """A board of each processor."""
+    assert design.script(Board.named(name), design.FIRMWARE) == (GOLDEN / f"firmware.{name}.tcl").read_text()
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -76,9 +76,9 @@ class Firmware:
 
     @cached_property
     def library(self) -> Path:
-        """Its name tells networks apart: the loader takes a path it has seen for what it has loaded."""
-        suffix = "-fast.so" if self.fast else ".so"
-        return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}{suffix}")
+        """Its name tells networks and backends apart: the loader takes a path it has seen for what it has loaded."""
+        suffix = ("" if self.backend == AMD else f"-{self.backend.lower()}") + ("-fast" if self.fast else "")
+        return self.folder / (self.name or f"edgendt-{_digest(self.program)[:12]}{suffix}.so")
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-// Between the memory of a card and the streams of edgendt_axis: two kernels that v++ links to it.
+// Between the memory of a card and the streams of edgendt_axis, which stays as it is: two kernels that v++ links to it.
 // memory: packets one behind the other, each a word that says how many words it has and then those.
 #include "edt_axis.h"
 
