@@ -46,7 +46,7 @@ def tokens(cuts: list[Cut] = CUTS) -> Tokens:
 
 
 def test_the_published_size_has_1_3_million_weights() -> None:
-    assert PRESETS.keys() == {"small", "1.3m"}
+    assert PRESETS.keys() == {"compact", "small", "1.3m"}
     assert weights(POYO(preset("1.3m", units=100))) == pytest.approx(1.3e6, rel=0.05)
     assert weights(POYO(preset("small", units=100))) < 0.4e6
 
@@ -136,7 +136,7 @@ def test_a_geometry_that_cannot_be_is_refused(wrong: dict[str, Any], rule: str) 
 
 
 def test_a_preset_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"preset must be small or 1\.3m, got 'big'"):
+    with pytest.raises(ValueError, match=r"preset must be one of compact, small, 1\.3m, got 'big'"):
         preset("big", 4)
 
 

@@ -478,7 +478,7 @@ def test_recorded_spike_times_go_through(tmp_path: Path) -> None:
         ("train.mask_bins=0.1", "train.mask_bins is of an NDT"),
         ("bits.per_output=true", "bits.per_output is of an NDT"),
         ("bits.overrides.layer9=8", "bits.overrides must name a Linear .*got 'layer9'"),
-        ("poyo.preset=huge", "preset must be small or 1.3m, got 'huge'"),
+        ("poyo.preset=huge", "preset must be one of compact, small, 1.3m, got 'huge'"),
         ("poyo.width=3", "poyo.width in options is not an option"),
         ("poyo.head_size=7", "poyo: head_size must be even"),
         ("poyo.least_units=2", "poyo.least_units must be a share"),

@@ -232,7 +232,7 @@ ENGINES = {
         packed=1,
         windows=1,
     ),
-    "tokens": Engine(  # ULX3S-85F; a POYO with heads of 32 channels over windows of 768 tokens
+    "tokens": Engine(  # ULX3S-85F; a POYO of the preset `compact` over windows of 768 tokens
         sfus=2,
         acc_bits=28,
         weight_depth=5120,

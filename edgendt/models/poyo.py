@@ -82,6 +82,7 @@ class POYOConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "compact": {"head_size": 32},  # an ULX3S-85F holds it
     "small": {},
     "1.3m": {"depth": 6, "latents": 16, "self_heads": 8},  # the published size; tables of units come on top
 }
@@ -90,7 +91,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 def preset(name: str, units: int, sessions: int = 1, **changes: Any) -> POYOConfig:
     """A named geometry. Raises ValueError for a name that is none."""
     if name not in PRESETS:
-        raise ValueError(f"preset must be {' or '.join(PRESETS)}, got {name!r}")
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     return POYOConfig(units, sessions, **PRESETS[name] | changes)
 
 

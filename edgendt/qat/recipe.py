@@ -65,7 +65,7 @@ class ModelConfig:
 class PoyoConfig:
     """A POYO: a preset of models.poyo, and what shall differ from it. least_units: see qat.decode.Sessions."""
 
-    preset: str = "small"
+    preset: str = "compact"
     dim: int | None = None
     depth: int | None = None
     latents: int | None = None

@@ -11,7 +11,7 @@ module edt_chain #(
   parameter int Splits  = 1
 ) (
   input  wire                            clk_i,
-  input  wire  [1:0]                     chain_split_i,  // log2 R of the words that are shifted
+  input  wire  [Words*2-1:0]             chain_split_i,  // log2 R of the words that are shifted, for each word
   input  wire  [Words*Pipes*AccBits-1:0] low_i,          // drain registers of all lanes
   input  wire  [Words*Pipes*AccBits-1:0] high_i,
   output wire  [Words*Pipes*AccBits-1:0] low_o,          // what they take next
@@ -29,7 +29,7 @@ module edt_chain #(
       next = w + 1 < Words ? low_i[((w+1)%Words)*WordBits+:WordBits] : '0;
       // The last word of a group takes the group's first high word.
       for (int s = 0; s <= Levels; s++)
-        if (Packed != 0 && chain_split_i == 2'(s) && (w + 1) % (Words >> s) == 0)
+        if (Packed != 0 && chain_split_i[w*2+:2] == 2'(s) && (w + 1) % (Words >> s) == 0)
           next = high_i[(w+1-(Words>>s))*WordBits+:WordBits];
     end
     assign low_o[w*WordBits+:WordBits] = next;

@@ -128,11 +128,16 @@ module edt_core
   logic [LaneCount*AccBits-1:0] low, low_next, high, high_next;
   nctl_t                        early_q [0:Stages];  // narrowing step until the tree has its sum
   logic [Pipes*AccBits-1:0]     head, drained;  // summed over a split, and as it lies
+  logic [Segments*2-1:0]        segment_split;
+  logic [LaneCount/Pipes*2-1:0] chain_split;
+  for (genvar w = 0; w < LaneCount / Pipes; w++) begin : g_chain_split
+    assign chain_split[w*2+:2] = segment_split[(w*Pipes/Lanes)*2+:2];
+  end
   assign drained = low[Pipes*AccBits-1:0];
   edt_chain #(
     .Words(LaneCount / Pipes), .Pipes(Pipes), .AccBits(AccBits), .Packed(Packed), .Splits(Splits)
   ) i_chain (
-    .clk_i, .chain_split_i(drain_split), .low_i(low), .high_i(high), .low_o(low_next), .high_o(high_next),
+    .clk_i, .chain_split_i(chain_split), .low_i(low), .high_i(high), .low_o(low_next), .high_o(high_next),
     .head_split_i(early_q[0].split), .head_o(head)
   );
 
@@ -160,6 +165,7 @@ module edt_core
       .load_data_i(weight_load),
       .row_en_i(row_en), .row_i(row_flat), .col_en_i(col_en), .col_seg_i(slot_seg), .col_lane_i(slot_lane),
       .kvw_addr_i(kv_waddr), .row_data_i(row_word), .col_data_i(col_data), .shift_i(shift),
+      .chain_split_i(drain_split), .chain_split_o(segment_split[s*2+:2]),
       .low_i(low_next[s*Lanes*AccBits+:Lanes*AccBits]), .high_i(high_next[s*Lanes*AccBits+:Lanes*AccBits]),
       .low_o(low[s*Lanes*AccBits+:Lanes*AccBits]), .high_o(high[s*Lanes*AccBits+:Lanes*AccBits])
     );
@@ -366,10 +372,13 @@ module edt_core
     end
     always_comb
       if (late_q[Stages].valid) s0 = late_q[Stages];
-      else if (value_beat.valid && drain_split == 2'd0) s0 = value_beat;
-      else s0 = norm_beat;
+      else if (sfu_running) s0 = norm_beat;
+      else begin
+        s0       = value_beat;
+        s0.valid = value_beat.valid && drain_split == 2'd0;
+      end
   end else begin : g_direct
-    assign s0 = value_beat.valid ? value_beat : norm_beat;
+    assign s0 = sfu_running ? norm_beat : value_beat;  // values wait while the units run
   end
   assign norm_reads = sfu_running && (sfu_ins.op == OpNorm || (Rotary != 0 && sfu_ins.op == OpTurn));
   assign res_raddr  = norm_reads ? sfu_raddr : n_q[5].add_addr;

@@ -1,6 +1,6 @@
 // Softmax denominators: sums of exponentials per head group, then their reciprocals through the table.
 // Reference: edgendt/ops/attention.py. fin_i in cycle 0 -> group g known in cycle 9 + g; ok_o early enough that a beat
-// issued then finds its group's reciprocal.
+// issued then finds its group's reciprocal. The first beat comes behind clear_i.
 `default_nettype none
 module edt_recip #(
   parameter int Sfus = 1,
@@ -32,7 +32,7 @@ module edt_recip #(
   logic [SumBits-1:0] sum_q [8];
   logic [15:0] part [2*Sfus];  // a tree: part[1] is the sum, part[Sfus+n] the exponential n
   logic [7+Levels:0] beat_q;
-  logic        beat_valid_q, beat_fin_q;
+  logic        beat_valid_q, beat_fin_q, clear_q;
   logic [2:0]  beat_group_q;
   for (genvar n = 0; n < Sfus; n++) begin : g_leaf
     assign part[Sfus+n] = keys_i[n] ? 16'(exps_i[n*8+:8]) : 16'd0;
@@ -61,7 +61,8 @@ module edt_recip #(
   assign up = d2_q << (TopBits'(SumBits - 1) - top2_q);
 
   always_ff @(posedge clk_i) begin
-    if (clear_i) for (int g = 0; g < 8; g++) sum_q[g] <= '0;
+    clear_q <= clear_i;
+    if (clear_q) for (int g = 0; g < 8; g++) sum_q[g] <= '0;
     else if (beat_valid_q) sum_q[beat_group_q] <= sum_q[beat_group_q] + SumBits'(beat_q);
     beat_q       <= part[1][7+Levels:0];
     beat_group_q <= group_i;

@@ -50,6 +50,8 @@ module edt_segment
   input  wire  [Pipes*8-1:0]               col_data_i,
   // drain chain
   input  wire                              shift_i,
+  input  wire  [1:0]                       chain_split_i,
+  output logic [1:0]                       chain_split_o,  // beside the shift, so that each segment has its own
   input  wire  [Lanes*AccBits-1:0]         low_i,
   input  wire  [Lanes*AccBits-1:0]         high_i,
   output logic [Lanes*AccBits-1:0]         low_o,
@@ -123,6 +125,7 @@ module edt_segment
     load_addr_q <= load_addr_i;
     load_data_q <= load_data_i;
     shift_q     <= shift_i;
+    chain_split_o <= chain_split_i;
     row_en_q    <= row_en_i;
     row_q       <= row_i;
     col_en_q    <= col_en_i && (place_q == col_seg_i);
