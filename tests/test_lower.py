@@ -94,8 +94,8 @@ def equals_the_executor(path: Path) -> Program:
     return program
 
 
-def matmul(net: Net) -> str:
-    return net.node("MatMul", net.counts(), net.weights(CHANNELS, 3))
+def matmul(net: Net, outputs: int = 3) -> str:
+    return net.node("MatMul", net.counts(), net.weights(CHANNELS, outputs))
 
 
 def bias_first(net: Net) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from needs import needs_package
 from onnx import TensorProto, helper, numpy_helper
-from test_lower import CHANNELS, Net, matmul, refused
+from test_lower import BINS, CHANNELS, Net, matmul, refused
 
 from edgendt.fixed import Codes, Int
 from edgendt.lower import lowered
@@ -153,11 +153,23 @@ def test_a_scaled_product_that_only_a_function_reads_is_not_refitted(tmp_path: P
     assert "weights times 1.702 refitted" in lowered(net.save(out, tmp_path / "net.onnx")).notes[0].what
 
 
+def halves(net: Net, x: str) -> str:
+    net.nodes.append(helper.make_node("Split", [x], ["left", "right"], name="split", axis=1, num_outputs=2))
+    return net.node("Mul", "left", "right")
+
+
+def outer(net: Net, x: str) -> str:
+    left, right = (net.node("Reshape", x, net.shape_of(*shape)) for shape in ((BINS, 1, 3), (1, BINS, 3)))
+    return net.node("Mul", left, right)
+
+
 REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
     "two activations": (
         lambda net: net.node("Mul", net.node("Sigmoid", net.quant(matmul(net), X)), net.quant(matmul(net), X)),
         "activations times activations, element by element",
     ),
+    "halves of one": (lambda net: halves(net, net.quant(matmul(net, 4), X)), "with themselves only"),
+    "every bin with every other": (lambda net: outer(net, net.quant(matmul(net), X)), "with themselves only"),
     "a pole": (lambda net: net.node("Reciprocal", net.quant(matmul(net), X)), "must be finite at every code"),
     "no Quant before it": (lambda net: net.node("Tanh", matmul(net)), "its format is chosen on calibration data"),
 }

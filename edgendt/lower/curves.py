@@ -11,7 +11,7 @@ from edgendt.lower.calls import Call
 from edgendt.lower.folding import evaluate
 from edgendt.lower.quants import FEWEST_BITS, settled
 from edgendt.lower.values import CodesOf, Constant, Counts, Curve, Product, Scores, Source, Value, View
-from edgendt.lower.views import flat, wrap
+from edgendt.lower.views import extent, flat, wrap
 from edgendt.ops.table import ADDRESS_BITS
 
 # Operators that begin a curve; those that begin one of few bits, which are steps of a LayerNorm else; that go on.
@@ -61,17 +61,19 @@ def name_of(call: Call, at: int) -> str:
 
 def applied(call: Call) -> Value:
     """The curve behind such an operator."""
-    read, arrays, shape = None, [], None
+    arrays, found = [], []
     for at, value in enumerate(call.inputs):
         if isinstance(value, Constant):
             arrays.append(np.asarray(value.values, np.float64).reshape(()))
         else:
             curve, shape = curve_of(call, at)
-            read = curve.x
+            found.append((curve.x, shape or (1,) * call.lowering.lead + extent(call.lowering, curve), shape))
             arrays.append(curve.values)
-    assert read is not None  # `holds` has looked
+    x, laid_out, shape = found[0]
+    if any((other, lies) != (x, laid_out) for other, lies, _ in found):
+        raise ValueError("activations are combined, element by element, with themselves only, not with other elements")
     (values,) = evaluate(call.node, call.lowering.opset, arrays)
-    return wrap(call.lowering, Curve(read, values), shape)
+    return wrap(call.lowering, Curve(x, values), shape)
 
 
 def curve_of(call: Call, at: int) -> tuple[Curve, tuple[int, ...] | None]:
