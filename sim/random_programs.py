@@ -38,8 +38,8 @@ def function(rng: Generator, size: int, x: Int) -> tuple[Table, dict[str, Codes]
 class Wiring:
     """Grows a Program node by node; `sources` are (name, size, format) of what exists."""
 
-    def __init__(self, rng: Generator, channels: int, whole: bool = False) -> None:
-        self.rng, self.nodes, self.whole = rng, [], whole
+    def __init__(self, rng: Generator, channels: int, whole: bool = False, turns: bool = True) -> None:
+        self.rng, self.nodes, self.whole, self.turns = rng, [], whole, turns
         self.sources = [(INPUT, channels, COUNTS)]
         self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
         self.rows = self.window if whole else 8  # of position tables
@@ -133,20 +133,21 @@ class Wiring:
         for slot in range(3):
             fresh = self.rng.random() < 0.7 or not alike
             inputs.append(self.feed(size, ACT) if fresh else alike[int(self.rng.integers(len(alike)))])
-            if slot < 2 and self.width % 2 == 0 and not self.whole and self.rng.random() < 0.5:
+            if slot < 2 and self.width % 2 == 0 and self.turns and self.rng.random() < 0.5:
                 inputs[-1] = self.turned(inputs[-1], size, self.width // 2)
         op = Attention(size, self.heads, self.window, ACT, ACT, ACT, ACT, causal=not self.whole)
         self.add(Node(self.name(), op, tuple(inputs)), size)
 
 
-def random_case(seed: int, whole: bool = False, tables: bool = False) -> Case:
+def random_case(seed: int, whole: bool = False, turns: bool | None = None, tables: bool = False) -> Case:
     """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins; tables: with functions.
 
-    UnsupportedOp when the draw makes no Program.
+    turns: with rotary position, which streams have unasked. UnsupportedOp when the draw makes no Program.
     """
     rng = np.random.default_rng(seed)
-    wiring = Wiring(rng, int(rng.integers(1, 10)), whole)
-    last = wiring.spatial if whole else wiring.rotary
+    turns = not whole if turns is None else turns
+    wiring = Wiring(rng, int(rng.integers(1, 10)), whole, turns)
+    last = wiring.spatial if whole and not (turns and rng.random() < 0.5) else wiring.rotary
     steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()

@@ -191,6 +191,8 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall
             todo.pop(0)
             ready = cycle + fetch
         last = valid and fields["op"] == OP_END and before and (not fields["bar_use"] or bar)
+        assert int(dut.again_o.value) == int(bool(last) and one.loops)
+        assert bin == 0 or int(dut.by_slot_o.value) == one.loops
         await cycles(dut, 1)
         if last:
             todo.pop(0)

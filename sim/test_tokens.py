@@ -80,7 +80,8 @@ def test_windows_of_other_lengths_streams_and_whole_windows_follow_each_other(co
     poyo = random_poyo(1, depth=1, head_size=8)
     for window in (*windows(), *windows()[::-1]):
         equal(core, poyo, window)
-    for program in (streaming(1, core.engine), streaming(2, core.engine), whole(3), whole(4, core.engine)):
+    windowed = (whole(3), whole(4, core.engine), whole(5, rotary=True))
+    for program in (streaming(1, core.engine), streaming(2, core.engine), *windowed, streaming(1, core.engine)):
         equal(core, program, random_counts(program, 7, program.bins or min(program.max_bins or 9, 9)))
     equal(core, poyo, windows()[1])
 

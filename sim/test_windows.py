@@ -16,7 +16,7 @@ from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Attention
+from edgendt.ops import Attention, Rotary
 from edgendt.program import Program
 from edgendt.sim import rtl
 from edgendt.sim.fast import FastCore, SimulationStuck
@@ -24,6 +24,7 @@ from edgendt.sim.fast import FastCore, SimulationStuck
 ROOM = {"act_depth": 4096, "res_depth": 4096, "pos_depth": 8192, "kv_depth": 1 << 15, "windows": 1}  # a row per bin
 ROOM |= {"prog_depth": 1024, "gamma_depth": 4096, "bias_depth": 8192}
 BUILDS = {name: replace(engine, **ROOM) for name, engine in ENGINES.items()}
+TURNING = [name for name, engine in BUILDS.items() if engine.rotary]
 GEOMETRIES = 25  # networks per engine
 
 
@@ -33,13 +34,13 @@ def core(request: pytest.FixtureRequest) -> FastCore:
     return FastCore(BUILDS[request.param])
 
 
-def geometry(seed: int, engine: Engine | None = None) -> Program:
+def geometry(seed: int, engine: Engine | None = None, rotary: bool = False) -> Program:
     """A random bidirectional NDT whose every size is drawn: one to six layers, windows of one bin and more.
 
-    With an engine an STNDT, with as many heads between channels as it takes.
+    With an engine an STNDT, with as many heads between channels as it takes. rotary: heads of even size.
     """
     rng = np.random.default_rng(seed)
-    heads, deep = int(rng.integers(1, 9)), seed % 5 == 0
+    heads, deep = int(rng.integers(1, 9)) << rotary, seed % 5 == 0
     bins = 1 if seed % 7 == 0 else int(rng.integers(2, 24))
     groups = (
         (engine.segments, engine.pipes // engine.sfus, engine.words) if engine else (0,)
@@ -50,7 +51,7 @@ def geometry(seed: int, engine: Engine | None = None) -> Program:
         channels=int(rng.integers(1, 40)),
         d=heads * int(rng.integers(1, 1 + (16 if deep else 40) // heads)),
         layers=int(rng.integers(3, 7)) if deep else int(rng.integers(1, 4)),
-        heads=heads,
+        heads=heads >> rotary,
         ffn=int(rng.integers(1, 60)),
         outputs=int(rng.integers(1, 40)),
         bins=bins,
@@ -61,6 +62,7 @@ def geometry(seed: int, engine: Engine | None = None) -> Program:
         mixed=seed % 2 == 1,
         causal=False,
         spatial=int(rng.choice(spatial)) if spatial else 0,
+        rotary=rotary,
     )
 
 
@@ -76,6 +78,16 @@ def test_random_stndts_are_exact_at_every_op_in_the_predicted_cycles(core: FastC
     first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
     for seed in range(first, first + GEOMETRIES):
         program = geometry(seed, core.engine)
+        tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+@pytest.mark.parametrize("name", TURNING)
+def test_windows_by_rotary_position_are_exact_at_every_op_in_the_predicted_cycles(name: str) -> None:
+    needs("verilator")
+    core = FastCore(BUILDS[name])
+    for seed in range(GEOMETRIES):
+        program = geometry(seed, core.engine if seed % 3 == 0 else None, rotary=True)
         tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
 
@@ -157,6 +169,22 @@ def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:
     assert held >= 150 and deepest >= 5
 
 
+def test_random_wirings_with_rotary_position_are_exact_or_refused() -> None:
+    needs("verilator")
+    core, held = engine(size=WINDOWS), 0
+    for seed in range(300):
+        try:
+            program, counts = random_case(seed, whole=True, turns=True)
+            if not any(isinstance(node.op, Rotary) for node in program.nodes):
+                continue
+            tally = run((program, counts), core)
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+        held += 1
+    assert held >= 60
+
+
 FAULTS = {
     "a row of the residual is another bin's": ("(rows.add ? add_row : 13'd0)", "13'd0"),
     "a query is read from another bin's row": ("(rows.x ? 17'(act_row_q) << PipeBits : 17'd0)", "17'd0"),
@@ -166,6 +194,8 @@ FAULTS = {
     "a phase ends a bin early": ("KeyBits'(cfg_q.window - 9'd1)", "KeyBits'(cfg_q.window - 9'd2)"),
     "the program goes on behind every bin": ("wraps ? pc_q + 1'b1 : phase_q", "pc_q + 1'b1"),
     "a bin is answered without a start": (": rows_q.pause_each", ": 1'b0"),
+    "angles are not those of the next bin": ("|| another", ""),
+    "bins turn by the number of the start": ("by_slot ? 16'(slot)", "1'b0 ? 16'(slot)"),
     "a trial goes on where the last one stopped": ("if (Windows != 0 && trial_reset_i) pc_q <= '0;", ""),
 }
 
@@ -174,8 +204,9 @@ POSITIONS = (58, 194)  # wirings with positions in a later phase
 
 
 def witnesses() -> list[Case]:
-    """Windows that need every row: two networks and two wirings, run twice, for the second needs the first's reset."""
+    """Windows that need every row: three networks and two wirings, twice, for the second needs the first's reset."""
     found = [random_ndt(seed, d=8, bins=5, layers=2, causal=False) for seed in (1, 2)]
+    found.append(random_ndt(3, d=8, heads=1, bins=5, layers=2, causal=False, rotary=True))
     late = [random_case(seed, whole=True) for seed in POSITIONS]
     return 2 * [*((program, random_counts(program, 1, 5)) for program in found), *late]
 

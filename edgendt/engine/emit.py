@@ -269,11 +269,11 @@ class Lowering:
     def turn(self, node: Node, op: Rotary) -> None:
         """A Rotary, its channels as they are: neighbours are partners."""
         emit, source = self.emit, self.emit.tensors[node.inputs[0], "res"]
-        words = -(-op.size // self.engine.pipes)
-        base, tag = emit.place(words, source.stats_by), emit.unit_tag()
-        index = turn(emit, node, source, 1, {"dst_base": base, "dst_tag": tag})
-        emit.taps[index] = Tap(node.name, base, np.arange(op.size))
-        made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus)
+        words, kept = -(-op.size // self.engine.pipes), self.kept(node.name)
+        base, tag = emit.place(words, source.stats_by, kept), emit.unit_tag()
+        index = turn(emit, node, source, 1, {"dst_base": base, "dst_tag": tag, "rows_dst": kept})
+        emit.taps[index] = Tap(node.name, base, np.arange(op.size), emit.rows.act_words if kept else 0)
+        made = Tensor(np.arange(op.size), base, words, op.y, tag, rate=self.engine.sfus, kept=kept)
         emit.tensors[node.name, "act"] = emit.own(made)
         self.used(node.inputs[0])
 

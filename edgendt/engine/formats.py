@@ -102,7 +102,6 @@ def _whole(program: Program, node: Node, engine: Engine) -> None:
         _need(same, node, "size, bins and heads must equal those of the others")
     if isinstance(op, SpatialMix):
         _need(op.a.bits <= 8 and op.z.bits <= 8, node, "weights and codes have at most 8 bits")
-    _need(not isinstance(op, Rotary), node, "an engine does not turn by time in a whole window")
 
 
 def _tokens(node: Node, engine: Engine) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edgendt.engine import layout as lay
 from edgendt.engine.layout import Instr
-from edgendt.ops import Add, Attention, LayerNorm, Linear, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import INPUT, Node
 
 BINS, TOKENS, COLUMNS = "bins", "tokens", "columns"  # what a phase runs over: bins; channels; channels, to the cache
@@ -54,16 +54,23 @@ class _Planner:
     def norm(self, node: Node) -> None:
         self.of[node.name] = self.of[node.inputs[0]]
 
+    def turn(self, node: Node) -> None:
+        """A Rotary that no attention reads as it is."""
+        self.of[node.name] = self.phase(BINS, self.of[node.inputs[0]])
+        self.read.append((node.inputs[0], "res", self.of[node.name]))
+
     def gather(self, node: Node) -> None:
         self.of[node.name] = self.phase(TOKENS, self.of[node.inputs[0]] + 1)
         self.read.append((node.inputs[0], "res", self.of[node.name]))
 
     def attention(self, node: Node) -> None:
         """Its feeds in one phase, itself in a later one."""
-        sources = [self.by_name[name].inputs[0] for name in node.inputs]
+        parts = [self.by_name[name] for name in node.inputs]
+        feeds = [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in parts]
+        sources = [feed.inputs[0] for feed in feeds]
         over = BINS if isinstance(node.op, Attention) else TOKENS
         phase = self.phase(over, max(self.of[source] for source in sources))
-        self.of |= dict.fromkeys(node.inputs, phase)
+        self.of |= dict.fromkeys((part.name for part in (*parts, *feeds)), phase)
         self.of[node.name] = self.phase(over, phase + 1)
         self.read += [(source, "act", phase) for source in sources]
 
@@ -91,7 +98,11 @@ class _Planner:
                 self.gather(node)
             elif isinstance(node.op, Attention | SpatialWeights):
                 self.attention(node)
-            elif not deferred(node):
+            elif deferred(node):
+                continue
+            elif isinstance(node.op, Rotary):
+                self.turn(node)
+            else:
                 self.linear(node)
         linears = [node for node in self.nodes if isinstance(node.op, Linear)]
         late = frozenset(node.name for node in linears if node.inputs[0] == INPUT and self.of[node.name])

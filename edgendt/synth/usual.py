@@ -10,9 +10,10 @@ from edgendt.program import Program
 from edgendt.synth.size import part
 
 BUILT_FOR = {  # largest first
-    "tokens": ("kria", "tokens-large", "tokens"),
-    "windows": ("kria", "window"),
-    "rotary": ("streaming",),
+    ("tokens",): ("kria", "tokens-large", "tokens"),
+    ("windows",): ("kria", "window"),
+    ("windows", "rotary"): ("kria", "tokens-large", "tokens"),
+    ("rotary",): ("streaming",),
 }
 
 
@@ -24,19 +25,18 @@ def usual_engine(program: Program, board: Board | None = None) -> str:
     """
     own = (board or Board.named(DEFAULT)).own_engine
     need = needed(program)
-    if need is None or getattr(Engine.named(own), need):
+    if all(getattr(Engine.named(own), one) for one in need):
         return own
     names = BUILT_FOR[need]
     return next((name for name in names if _there(board, name)), names[-1])
 
 
-def needed(program: Program) -> str | None:
-    """The build parameter without which no engine runs the network, if there is one."""
+def needed(program: Program) -> tuple[str, ...]:
+    """The build parameters without which no engine runs the network."""
     if program.inputs or any(isinstance(node.op, Table) for node in program.nodes):
-        return "tokens"
-    if program.bins:
-        return "windows"
-    return "rotary" if any(isinstance(node.op, Rotary) for node in program.nodes) else None
+        return ("tokens",)
+    rotary = any(isinstance(node.op, Rotary) for node in program.nodes)
+    return ("windows",) * bool(program.bins) + ("rotary",) * rotary
 
 
 def _there(board: Board | None, name: str) -> bool:

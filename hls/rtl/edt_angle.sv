@@ -5,7 +5,7 @@ module edt_angle
   import edt_pkg::*;
 #(
   parameter int Sfus = 1,
-  parameter int Tokens = 0  // 1: a start may break off another one
+  parameter int Windows = 0  // 1: a start may break off another one
 ) (
   input  wire                       clk_i,
   input  wire                       rst_i,
@@ -66,7 +66,7 @@ module edt_angle
       half_q    <= 1'b0;
       channel_q <= '0;
       ok_o      <= 1'b0;
-      if (Tokens != 0) valid_q <= '0;
+      if (Windows != 0) valid_q <= '0;
     end
     if (rst_i) begin
       run_q   <= 1'b0;

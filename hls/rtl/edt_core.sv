@@ -80,7 +80,7 @@ module edt_core
   logic [17:0] slot_off;
   logic [12:0] pos_off, res_stride;
   logic [15:0] row_time;
-  logic        timed, timed_row;
+  logic        timed, timed_row, by_slot, another;
   logic        mac_valid, mac_take, sfu_valid, sfu_take, quiet;
   logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
@@ -93,7 +93,7 @@ module edt_core
     .count_addr_i, .count_data_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
     .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off),
-    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .ins_o(ins), .xbase_o(xbase), .pc_o(pc),
+    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .by_slot_o(by_slot), .again_o(another), .ins_o(ins), .xbase_o(xbase), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -463,7 +463,8 @@ module edt_core
 
   logic [Sfus*24-1:0] angles6;
   if (Rotary != 0) begin : g_rotary
-    logic [15:0] angle_time;
+    logic [15:0] angle_time, given_time;
+    assign angle_time = Windows != 0 && by_slot ? 16'(slot) : given_time;
     if (Tokens != 0) begin : g_times  // a constant row's own, or what came with a token or a query
       logic [15:0] own, time_q;
       edt_ram #(.Width(16), .Depth(256)) i_time (
@@ -473,13 +474,13 @@ module edt_core
       always_ff @(posedge clk_i)
         if (timed) time_q <= timed_row ? own : row_time;
         else if (start_i) time_q <= bin_o;
-      assign angle_time = time_q;
+      assign given_time = time_q;
     end else begin : g_bins
-      assign angle_time = bin_o;
+      assign given_time = bin_o;
     end
-    edt_angle #(.Sfus(Sfus), .Tokens(Tokens)) i_angle (
+    edt_angle #(.Sfus(Sfus), .Windows(Windows)) i_angle (
       .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i(load_addr_i[9:0]), .load_data_i(load_data_i[17:0]),
-      .start_i((start_i && !busy_o && !refuse_o) || timed), .time_i(angle_time), .ok_o(angles_ok),
+      .start_i((start_i && !busy_o && !refuse_o) || timed || another), .time_i(angle_time), .ok_o(angles_ok),
       .raddr_i(s_q[4].gb_addr[7-$clog2(Sfus):0]), .angle_o(angles6)
     );
   end else begin : g_plain
@@ -615,6 +616,6 @@ module edt_core
     end
 `endif
   wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_we, sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],
-                   score_waddr, res_raddr, sfu_raddr, row_last, row_off, row_time, timed, timed_row, turned_row};
+                   score_waddr, res_raddr, sfu_raddr, row_last, row_off, row_time, timed, timed_row, turned_row, by_slot, another};
 endmodule
 `default_nettype wire

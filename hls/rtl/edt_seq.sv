@@ -47,6 +47,8 @@ module edt_seq
   output wire  [15:0]  time_o,        // of this token or query
   output wire          timed_o,       // angles of this row are needed
   output wire          timed_row_o,   // those of a constant row's own time
+  output wire          by_slot_o,     // rows are a window's bins, whose time is their slot
+  output wire          again_o,       // the next of them begins
   // dispatch
   output wire instr_t  ins_o,
   output wire  [XBits-1:0] xbase_o,  // its xbase, all of it
@@ -225,7 +227,7 @@ module edt_seq
     rows_t               rows, rows_q;
     logic [16:0]         xbase;
     logic [1:0]          xtop_q;
-    logic                loop_q;
+    logic                loop_q, given_q;  // times come with the rows, or are constant
     logic [ProgBits-1:0] phase_q;  // where the phase at work begins
     logic [12:0]         act_stride_q, res_stride_q, act_row_q, res_row_q;
     assign {rows, raw} = word[RowsBits+InstrBits-1:0];
@@ -236,6 +238,8 @@ module edt_seq
     assign again        = loop_q && (wraps || of_tokens || of_queries);
     assign shape        = ready && ins_q.op == OpShape;
     assign res_stride_o = res_stride_q;
+    assign by_slot_o    = loop_q && !given_q;
+    assign again_o      = finish && rows_q.loop;
     if (Tokens != 0) begin : g_tokens
       // A token or a query: bytes 0 and 1 its row, the last token's marked; 2 and 3 its kind; 4 and 5 its time.
       logic [15:0]        row_q, kind_q, time_q;
@@ -263,6 +267,7 @@ module edt_seq
             default: time_q[15:8] <= count_data_i;
           endcase
         if (shape) begin
+          given_q      <= ins_q.kv;
           of_tokens_q  <= ins_q.kv && ins_q.tiles_keys;
           of_queries_q <= ins_q.kv && ins_q.grouped;
         end
@@ -272,6 +277,7 @@ module edt_seq
           if (slot_lane_o == 11'(SegLanes - 1) && last_seg) tile_q <= tile_q + 9'd1;
         end
         if (rst_i || trial_reset_i) begin
+          given_q      <= 1'b0;
           of_tokens_q  <= 1'b0;
           of_queries_q <= 1'b0;
           tile_q       <= '0;
@@ -279,6 +285,7 @@ module edt_seq
       end
       wire unused_kind = &{1'b0, kind_q[15:13], row_q[14:13]};
     end else begin : g_no_tokens
+      assign given_q     = 1'b0;
       assign of_tokens   = 1'b0;
       assign of_queries  = 1'b0;
       assign token_last  = 1'b0;
@@ -323,6 +330,8 @@ module edt_seq
     assign pause  = finish;
     assign again  = 1'b0;
     assign shape  = 1'b0;
+    assign by_slot_o = 1'b0;
+    assign again_o   = 1'b0;
     assign res_stride_o = '0;
     assign resume = '0;
     assign of_tokens   = 1'b0;
