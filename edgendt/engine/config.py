@@ -241,11 +241,11 @@ ENGINES = {
         packed=1,
         windows=1,
     ),
-    "tokens": Engine(  # ULX3S-85F; a POYO of the preset `compact` over windows of 704 tokens
+    "tokens": Engine(  # ULX3S-85F; a POYO of the preset `compact` over windows of 576 tokens
         sfus=2,
         acc_bits=28,
         weight_depth=5120,
-        kv_depth=3072,
+        kv_depth=2560,
         bias_depth=1024,
         act_depth=2048,
         res_depth=1536,

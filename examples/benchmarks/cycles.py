@@ -26,7 +26,7 @@ BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the 
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
 board holds has no row with cycles."""
 
-WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 750 tokens in, ten answers out: cycles,
+WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 550 tokens in, ten answers out: cycles,
 those from the last bin or token on, and their time at the clock that the board asks of the tools, which `window` keeps
 (docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's (`sim/test_windows.py`,
 `sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
@@ -35,7 +35,7 @@ them."""
 FULL = Engine.named("full")
 LARGE = Engine.named("large")
 SMALL = Engine.named("small")
-KV260 = Engine(segments=32, lanes=24, pipes=16, sfus=8)
+KV260 = Engine(segments=32, lanes=24, pipes=16, sfus=8)  # multipliers as a KV260 has them, memories as M asks
 
 
 def roomy(engine: Engine, **fields: int) -> Engine:
@@ -54,6 +54,7 @@ def shape(packed: int, splits: int) -> str:
     return ", ".join(["packed"] * packed + [f"splits {splits}"] * (splits > 1)) or "plain"
 
 
+M_PACKED = roomy(replace(KV260, lanes=16), packed=1, splits=8)
 ENGINES = [
     (DEFAULT, "`small`", SMALL),
     (DEFAULT, "`full`", FULL),
@@ -69,7 +70,7 @@ ENGINES = [
         (M, f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
         for packed, splits in ((0, 1), (0, 8), (1, 8))
     ),
-    (M, "32 × 16, P 16, N 8, packed, splits 8", roomy(replace(KV260, lanes=16), packed=1, splits=8)),
+    (M, "32 × 16, P 16, N 8, packed, splits 8", M_PACKED),
 ]
 
 
@@ -81,12 +82,8 @@ WINDOWS = (  # channels, d, layers, heads, FFN, outputs, bins, heads between cha
     ("STNDT, Chewie, 14 bins", "kria", "kv260", (130, 174, 2, 2, 128, 174, 14, 2)),
     ("STNDT, MC_Maze, 180 bins", "kria", "kv260", (137, 182, 4, 2, 128, 182, 180, 2)),
 )
-POYOS = (  # 174 units, as Chewie's
-    ("POYO, `small`, heads of 32 channels", "tokens", DEFAULT_BOARD, {"head_size": 32}),
-    ("POYO, `small`", "tokens-large", "zcu104", {}),
-    ("POYO, `1.3m`", "kria", "kv260", {"depth": 6, "latents": 16, "self_heads": 8}),
-)
-TOKENS, QUERIES = 750, 10  # as many tokens as all of these engines have room for
+POYOS = (("compact", "tokens", DEFAULT_BOARD), ("small", "tokens-large", "zcu104"), ("1.3m", "kria", "kv260"))
+UNITS, TOKENS, QUERIES = 174, 550, 10  # units as Chewie's; as many tokens as all of these engines have room for
 
 
 def windows() -> list[dict[str, Any]]:
@@ -97,22 +94,23 @@ def windows() -> list[dict[str, Any]]:
         program = random_ndt(1, channels, **sizes, causal=False, spatial=spatial)
         compiled = compile_program(program, Engine.named(engine))
         rows.append(_window(name, engine, board, window_of(compiled), window_of(compiled, bins - 1)))
-    for name, engine, board, geometry in POYOS:
-        compiled = compile_program(_poyo(geometry), Engine.named(engine))
+    for name, engine, board in POYOS:
+        compiled = compile_program(_poyo(name), Engine.named(engine))
         whole, behind = (tokens_of(compiled, TOKENS, QUERIES, first) for first in (0, TOKENS - 1))
-        rows.append(_window(name, engine, board, whole, behind))
+        rows.append(_window(f"POYO, `{name}`", engine, board, whole, behind))
     return rows
 
 
-def _poyo(geometry: dict[str, int]) -> Program:
+def _poyo(name: str) -> Program:
     import torch
 
-    from edgendt.models.poyo import POYO, POYOConfig, Tokens
+    from edgendt.models.poyo import POYO, Tokens, preset
     from edgendt.qat.poyo import QuantPOYO
 
-    unit, kind, ms = np.random.default_rng(0).integers(0, [[[174]], [[3]], [[1000]]], (3, 1, 99))
-    seen = Tokens(*map(torch.tensor, (unit, kind, ms, [99], [0], [[950]])))
-    return QuantPOYO.from_float(POYO(POYOConfig(174, **geometry)), seen).program()
+    config = preset(name, UNITS)
+    unit, kind, ms = np.random.default_rng(0).integers(0, [[[UNITS]], [[3]], [[config.window_ms]]], (3, 1, 99))
+    seen = Tokens(*map(torch.tensor, (unit, kind, ms, [99], [0], [[config.window_ms - 50]])))
+    return QuantPOYO.from_float(POYO(config), seen).program()
 
 
 def _window(name: str, engine: str, board: str, whole: Cycles, behind: Cycles) -> dict[str, Any]:

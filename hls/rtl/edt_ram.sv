@@ -18,12 +18,7 @@ module edt_ram #(
   output logic [Width-1:0]                          rdata_o
 );
   localparam int Part = Width / Enables;
-`ifdef EDT_ECP5
-  // Shallow memories in its logic cells, of which it has more to spare than blocks. Synthesis alone would weigh each.
-  (* no_rw_check, ram_style = Depth <= 128 ? "distributed" : "auto" *)
-`else
   (* no_rw_check, ram_style = Style *)
-`endif
   logic [Width-1:0] mem [Depth];
   logic [Width-1:0] read_q;
 
