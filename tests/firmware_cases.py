@@ -10,7 +10,7 @@ from needs import needs_package
 from networks import random_counts, random_ndt
 
 from edgendt.fixed import Int
-from edgendt.ops import Linear, Table
+from edgendt.ops import Linear, Position, Table
 from edgendt.program import INPUT, Node, Program
 
 MOST = {"tokens": 128, "queries": 16}  # rows that the network of tokens has room for
@@ -39,7 +39,7 @@ def tokens() -> tuple[Program, Any]:
 
 
 def function() -> tuple[Program, Any]:
-    """A table between two products."""
+    """A product, positions, a table, a product."""
     rng = np.random.default_rng(13)
     act, counts = Int(8, 4), rng.integers(0, 16, (12, 5))
 
@@ -47,10 +47,14 @@ def function() -> tuple[Program, Any]:
         constants = {"weight": rng.integers(-8, 8, (6, inputs)), "bias": rng.integers(-99, 99, 6)}
         return Node(name, Linear(inputs, 6, x, Int(4, 4), act), (source,), constants)
 
-    entries = {"table": rng.integers(-128, 128, 256)}
-    table = Node("f", Table(6, act, act), ("x",), entries)
     x = Int(4, 0, False)
-    return Program("function", 5, x, (linear("x", 5, x, INPUT), table, linear("y", 6, act, "f"))), counts
+    nodes = (
+        linear("x", 5, x, INPUT),
+        Node("h", Position(6, 12, act), ("x",), {"table": rng.integers(-9, 9, (12, 6))}),
+        Node("f", Table(6, act, act), ("h",), {"table": rng.integers(-128, 128, 256)}),
+        linear("y", 6, act, "f"),
+    )
+    return Program("function", 5, x, nodes), counts
 
 
 CASES: dict[str, Callable[[], tuple[Program, Any]]] = {

@@ -39,7 +39,7 @@ MUTANTS = {  # header, right, wrong; what goes wrong
     "spatial_weights": ("edt_spatial_weights.h", "share << (CONFIG_T::longest - length)", "share"),  # heads misaligned
     "lookup": ("edt_lookup.h", "+ integer(kinds[kind + i])", "+ integer(kinds[i + 0 * kind])"),  # all are spikes
     "geglu": ("edt_geglu.h", "+ 128]", "& 255]"),  # the table from 0 on
-    "table": ("edt_table.h", "- lowest]", "& 255]"),  # the table from 0 on
+    "table": ("edt_table.h", "code(x[i])) - lowest", "code(x[0])) - lowest"),  # all are the first
     "cross_attention": (
         "edt_cross_attention.h",
         "values, 0, count, attended",
