@@ -30,6 +30,10 @@ GEOMETRIES: dict[str, tuple[NDTConfig, Bits]] = {
         NDTConfig(9, 8, d_model=24, layers=2, heads=2, ffn=20, window=6, max_bins=None, position="rotary"),
         Bits(overrides={"embed_linear": 6}),
     ),
+    "rotary window": (
+        NDTConfig(9, 8, d_model=24, layers=2, heads=2, ffn=20, window=10, max_bins=10, causal=False, position="rotary"),
+        Bits(),
+    ),
     "bidirectional": (
         NDTConfig(
             9, 11, d_model=12, layers=2, heads=2, ffn=20, window=14, max_bins=14, causal=False, position="sinusoidal"

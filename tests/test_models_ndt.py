@@ -85,6 +85,16 @@ def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial
     assert not torch.allclose(end, net(counts[:, [-2, -3, -4, -1]])[0, -1], atol=1e-5)  # order counts
 
 
+def test_a_whole_window_by_rotary_position_has_its_bins_and_no_table() -> None:
+    torch.manual_seed(0)
+    net = NDT(replace(SMALL, max_bins=6, window=6, position="rotary", causal=False)).eval()
+    counts = torch.randint(0, 5, (1, 6, 5)).float()
+    assert net.pos is None and net(counts).shape[1] == 6
+    assert not torch.allclose(net(counts)[0, 0], net(counts[:, [0, 2, 1, 3, 4, 5]])[0, 0], atol=1e-5)  # order counts
+    with pytest.raises(ValueError, match="bins must be the whole window's 6, got 5"):
+        net(counts[:, :5])
+
+
 @pytest.mark.parametrize(
     ("wrong", "rule"),
     [
@@ -98,7 +108,7 @@ def test_with_rotary_position_an_answer_depends_on_the_window_alone_and_no_trial
             "channels per head must be even with rotary position",
         ),
         ({"dropout": 1.0}, "dropout must be 0 to below 1"),
-        ({"position": "rotary", "max_bins": None, "causal": False}, "must not be rotary where causal is false"),
+        ({"position": "rotary", "max_bins": None, "causal": False}, "max_bins must be at least 1, got None"),
         ({"causal": False}, r"window must be max_bins \(100\) where causal is false, got 32"),
         ({"position": "absolute"}, "position must be one of learned, sinusoidal, rotary, got absolute"),
         ({"identity": (0, 1)}, r"identity must give each of 5 channels a column, got \(0, 1\)"),

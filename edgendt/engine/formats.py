@@ -51,11 +51,9 @@ def check_formats(program: Program, engine: Engine) -> None:
             _need(op.window <= 256, node, f"a window of at most 256 bins, got {op.window}")
         if isinstance(op, Rotary):
             _need(bool(engine.tokens) or not op.inverse, node, "it turns one way only")
-            _need(
-                bool(engine.rotary),
-                node,
-                "an engine turns by time when built with rotary = 1: choose `streaming`",
-            )
+            built = "tokens" if program.bins else "streaming"
+            asked = f"an engine turns by time when built with rotary = 1: choose `{built}`"
+            _need(bool(engine.rotary), node, asked)
             _need(op.x.signed and op.x.bits <= 11, node, f"its input is signed, of at most 11 bits, got {op.x}")
             _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
             _need(op.size <= engine.key_size, node, f"at most {engine.key_size} channels (key_size), got {op.size}")

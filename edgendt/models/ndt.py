@@ -26,7 +26,7 @@ class NDTConfig:
 
     causal = false: every bin sees the max_bins bins of a whole window, so window is max_bins; or `back` bins before it
     and `ahead` behind it, -1 for all. position: `learned`, a fixed `sinusoidal` table, or `rotary`, queries and keys
-    turned by time, which has no last bin: max_bins is None. identity: instead of a learned embedder, the column of
+    turned by time, without a table: a causal network has no last bin, max_bins is None. identity: the column of
     d_model that each input channel's counts enter as they are; other columns start from 0. lookup: a count enters as a
     row of so many columns, of one table for all channels, the n-th block of columns where `identity` has n; `most`: the
     largest count with a row, larger ones take its. post_norm: LayerNorms behind the sums of a layer, not before its
@@ -78,11 +78,10 @@ class NDTConfig:
     def _check_position(self) -> None:
         if self.position not in POSITIONS:
             raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {self.position}")
-        if not self.rotary and (self.max_bins is None or self.max_bins < 1):
+        endless = self.rotary and self.causal
+        if not endless and (self.max_bins is None or self.max_bins < 1):
             raise ValueError(f"max_bins must be at least 1, got {self.max_bins}")
-        if self.rotary and not self.causal:
-            raise ValueError("position must not be rotary where causal is false: a whole window has a last bin")
-        if self.rotary and self.max_bins is not None:
+        if endless and self.max_bins is not None:
             raise ValueError(
                 f"max_bins must not be given with rotary position, which has no last bin, got {self.max_bins}"
             )
@@ -110,7 +109,7 @@ class NDTConfig:
 
     @property
     def bins(self) -> int:
-        """Of the position table, or of the whole window: max_bins where there is no rotary position."""
+        """Of the position table, or of the whole window: max_bins where there is a last bin."""
         assert self.max_bins is not None
         return self.max_bins
 
@@ -217,9 +216,7 @@ class NDT(nn.Module):
         super().__init__()
         self.config = config
         self.embed = Rows(config) if config.lookup else nn.Linear(config.channels, config.d_model)
-        self.pos = (
-            None if config.max_bins is None else nn.Parameter(0.02 * torch.randn(config.max_bins, config.d_model))
-        )
+        self.pos = None if config.rotary else nn.Parameter(0.02 * torch.randn(config.bins, config.d_model))
         if config.position == "sinusoidal":
             self.pos = nn.Parameter(sinusoids(config.bins, config.d_model), requires_grad=False)
         if config.identity and not config.lookup:

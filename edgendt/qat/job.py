@@ -230,7 +230,8 @@ class Job:
 def _geometry(config: QuantizeConfig, data: Dataset, parts: Split) -> NDTConfig:
     """The network's shape; BadInput for one that nothing holds, or that is shorter than the longest trial."""
     model = config.model
-    max_bins = model.max_bins if model.position == "rotary" else model.max_bins or data.bins
+    endless = model.position == "rotary" and model.causal
+    max_bins = model.max_bins if endless else model.max_bins or data.bins
     if max_bins is not None and max_bins < data.bins:
         raise BadInput(f"model.max_bins is {max_bins}, but the longest trial of {data.name} has {data.bins} bins")
     if not model.causal and max_bins is not None and max_bins > data.bins:

@@ -139,7 +139,7 @@ class _Layout:
     def embedding(self) -> str:
         """Counts, or how many of each channel's steps they climb, to the stream; or to an operand, behind norms."""
         config, source = self.config, INPUT
-        table = config.max_bins is not None
+        table = not config.rotary
         y = self.act("embed" if table else "embed_linear") if config.post_norm else self.stream
         if config.lookup:
             source = self.ones("steps", INPUT, Int(1, 0, False), config.channels * config.most)

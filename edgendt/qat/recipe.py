@@ -33,11 +33,11 @@ class ModelConfig:
 
     kind: `ndt`, or `stndt`, which has a spatial stream, a column per channel and whole windows; what is not given
     follows from it. Or `poyo`, whose geometry is PoyoConfig's and nothing that follows here. causal = false: every bin
-    sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: the
-    network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each input
-    channel has its own column. lookup: a count enters as a row of so many columns, from a table that ends with the
-    largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, activation, and back and
-    ahead, which narrow a whole window: see NDTConfig.
+    sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: a
+    causal network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each
+    input channel has its own column. lookup: a count enters as a row of so many columns, from a table that ends with
+    the largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, activation,
+    and back and ahead, which narrow a whole window: see NDTConfig.
     """
 
     kind: str = "ndt"

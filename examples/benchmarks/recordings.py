@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -154,9 +155,10 @@ def table() -> list[dict[str, Any]]:
     """One row per network, all its windows simulated."""
     FastCore(Engine.named(ENGINE))  # built once, before the processes that run it
     jobs = [(which, at) for which, one in enumerate(RECORDED) for at in range(len(one.case()[1]))]
+    found: list[list[Tally]] = [[] for _ in RECORDED]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        tallies = list(pool.map(simulated, jobs))
-    return [
-        _row(one, [tally for tally, (number, _) in zip(tallies, jobs, strict=True) if number == which])
-        for which, one in enumerate(RECORDED)
-    ]
+        for (which, at), tally in zip(jobs, pool.map(simulated, jobs), strict=True):
+            found[which].append(tally)
+            said = f"{RECORDED[which].network}, window {at}: {tally.codes:,} codes, {tally.mismatches} differ"
+            print(said, file=sys.stderr, flush=True)
+    return [_row(one, tallies) for one, tallies in zip(RECORDED, found, strict=True)]
