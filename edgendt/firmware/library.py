@@ -51,6 +51,8 @@ def build(
     """
     from edgendt.firmware.writer import write_sources
 
+    if target.backend not in BACKENDS:
+        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {target.backend!r}")
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
     for old in home.glob("edgendt-*.so"):  # of an earlier Program in this folder

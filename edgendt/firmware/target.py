@@ -9,7 +9,7 @@ from edgendt.fixed import Int
 from edgendt.program import Program
 
 AMD = "Vitis"
-BACKENDS = {  # of hls4ml, and where a project keeps the headers of its integer types
+BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the headers of its integer types
     AMD: ("firmware/ap_types",),
     "Quartus": ("firmware/ac_types",),
     "Catapult": tuple(f"firmware/{name}/include" for name in ("ac_types", "ac_math", "ac_simutils")),
@@ -35,7 +35,7 @@ class Target:
     kernel: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("backend", tuple(BACKENDS)), ("ports", PORTS), ("weights", WEIGHTS)):
+        for name, known in (("ports", PORTS), ("weights", WEIGHTS)):
             if getattr(self, name) not in known:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.reloads and self.ports != "axis":
