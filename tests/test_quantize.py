@@ -265,6 +265,8 @@ def test_counts_beyond_the_input_format_are_counted() -> None:
         ("model.heads=0", "heads must be at least 1"),
         ("model.d_model=258", "model: d_model must be at most 256, got 258"),
         ("model.ffn=2000", "model: ffn must be at most 1024, got 2000"),
+        ("model.ffn=513 model.activation=gelu", "model: ffn must be at most 512 with gelu, got 513"),
+        ("model.activation=tanh", "activation must be one of relu, gelu, got tanh"),
         ("model.position=rotary model.max_bins=90", "max_bins must not be given with rotary position"),
         ("model.position=fourier", "position must be one of learned, sinusoidal, rotary, got fourier"),
         ("model.max_bins=70000", "model: max_bins must be at most 65535, got 70000"),

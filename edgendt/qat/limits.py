@@ -18,6 +18,8 @@ def check_limits(config: NDTConfig, bits: Bits) -> None:
         raise ValueError(
             f"{config.channels} channels of {config.most} counts are {steps} inputs, at most {LIMITS['ffn']}"
         )
+    if config.activation != "relu" and 2 * config.ffn > LIMITS["ffn"]:  # a function's partner is an output too
+        raise ValueError(f"ffn must be at most {LIMITS['ffn'] // 2} with {config.activation}, got {config.ffn}")
     for name, most in LIMITS.items():
         if (getattr(config, name) or 0) > most:
             raise ValueError(f"{WORDS.get(name, name)} must be at most {most}, got {getattr(config, name)}")
