@@ -91,8 +91,7 @@ def write_project(
     """
     from edgendt.firmware.writer import write_sources
 
-    kernel = ports == "axis" and board.alveo is not None
-    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights, kernel=kernel)
+    target = of_board(board, ports, weights)
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
@@ -117,6 +116,12 @@ def write_project(
     if not program.streams:  # what the tool timed is one call
         built["cycles_per_window"] = built.pop("cycles_per_bin")
     return result | built
+
+
+def of_board(board: Part, ports: str = "arrays", weights: str = "rom") -> Target:
+    """What a project for `board` is written for."""
+    kernel = ports == "axis" and board.alveo is not None
+    return Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights, kernel=kernel)
 
 
 def _cut(program: Program, given: Any) -> Any:
