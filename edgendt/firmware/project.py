@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from edgendt.errors import DoesNotFit, ToolFailed
+from edgendt.errors import BadInput, DoesNotFit, ToolFailed
 from edgendt.firmware.fit import fit
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
@@ -79,13 +79,13 @@ def write_project(
     given: Any = None,
     build: bool = False,
     folding: Folding | None = None,
-    ports: str = "arrays",
+    ports: str | None = None,
     weights: str = "rom",
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights: see Target.
+    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights: see of_board.
     With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
     has too few multipliers.
     """
@@ -107,7 +107,7 @@ def write_project(
     _vectors(program, stimulus(program) if given is None else _cut(program, given), home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board.name, target))
     folding.save(home / FOLDING)
-    result = _result(program, board, folding) | {"ports": ports, "weights": weights}
+    result = _result(program, board, folding) | {"ports": target.ports, "weights": weights}
     if target.reloads:
         packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
@@ -118,9 +118,12 @@ def write_project(
     return result | built
 
 
-def of_board(board: Part, ports: str = "arrays", weights: str = "rom") -> Target:
-    """What a project for `board` is written for."""
-    kernel = ports == "axis" and board.alveo is not None
+def of_board(board: Part, ports: str | None = None, weights: str = "rom") -> Target:
+    """What a project for `board` is written for. ports: AXI4-Streams on a card, else arrays, unless given."""
+    kernel = board.alveo is not None
+    if kernel and ports == "arrays":
+        raise BadInput(f"board {board.name} is a card, whose kernels meet by streams: take ports axis, or name none")
+    ports = ports or ("axis" if kernel else "arrays")
     return Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights, kernel=kernel)
 
 
