@@ -121,7 +121,9 @@ def synth(
     build: Annotated[
         bool, typer.Option("--build", help="Run the vendor's tool, where one is needed; an error without it.")
     ] = False,
-    ports: Annotated[str, typer.Option(help="Of the hls4ml flow's top: arrays, or axis for AXI4-Streams.")] = "arrays",
+    ports: Annotated[
+        str | None, typer.Option(help="Of the hls4ml flow's top: arrays, or axis for AXI4-Streams, a card's default.")
+    ] = None,
     weights: Annotated[
         str, typer.Option(help="Of the hls4ml flow: rom, or reload for networks that come in packets.")
     ] = "rom",

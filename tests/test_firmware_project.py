@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from goldens import is_golden
 from needs import needs
 from networks import random_ndt
 
-from edgendt.boards import Board
+from edgendt.boards import Board, known
 from edgendt.errors import DoesNotFit, ToolFailed, ToolMissing
-from edgendt.firmware.project import read_report, write_project
+from edgendt.firmware.project import of_board, read_report, tcl, write_project
+from edgendt.firmware.target import PORTS
 from edgendt.program import Program
 
 HERE = Path(__file__).parent
 BOARDS = {name: Board.named(name) for name in ("pynq-z2", "kv260")}
 SMALL = BOARDS["pynq-z2"]
+VENDOR = [board for board in map(Board.named, known()) if "hls4ml" in board.flows]
+SCRIPTS = [(board.name, ports) for board in VENDOR for ports in PORTS if ports == "axis" or not board.alveo]
 
 
 def small(causal: bool = True) -> Program:
@@ -54,7 +58,8 @@ def test_project_is_complete_without_the_vendor_tool(name: str, tmp_path: Path) 
     for headers in ("edt_fixed", "edt_linear", "edt_add", "edt_position", "edt_layernorm", "edt_attention"):
         assert (tmp_path / "firmware" / "nnet_utils" / f"{headers}.h").exists()
     assert len((tmp_path / "tb_data" / "readout.dat").read_text().splitlines()) == 40
-    assert str(tmp_path) not in (tmp_path / "run_hls.tcl").read_text()
+    script = (tmp_path / "run_hls.tcl").read_text()
+    assert script.count(f"\nset_part {BOARDS[name].part}\n") == 1 and str(tmp_path) not in script
 
 
 def test_golden_vectors_are_the_trial_given_clipped_and_cut(tmp_path: Path) -> None:
@@ -66,11 +71,25 @@ def test_golden_vectors_are_the_trial_given_clipped_and_cut(tmp_path: Path) -> N
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "tb_data" / "readout.dat"), expected)
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_script_equals_its_golden(name: str, tmp_path: Path) -> None:
-    write_project(small(), BOARDS[name], tmp_path)
-    golden = HERE / "golden" / "hls4ml" / f"run_hls.{name}.tcl"
-    assert (tmp_path / "run_hls.tcl").read_text() == golden.read_text()
+@pytest.mark.parametrize(("name", "ports"), SCRIPTS)
+def test_script_equals_its_golden(name: str, ports: str) -> None:
+    script = tcl(small(), name, of_board(Board.named(name), ports))
+    is_golden(script, f"hls4ml/run_hls.{name}.{ports}.tcl")
+
+
+@pytest.mark.parametrize("old", ["# as it was before", None], ids=["another", "none"])
+def test_a_golden_that_is_not_there_or_another_says_how_it_is_written(
+    old: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goldens.GOLDEN", tmp_path)
+    monkeypatch.delenv("EDT_WRITE_GOLDENS", raising=False)
+    if old is not None:
+        (tmp_path / "x.tcl").write_text(old)
+    with pytest.raises(AssertionError, match=r"x\.tcl: .*EDT_WRITE_GOLDENS=1"):
+        is_golden("# as it is", "x.tcl")
+    monkeypatch.setenv("EDT_WRITE_GOLDENS", "1")
+    is_golden("# as it is", "x.tcl")
+    assert (tmp_path / "x.tcl").read_text() == "# as it is"
 
 
 def test_build_without_the_tool_is_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from goldens import GOLDEN, is_golden
 from needs import needs_package
 from networks import random_ndt
 
@@ -17,7 +18,6 @@ from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
 from edgendt.synth import design, synthesise, vivado, vivado_reports
 
 HERE = Path(__file__).parent
-GOLDEN = HERE / "golden" / "vivado"
 BOARDS = [name for name in known() if Board.named(name).zynq]
 KV260 = Board.named("kv260")
 SMALL, FULL = Engine.named("small"), Engine.named("full")
@@ -44,12 +44,12 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_script_is_the_golden_one(name):
-    assert design.script(Board.named(name), design.ENGINE) == (GOLDEN / f"build.{name}.tcl").read_text()
+    is_golden(design.script(Board.named(name), design.ENGINE), f"vivado/build.{name}.tcl")
 
 
 def test_the_wrapper_is_the_golden_one():
     """Parameters, which change with the engine, by what they say."""
-    golden = (GOLDEN / "engine.v").read_text()
+    golden = (GOLDEN / "vivado" / "engine.v").read_text()
     values = {"EngineId": f"32'h{engine_id(SMALL.parameters()):08x}"} | SMALL.parameters()
     said = ",\n    ".join(f".{name}({value})" for name, value in values.items())
     number = f"{engine_id(SMALL.parameters()):08x}"
@@ -134,10 +134,9 @@ def test_the_fake_tool_rejects_a_wrong_script(tmp_path, fake, monkeypatch, old, 
         vivado.build(KV260, SMALL, tmp_path / "p", run=True)
 
 
-@pytest.mark.parametrize("name", ["kv260", "pynq-z2"])
+@pytest.mark.parametrize("name", BOARDS)
 def test_the_design_of_a_firmware_is_the_golden_one(name):
-    """A board of each processor."""
-    assert design.script(Board.named(name), design.FIRMWARE) == (GOLDEN / f"firmware.{name}.tcl").read_text()
+    is_golden(design.script(Board.named(name), design.FIRMWARE), f"vivado/firmware.{name}.tcl")
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from edgendt.errors import DoesNotFit, ToolFailed
+from edgendt.errors import BadInput, DoesNotFit, ToolFailed
 from edgendt.firmware.fit import fit
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
@@ -79,20 +79,19 @@ def write_project(
     given: Any = None,
     build: bool = False,
     folding: Folding | None = None,
-    ports: str = "arrays",
+    ports: str | None = None,
     weights: str = "rom",
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights: see Target.
+    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights: see of_board.
     With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
     has too few multipliers.
     """
     from edgendt.firmware.writer import write_sources
 
-    kernel = ports == "axis" and board.alveo is not None
-    target = Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights, kernel=kernel)
+    target = of_board(board, ports, weights)
     if build:
         _tool()  # missing: say so before anything is written
     home = Path(folder).resolve()
@@ -108,7 +107,7 @@ def write_project(
     _vectors(program, stimulus(program) if given is None else _cut(program, given), home / "tb_data")
     (home / SCRIPT).write_text(tcl(program, board.name, target))
     folding.save(home / FOLDING)
-    result = _result(program, board, folding) | {"ports": ports, "weights": weights}
+    result = _result(program, board, folding) | {"ports": target.ports, "weights": weights}
     if target.reloads:
         packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
@@ -117,6 +116,15 @@ def write_project(
     if not program.streams:  # what the tool timed is one call
         built["cycles_per_window"] = built.pop("cycles_per_bin")
     return result | built
+
+
+def of_board(board: Part, ports: str | None = None, weights: str = "rom") -> Target:
+    """What a project for `board` is written for. ports: AXI4-Streams on a card, else arrays, unless given."""
+    kernel = board.alveo is not None
+    if kernel and ports == "arrays":
+        raise BadInput(f"board {board.name} is a card, whose kernels meet by streams: take ports axis, or name none")
+    ports = ports or ("axis" if kernel else "arrays")
+    return Target(board.part, 1e3 / board.clock_mhz, ports=ports, weights=weights, kernel=kernel)
 
 
 def _cut(program: Program, given: Any) -> Any:

@@ -25,7 +25,7 @@ def synthesise(
     seed: int = 1,
     build: bool = False,
     folding: Path | None = None,
-    ports: str = "arrays",
+    ports: str | None = None,
     weights: str = "rom",
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def synthesise(
 
     flow: of the board unless given; engine: name or TOML file, else the usual one (synth.usual); seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
-    hls4ml flow; ports, weights: see firmware.target. BadInput for a flow the board has not; a failed tool's log is
+    hls4ml flow; ports, weights: see firmware.project. BadInput for a flow the board has not; a failed tool's log is
     kept.
     """
     target = Board.named(board)
@@ -44,7 +44,7 @@ def synthesise(
         raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
     if folding is not None and chosen != "hls4ml":
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
-    if (ports, weights) != ("arrays", "rom") and chosen != "hls4ml":
+    if (ports, weights) != (None, "rom") and chosen != "hls4ml":
         raise BadInput("--ports and --weights belong to --flow hls4ml: the engine has streams and takes any network")
     network = run.stage("quantize") / "program.edt"
     name = str(engine or usual_engine(Program.load(network), target)) if chosen == "engine" else None
@@ -74,16 +74,17 @@ def _engine(
 
 
 def _hls4ml(
-    run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str, weights: str
+    run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str | None, weights: str
 ) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
-    from edgendt.firmware.project import SCRIPT, write_project
+    from edgendt.firmware.project import SCRIPT, of_board, write_project
     from edgendt.synth import card, design, vivado
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    linked, designed = (ports == "axis" and kind is not None for kind in (board.alveo, board.zynq))
+    streams = of_board(board, ports, weights).ports == "axis"
+    linked, designed = (streams and kind is not None for kind in (board.alveo, board.zynq))
     if build and (linked or designed):
         tool_path(card.TOOL if linked else design.COMMAND[0])  # missing: say so before the HLS tool runs
     result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports, weights)

@@ -1,0 +1,24 @@
+# random10 for kv260: C simulation, synthesis, co-simulation, IP. Start with `vitis_hls -f run_hls.tcl`
+# or `vitis-run --mode hls --tcl run_hls.tcl`. A step that fails ends the run with an error.
+open_project -reset edgendt_prj
+set_top edgendt_axis
+add_files firmware/edgendt.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"
+add_files firmware/edgendt_axis.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"
+add_files -tb edt_test.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"
+add_files -tb edt_trace.h
+add_files -tb edt_vectors.h
+add_files -tb edt_network.h
+add_files -tb firmware/weights
+add_files -tb tb_data
+open_solution -reset solution1 -flow_target vivado
+set_part xck26-sfvc784-2LV-c
+create_clock -period 5 -name default
+set_clock_uncertainty 27% default
+config_compile -name_max_length 80
+csim_design
+csynth_design
+# The RTL has no trace hooks: co-simulation compares the outputs.
+add_files -tb edt_test.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils -DRTL_SIM"
+cosim_design
+export_design -format ip_catalog -vendor edgendt -library hls -ipname edgendt_axis -version 1.0.0
+exit
