@@ -33,7 +33,10 @@ out = Console(highlight=False, markup=False, emoji=False)
 RunArg = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run folder or name; the newest by default.")]
 BoardOpt = Annotated[str, typer.Option("--board", "-b", help="Target board; `edgendt boards` lists them.")]
 EngineOpt = Annotated[str | None, typer.Option(help="A named engine or FILE.toml; the board's default otherwise.")]
-PortOpt = Annotated[str, typer.Option("--port", "-p", help="Serial port, pty of an emulated board, or pynq:FILE.bit.")]
+PortOpt = Annotated[
+    str | None,
+    typer.Option("--port", "-p", show_default=False, help="/dev/ttyUSB0, what `emulate` prints, or pynq:FILE.bit."),
+]
 OutputsOpt = Annotated[str, typer.Option(help="rates, velocity, all, numbers and ranges: 0:10,12.")]
 ChannelsOpt = Annotated[str, typer.Option(help="The network's channel for every electrode, or -: a list, or its file.")]
 DeadOpt = Annotated[str, typer.Option(help="Electrodes to ignore: 3,17.")]
@@ -242,8 +245,8 @@ def announce(start: dict[str, Any], json: bool) -> None:
 
 @app.command()
 def load(
-    port: PortOpt,
     run: RunArg = None,
+    port: PortOpt = None,
     board: BoardOpt = BOARD,
     engine: EngineOpt = None,
     outputs: OutputsOpt = "",
@@ -254,10 +257,11 @@ def load(
 ) -> None:
     """Put a run's network on a programmed board; after a failure the last good one is put back."""
     from edgendt.host.load import load
+    from edgendt.host.port import asked
     from edgendt.wiring import Wiring
 
-    wiring = Wiring(outputs, channels, dead)
-    show(load(Run.open(run, runs), port, board, engine, wiring, quiet=json), json, load_line)
+    there, wiring = asked(port), Wiring(outputs, channels, dead)
+    show(load(Run.open(run, runs), there, board, engine, wiring, quiet=json), json, load_line)
 
 
 def load_line(result: dict[str, Any]) -> str:
@@ -269,8 +273,8 @@ def load_line(result: dict[str, Any]) -> str:
 
 @app.command()
 def infer(
-    port: PortOpt,
     run: RunArg = None,
+    port: PortOpt = None,
     board: BoardOpt = BOARD,
     engine: EngineOpt = None,
     check: Annotated[bool, typer.Option(help="Compare every answer with the Program; exit 1 at a difference.")] = True,
@@ -283,10 +287,11 @@ def infer(
 ) -> None:
     """Stream a run's test trials through a loaded board, bin by bin, and check every answer."""
     from edgendt.host.infer import infer
+    from edgendt.host.port import asked
     from edgendt.wiring import Wiring
 
-    wiring = Wiring(outputs, channels, dead)
-    result = infer(Run.open(run, runs), port, board, engine, wiring, check=check, trials=trials, quiet=json)
+    there, wiring = asked(port), Wiring(outputs, channels, dead)
+    result = infer(Run.open(run, runs), there, board, engine, wiring, check=check, trials=trials, quiet=json)
     show(result, json, infer_table)
 
 
@@ -329,7 +334,12 @@ def estimate(
 
 @app.command()
 def boards(json: JsonOpt = False) -> None:
-    """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network."""
+    """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
+
+    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; lanes, the most that fit
+    the part; network, the largest reference network that fits; taken, the lanes of its engine; MHz, the clock assumed;
+    µs, its bin.
+    """
     from edgendt.synth.capacity import describe
 
     show(describe(), json, boards_table)

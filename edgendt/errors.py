@@ -37,6 +37,19 @@ def reading(what: str) -> Iterator[None]:
         raise BadInput(f"{what} cannot be read: {' '.join(str(said).split()) or type(error).__name__}") from error
 
 
+TAKEN_BY = {  # by the end of a file's name, where it was given to another verb
+    ".onnx": "`edgendt lower {}` makes a Program of an ONNX file",
+    ".edt": "a Program is what `edgendt estimate {}` takes",
+    ".npz": "a recording is what `edgendt quantize --data {}` takes",
+}
+
+
+def elsewhere(path: Path | str) -> str:
+    """`: ` and which verb takes such a file, to end a sentence with; nothing for a name that says nothing."""
+    ends = Path(path).suffix
+    return f": {TAKEN_BY[ends].format(path)}" if ends in TAKEN_BY else ""
+
+
 class BoardUnknown(BadInput):
     """No board of that name is described in boards/."""
 

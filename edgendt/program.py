@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from edgendt import program_file
-from edgendt.errors import BadInput, UnsupportedOp, reading
+from edgendt.errors import BadInput, UnsupportedOp, elsewhere, reading
 from edgendt.fixed import Codes, Int, as_codes
 from edgendt.node import BINS, EACH, INDEX, INPUT, Axis, Flow, Input, Node, feed, flow, wants, whole
 from edgendt.ops import Add, CrossAttention, Linear, Lookup, Position
@@ -260,8 +260,13 @@ class Program:
     @classmethod
     def load(cls, path: Path | str) -> Program:
         """Read a file of `save`. BadInput when it is missing, damaged or of another schema."""
-        with reading(f"program {path}"), zipfile.ZipFile(path) as archive:
-            return cls(**program_file.read(archive))
+        try:
+            with reading(f"program {path}"), zipfile.ZipFile(path) as archive:
+                return cls(**program_file.read(archive))
+        except BadInput as error:
+            if Path(path).suffix == ".edt" or not Path(path).is_file() or not (said := elsewhere(path)):
+                raise
+            raise BadInput(f"{path} is not a Program{said}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "examples"))
 
-from benchmarks import cycles, route, run  # noqa: E402
+from benchmarks import cycles, published, route, run  # noqa: E402
 
 from edgendt.boards import Board, known  # noqa: E402
 from edgendt.errors import BadInput, ToolFailed  # noqa: E402
@@ -110,3 +110,11 @@ def test_a_wrong_number_of_seeds_is_refused(text, monkeypatch):
     monkeypatch.setenv("SEEDS", text)
     with pytest.raises(BadInput, match="SEEDS must be a count of at least 1, got"):
         route.seeds()
+
+
+def test_our_row_beside_the_published_ones_has_the_clock_that_was_routed(monkeypatch, tmp_path):
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps({"route-full": {"rows": [{"fmax MHz": 70.0}, {"fmax MHz": 75.5}, {"fmax MHz": 71.0}]}}))
+    monkeypatch.setattr(route, "KEPT", kept)
+    ours = published.table()[-1]
+    assert ours["latency"].endswith("cycles at 75.5 MHz") and ours["stage"] == "analytic cycles, post-route clock"

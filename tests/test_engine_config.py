@@ -63,16 +63,28 @@ def test_a_toml_file_names_an_engine(tmp_path: Path) -> None:
     assert Engine.named(path) == Engine(segments=8, kv_depth=1024)
 
 
-@pytest.mark.parametrize("text", ["engine = 3", "segments = 3", "colour = 1", "segments = 4.0", "segments ="])
-def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("engine = 3", r"`engine` must be a table: a line \[engine\], then such as segments = 4; known are acc_bits,"),
+        ("segments = 3", "segments must be a power of two, got 3"),
+        ("colour = 1", "unknown field 'colour', known are acc_bits, act_depth,"),
+        ("segments = 4.0", "every field must be an integer"),
+        ("segments =", "Invalid value"),
+    ],
+)
+def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match=f"^engine {path}: {said}"):
         Engine.named(path)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="small, full, large, streaming, window, tokens, tokens-large, kria or a TOML"):
+    with pytest.raises(
+        BadInput,
+        match=r"tokens, tokens-large, kria or a TOML file, got medium \(no such file\)$",
+    ):
         Engine.named("medium")
 
 

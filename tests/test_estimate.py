@@ -132,6 +132,13 @@ def test_a_program_file_is_taken_as_well_as_a_run(tmp_path: Path):
         program_of(None, tmp_path)
 
 
+@pytest.mark.parametrize(("name", "verb"), [("a.onnx", "edgendt lower"), ("a.npz", "edgendt quantize --data")])
+def test_a_file_for_another_verb_is_said_to_be(name: str, verb: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"no zip")
+    with pytest.raises(BadInput, match=f"^{tmp_path / name} is not a Program: .*`{verb} {tmp_path / name}`"):
+        program_of(tmp_path / name, tmp_path)
+
+
 def test_the_table_shows_every_memory():
     got = estimate(PROGRAM, BOARD)
     console = Console(width=100, file=io.StringIO())

@@ -1,5 +1,6 @@
 """The driver against a Python board that speaks the protocol, over lines that lose, damage and delay."""
 
+import errno
 import os
 import random
 import threading
@@ -15,7 +16,8 @@ from edgendt.engine.device import Device
 from edgendt.engine.image import engine_id
 from edgendt.engine.protocol import Unslip, slip
 from edgendt.errors import BadInput
-from edgendt.host import Link, LinkError, open_port
+from edgendt.host import Link, LinkError, NoPort, open_port
+from edgendt.host import port as ports
 
 ENGINE = engine_id(PARAMETERS)
 
@@ -162,8 +164,22 @@ def test_silence_and_wrong_use_are_one_sentence():
         link.step([1, 2, 3])
     with pytest.raises(LinkError, match="more bins than the network has positions"):
         link.infer(np.zeros((4, 2), np.int64))
-    with pytest.raises(LinkError, match="cannot be opened"):
+
+
+def test_a_port_that_cannot_be_opened_says_why_once_and_what_to_do(tmp_path, monkeypatch):
+    said = r"^port /dev/none cannot be opened: No such file or directory; is the cable in and the board on\? A port is"
+    with pytest.raises(NoPort, match=said):
         open_port("/dev/none")
+    (tmp_path / "file").touch()
+    with pytest.raises(NoPort, match="it is no device; a port is a serial port such as /dev/ttyUSB0"):
+        open_port(str(tmp_path / "file"))
+    monkeypatch.setattr(ports, "_serial", refused)
+    with pytest.raises(NoPort, match=r"opened: Permission denied; join the group .*dialout \$USER`, and log in again$"):
+        open_port("/dev/ttyUSB0")
+
+
+def refused(*_):
+    raise PermissionError(errno.EACCES, "[Errno 13] could not open port")
 
 
 @pytest.mark.parametrize("limit", [1, 3, 15, 16])

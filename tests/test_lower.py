@@ -561,6 +561,13 @@ def test_a_file_that_is_no_onnx_is_one_clear_sentence(content: bytes, tmp_path: 
         lower(tmp_path / "x.onnx")
 
 
+@pytest.mark.parametrize(("name", "verb"), [("a.edt", "edgendt estimate"), ("a.npz", "edgendt quantize --data")])
+def test_a_file_for_another_verb_is_said_to_be(name: str, verb: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04 a zip")
+    with pytest.raises(BadInput, match=f"is not an ONNX file, or is cut short: .*`{verb} {tmp_path / name}` takes$"):
+        lower(tmp_path / name)
+
+
 def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read: No such file"):
         lower(tmp_path / "absent.onnx")

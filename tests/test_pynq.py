@@ -71,7 +71,7 @@ def test_a_fault_in_the_driver_is_found(fake, tmp_path, monkeypatch, fault):
     mutant = ModuleType("mutant")
     monkeypatch.setitem(sys.modules, "mutant", mutant)  # where dataclasses would look
     exec(text.replace(*FAULTS[fault]), mutant.__dict__)
-    monkeypatch.setattr("edgendt.host.link.pynq", mutant)
+    monkeypatch.setattr("edgendt.host.port.pynq", mutant)
     monkeypatch.setattr("edgendt.host.attach.SECONDS", {"board": 0.02})
     run = run_of("a", tmp_path)
     with pytest.raises((LinkError, BadInput)):

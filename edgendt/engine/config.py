@@ -123,21 +123,22 @@ class Engine:
         if str(name) in ENGINES:
             return ENGINES[str(name)]
         path = Path(name)
-        known = {field.name for field in dataclasses.fields(cls)}
+        known = sorted(field.name for field in dataclasses.fields(cls))
+        fields = f"known are {', '.join(known)}"
         try:
             values = tomllib.loads(path.read_text())
             values = values.get("engine", values)
             if not isinstance(values, dict):
-                raise ValueError("engine must be a table")
-            unknown = set(values) - known
-            if unknown:
-                raise ValueError(f"unknown field {sorted(unknown)[0]!r}, known are {', '.join(sorted(known))}")
+                raise ValueError(f"`engine` must be a table: a line [engine], then such as segments = 4; {fields}")
+            if unknown := set(values).difference(known):
+                raise ValueError(f"unknown field {min(unknown)!r}, {fields}")
             if any(type(value) is not int for value in values.values()):
                 raise ValueError("every field must be an integer")
             return cls(**values)
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise BadInput(f"engine must be {', '.join(ENGINES)} or a TOML file, got {name}: {error}") from None
-        except ValueError as error:
+        except OSError as error:
+            why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            raise BadInput(f"engine must be {', '.join(ENGINES)} or a TOML file, got {name} ({why})") from None
+        except ValueError as error:  # of TOML's syntax, too
             raise BadInput(f"engine {name}: {error}") from None
 
 

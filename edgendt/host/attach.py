@@ -18,7 +18,8 @@ from edgendt.engine.image import engine_id
 from edgendt.engine.protocol import Answer, Info
 from edgendt.errors import BadInput
 from edgendt.host.kept import Kept
-from edgendt.host.link import Link, open_port
+from edgendt.host.link import Link
+from edgendt.host.port import open_port
 from edgendt.program import Program
 from edgendt.synth.usual import usual_engine
 from edgendt.wiring import Wiring

@@ -14,7 +14,6 @@ from edgendt.engine import protocol
 from edgendt.engine.image import Image
 from edgendt.engine.protocol import Answer, Info, Kind, Status, Unslip
 from edgendt.errors import BadInput, EdgendtError
-from edgendt.host import pynq
 from edgendt.host.kept import Kept
 
 RETRIES = 3
@@ -27,10 +26,6 @@ class LinkError(EdgendtError):
     """The engine cannot be reached, or refuses."""
 
 
-class NoPort(LinkError, BadInput):
-    """The port that the user named cannot be opened."""
-
-
 class Stream(Protocol):
     """What the driver needs of a serial port, pty or socket; `read` returns fewer bytes, or none, when time is up."""
 
@@ -39,35 +34,12 @@ class Stream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class Port(Stream, Protocol):
-    """A stream that is closed at its end."""
-
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class Result:
     """codes [bins, outputs] int64; cycles [bins]: of the engine, start to done."""
 
     codes: NDArray[np.int64]
     cycles: NDArray[np.int64]
-
-
-def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Port:
-    """A serial port, a pty, or `pynq:BITSTREAM` on a PYNQ board; NoPort when it cannot be opened."""
-    try:
-        if port.startswith(pynq.PREFIX):
-            return pynq.open_overlay(port.removeprefix(pynq.PREFIX), timeout)
-        return _serial(port, baud, timeout)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise NoPort(f"port {port} cannot be opened: {error}") from error
-
-
-def _serial(port: str, baud: int, timeout: float) -> Port:
-    import serial  # type: ignore[import-untyped]
-
-    stream: Port = serial.Serial(port, baud, timeout=timeout)  # its SerialException is an OSError
-    return stream
 
 
 class Link:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.errors import BadInput
+from edgendt.errors import BadInput, elsewhere
 from edgendt.export.graph import META, SUMS
 from edgendt.fixed import Int
 from edgendt.lower.folding import LARGEST
@@ -34,7 +34,7 @@ def load(path: Path | str) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:
-        raise BadInput(f"{path} is not an ONNX file, or is cut short") from error
+        raise BadInput(f"{path} is not an ONNX file, or is cut short{elsewhere(path)}") from error
     if not model.graph.node:
         raise BadInput(f"{path} is not an ONNX file with a network in it: its graph has no nodes")
     external = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgendt.boards import Board, known
+from edgendt.boards import Board, Open, known
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources
@@ -30,15 +30,21 @@ def top_sources(top: str) -> list[Path]:
     return [*board_sources(top), *sorted((share("sim") / "models").glob("*.sv"))]
 
 
-def build_board(board: Board, engine: Engine, sources: Sequence[Path] | None = None) -> Path:
-    """Shared library of the board's verilated top; BadInput for a board whose top this cannot drive."""
+def described(board: Board) -> Open:
+    """What the board's top needs; BadInput for a board whose top this cannot drive."""
     if board.open is None or board.open.top != "edt_top_uart":
         those = [name for name in known() if (tools := Board.named(name).open) and tools.top == "edt_top_uart"]
         raise BadInput(f"board {board.name} cannot be emulated: choose one of {', '.join(those)}")
-    baud, parameters = board.open.baud, engine.parameters()
+    return board.open
+
+
+def build_board(board: Board, engine: Engine, sources: Sequence[Path] | None = None) -> Path:
+    """Shared library of the board's verilated top; BadInput for a board whose top this cannot drive."""
+    tools = described(board)
+    baud, parameters = tools.baud, engine.parameters()
     values = {"ClkHz": BIT * baud, "Baud": baud, "EngineId": f"32'd{engine_id(parameters)}", **parameters}
-    files = list(sources or top_sources(board.open.top))
-    return build_library(board.open.top, files, share("sim") / "board_model.cpp", values, {"EDT_BIT": BIT})
+    files = list(sources or top_sources(tools.top))
+    return build_library(tools.top, files, share("sim") / "board_model.cpp", values, {"EDT_BIT": BIT})
 
 
 class EmulatedBoard:
@@ -133,6 +139,7 @@ def emulate(
     BadInput: no such board or engine, or one that cannot be emulated. DoesNotFit; ToolMissing, ToolFailed of the build.
     """
     target = Board.named(board)
+    described(target)  # BadInput: said before any build
     name = engine or target.own_engine
     built = Engine.named(name)
     part(target, built)  # DoesNotFit: counted before any build

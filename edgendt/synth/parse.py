@@ -12,7 +12,7 @@ ADVICE = {
     "TRELLIS_COMB": "choose an engine with fewer lanes or pipes",
     "TRELLIS_FF": "choose an engine with fewer lanes or pipes",
     "ICESTORM_RAM": "choose an engine with smaller memories, or a larger part",
-    "ICESTORM_LC": "choose the serial engine, tiny,, or a larger part",
+    "ICESTORM_LC": "choose the serial engine (tiny), or a larger part",
     "BSRAM": "choose an engine with smaller memories (edgendt estimate shows which are not needed), or a larger part",
     "LUT4": "choose an engine with fewer lanes or pipes",
     "DFF": "choose an engine with fewer lanes or pipes",

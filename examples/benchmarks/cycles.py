@@ -30,7 +30,8 @@ WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 550 tokens
 those from the last bin or token on, and their time at the clock that the board asks of the tools, which `window` keeps
 (docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's (`sim/test_windows.py`,
 `sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
-them."""
+them. The networks of Lorenz here and above give all of 30 channels; those that `edgendt quantize` makes of it are given
+22, eight are held out, and take some cycles fewer (docs/engine.md)."""
 
 FULL = Engine.named("full")
 LARGE = Engine.named("large")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+KEPT = Path(__file__).parent.parent.parent / "docs" / "benchmarks.json"
 
 HEAD = """# Benchmarks
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from benchmarks.page import KEPT
 from edgendt.artifact import read_json
 from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.config import Engine
@@ -38,6 +39,11 @@ def boards() -> list[dict[str, Any]]:
 def full() -> list[dict[str, Any]]:
     """`full` on the default board."""
     return [_row(Board.named(DEFAULT), "full", seed) for seed in seeds()]
+
+
+def reached() -> float:
+    """MHz that `full` reaches on the default board: the best seed of the rows kept."""
+    return float(max(row["fmax MHz"] for row in read_json(KEPT)["route-full"]["rows"]))
 
 
 def _row(board: Board, name: str, seed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from networks import random_counts, random_of
 
 from benchmarks.cycles import FULL, M_PACKED
+from benchmarks.route import reached
 from edgendt.boards import DEFAULT, Board
 from edgendt.engine import protocol
 from edgendt.engine.compile import Compiled, compile_program
@@ -26,7 +27,6 @@ from edgendt.wiring import choose_outputs
 
 ROUNDS, ASKED = 3, 20
 VELOCITY = 2  # outputs
-MHZ = Board.named(DEFAULT).clock_mhz
 BITS = 10  # of a byte on a UART: start, eight, stop
 CASES = (  # the last bin's window is full
     (S, FULL, "`full`", 100),
@@ -37,7 +37,7 @@ compared with the Program and the cycle model. cycles: of the last bin, whose wi
 the process is what other work on the computer does not take away; the quickest of three rounds counts."""
 LINK_NOTE = """S on `full`: bytes as the ordinary driver puts them on the line (framing, escapes and CRC included;
 random counts), their time at the board's baud, and what an emulated board takes for the same bins, every answer
-checked. Two outputs: as many as a velocity has."""
+checked; the core's cycles at the clock of the best seed of `route-full`. Two outputs: as many as a velocity has."""
 LOAD_NOTE = """S onto `full`: the bytes of a load as the driver sends them, their time at the board's baud (answers
 overlap), and the seconds that an emulated board takes."""
 
@@ -149,9 +149,10 @@ def _bin(outputs: int) -> list[dict[str, Any]]:
     line = round((request + answer) * BITS * 1e6 / baud, 1)
     head = {"network": "S", "outputs": outputs, "request, bytes": round(request, 1), "answer, bytes": round(answer, 1)}
     emulated = {f"{name} µs": round(value) for name, value in summary(micros).items()}
-    core = {f"{name} µs": round(value / MHZ, 1) for name, value in summary(cycles.tolist()).items()}
+    clock = reached()
+    core = {f"{name} µs": round(value / clock, 1) for name, value in summary(cycles.tolist()).items()}
     return [
-        head | {"how": f"core, simulated cycles at {MHZ} MHz (assumed)", **core, "stage": "simulated"},
+        head | {"how": f"core, cycles at {clock:g} MHz", **core, "stage": "simulated cycles, post-route clock"},
         head | {"how": f"line, one after the other at {baud:,} baud", "p50 µs": line, "stage": "analytic"},
         head | {"how": f"round trip, {ASKED} bins", **emulated, "stage": "emulated"},
     ]

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cpu, cycles, firmware, published, recordings, route, rtl
-from benchmarks.page import page
+from benchmarks.page import KEPT, page
 from edgendt.artifact import commit, read_json, write_json
 from edgendt.errors import BadInput, EdgendtError
 from edgendt.profile.cpu import describe
 
 ROOT = Path(__file__).parent.parent.parent
-KEPT = ROOT / "docs" / "benchmarks.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 COMMIT = commit()  # of the code that was loaded, whatever changes while it runs
 Row = dict[str, Any]
