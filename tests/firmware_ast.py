@@ -10,13 +10,12 @@ from typing import Any
 
 from needs import needs, needs_package
 
-# The open ap types refuse __SYNTHESIS__, so they are read before it is defined.
-SYNTHESISED = """\
-#include "ap_int.h"
-#include "ap_fixed.h"
-#include "hls_stream.h"
-#define __SYNTHESIS__
-"""
+from edgendt.firmware.target import AMD, BACKENDS
+
+# The open types of vendors refuse __SYNTHESIS__, so they are read before it is defined.
+TYPES = {AMD: ("ap_int.h", "ap_fixed.h", "hls_stream.h")}
+DEFINED = "#define __SYNTHESIS__\n#define HLS_SYNTHESIS\n"
+ALGORITHMIC_C = ("ac_int.h", "ac_fixed.h", "ac_channel.h")
 FLOATS = {"FLOAT", "DOUBLE", "LONGDOUBLE", "HALF", "FLOAT128", "FLOAT16"}
 ALLOCATES = {"malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "operator new", "operator delete"}
 
@@ -29,23 +28,31 @@ def system_folders() -> list[str]:
     return re.findall(r"^ (/\S+)$", said.partition("#include <...> search starts here:")[2], re.MULTILINE)
 
 
-def functions(folder: Path) -> dict[str, Any]:
-    """Every function that the top reaches, by its name; of the ap types, which the tool has its own of, only names."""
+def functions(folder: Path, backend: str = AMD) -> dict[str, Any]:
+    """Every function that the top reaches, by its name; of the types, which the tool has its own of, only names. A
+    card's two kernels are reached as well.
+    """
     needs_package("clang")
     from clang import cindex
 
     tops = [name for name in ("edgendt", "edgendt_axis") if (folder / "firmware" / f"{name}.cpp").exists()]
-    text = SYNTHESISED + "".join(f'#include "firmware/{name}.cpp"\n' for name in tops)
+    sources = [f"firmware/{name}.cpp" for name in tops]
+    if card := (folder / "edt_card.cpp").exists():
+        sources.append("edt_card.cpp")
+    included = [*TYPES.get(backend, ALGORITHMIC_C), "", *sources]
+    text = "".join(f'#include "{name}"\n' if name else DEFINED for name in included)
     folders = [word for path in system_folders() for word in ("-isystem", path)]
-    rooms = [f"-I{folder}", "-isystem", f"{folder}/firmware/ap_types", f"-I{folder}/firmware"]
+    rooms = [word for room in BACKENDS[backend] for word in ("-isystem", f"{folder}/{room}")]
+    rooms += [f"-I{folder}", f"-I{folder}/firmware", f"-I{folder}/firmware/nnet_utils"]
     unit = cindex.Index.create().parse(
         "synthesised.cpp", ["-std=c++14", "-nostdinc", *rooms, *folders], [("synthesised.cpp", text)]
     )
     errors = [str(said) for said in unit.diagnostics if said.severity >= cindex.Diagnostic.Error]
     assert errors == []
-    start = next(item for item in unit.cursor.get_children() if item.spelling == tops[-1] and item.is_definition())
+    starts = [tops[-1], *(("edt_send", "edt_receive") if card else ())]
+    pending = [item for item in defined(unit.cursor) if item.spelling in starts]
+    assert sorted(item.spelling for item in pending) == sorted(starts)
     found: dict[str, Any] = {}
-    pending = [start]
     while pending:
         function = pending.pop()
         if function.get_usr() not in found:
@@ -54,9 +61,18 @@ def functions(folder: Path) -> dict[str, Any]:
     return found
 
 
+def defined(cursor: Any) -> Iterator[Any]:
+    """Functions at the outermost level, those in extern "C" too."""
+    for child in cursor.get_children():
+        if child.kind.name in ("LINKAGE_SPEC", "UNEXPOSED_DECL"):
+            yield from defined(child)
+        elif child.kind.name == "FUNCTION_DECL" and child.is_definition():
+            yield child
+
+
 def ours(cursor: Any) -> bool:
-    """Not of the ap types or of the system."""
-    return cursor.location.file is not None and not re.search(r"/ap_types/|^/usr/", cursor.location.file.name)
+    """Not of the vendors' types or of the system."""
+    return cursor.location.file is not None and not re.search(r"/a[pc]_\w+/|^/usr/", cursor.location.file.name)
 
 
 def inside(cursor: Any) -> Iterator[Any]:
@@ -74,9 +90,9 @@ def calls(function: Any) -> list[Any]:
     return [item.get_definition() or item for item in called]
 
 
-def faults(folder: Path) -> list[str]:
+def faults(folder: Path, backend: str = AMD) -> list[str]:
     """Dynamic memory, recursion and floating point of all that is synthesised: a line each, none in a good one."""
-    found = functions(folder)
+    found = functions(folder, backend)
     said = [f"{item.spelling} is called" for item in found.values() if item.spelling in ALLOCATES]
     for function in filter(ours, found.values()):
         for item in inside(function):

@@ -13,7 +13,7 @@ from firmware_cases import CASES, MOST
 from goldens import is_golden
 from needs import needs
 from test_firmware_axis import answered
-from test_vivado import fake, run  # noqa: F401
+from test_vivado import REPORTS, fake, run  # noqa: F401
 
 from edgendt.artifact import Run
 from edgendt.boards import Board
@@ -179,6 +179,12 @@ def test_a_card_has_no_engine_and_no_other_board_is_one(run: Run) -> None:  # no
 def test_a_card_has_no_project_of_arrays(run: Run) -> None:  # noqa: F811
     with pytest.raises(BadInput, match="board u55c is a card, whose kernels meet by streams: take ports axis, or name"):
         synthesise(run, "u55c", ports="arrays")
+
+
+def test_the_samples_are_read() -> None:
+    assert vivado_reports.kernel_clock((REPORTS / "xclbin.info").read_text()) == (200.0, 200.0, "2022.2")
+    used = vivado_reports.kernels((REPORTS / "kernel_util_routed.rpt").read_text())
+    assert used["DSP48"] == {"used": 414, "available": 6830} and used["URAM"] == {"used": 10, "available": 940}
 
 
 def test_reports_without_what_is_read_are_no_result() -> None:

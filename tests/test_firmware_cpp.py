@@ -18,6 +18,7 @@ from edgendt.compare import compare
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.layers import HEADERS
 from edgendt.firmware.target import AMD, BACKENDS, Target
+from edgendt.synth.card import SOURCE as CARD
 from edgendt.tools import run_tool, share
 
 # g++'s complaints about uninitialised storage are of ap_private (op_harness); neither knows the vendors' pragmas.
@@ -28,6 +29,9 @@ FAULTS = {  # what to put into saturate, which every op calls; what is said of i
     "new": ("const int wide", "int *p = new int(W); delete p; const int wide", "saturate allocates"),
     "malloc": ("const int wide", "free(malloc(W)); const int wide", "malloc is called"),
 }
+
+EMULATION = {f"edt_{stem}" for stem in ("abi.cpp", "window.cpp", "test.cpp", "window_test.cpp", "trace.h", "vectors.h")}
+EMULATION.add("edt_plain.h")
 
 
 def project(name: str, folder: Path, ports: str = "arrays", backend: str = AMD) -> tuple[Firmware, Any]:
@@ -71,12 +75,25 @@ def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
     assert tally.ops == len(program.nodes) and tally.first is None
 
 
-@pytest.mark.parametrize(("name", "ports"), [*((name, "arrays") for name in CASES), ("bin by bin", "axis")])
-def test_nothing_synthesised_allocates_calls_itself_or_is_a_float(name: str, ports: str, tmp_path: Path) -> None:
-    """Over the call graph from the top, hls4ml's kernels included; weights alone are written in decimals."""
-    project(name, tmp_path, ports)
-    assert len(functions(tmp_path)) > 100
-    assert faults(tmp_path) == []
+WALKED = [
+    *((name, AMD, "arrays") for name in CASES),
+    *(("bin by bin", backend, "arrays") for backend in BACKENDS if backend != AMD),
+    ("bin by bin", AMD, "axis"),
+]
+
+
+@pytest.mark.parametrize(("name", "backend", "ports"), WALKED)
+def test_nothing_synthesised_allocates_calls_itself_or_is_a_float(
+    name: str, backend: str, ports: str, tmp_path: Path
+) -> None:
+    """Over the call graph from the top, hls4ml's kernels included, and behind streams from a card's kernels; weights
+    alone are written in decimals.
+    """
+    project(name, tmp_path, ports, backend)
+    if ports == "axis":
+        shutil.copyfile(share("hls") / "cpp" / CARD, tmp_path / CARD)
+    assert len(functions(tmp_path, backend)) > 100
+    assert faults(tmp_path, backend) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -91,8 +108,10 @@ def test_what_hardware_has_not_is_found(fault: str, tmp_path: Path) -> None:
 
 
 def test_headers_name_no_floating_point_and_no_allocation() -> None:
-    """What no network instantiates is held to it as well."""
-    for header in (*HEADERS, "edt_axis.h"):
+    """All but what emulation and test benches have; what no network instantiates is held to it as well."""
+    headers = {path.name for path in (share("hls") / "cpp").iterdir()} - EMULATION
+    assert headers.issuperset(HEADERS)
+    for header in sorted(headers):
         code = re.sub(r"//.*", "", (share("hls") / "cpp" / header).read_text())
         words = set(re.findall(r"\b\w+\b", code))
         assert not words & {"float", "double", "half", "new", "delete", "malloc", "free", "std", "vector"}, header

@@ -164,6 +164,21 @@ def test_a_part_with_too_few_multipliers_is_refused(tmp_path: Path) -> None:
         write_project(small(), replace(SMALL, multipliers=10), tmp_path)
 
 
+def test_the_sample_of_a_report_is_read() -> None:
+    assert read_report(HERE / "reports" / "csynth.xml") == {
+        "stage": "hls-estimate",
+        "fmax_mhz": 136.99,
+        "cycles_per_bin": 5120,
+        "resources": {
+            "BRAM_18K": {"used": 97, "available": 280},
+            "DSP": {"used": 201, "available": 220},
+            "FF": {"used": 30123, "available": 106400},
+            "LUT": {"used": 41234, "available": 53200},
+            "URAM": {"used": 0, "available": 0},
+        },
+    }
+
+
 def test_a_report_without_estimates_gives_nulls(tmp_path: Path) -> None:
     report = tmp_path / "csynth.xml"
     report.write_text("<profile><AreaEstimates/></profile>")

@@ -1,4 +1,4 @@
-"""`edgendt synth --flow hls4ml` of an NDT, an STNDT and a POYO for two boards: the projects' own benches, every op."""
+"""`edgendt synth --flow hls4ml` of an NDT, an STNDT and a POYO for AMD boards: the projects' own benches, every op."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from firmware_cases import CASES
 from needs import needs
 
 from edgendt.artifact import Run
+from edgendt.boards import Board
 from edgendt.data.stimulus import packed
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.library import flags
+from edgendt.firmware.project import of_board
 from edgendt.program import Program
 from edgendt.synth import synthesise
 from edgendt.tools import run_tool
 
 NETWORKS = {"NDT": "bin by bin", "STNDT": "whole window", "POYO": "tokens"}
 BOARDS = ("pynq-z2", "kv260")
+PROJECTS = [*((name, board, "arrays") for name in NETWORKS for board in BOARDS), ("NDT", "kv260", "axis")]
 
 
 def quantized(name: str, folder: Path) -> tuple[Run, Program]:
@@ -32,17 +35,17 @@ def quantized(name: str, folder: Path) -> tuple[Run, Program]:
     return run, program
 
 
-@pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_project_is_equal_at_every_op(name: str, board: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "board", "ports"), PROJECTS)
+def test_a_project_is_equal_at_every_op(name: str, board: str, ports: str, tmp_path: Path) -> None:
     needs("g++")
     run, program = quantized(name, tmp_path / "r")
-    result = synthesise(run, board, flow="hls4ml")
+    result = synthesise(run, board, flow="hls4ml", ports=ports)
     project, analytic = run.stage(f"synth-{board}"), result["analytic"]
     assert analytic["multipliers"] <= analytic["multipliers_available"] and analytic["cycles"] > 0
     assert Folding.load(project / "folding.toml", program).multipliers(program) == analytic["multipliers"]
     words = [word for word in flags(project) if word not in ("-shared", "-O1")]
-    run_tool(("g++", "-O0", *words, "edt_test.cpp", "firmware/edgendt.cpp", "-o", "bench"), tmp_path / "log", project)
+    sources = (f"firmware/{stem}.cpp" for stem in of_board(Board.named(board), ports).sources)
+    run_tool(("g++", "-O0", *words, "edt_test.cpp", *sources, "-o", "bench"), tmp_path / "log", project)
     done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith("PASS: "), done.stdout
     vectors = project / "tb_data" / f"{sorted(path.stem for path in (project / 'tb_data').glob('*ln*.dat'))[0]}.dat"

@@ -18,6 +18,7 @@ from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
 from edgendt.synth import design, synthesise, vivado, vivado_reports
 
 HERE = Path(__file__).parent
+REPORTS = HERE / "reports"
 BOARDS = [name for name in known() if Board.named(name).zynq]
 KV260 = Board.named("kv260")
 SMALL, FULL = Engine.named("small"), Engine.named("full")
@@ -80,6 +81,7 @@ def test_the_whole_path_ends_with_a_bitstream_and_a_clock(run, fake, name):
         "LUT": {"used": 31234, "available": 117120},
         "FF": {"used": 29345, "available": 234240},
         "RAMB18": {"used": 207, "available": 288},
+        "URAM": {"used": 6, "available": 64},
         "DSP48": {"used": 145, "available": 1248},
     }
     assert result["tool_versions"] == {"vivado": "2024.1"} and len(said) == 1
@@ -188,13 +190,27 @@ def test_an_engine_larger_than_the_part_is_refused(tmp_path):
     assert not (tmp_path / "p").exists()
 
 
+def test_the_samples_are_read():
+    timing, used = ((REPORTS / name).read_text() for name in ("timing.rpt", "utilization.rpt"))
+    assert vivado_reports.clock(timing) == (200.0, 1e3 / (5.0 - 0.25))
+    assert vivado_reports.version(timing) == vivado_reports.version(used) == "2024.1"
+    assert {kind: (count["used"], count["available"]) for kind, count in vivado_reports.utilisation(used).items()} == {
+        "LUT": (31234, 117120),
+        "FF": (29345, 234240),
+        "RAMB18": (207, 288),
+        "URAM": (6, 64),
+        "DSP48": (145, 1248),
+    }
+
+
 def test_a_report_without_a_clock_is_no_result():
     with pytest.raises(ValueError, match="the timing report shows no clock and slack"):
         vivado_reports.clock("all constraints are met")
 
 
 def test_reports_of_older_tools_have_no_prohibited_column():
-    assert vivado_reports.utilisation("| Slice LUTs  | 2150 |     0 |     14600 | 14.73 |") == {
+    """Nor do all versions write thousands alike."""
+    assert vivado_reports.utilisation("| Slice LUTs* | 2,150 |     0 |    14,600 | 14.73 |") == {
         "LUT": {"used": 2150, "available": 14600}
     }
 

@@ -10,6 +10,7 @@ namespace edt {
 
 typedef ap_axiu<32, 0, 0, 0> Beat;
 typedef hls::stream<Beat> Stream;
+static_assert(format<decltype(Beat::data)>::bits == 32, "a word of a packet has 32 bits");
 
 // The first word of an answer.
 const int answered = 0;
@@ -41,6 +42,8 @@ inline ap_int<32> word(Stream &in, Packet &packet) {
 // The next `count` words as codes, at most SIZE.
 template <int SIZE, class T> void take(Stream &in, Packet &packet, T codes[SIZE], int count = SIZE) {
 #pragma HLS INLINE OFF
+    static_assert(SIZE > 0, "codes are taken from one on");
+    static_assert(sint<T>::bits <= 32, "a word must hold every code taken");
 EDT_LABEL(Take)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE II=1
@@ -78,6 +81,8 @@ inline void put(Stream &out, const ap_int<32> &bits, bool last) {
 // A packet, or its end: a word, and `count` codes behind it, at most SIZE.
 template <int SIZE, class T> void give(Stream &out, int first, const T codes[SIZE], int count = SIZE) {
 #pragma HLS INLINE OFF
+    static_assert(SIZE > 0, "codes are given from one on");
+    static_assert(sint<T>::bits <= 32, "a word must hold every code given");
     put(out, first, count == 0);
 EDT_LABEL(Give)
     for (int i = 0; i < SIZE; i++) {

@@ -2,6 +2,9 @@
 // memory: packets one behind the other, each a word that says how many words it has and then those.
 #include "edt_axis.h"
 
+static_assert(edt::format<decltype(edt::Beat::data)>::bits == edt::format<ap_int<32> >::bits && sizeof(int) == 4,
+              "memory, streams and counts must have words of 32 bits");
+
 extern "C" {
 
 // From memory to the network: TLAST at the last word of each packet, which has one word at least.

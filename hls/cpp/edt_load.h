@@ -26,7 +26,8 @@ struct Crc32 {
 // constants: [SIZE], a word each. A word that is no code spoils the packet.
 template <int SIZE, class T> void load(Stream &in, Packet &packet, Crc32 &crc, T constants[SIZE]) {
 #pragma HLS INLINE OFF
-    static_assert(format<T>::bits <= 32, "a word has 32 bits");
+    static_assert(SIZE > 0, "constants are loaded from one on");
+    static_assert(sint<T>::bits <= 32, "a word must hold every constant");
 EDT_LABEL(Load)
     for (int i = 0; i < SIZE; i++) {
 #pragma HLS PIPELINE
