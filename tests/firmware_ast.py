@@ -10,10 +10,10 @@ from typing import Any
 
 from needs import needs, needs_package
 
-from edgendt.firmware.target import AMD, BACKENDS
+from edgendt.firmware.target import AMD, BACKENDS, OF_AMD
 
 # The open types of vendors refuse __SYNTHESIS__, so they are read before it is defined.
-TYPES = {AMD: ("ap_int.h", "ap_fixed.h", "hls_stream.h")}
+AP = ("ap_int.h", "ap_fixed.h", "hls_stream.h")
 DEFINED = "#define __SYNTHESIS__\n#define HLS_SYNTHESIS\n"
 ALGORITHMIC_C = ("ac_int.h", "ac_fixed.h", "ac_channel.h")
 FLOATS = {"FLOAT", "DOUBLE", "LONGDOUBLE", "HALF", "FLOAT128", "FLOAT16"}
@@ -39,7 +39,7 @@ def functions(folder: Path, backend: str = AMD) -> dict[str, Any]:
     sources = [f"firmware/{name}.cpp" for name in tops]
     if card := (folder / "edt_card.cpp").exists():
         sources.append("edt_card.cpp")
-    included = [*TYPES.get(backend, ALGORITHMIC_C), "", *sources]
+    included = [*(AP if backend in OF_AMD else ALGORITHMIC_C), "", *sources]
     text = "".join(f'#include "{name}"\n' if name else DEFINED for name in included)
     folders = [word for path in system_folders() for word in ("-isystem", path)]
     rooms = [word for room in BACKENDS[backend] for word in ("-isystem", f"{folder}/{room}")]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgendt.firmware.layers import BACKENDS, KERNEL
-from edgendt.firmware.target import AMD
+from edgendt.firmware.target import AMD, OF_AMD
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,
@@ -46,6 +46,7 @@ HEADER = '#include "edt_{}.h"\n'
 FIRST = "".join(f'#include "{name}"\n' for name in ("ac_fixed.h", "defines.h", "nnet_helpers.h"))  # as a project does
 ROOMS = {  # of hls4ml's templates
     AMD: ("vitis", "vitis/nnet_utils", "vivado", "vivado/nnet_utils", "vivado/ap_types"),
+    "Vivado": ("vivado", "vivado/nnet_utils", "vivado/ap_types"),
     "Quartus": ("quartus/firmware", "quartus/firmware/nnet_utils", "quartus/ac_types"),
     "Catapult": tuple(
         f"catapult/{name}"
@@ -433,9 +434,9 @@ def compile_ops(
     """Compile with the headers of `headers` (default hls/cpp), with -Wall -Wextra -Werror; cached by content."""
     room = headers or share("hls") / "cpp"
     stems = ("fixed", "rows", *(op.kind for op in SHAPES))
-    text = "" if backend == AMD else FIRST
+    text = "" if backend in OF_AMD else FIRST
     text += "".join(HEADER.format(stem) for stem in stems)
-    text += PROLOGUE.replace("@plain", PLAIN["ap" if backend == AMD else "ac"])
+    text += PROLOGUE.replace("@plain", PLAIN["ap" if backend in OF_AMD else "ac"])
     text += "".join(source(index, op) for index, op in enumerate(ops)).replace(OWN, BACKENDS[backend])
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
     content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)

@@ -1,4 +1,4 @@
-"""The firmware by hls4ml's other backends, whose types are Algorithmic C's, equals the Program; and what they refuse.
+"""The firmware by hls4ml's other backends, AMD's and Algorithmic C's types, equals the Program; and what they refuse.
 
 Every op by itself: test_firmware_ops.py. Networks with every layer, without a warning: test_firmware_cpp.py.
 """
@@ -20,7 +20,7 @@ from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.folding import Folding, plan
 from edgendt.firmware.library import flags
-from edgendt.firmware.target import AMD, BACKENDS, Target
+from edgendt.firmware.target import AMD, BACKENDS, OF_AMD, Target
 from edgendt.program import Program
 from edgendt.tools import run_tool
 
@@ -96,7 +96,7 @@ def test_a_folder_built_again_by_another_backend_is_that_one(tmp_path: Path) -> 
         library = built(program, tmp_path, backend)
         demand(program, counts, library.trace(counts))
         (found,) = tmp_path.glob("*.so")
-        assert found == library.library and ("edt_ac.h" in library_headers(library)) == (backend != AMD)
+        assert found == library.library and ("edt_ac.h" in library_headers(library)) == (backend not in OF_AMD)
 
 
 def library_headers(library: Firmware) -> str:
@@ -106,7 +106,7 @@ def library_headers(library: Firmware) -> str:
 
 
 def test_what_a_backend_does_not_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"^backend must be one of Vitis, Quartus, Catapult, got 'oneAPI'$"):
+    with pytest.raises(BadInput, match=r"^backend must be one of Vitis, Vivado, Quartus, Catapult, got 'oneAPI'$"):
         build(NETWORKS["odd sizes"](), tmp_path, target=Target(backend="oneAPI"))
     with pytest.raises(BadInput, match=r"^ports axis are of the backend Vitis: take ports arrays with Quartus$"):
         Target(backend="Quartus", ports="axis")

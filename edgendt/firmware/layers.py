@@ -242,7 +242,7 @@ BLOCKS = """\
     static const unsigned multiplier_factor = MIN(n_in, reuse_factor);
     static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
     static const unsigned multiplier_scale = multiplier_limit / n_out;"""
-BACKENDS = {"Vitis": STRATEGY, "Quartus": BLOCKS, "Catapult": STRATEGY}
+BACKENDS = {"Vitis": STRATEGY, "Vivado": STRATEGY, "Quartus": BLOCKS, "Catapult": STRATEGY}
 
 
 class EdtConfigTemplate(LayerConfigTemplate):
@@ -328,6 +328,6 @@ def register() -> None:
     for name in ("Vivado", "Quartus", "Catapult"):  # Vitis has Vivado's templates
         get_backend(name).register_template(EdtConfigTemplate)
         get_backend(name).register_template(EdtFunctionTemplate)
-    for name in ("Vivado", *BACKENDS):
+    for name in BACKENDS:
         for header in (*HEADERS, *INCLUDED):
             get_backend(name).register_source((share("hls") / "cpp" / header).resolve())
