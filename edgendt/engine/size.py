@@ -84,9 +84,9 @@ def _weights(engine: Engine) -> Iterator[Memory]:
 
 
 def _residual(engine: Engine) -> tuple[Memory, ...]:
-    """Words of P codes; with tokens each code has its own enable."""
+    """Words of P codes; with tokens each code has its own enable, which takes nine bits for eight."""
     if engine.tokens:
-        return (Memory("residual", engine.pipes, engine.res_depth, 16),)
+        return (Memory("residual", engine.pipes // 2, engine.res_depth, 36),)
     return (Memory("residual", 1, engine.res_depth, 16 * engine.pipes),)
 
 
