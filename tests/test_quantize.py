@@ -366,6 +366,7 @@ def test_a_real_recording_goes_through(tmp_path: Path) -> None:
 
 
 POYO = ["model.kind=poyo", "data.conditions=12", "train.steps=4", "train.val_every=2", "qat.steps=3"]
+POYO += ["poyo.window_ms=1000"]  # a trial each
 POYO += ["poyo.dim=16", "poyo.depth=1", "poyo.latents=2", "poyo.head_size=8", "poyo.self_heads=2"]
 
 
