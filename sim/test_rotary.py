@@ -15,7 +15,7 @@ TIMED = {
     "a row turns by the bin": ("if (timed) time_q", "if (1'b0) time_q"),
 }
 FAULTS = {
-    "the clock stands still": ("assign angle_time = bin_o", "assign angle_time = 16'd1"),
+    "the clock stands still": ("assign given_time = bin_o", "assign given_time = 16'd1"),
     "a phase is cut, not rounded": ("phase4[15:0] + 16'd32", "phase4[15:0]"),
     "even channels turn backwards": ("half_d_q[4] && odd_q[4], half_d_q[4]", "half_d_q[4], half_d_q[4]"),
     "a code is its own partner": ("pick2 ^ PipeBits'(sfu_ins.xbase)", "pick2"),
