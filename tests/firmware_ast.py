@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from needs import needs, needs_package
+from op_harness import OF_AMD
 
-from edgendt.firmware.target import AMD, BACKENDS, OF_AMD
+from edgendt.firmware.target import AMD, BACKENDS
 
 # The open types of vendors refuse __SYNTHESIS__, so they are read before it is defined.
 AP = ("ap_int.h", "ap_fixed.h", "hls_stream.h")

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgendt.firmware.layers import BACKENDS, KERNEL
-from edgendt.firmware.target import AMD, OF_AMD
+from edgendt.firmware.layers import KERNEL, SAID_BY
+from edgendt.firmware.target import AMD, BACKENDS
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,
@@ -36,6 +36,7 @@ from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
 from edgendt.tools import run_tool, share
 
+OF_AMD = tuple(name for name, rooms in BACKENDS.items() if rooms == BACKENDS[AMD])  # whose types are ap_fixed
 # ap_private, the simulation model of ap_int, masks its own uninitialised storage: g++ warns inside it at -O1.
 QUIET = ("-Wno-unknown-pragmas", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", *QUIET)
@@ -437,7 +438,7 @@ def compile_ops(
     text = "" if backend in OF_AMD else FIRST
     text += "".join(HEADER.format(stem) for stem in stems)
     text += PROLOGUE.replace("@plain", PLAIN["ap" if backend in OF_AMD else "ac"])
-    text += "".join(source(index, op) for index, op in enumerate(ops)).replace(OWN, BACKENDS[backend])
+    text += "".join(source(index, op) for index, op in enumerate(ops)).replace(OWN, SAID_BY[backend])
     text += "".join(narrow_source(index, *case) for index, case in enumerate(narrows))
     content = text + "".join(path.read_text() for path in sorted(room.glob("edt_*.h"))) + str(FLAGS)
     name = hashlib.sha256(content.encode()).hexdigest()[:20]

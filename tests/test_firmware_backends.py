@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from needs import needs
 from networks import random_counts, random_ndt
+from op_harness import OF_AMD
 from test_firmware import NETWORKS, demand, linear_and_attention
 
 from edgendt.compare import compare
@@ -20,7 +21,7 @@ from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.folding import Folding, plan
 from edgendt.firmware.library import flags
-from edgendt.firmware.target import AMD, BACKENDS, OF_AMD, Target
+from edgendt.firmware.target import AMD, BACKENDS, Target
 from edgendt.program import Program
 from edgendt.tools import run_tool
 

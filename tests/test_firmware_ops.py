@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from needs import needs
 from op_examples import OPS, WHOLE, example
-from op_harness import Harness, compile_ops, include_flags
+from op_harness import OF_AMD, Harness, compile_ops, include_flags
 from strategies import generators
 from ties import attention_ties, layernorm_ties
 
 from edgendt.compare import compare
 from edgendt.errors import ToolFailed
-from edgendt.firmware.target import AMD, BACKENDS, OF_AMD
+from edgendt.firmware.target import AMD, BACKENDS
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Op
 from edgendt.tools import cache_folder, run_tool, share

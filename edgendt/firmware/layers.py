@@ -12,6 +12,7 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute, WeightAttribute
 from hls4ml.model.layers import Layer, layer_map, register_layer
 
+from edgendt.firmware.target import BACKENDS
 from edgendt.tools import share
 
 OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
@@ -242,7 +243,7 @@ BLOCKS = """\
     static const unsigned multiplier_factor = MIN(n_in, reuse_factor);
     static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
     static const unsigned multiplier_scale = multiplier_limit / n_out;"""
-BACKENDS = {"Vitis": STRATEGY, "Vivado": STRATEGY, "Quartus": BLOCKS, "Catapult": STRATEGY}
+SAID_BY = {name: BLOCKS if name == "Quartus" else STRATEGY for name in BACKENDS}
 
 
 class EdtConfigTemplate(LayerConfigTemplate):
@@ -255,7 +256,7 @@ class EdtConfigTemplate(LayerConfigTemplate):
         kind, base, more = "long long", "", []
         if isinstance(node, EdtLinear):
             few = int(node.get_attr("reuse_factor")) <= int(node.get_attr("n_in"))
-            own = BACKENDS[node.model.config.backend.name]
+            own = SAID_BY[node.model.config.backend.name]
             kernel = KERNEL.format("leq_nin" if few else "gt_nin_rem0")
             kind, base, more = "unsigned", " : nnet::dense_config", [kernel, own]
         sizes = [f"    static const {kind} {name} = {int(node.get_attr(name))};" for name in node.fields]

@@ -15,7 +15,6 @@ BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the heade
     "Quartus": ("firmware/ac_types",),
     "Catapult": tuple(f"firmware/{name}/include" for name in ("ac_types", "ac_math", "ac_simutils")),
 }
-OF_AMD = tuple(name for name, rooms in BACKENDS.items() if rooms == BACKENDS[AMD])  # whose types are ap_fixed
 PORTS = ("arrays", "axis")
 WEIGHTS = ("rom", "reload")
 

@@ -30,8 +30,8 @@ WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 550 tokens
 those from the last bin or token on, and their time at the clock that the board asks of the tools, which `window` keeps
 (docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's (`sim/test_windows.py`,
 `sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
-them. The networks of Lorenz here and above give all of 30 channels; those that `edgendt quantize` makes of it are given
-22, eight are held out, and take some cycles fewer (docs/engine.md)."""
+them. The networks of Lorenz here and above take all 30 channels; those that `edgendt quantize` makes take 22, for eight
+are held out, and some cycles fewer (docs/engine.md)."""
 
 FULL = Engine.named("full")
 LARGE = Engine.named("large")
@@ -116,18 +116,19 @@ def _poyo(name: str) -> Program:
 
 def _window(name: str, engine: str, board: str, whole: Cycles, behind: Cycles) -> dict[str, Any]:
     clock = Board.named(board).clock_mhz
+    named = {"network": name, "engine": f"`{engine}`", "board": board, "MHz": clock}
+    return named | latency(whole, behind, clock) | {"stage": "analytic"}
+
+
+def latency(whole: Cycles, behind: Cycles, clock: float) -> dict[str, Any]:
+    """Columns of a window: all of it, and from its last bin or token on. clock: MHz."""
     return {
-        "network": name,
-        "engine": f"`{engine}`",
-        "board": board,
-        "MHz": clock,
         "cycles": whole.total,
         "of them from the last on": behind.total,
         "bound": whole.bound,
         "efficiency": round(whole.efficiency, 3),
         "ms": round(whole.total / clock / 1e3, 3),
         "ms from the last on": round(behind.total / clock / 1e3, 3),
-        "stage": "analytic",
     }
 
 

@@ -13,7 +13,7 @@ from edgendt.engine.reference import S
 
 NOTE = """Figures as their sources state them; networks, data, precision and what a figure includes differ, so no row
 ranks another. A window or a trial is many bins; ours is one bin, without the line
-to the host, at the clock of the best seed of `route-full` below."""
+to the host, at the clock of the best seed of `route-full` above."""
 PUBLISHED = (
     (
         "NDT, monkey reaching",

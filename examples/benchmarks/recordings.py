@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from networks import random_ndt
 
+from benchmarks.cycles import latency
 from edgendt.boards import Board
 from edgendt.compare import Tally, compare
 from edgendt.engine.compile import compile_program
@@ -34,14 +35,14 @@ last bin, or the last token."""
 Case = tuple[Program, list[Any]]
 
 
-def recording(name: str) -> Any:
+def recording(name: str) -> Path:
     """A file of shared/realdata; BadInput without it."""
     path = ROOT.parent / "shared" / "realdata" / name
     if not path.exists():
         raise BadInput(
             f"shared/realdata/{name} must lie beside the checkout: it is a recording, no part of the project"
         )
-    return np.load(path, allow_pickle=False)
+    return path
 
 
 @cache
@@ -50,7 +51,7 @@ def maze() -> Case:
     program = random_ndt(1, 137, d=182, layers=4, heads=2, ffn=128, outputs=182, bins=180, causal=False, spatial=2)
     windows = []
     for trial in ("trial_748", "trial_1356"):
-        spikes = recording(MAZE)[f"{trial}/spikes"][:, : program.channels].astype(np.int64)
+        spikes = np.load(recording(MAZE))[f"{trial}/spikes"][:, : program.channels].astype(np.int64)
         bins = spikes[: len(spikes) // 5 * 5].reshape(-1, 5, program.channels).sum(axis=1)
         windows += [np.minimum(bins[at : at + 180], program.input.hi) for at in range(0, len(bins) - 179, 48)]
     return program, windows
@@ -60,7 +61,7 @@ def maze() -> Case:
 def chewie() -> Case:
     """Chewie's STNDT: 130 -> 174 channels, 14 bins, two layers; shorter trials end in bins without spikes."""
     program = random_ndt(1, 130, d=174, layers=2, heads=2, ffn=128, outputs=174, bins=14, causal=False, spatial=2)
-    data, windows = recording(REACH), []
+    data, windows = np.load(recording(REACH)), []
     spikes, trials = data[f"{SESSION}/spikes"][:, : program.channels], data[f"{SESSION}/trial"]
     for trial in np.unique(trials)[:24]:
         window = np.zeros((14, program.channels), np.int64)
@@ -81,8 +82,7 @@ def poyo() -> Case:
     from edgendt.models.poyo import PRESETS
     from edgendt.qat.poyo import QuantPOYO, given
 
-    recording(REACH)
-    data = (jittered(load(str(ROOT.parent / "shared" / "realdata" / REACH), session=SESSION)),)
+    data = (jittered(load(str(recording(REACH)), session=SESSION)),)
     cuts = list(whole(data[0], 0, np.arange(20), 1000))[:20]
     net = network(data, dim=64, head_size=64, **PRESETS["1.3m"])
     program = QuantPOYO.from_float(net, tokens(cuts[:8], data)).program("poyo-1.3m")
@@ -134,21 +134,9 @@ def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:
     else:
         tokens, queries = max((compiled.waits(given), len(given["query_ms"])) for given in windows)
         whole, behind = tokens_of(compiled, tokens, queries), tokens_of(compiled, tokens, queries, tokens - 1)
-    clock = Board.named(BOARD).clock_mhz
-    return {
-        "network": one.network,
-        "windows": len(windows),
-        "ops": tally.ops,
-        "codes": tally.codes,
-        "differ": tally.mismatches,
-        "cycles": whole.total,
-        "from the last on": behind.total,
-        "bound": whole.bound,
-        "efficiency": round(whole.efficiency, 3),
-        "ms": round(whole.total / clock / 1e3, 2),
-        "ms from the last on": round(behind.total / clock / 1e3, 2),
-        "stage": "simulated",
-    }
+    compared = {"windows": len(windows), "ops": tally.ops, "codes": tally.codes, "differ": tally.mismatches}
+    columns = latency(whole, behind, Board.named(BOARD).clock_mhz)
+    return {"network": one.network} | compared | columns | {"stage": "simulated"}
 
 
 def table() -> list[dict[str, Any]]:
