@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgendt.compare import Tally, compare
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_start
 from edgendt.errors import EdgendtError
 from edgendt.fixed import Codes
 from edgendt.sim.compiled import build_library
@@ -105,6 +107,20 @@ class FastCore:
             events += [self._events()] if taps else []
         ops = self.compiled.decode(events, counts) if events else {}
         return self.compiled.answers(np.array(outputs, np.int64), counts), np.array(cycles, np.int64), ops
+
+
+def check(core: FastCore, given: Any, taps: bool = True) -> Tally:
+    """One trial or window, as `FastCore.run` takes it, against the Program that is loaded: every trace point, unless
+    without taps, every output and every start's cycles.
+    """
+    assert core.compiled is not None, "load an image first"
+    program = core.compiled.program
+    output, cycles, got = core.run(given, taps)
+    expected = program.trace(given)
+    tally = compare("engine", {name: expected[name] for name in program.trace_points if taps}, got)
+    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
+    model = np.array(cycles_per_start(core.compiled, given))[:, None]
+    return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 
 
 def _library(path: Path) -> Any:

@@ -16,13 +16,13 @@ from networks import random_ndt
 
 from benchmarks.cycles import latency
 from edgendt.boards import Board
-from edgendt.compare import Tally, compare
+from edgendt.compare import Tally
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_per_start, tokens_of, window_of
+from edgendt.engine.cycles import tokens_of, window_of
 from edgendt.errors import BadInput
 from edgendt.program import Program
-from edgendt.sim.fast import FastCore
+from edgendt.sim.fast import FastCore, check
 
 ROOT = Path(__file__).parent.parent.parent
 MAZE, REACH, SESSION = "mc_maze_2trials_1ms.npz", "miller_reach_myow.npz", "chewie_20131003_100ms_all"
@@ -131,15 +131,7 @@ def _core(one: Recorded) -> FastCore:
 
 def simulated(one: Recorded, number: int) -> Tally:
     """One window of one network: every op, every start's cycles."""
-    program, windows = one.case()
-    core, window = _core(one), windows[number]
-    assert core.compiled is not None
-    output, cycles, got = core.run(window, taps=True)
-    expected = program.trace(window)
-    tally = compare("engine", {name: expected[name] for name in program.trace_points}, got)
-    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-    model = np.array(cycles_per_start(core.compiled, window))[:, None]
-    return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
+    return check(_core(one), one.case()[1][number])
 
 
 def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:
