@@ -130,6 +130,9 @@ def synth(
     weights: Annotated[
         str, typer.Option(help="Of the hls4ml flow: rom, or reload for networks that come in packets.")
     ] = "rom",
+    backend: Annotated[
+        str, typer.Option(help="Of the hls4ml flow: Vitis, or Vivado for vivado_hls, the tool up to 2020.1.")
+    ] = "Vitis",
     folding: Annotated[
         Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
     ] = None,
@@ -149,6 +152,7 @@ def synth(
         folding=folding,
         ports=ports,
         weights=weights,
+        backend=backend,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)

@@ -8,10 +8,10 @@ from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.program import Program
 
-AMD = "Vitis"
+AMD, VIVADO = "Vitis", "Vivado"  # of AMD's tools now, and up to 2020.1
 BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the headers of its integer types
     AMD: ("firmware/ap_types",),
-    "Vivado": ("firmware/ap_types",),
+    VIVADO: ("firmware/ap_types",),
     "Quartus": ("firmware/ac_types",),
     "Catapult": tuple(f"firmware/{name}/include" for name in ("ac_types", "ac_math", "ac_simutils")),
 }
