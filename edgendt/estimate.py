@@ -8,15 +8,14 @@ from typing import Any
 
 from edgendt.artifact import Run
 from edgendt.boards import Board
-from edgendt.engine.compile import DEPTHS, Compiled, compile_program
-from edgendt.engine.config import Engine
+from edgendt.engine.compile import DEPTHS, Compiled
 from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, tokens_of, window_of
 from edgendt.errors import UnsupportedOp
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import compiled_for
 from edgendt.token_keys import keys_and_values
 from edgendt.token_keys import render as render_keys
 
@@ -37,15 +36,13 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     DoesNotFit says what to change; BadInput for a board without an engine.
     """
     target = Board.named(board)
-    name = engine or usual_engine(program, target)
-    built = Engine.named(name)
-    compiled = compile_program(program, built)
-    needs = part(target, built)
+    name, compiled = compiled_for(target, program, engine)
+    built, needs = compiled.engine, part(target, compiled.engine)
     quantiles, median = (per_tokens if program.inputs else per_window if program.bins else per_bin)(compiled)
     return {
         "program": program.name,
         "board": board,
-        "engine": str(name),
+        "engine": name,
         "stage": STAGE,
         "whole_window": program.bins,
         "tokens": compiled.most if program.inputs else None,

@@ -23,6 +23,7 @@ from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
 PROGRAM = random_ndt(3)
+LARGE = {"d": 128, "heads": 4, "layers": 4, "ffn": 256}
 
 
 def test_cycles_are_those_of_bins_that_occur():
@@ -113,11 +114,25 @@ def test_every_memory_shows_what_is_used_of_what_is_there():
 
 @pytest.mark.parametrize(
     ("change", "advice"),
-    [({"d": 128, "heads": 4, "layers": 4, "ffn": 256}, "weight_depth"), ({"bins": 5000}, "pos_depth")],
+    [(LARGE, "weight_depth"), ({"bins": 5000}, "pos_depth")],
 )
 def test_a_network_too_large_says_what_to_change(change, advice):
-    with pytest.raises(DoesNotFit, match=rf"raise {advice} to \d+, take a larger engine, or train with"):
+    with pytest.raises(DoesNotFit, match=rf"raise {advice} to \d+ in a FILE.toml, or train with"):
         estimate(random_ndt(3, **change), BOARD)
+
+
+@pytest.mark.parametrize(
+    "change, board, engine, said",
+    [
+        (LARGE, "kv260", "small", "take --engine kria, which fits on kv260, or raise weight_depth"),
+        (LARGE, BOARD, None, "no named engine fits on ulx3s-85f: raise weight_depth"),
+        ({"layers": 6}, BOARD, "tiny", "take --engine small or full or .*, which fit on ulx3s-85f, or raise bias"),
+        ({}, "ulx3s-45f", "full", "take --engine tiny or compact or small, which fit on ulx3s-45f, or choose"),
+    ],
+)
+def test_a_network_too_large_names_the_engines_that_hold_it(change, board, engine, said):
+    with pytest.raises(DoesNotFit, match=said):
+        estimate(random_ndt(3, **change), board, engine)
 
 
 def test_an_engine_too_large_for_the_part_says_so():

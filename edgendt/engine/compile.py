@@ -293,7 +293,7 @@ def shortfalls(compiled: Compiled) -> list[tuple[str, str]]:
             found.append(
                 (
                     f"{compiled.program.name} needs {needed} {what}, the engine has {there}",
-                    f"raise {depth} to {needed}, take a larger engine, or train with {model}",
+                    f"raise {depth} to {needed} in a FILE.toml, or train with {model}",
                 )
             )
     return found

@@ -21,7 +21,7 @@ from edgendt.host.kept import Kept
 from edgendt.host.link import Link
 from edgendt.host.port import open_port
 from edgendt.program import Program
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import or_another, usual_engine
 from edgendt.wiring import Wiring
 
 BOARD, EMULATED = "board", "emulated"  # the stage of what is measured through a port
@@ -83,7 +83,8 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     target = Board.named(board)
     program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
     name = engine or usual_engine(program, target)
-    compiled = compile_program(program, Engine.named(name))
+    with or_another(name, target, program):
+        compiled = compile_program(program, Engine.named(name))
     stage = stage_of(port)
     baud = target.open.baud if target.open else BAUD
     with closing(open_port(port, baud, SECONDS[stage])) as stream:

@@ -13,7 +13,7 @@ from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.firmware.target import AMD
 from edgendt.program import Program
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import or_another, usual_engine
 from edgendt.tools import tool_path
 
 
@@ -73,7 +73,8 @@ def _engine(
     from edgendt.engine.config import Engine
     from edgendt.synth.engine import synthesise
 
-    return synthesise(run, board, Engine.named(name), folder, seed=seed, build=build, progress=progress)
+    with or_another(name, board, Program.load(run.stage("quantize") / "program.edt")):
+        return synthesise(run, board, Engine.named(name), folder, seed=seed, build=build, progress=progress)
 
 
 def _hls4ml(
