@@ -79,8 +79,10 @@ def test_script_equals_its_golden(name: str, ports: str) -> None:
     is_golden(script, f"hls4ml/run_hls.{name}.{ports}.tcl")
 
 
-def test_script_of_vivado_hls_equals_its_golden() -> None:
-    is_golden(tcl(small(), "pynq-z2", of_board(SMALL, backend="vivado")), "hls4ml/vivado_hls.pynq-z2.arrays.tcl")
+@pytest.mark.parametrize("ports", PORTS)
+def test_script_of_vivado_hls_equals_its_golden(ports: str) -> None:
+    script = tcl(small(), "pynq-z2", of_board(SMALL, ports, backend="vivado"))
+    is_golden(script, f"hls4ml/vivado_hls.pynq-z2.{ports}.tcl")
 
 
 @pytest.mark.parametrize("old", ["# as it was before", None], ids=["another", "none"])

@@ -15,7 +15,7 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import axi_sources, engine_sources, hashes
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
-from edgendt.firmware.target import AMD
+from edgendt.firmware.target import AMD, VIVADO
 from edgendt.firmware.vendor import build_script
 from edgendt.synth import design, synthesise, vivado, vivado_reports
 
@@ -143,17 +143,20 @@ def test_the_design_of_a_firmware_is_the_golden_one(name):
     is_golden(design.script(Board.named(name), design.FIRMWARE), f"vivado/firmware.{name}.tcl")
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_a_firmware_behind_streams_ends_with_a_bitstream(run, fake, name):
+BUILT = [*((name, AMD, 5120) for name in BOARDS), ("pynq-z2", VIVADO, 5304)]
+
+
+@pytest.mark.parametrize("name, backend, cycles", BUILT)
+def test_a_firmware_behind_streams_ends_with_a_bitstream(run, fake, name, backend, cycles):
     """HLS exports what Vivado then finds and joins to the DMA."""
-    result = synthesise(run, name, flow="hls4ml", build=True, ports="axis", weights="reload")
+    result = synthesise(run, name, flow="hls4ml", build=True, ports="axis", weights="reload", backend=backend)
     folder = run.stage(f"synth-{name}")
-    assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", f"{name}.bit", 5120)
+    assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", f"{name}.bit", cycles)
     assert json.loads((folder / "synth.json").read_text()) == result
     assert {"connect_bd_intf_net dma/M_AXIS_MM2S firmware/packets", "export_design"} <= {
         line.split(" -")[0] for line in fake()
     }
-    assert (folder / "build.sh").read_text() == build_script(AMD) + " ".join(design.COMMAND) + "\n"
+    assert (folder / "build.sh").read_text() == build_script(backend) + " ".join(design.COMMAND) + "\n"
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ class Target:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.reloads and self.ports != "axis":
             raise BadInput(f"weights reload come in packets: take ports axis, not {self.ports}")
-        if self.ports == "axis" and self.backend != AMD:
-            raise BadInput(f"ports axis are of the backend {AMD}: take ports arrays with {self.backend}")
+        if self.ports == "axis" and self.backend not in (AMD, VIVADO):
+            raise BadInput(f"ports axis are of the backends {AMD} and {VIVADO}: take ports arrays with {self.backend}")
 
     @property
     def reloads(self) -> bool:
