@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgendt.compare import Tally, compare
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_start
 from edgendt.errors import EdgendtError
 from edgendt.fixed import Codes
 from edgendt.sim.compiled import build_library
@@ -35,21 +37,21 @@ def core_sources(serial: bool = False) -> list[Path]:
     return [share("hls") / "rtl" / f"{stem}.sv" for stem in (SERIAL if serial else CORE)]
 
 
-def build_core(engine: Engine, sources: Sequence[Path] | None = None) -> Path:
-    """Shared library of the verilated core; built once per content of sources and parameters."""
+def build_core(engine: Engine, sources: Sequence[Path] | None = None, speed: str = "-O2") -> Path:
+    """Shared library of the verilated core; built once per content of sources and parameters. speed: g++'s."""
     parameters = engine.parameters()
     serial = bool(parameters.pop("Serial", 0))
     defines = {"EDT_TAP": 1, "EDT_PIPES": parameters["Pipes"]} | ({"EDT_SERIAL": 1} if serial else {})
     top, files = "edt_serial" if serial else "edt_core", list(sources or core_sources(serial))
-    return build_library(top, files, share("sim") / "fast_model.cpp", parameters, defines)
+    return build_library(top, files, share("sim") / "fast_model.cpp", parameters, defines, speed)
 
 
 class FastCore:
     """One verilated core, loaded with one image after another."""
 
-    def __init__(self, engine: Engine, sources: Sequence[Path] | None = None) -> None:
+    def __init__(self, engine: Engine, sources: Sequence[Path] | None = None, speed: str = "-O2") -> None:
         self.engine = engine
-        self._lib = _library(build_core(engine, sources))
+        self._lib = _library(build_core(engine, sources, speed))
         self._model = self._lib.edt_new()
         self.compiled: Compiled | None = None
 
@@ -105,6 +107,16 @@ class FastCore:
             events += [self._events()] if taps else []
         ops = self.compiled.decode(events, counts) if events else {}
         return self.compiled.answers(np.array(outputs, np.int64), counts), np.array(cycles, np.int64), ops
+
+    def compared(self, counts: Any) -> Tally:
+        """As `run`: codes of every op and the output with the Program's, every start's cycles with the model."""
+        output, cycles, got = self.run(counts, taps=True)
+        assert self.compiled is not None
+        program, model = self.compiled.program, np.array(cycles_per_start(self.compiled, counts))
+        expected = program.trace(counts)
+        tally = compare("engine", {name: expected[name] for name in program.trace_points}, got)
+        tally += compare("engine", {"output": expected[program.output]}, {"output": output})
+        return tally + compare("engine", {"cycles": model[:, None]}, {"cycles": cycles[:, None]})
 
 
 def _library(path: Path) -> Any:

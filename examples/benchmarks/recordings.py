@@ -16,10 +16,10 @@ from networks import random_ndt
 
 from benchmarks.cycles import latency
 from edgendt.boards import Board
-from edgendt.compare import Tally, compare
+from edgendt.compare import Tally
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_per_start, tokens_of, window_of
+from edgendt.engine.cycles import tokens_of, window_of
 from edgendt.errors import BadInput
 from edgendt.program import Program
 from edgendt.sim.fast import FastCore
@@ -112,15 +112,7 @@ def _core(which: int) -> FastCore:
 def simulated(job: tuple[int, int]) -> Tally:
     """One window of one network: every op, every start's cycles."""
     which, number = job
-    program, windows = RECORDED[which].case()
-    core, window = _core(which), windows[number]
-    assert core.compiled is not None
-    output, cycles, got = core.run(window, taps=True)
-    expected = program.trace(window)
-    tally = compare("engine", {name: expected[name] for name in program.trace_points}, got)
-    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-    model = np.array(cycles_per_start(core.compiled, window))[:, None]
-    return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
+    return _core(which).compared(RECORDED[which].case()[1][number])
 
 
 def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:
