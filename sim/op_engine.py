@@ -15,10 +15,9 @@ from numpy.random import Generator
 from op_examples import OPS, example
 from strategies import Example
 
-from edgendt.compare import Tally, compare
+from edgendt.compare import Tally
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_per_start
 from edgendt.engine.emit import Choice
 from edgendt.errors import EdgendtError, UnsupportedOp
 from edgendt.fixed import Codes, Int
@@ -68,15 +67,8 @@ def engine(sources: tuple[Path, ...] | None = None, size: Engine = TINY) -> Fast
 def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = True) -> Tally:
     """Every trace point, unless without taps, every output and every bin's cycles of one case."""
     program, counts = case
-    compiled = compile_program(program, core.engine, choice)
-    core.load(compiled)
-    output, cycles, got = core.run(counts, taps)
-    expected = program.trace(counts)
-    points = {name: expected[name] for name in program.trace_points if taps}
-    tally = compare("engine", points, got)
-    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-    model = np.array(cycles_per_start(compiled, counts))[:, None]
-    return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
+    core.load(compile_program(program, core.engine, choice))
+    return core.compared(counts, taps)
 
 
 def check(cases: Iterable[Case], choice: Choice | None = None, size: Engine = TINY) -> Tally:

@@ -108,15 +108,18 @@ class FastCore:
         ops = self.compiled.decode(events, counts) if events else {}
         return self.compiled.answers(np.array(outputs, np.int64), counts), np.array(cycles, np.int64), ops
 
-    def compared(self, counts: Any) -> Tally:
-        """As `run`: codes of every op and the output with the Program's, every start's cycles with the model."""
-        output, cycles, got = self.run(counts, taps=True)
-        assert self.compiled is not None
-        program, model = self.compiled.program, np.array(cycles_per_start(self.compiled, counts))
-        expected = program.trace(counts)
-        tally = compare("engine", {name: expected[name] for name in program.trace_points}, got)
+    def compared(self, given: Any, taps: bool = True) -> Tally:
+        """One trial or window, as `run` takes it, against the Program that is loaded: every trace point, unless
+        without taps, every output and every start's cycles.
+        """
+        assert self.compiled is not None, "load an image first"
+        program = self.compiled.program
+        output, cycles, got = self.run(given, taps)
+        expected = program.trace(given)
+        tally = compare("engine", {name: expected[name] for name in program.trace_points if taps}, got)
         tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-        return tally + compare("engine", {"cycles": model[:, None]}, {"cycles": cycles[:, None]})
+        model = np.array(cycles_per_start(self.compiled, given))[:, None]
+        return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 
 
 def _library(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Whole windows of recordings through the compiled RTL of the engine that holds published networks."""
+"""Whole windows of recordings through the compiled RTL of the engines that hold their networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,16 @@ from edgendt.program import Program
 from edgendt.sim.fast import FastCore
 
 ROOT = Path(__file__).parent.parent.parent
-ENGINE, BOARD = "kria", "kv260"
 MAZE, REACH, SESSION = "mc_maze_2trials_1ms.npz", "miller_reach_myow.npz", "chewie_20131003_100ms_all"
-NOTE = f"""Whole windows of recordings through the compiled RTL of `{ENGINE}` ({BOARD}): every code of every op
-compared with the Program, the cycles of every start with the model. Networks of the published sizes with random
-weights; MC_Maze: two trials in bins of 5 ms, windows of 180 that overlap, 137 of its 182 units given. Cycles, bound and
-efficiency of the longest window, ms at the clock that the board asks of the tools (assumed: not routed). Last: the
+COMPARED = """every code of every op compared with the Program, the cycles of every start with the model. Cycles, bound
+and efficiency of the longest window, ms at the clock that the board asks of the tools (assumed: not routed). Last: the
 last bin, or the last token."""
+NOTE = f"""Networks of the published sizes with random weights, whole windows of recordings through the compiled RTL of
+`kria` (kv260): {COMPARED} MC_Maze: two trials in bins of 5 ms, windows of 180 that overlap, 137 of its 182 units
+given."""
+OPEN_NOTE = f"""The POYO of `edgendt quantize --model poyo` with random weights, windows of a recording through the
+compiled RTL of `tokens` (ulx3s-85f): {COMPARED} Windows of 250 ms, for with a start and an end of each of Chewie's 174
+units longer ones have more tokens than the engine has room for (docs/poyo.md)."""
 Case = tuple[Program, list[Any]]
 
 
@@ -73,26 +76,42 @@ def chewie() -> Case:
 
 @cache
 def poyo() -> Case:
-    """The POYO preset `1.3m` on a session of Chewie: a second of spikes per window, ten bins asked for."""
+    """The preset `1.3m`: a second of spikes per window, ten bins asked for."""
+    return _poyo("1.3m", 1000)
+
+
+@cache
+def compact() -> Case:
+    """The preset `compact` with windows that always have at most 576 tokens, two bins asked for."""
+    return _poyo("compact", 250)
+
+
+def _poyo(name: str, window_ms: int) -> Case:
+    """A preset of POYO on a session of Chewie: windows of whole trials, every bin asked for once."""
     from poyos import network, tokens
 
     from edgendt.data import load
     from edgendt.data.events import jittered
     from edgendt.data.tokens import whole
-    from edgendt.models.poyo import PRESETS
+    from edgendt.models.poyo import preset
     from edgendt.qat.poyo import QuantPOYO, given
 
     data = (jittered(load(str(recording(REACH)), session=SESSION)),)
-    cuts = list(whole(data[0], 0, np.arange(20), 1000))[:20]
-    net = network(data, dim=64, head_size=64, **PRESETS["1.3m"])
-    program = QuantPOYO.from_float(net, tokens(cuts[:8], data)).program("poyo-1.3m")
+    cuts = list(whole(data[0], 0, np.arange(20), window_ms))[:20]
+    config = preset(name, data[0].units, window_ms=window_ms)
+    net = network(data, **{key: value for key, value in asdict(config).items() if key not in ("units", "sessions")})
+    program = QuantPOYO.from_float(net, tokens(cuts[:8], data)).program(f"poyo-{name}")
     return program, [given(tokens([cut], data), 0) for cut in cuts]
 
 
 @dataclass(frozen=True)
 class Recorded:
+    """A network, its windows, and what runs them."""
+
     network: str
     case: Callable[[], Case]
+    engine: str = "kria"
+    board: str = "kv260"
 
 
 RECORDED = (
@@ -100,24 +119,24 @@ RECORDED = (
     Recorded("STNDT, Chewie, 14 bins", chewie),
     Recorded("POYO, 1.3 million weights, Chewie", poyo),
 )
+OPEN = (Recorded("POYO, `compact`, Chewie", compact, "tokens", "ulx3s-85f"),)
 
 
 @cache
-def _core(which: int) -> FastCore:
-    core = FastCore(Engine.named(ENGINE))
-    core.load(compile_program(RECORDED[which].case()[0], core.engine))
+def _core(one: Recorded) -> FastCore:
+    core = FastCore(Engine.named(one.engine))
+    core.load(compile_program(one.case()[0], core.engine))
     return core
 
 
-def simulated(job: tuple[int, int]) -> Tally:
+def simulated(one: Recorded, number: int) -> Tally:
     """One window of one network: every op, every start's cycles."""
-    which, number = job
-    return _core(which).compared(RECORDED[which].case()[1][number])
+    return _core(one).compared(one.case()[1][number])
 
 
 def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:
     program, windows = one.case()
-    compiled = compile_program(program, Engine.named(ENGINE))
+    compiled = compile_program(program, Engine.named(one.engine))
     tally = sum(tallies, Tally())
     if tally.first is not None:
         raise tally.first
@@ -127,18 +146,28 @@ def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:
         tokens, queries = max((compiled.waits(given), len(given["query_ms"])) for given in windows)
         whole, behind = tokens_of(compiled, tokens, queries), tokens_of(compiled, tokens, queries, tokens - 1)
     compared = {"windows": len(windows), "ops": tally.ops, "codes": tally.codes, "differ": tally.mismatches}
-    columns = latency(whole, behind, Board.named(BOARD).clock_mhz)
+    columns = latency(whole, behind, Board.named(one.board).clock_mhz)
     return {"network": one.network} | compared | columns | {"stage": "simulated"}
 
 
 def table() -> list[dict[str, Any]]:
-    """One row per network, all its windows simulated."""
-    FastCore(Engine.named(ENGINE))  # built once, before the processes that run it
-    jobs = [(which, at) for which, one in enumerate(RECORDED) for at in range(len(one.case()[1]))]
-    found: list[list[Tally]] = [[] for _ in RECORDED]
+    """One row per published network, all its windows simulated."""
+    return rows(RECORDED)
+
+
+def on_open_boards() -> list[dict[str, Any]]:
+    """The same of what an open board holds."""
+    return rows(OPEN)
+
+
+def rows(networks: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """One row per network, its windows on all processors."""
+    for one in networks:
+        FastCore(Engine.named(one.engine))  # built once, before the processes that run it
+    jobs = [(one, at) for one in networks for at in range(len(one.case()[1]))]
+    found: dict[str, list[Tally]] = {one.network: [] for one in networks}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for (which, at), tally in zip(jobs, pool.map(simulated, jobs), strict=True):
-            found[which].append(tally)
-            said = f"{RECORDED[which].network}, window {at}: {tally.codes:,} codes, {tally.mismatches} differ"
-            print(said, file=sys.stderr, flush=True)
-    return [_row(one, tallies) for one, tallies in zip(RECORDED, found, strict=True)]
+        for (one, at), tally in zip(jobs, pool.map(simulated, *zip(*jobs, strict=True)), strict=True):
+            found[one.network].append(tally)
+            print(f"{one.network}, window {at}: {tally.codes:,} codes, {tally.mismatches} differ", file=sys.stderr)
+    return [_row(one, found[one.network]) for one in networks]

@@ -36,6 +36,7 @@ BENCHMARKS = (
     Benchmark("cycles", "Cycles per bin of reference networks", cycles.table, cycles.NOTE),
     Benchmark("windows", "Whole windows", cycles.windows, cycles.WINDOWS_NOTE),
     Benchmark("recordings", "Whole windows of recordings", recordings.table, recordings.NOTE),
+    Benchmark("recordings-open", "A recording on an open board", recordings.on_open_boards, recordings.OPEN_NOTE),
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
