@@ -143,6 +143,12 @@ def test_the_design_of_a_firmware_is_the_golden_one(name):
     is_golden(design.script(Board.named(name), design.FIRMWARE), f"vivado/firmware.{name}.tcl")
 
 
+@pytest.mark.parametrize("options", [{"ports": "axis"}, {"weights": "reload"}, {"backend": VIVADO}])
+def test_options_of_the_firmware_are_refused_with_the_engine(run, options):
+    with pytest.raises(BadInput, match=f"--{next(iter(options))}.* to --flow hls4ml: the engine has streams"):
+        synthesise(run, "pynq-z2", **options)
+
+
 BUILT = [*((name, AMD, 5120) for name in BOARDS), ("pynq-z2", VIVADO, 5304)]
 
 
