@@ -15,6 +15,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_row
+from edgendt.engine.keys import compile_for
 from edgendt.engine.reference import S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.estimate import estimate, program_of, render
@@ -60,7 +61,7 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
 
     program = random_poyo(0, depth=1)
     got = estimate(program, BOARD, "tokens")
-    compiled = compile_program(program, Engine.named("tokens"))
+    compiled = compile_for(program, Engine.named("tokens"))
     most, cycles = got["tokens"], got["cycles"]
     starts = cycles_per_row(compiled, most, 1)
     assert most == compiled.most and cycles["window"] == sum(starts) == sum(got["by_op"].values())

@@ -12,8 +12,8 @@ from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.writer.writers import Writer
 
 from edgendt.boards import DEFAULT, Board
-from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.keys import compile_for
 from edgendt.plugin import NAME
 from edgendt.plugin.graph import program_of
 
@@ -30,7 +30,7 @@ class EngineWriter(Writer):  # type: ignore[misc]
         from edgendt.synth.project import write_project
 
         program, (board, engine) = program_of(model), target(model)
-        compiled = compile_program(program, engine)
+        compiled = compile_for(program, engine)
         folder = Path(model.config.get_output_dir())
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

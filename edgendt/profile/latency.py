@@ -10,10 +10,11 @@ import numpy as np
 
 from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
-from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles as Counted
 from edgendt.engine.cycles import cycles_of, cycles_per_bin, cycles_per_start, tokens_of, window_of
+from edgendt.engine.keys import compile_for
 from edgendt.engine.sources import unchanged
 from edgendt.errors import CyclesDiffer, reading
 from edgendt.fixed import Codes
@@ -72,7 +73,7 @@ def profile(
     program = wiring.apply(Program.load(model / "program.edt"))
     name = engine or usual_engine(program, target)
     trials = wired(run, wiring, bins)
-    compiled = compile_program(program, Engine.named(name))
+    compiled = compile_for(program, Engine.named(name))
     part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold
     trip = None if port is None else round_trip(run, port, board, engine, wiring, trials, quiet)
     cycles, reason = (count_windows if program.inputs else count)(compiled, trials)
