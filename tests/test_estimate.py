@@ -15,6 +15,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_row
+from edgendt.engine.keys import compile_for
 from edgendt.engine.reference import S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.estimate import estimate, program_of, render
@@ -61,7 +62,7 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
 
     program = random_poyo(0, depth=1)
     got = estimate(program, BOARD, "tokens")
-    compiled = compile_program(program, Engine.named("tokens"))
+    compiled = compile_for(program, Engine.named("tokens"))
     most, cycles = got["tokens"], got["cycles"]
     starts = cycles_per_row(compiled, most, 1)
     assert most == compiled.most and cycles["window"] == sum(starts) == sum(got["by_op"].values())
@@ -125,7 +126,7 @@ def test_a_network_too_large_says_what_to_change(change, advice):
 @pytest.mark.parametrize(
     "change, board, engine, said",
     [
-        (LARGE, "kv260", "small", "take --engine kria, which fits on kv260, or raise weight_depth"),
+        (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or raise weight_depth"),
         (LARGE, BOARD, None, "no named engine fits on ulx3s-85f: raise weight_depth"),
         ({"layers": 6}, BOARD, "tiny", "take --engine small or full or .*, which fit on ulx3s-85f, or raise bias"),
         ({}, "ulx3s-45f", "full", "take --engine tiny or compact or small, which fit on ulx3s-45f, or choose"),

@@ -12,9 +12,10 @@ from typing import Any
 from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.data.stimulus import stimulus
-from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.image import engine_id
+from edgendt.engine.keys import compile_for
 from edgendt.engine.protocol import Answer, Info
 from edgendt.errors import BadInput
 from edgendt.host.kept import Kept
@@ -84,7 +85,7 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
     name = engine or usual_engine(program, target)
     with or_another(name, target, program):
-        compiled = compile_program(program, Engine.named(name))
+        compiled = compile_for(program, Engine.named(name))
     stage = stage_of(port)
     baud = target.open.baud if target.open else BAUD
     with closing(open_port(port, baud, SECONDS[stage])) as stream:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgendt.boards import DEFAULT, Board
-from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
+from edgendt.engine.keys import compile_for
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.ops import Rotary, Table
 from edgendt.program import Program
@@ -54,7 +55,7 @@ def compiled_for(board: Board, program: Program, engine: str | Path | None = Non
     """Name and network of the engine asked for, the usual one otherwise. DoesNotFit, as `or_another` words it."""
     name = str(engine or usual_engine(program, board))
     with or_another(name, board, program):
-        compiled = compile_program(program, Engine.named(name))
+        compiled = compile_for(program, Engine.named(name))
         part(board, compiled.engine)
     return name, compiled
 
@@ -77,7 +78,7 @@ def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool
         if board is not None:
             part(board, engine)
         if program is not None:
-            compile_program(program, engine)
+            compile_for(program, engine)
     except (DoesNotFit, UnsupportedOp):
         return False
     return True
