@@ -133,6 +133,27 @@ def test_random_wirings_of_tokens_are_exact_or_refused() -> None:
     assert held >= 150
 
 
+def test_random_wirings_whose_attentions_read_rows_are_exact_or_refused() -> None:
+    """Lookups of all axes, turned or not, several of one; and what `tabled` makes of these networks."""
+    needs("verilator")
+    core, held = engine(size=TOKENS), {"as they are": 0, "tabled": 0}
+    for seed in range(150):
+        try:
+            program, window = random_tokens(seed, TOKENS.pipes, looked=True)
+        except UnsupportedOp:
+            continue
+        for name, one in {"as they are": program, "tabled": tabled(program)}.items():
+            if name == "as they are" or one is not program:
+                try:
+                    tally = run((one, window), core)
+                except (UnsupportedOp, DoesNotFit):
+                    continue
+                assert tally.mismatches == 0, f"{one.name}, {name}: {tally.first}"
+                held[name] += 1
+                assert np.array_equal(one.run(window), program.run(window))
+    assert held["as they are"] >= 80 and held["tabled"] >= 5, held
+
+
 def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
     """Each token in a packet, each query's answer asked for by another, streams that idle and stall."""
     needs("verilator"), needs("g++")

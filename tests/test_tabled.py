@@ -11,13 +11,16 @@ from needs import needs_package
 from networks import random_ndt
 from rich.console import Console
 
+from edgendt.artifact import Run
 from edgendt.engine import layout as lay
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.image import Image
 from edgendt.engine.keys import PROJECTION, TABLE, choice, compared, compile_for, way_of, ways
 from edgendt.errors import DoesNotFit
 from edgendt.estimate import estimate, render
 from edgendt.program import Program
+from edgendt.synth import synthesise
 from edgendt.tabled import tabled
 
 needs_package("torch")
@@ -119,3 +122,12 @@ def test_estimate_says_both_ways_with_their_stage() -> None:
 
 def test_of_a_network_of_counts_estimate_says_nothing_of_it() -> None:
     assert estimate(random_ndt(0), "ulx3s-85f")["keys"] is None
+
+
+def test_synth_records_the_way(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    run = Run(tmp_path / "r")
+    with run.write("quantize") as folder:
+        PROGRAM.save(folder / "program.edt")
+    assert synthesise(run, "zcu104", engine="tokens-large")["keys"] == TABLE
+    image = Image.load(run.stage("synth-zcu104") / "image.edi")
+    assert image.crc == compile_program(tabled(PROGRAM), Engine.named("tokens-large")).image.crc
