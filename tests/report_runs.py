@@ -140,6 +140,7 @@ def add_profile(run: Run) -> None:
             "request_bytes": 24,
             "answer_bytes": 75,
             "bytes": 99,
+            "of": "bin",
             "baud": 3000000,
             "us": 330.0,
             "stage": "analytic",

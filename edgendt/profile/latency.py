@@ -293,9 +293,7 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
     if made := result["built"]:
         rows.insert(2, (f"µs at {made['clock_mhz']:.1f} MHz", made, ".2f", "at the clock the bitstream makes"))
     if (line := result["link"])["us"] is not None:
-        rows.append(
-            ("link of a bin, µs" if bins else "link, µs", dict.fromkeys(QUANTILES, line["us"]), ".1f", line["stage"])
-        )
+        rows.append((f"link of a {line['of']}, µs", dict.fromkeys(QUANTILES, line["us"]), ".1f", line["stage"]))
     if trip := result["round_trip_us"]:
         rows.append(("host round trip of a start, µs" if bins else "host round trip, µs", trip, ",.0f", trip["stage"]))
     for run in (result["cpu"] or {}).get("runs", ()):

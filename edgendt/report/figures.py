@@ -12,6 +12,7 @@ from edgendt.report.svg import BLUE, GREEN, GRID, INK, MUTED, ORANGE, inline, st
 WIDTH = 7.2  # inches; the page's text width at 96 pixels per inch
 METRICS = {"co_bps": "co-bps (bits per spike)", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
 METRICS |= {"whole_window_r2": "velocity R², whole windows"}
+MARGIN = 1.2  # of a waterfall: its last bars' numbers and the groups' names lie side by side
 COLUMNS = 3  # of metrics: no network has more
 NETWORKS = {"integer": BLUE, "control": MUTED, "float": ORANGE, "baseline": MUTED, "gru": MUTED}
 
@@ -66,7 +67,7 @@ def waterfall(by_op: Mapping[str, int], microseconds_per_cycle: float, board: st
             )
         axis.set_yticks(range(len(names)), [_short(name) for name in names])
         axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)
-        axis.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, total * 1.06), xlabel="cycles since the counts arrived")
+        axis.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, total * MARGIN), xlabel="cycles")
         _group(axis, names, total)
         axis.spines["left"].set_visible(False)
         top = axis.secondary_xaxis(
@@ -100,7 +101,7 @@ def _group(axis: Any, names: Sequence[str], total: float) -> None:
         if group != seen:
             axis.axhline(row - 0.5, color=GRID, lw=0.6, zorder=0)
             if group:
-                axis.annotate(group, (total * 1.06, row), ha="right", va="center", fontsize=7, color=MUTED)
+                axis.annotate(group, (total * MARGIN, row), ha="right", va="center", fontsize=7, color=MUTED)
         seen = group
 
 
@@ -135,7 +136,7 @@ def budget(rows: Sequence[tuple[str, float, float, str]], bin_us: float | None, 
             axis.annotate(f"{_us(middle)}  {stage}", (middle, row), (-3, 5), textcoords="offset points", fontsize=7.5)
         axis.set_xscale("log")
         ends = [value for row in rows for value in row[1:3]] + ([bin_us] if bin_us else [])
-        axis.set_xlim(min(ends) / 2, max(ends) * 2)
+        axis.set_xlim(10 ** np.floor(np.log10(min(ends) / 2)), 10 ** np.ceil(np.log10(max(ends) * 2)))
         if bin_us:
             axis.axvline(bin_us, color=INK, lw=0.8)
             place = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 7.5}
@@ -144,6 +145,7 @@ def budget(rows: Sequence[tuple[str, float, float, str]], bin_us: float | None, 
         axis.tick_params(axis="y", length=0, labelcolor=INK)
         axis.tick_params(axis="x", which="minor", length=0)
         axis.xaxis.set_major_formatter(lambda x, _: _us(x))
+        axis.xaxis.set_minor_formatter(lambda *_: "")
         axis.set(ylim=(len(rows) - 0.5, -0.85))
         axis.spines["left"].set_visible(False)
         return inline(figure, f"budget-{board}", "Time of one bin: the engine, this computer, the bin itself")
