@@ -26,6 +26,9 @@ from edgendt.tabled import tabled
 needs_package("torch")
 from poyos import CUTS, SESSIONS, network, random_poyo, tokens, windows  # noqa: E402
 
+from edgendt.export import export_program  # noqa: E402
+from edgendt.lower import lower  # noqa: E402
+from edgendt.lower.execute import trace_qonnx  # noqa: E402
 from edgendt.qat.poyo import QuantPOYO  # noqa: E402
 
 PROGRAM = random_poyo()
@@ -61,10 +64,15 @@ def test_a_network_without_such_keys_is_itself() -> None:
     assert tabled(ndt) is ndt and tabled(other) is other
 
 
-def test_its_file_holds_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_its_files_hold_it_and_the_qonnx_executor_equals_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
     other = tabled(PROGRAM)
     other.save(tmp_path / "program.edt")
     assert Program.load(tmp_path / "program.edt") == other != PROGRAM
+    export_program(other, tmp_path / "model.onnx")
+    assert lower(tmp_path / "model.onnx") == other
+    got = trace_qonnx(tmp_path / "model.onnx", other, windows()[1])
+    for name, codes in other.trace(windows()[1]).items():
+        np.testing.assert_array_equal(got[name], codes, name)
 
 
 def test_an_engine_takes_the_table_where_a_token_then_costs_less() -> None:
