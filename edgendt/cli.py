@@ -78,7 +78,10 @@ def text(cell: object) -> str:
 
 @app.command()
 def quantize(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. seed=3")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. seed=3; --keys lists them.")
+    ] = None,
+    list_keys: Annotated[bool, typer.Option("--keys", help="List every KEY with its default, and do no more.")] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
     session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
@@ -93,13 +96,31 @@ def quantize(
     json: JsonOpt = False,
 ) -> None:
     """Data -> float training -> quantization-aware training -> QONNX, Program and metrics."""
-    from edgendt.config import load_config
+    from edgendt.config import keys, load_config, sections
     from edgendt.quantize import QuantizeConfig, quantize
 
+    if list_keys:
+        show({"keys": keys(QuantizeConfig), "sections": sections(QuantizeConfig)}, json, keys_table)
+        return
     chosen = {"data.source": data, "data.session": session, "model.kind": model, "train.checkpoint": from_checkpoint}
     values = {key: value for key, value in chosen.items() if value is not None}
     result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json)
     show(result, json, metrics_table)
+
+
+def keys_table(result: dict[str, Any]) -> Group:
+    """Every key with its default, and what is said of its section."""
+    shown = list[Text | Table | str]()
+    for section, words in result["sections"].items():
+        of_it = [one for one in result["keys"] if one["key"].rpartition(".")[0] == section]
+        rows: list[list[object]] = [[one["key"], written(one["default"]), one["type"]] for one in of_it]
+        shown += [Text(words), grid("", ["key", "default", "type"], rows), ""]
+    return Group(*shown, "–: what follows from the data and the model; a run's config.toml has it written out.")
+
+
+def written(default: object) -> str | None:
+    """A default as an override takes it; None for none."""
+    return None if default is None else jsonlib.dumps(default)
 
 
 def metrics_table(result: dict[str, Any]) -> Table:
@@ -130,6 +151,9 @@ def synth(
     weights: Annotated[
         str, typer.Option(help="Of the hls4ml flow: rom, or reload for networks that come in packets.")
     ] = "rom",
+    backend: Annotated[
+        str, typer.Option(help="Of the hls4ml flow: Vitis, or Vivado for vivado_hls, the tool up to 2020.1.")
+    ] = "Vitis",
     folding: Annotated[
         Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
     ] = None,
@@ -149,6 +173,7 @@ def synth(
         folding=folding,
         ports=ports,
         weights=weights,
+        backend=backend,
         progress=None if json else err.print,
     )
     show(result, json, synth_table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -66,6 +66,31 @@ def dump_config(config: Any) -> str:
     return tomli_w.dumps(_without_none(asdict(config)))
 
 
+def keys(cls: type, prefix: str = "") -> list[dict[str, Any]]:
+    """Every key that an override may set, in order: {"key", "type", "default"}."""
+    found = list[dict[str, Any]]()
+    for one in fields(cls):
+        key = f"{prefix}{one.name}"
+        if section := _section(cls, one.name):
+            found += keys(section, f"{key}.")
+        else:
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            found.append({"key": key, "type": getattr(one.type, "__name__", one.type), "default": default})
+    return found
+
+
+def sections(cls: type) -> dict[str, str]:
+    """What is said of `cls` itself, as "", and of each of its sections."""
+    own = {one.name: section for one in fields(cls) if (section := _section(cls, one.name))}
+    return {name: " ".join((one.__doc__ or "").split()) for name, one in {"": cls, **own}.items()}
+
+
+def _section(cls: type, name: str) -> Any:
+    """The dataclass of a field, alone or as what it may be; None for a plain value."""
+    kind = get_type_hints(cls)[name]
+    return next((part for part in (kind, *get_args(kind)) if is_dataclass(part)), None)
+
+
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
@@ -73,12 +98,11 @@ def _without_none(value: Any) -> Any:
 
 
 def _refuse_unknown(cls: Any, data: Mapping[str, Any], where: str, prefix: str) -> None:
-    types = get_type_hints(cls)
     known = [field.name for field in fields(cls)]
     for key, value in data.items():
         if key not in known:
             raise BadInput(f"{prefix}{key} in {where} is not an option: known are {', '.join(known)}")
-        section = next((part for part in (types[key], *get_args(types[key])) if is_dataclass(part)), None)
+        section = _section(cls, key)
         if section is not None and isinstance(value, Mapping):
             _refuse_unknown(section, value, where, f"{prefix}{key}.")
 

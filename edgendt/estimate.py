@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,12 @@ from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, tokens_of, window_of
-from edgendt.errors import UnsupportedOp
+from edgendt.engine.keys import compared, taken, ways
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
-from edgendt.synth.usual import usual_engine
-from edgendt.token_keys import keys_and_values
-from edgendt.token_keys import render as render_keys
+from edgendt.synth.usual import or_another, usual_engine
 
 STAGE = "analytic"
 TRIAL = 256  # bins looked at when a network has no last one
@@ -37,15 +35,17 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     DoesNotFit says what to change; BadInput for a board without an engine.
     """
     target = Board.named(board)
-    name = engine or usual_engine(program, target)
+    name = str(engine or usual_engine(program, target))
     built = Engine.named(name)
-    compiled = compile_program(program, built)
-    needs = part(target, built)
+    both = ways(program, built) if program.inputs else {}
+    with or_another(name, target, program):
+        compiled = taken(both) if both else compile_program(program, built)
+        needs = part(target, built)
     quantiles, median = (per_tokens if program.inputs else per_window if program.bins else per_bin)(compiled)
     return {
         "program": program.name,
         "board": board,
-        "engine": str(name),
+        "engine": name,
         "stage": STAGE,
         "whole_window": program.bins,
         "tokens": compiled.most if program.inputs else None,
@@ -61,7 +61,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "image_bytes": len(compiled.image.to_bytes()),
         "memories": memories(compiled),
         "resources": needs,
-        "keys": keys(compiled) if program.inputs else None,
+        "keys": compared(both),
     }
 
 
@@ -84,14 +84,6 @@ def per_tokens(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
     most, window = compiled.most, tokens_of(compiled, compiled.most, 1)
     first, last, query = (cycles_per_row(compiled, most, 1)[at] for at in (0, most - 1, most))
     return {"token": first, "last_token": last, "query": query, "window": window.total}, window
-
-
-def keys(compiled: Compiled) -> dict[str, Any] | None:
-    """Ways to hold keys and values of as many tokens as fit; None for a network whose keys are no table's."""
-    try:
-        return keys_and_values(compiled.program, compiled.most)
-    except UnsupportedOp:
-        return None
 
 
 def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
@@ -128,5 +120,16 @@ def render(result: Mapping[str, Any]) -> Any:
         f"image {result['image_bytes'] / 1000:.1f} kB",
         f"{words(result['link'])}\n",
         table("memory", ["", "used", "there"], [[k, f"{v['used']:,}", f"{v['available']:,}"] for k, v in used.items()]),
-        *([] if result["keys"] is None else ["", render_keys(result["keys"])]),
+        *([] if result["keys"] is None else ["", *_keys(result["keys"], table)]),
     )
+
+
+def _keys(keys: Mapping[str, Any], table: Callable[..., Any]) -> list[Any]:
+    """Both ways of holding keys and values of tokens, for a terminal."""
+    columns = ["keys and values of tokens", "kbit", "products of a token", "cycles of a token"]
+    rows = []
+    for name, way in keys["ways"].items():
+        cycles = way["short"] or f"{way['token']:,}"
+        taken = f"{name} (taken)" if name == keys["choice"] else name
+        rows.append([taken, f"{way['bits'] / 1000:,.0f}", f"{way['products_per_token']:,}", cycles])
+    return [table(f"a table has room for {keys['rows']} units ({STAGE})", columns, rows)]

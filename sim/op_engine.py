@@ -35,7 +35,6 @@ from edgendt.ops import (
 )
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INDEX, INPUT, Axis, Input, Node, Program, wants
-from edgendt.sim import fast
 from edgendt.sim.fast import FastCore, SimulationStuck, core_sources
 
 TINY = Engine(
@@ -69,7 +68,7 @@ def run(case: Case, core: FastCore, choice: Choice | None = None, taps: bool = T
     """Every trace point, unless without taps, every output and every bin's cycles of one case."""
     program, counts = case
     core.load(compile_program(program, core.engine, choice))
-    return fast.check(core, counts, taps)
+    return core.compared(counts, taps)
 
 
 def check(cases: Iterable[Case], choice: Choice | None = None, size: Engine = TINY) -> Tally:

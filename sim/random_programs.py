@@ -162,8 +162,8 @@ def random_case(seed: int, whole: bool = False, turns: bool | None = None, table
 class TokenWiring:
     """Grows a network of tokens node by node; `sources` are (name, size, format) of what exists, by axis."""
 
-    def __init__(self, rng: Generator, pipes: int) -> None:
-        self.rng, self.nodes, self.pipes = rng, [], pipes
+    def __init__(self, rng: Generator, pipes: int, looked: bool = False) -> None:
+        self.rng, self.nodes, self.pipes, self.looked = rng, [], pipes, looked
         rows = int(rng.integers(1, 7))
         codes = np.stack([rng.integers(0, 4, rows), rng.integers(0, 2, rows)], axis=1)
         times = rng.integers(0, 1 << 16, (rows, 1))
@@ -191,15 +191,16 @@ class TokenWiring:
         good = [source for source in self.sources[axis] if source[2].bits <= bits]
         return good[int(self.rng.integers(len(good)))]
 
-    def lookup(self, axis: str) -> None:
-        size, y = int(self.rng.integers(1, 14)), ACT if self.rng.random() < 0.7 else WIDE
-        op = Lookup(size, 4, 2, ACT if not self.sources[axis] else y)
-        tables = {
-            name: self.rng.integers(op.y.lo, op.y.hi + 1, (rows, size)) for name, rows in (("table", 4), ("kinds", 2))
-        }
-        self.add(axis, op, (axis,), **tables)
+    def lookup(self, axis: str, size: int | None = None) -> tuple[str, int, Int]:
+        drawn, y = int(self.rng.integers(1, 14)), ACT if self.rng.random() < 0.7 else WIDE
+        size, y = size or drawn, y if size is None and self.sources[axis] else ACT
+        tables = {name: self.rng.integers(y.lo, y.hi + 1, (rows, size)) for name, rows in (("table", 4), ("kinds", 2))}
+        op = Lookup(size, 4, 2, y)
+        return self.add(axis, op, (axis,), **tables)
 
-    def feed(self, axis: str, size: int, form: Int, source: tuple[str, int, Int] | None = None) -> tuple[str, int, Int]:
+    def feed(
+        self, axis: str, size: int, form: Int = ACT, source: tuple[str, int, Int] | None = None
+    ) -> tuple[str, int, Int]:
         """A fresh Linear of `size` outputs."""
         name, inputs, x = source or self.of(axis, 8)
         node = linear(self.rng, "", inputs, size, x, form, name)
@@ -240,7 +241,8 @@ class TokenWiring:
         for rows in (axis, of, of):
             alike = [name for name, n, form in self.sources[rows] if (n, form) == (size, ACT)]
             fresh = self.rng.random() < 0.8 or not alike
-            name = self.feed(rows, size, ACT)[0] if fresh else alike[int(self.rng.integers(len(alike)))]
+            make = self.lookup if self.looked and self.rng.random() < 0.5 else self.feed
+            name = make(rows, size)[0] if fresh else alike[int(self.rng.integers(len(alike)))]
             inputs.append(self.turned(rows, name, size) if self.rng.random() < 0.6 else name)
         op = CrossAttention(size, size // (2 * self.pairs), 40, ACT, ACT, ACT, ACT)
         made = self.add(axis, op, tuple(inputs))
@@ -248,13 +250,13 @@ class TokenWiring:
             self.turned(axis, made[0], size, inverse=True)
 
 
-def random_tokens(seed: int, pipes: int = 2, tables: bool = False) -> Case:
-    """A network of tokens of random wiring, and a window for it; tables: with functions.
+def random_tokens(seed: int, pipes: int = 2, tables: bool = False, looked: bool = False) -> Case:
+    """A network of tokens of random wiring, and a window for it; tables: with functions; looked: attentions read rows.
 
     UnsupportedOp when the draw makes no Program.
     """
     rng = np.random.default_rng(seed)
-    wiring = TokenWiring(rng, pipes)
+    wiring = TokenWiring(rng, pipes, looked)
     steps = (wiring.linear, wiring.residual, wiring.norm, wiring.geglu, wiring.cross)
     for axis, most in (("tokens", 4), ("latents", 7), ("queries", 6)):
         for step in rng.choice(5, int(rng.integers(0, most)), p=[0.15, 0.15, 0.2, 0.15, 0.35]):

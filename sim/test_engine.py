@@ -100,14 +100,8 @@ def geometry(seed: int, engine: Engine) -> Program:
 
 def on_engine(core: FastCore, program: Program, counts: Codes, choice: object = None) -> Tally:
     """Every trace point, output and cycle count of one trial."""
-    compiled = compile_program(program, core.engine, choice)  # type: ignore[arg-type]
-    core.load(compiled)
-    output, cycles, got = core.run(counts, taps=True)
-    expected = program.trace(counts)
-    tally = compare("engine", {name: expected[name] for name in program.trace_points}, got)
-    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-    model = np.array(cycles_per_bin(compiled, len(counts)))
-    return tally + compare("engine", {"cycles": model[:, None]}, {"cycles": cycles[:, None]})
+    core.load(compile_program(program, core.engine, choice))  # type: ignore[arg-type]
+    return core.compared(counts)
 
 
 def seeds(engine: Engine) -> range:

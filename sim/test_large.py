@@ -54,8 +54,8 @@ FAULTS = {
     "a tile of keys begins behind 256 channels": (wide, "10'(HeadBits'(ins_o.n_red))", "10'(8'(ins_o.n_red))"),
     "lanes of one word are those of another": (
         far,
-        "wdata_i(kv_write[q*Joined*32+:Joined*32])",
-        "wdata_i({Joined{kv_write[31:0]}})",
+        "kv_write[l*8+7], kv_write[l*8+:8]",
+        "kv_write[7], kv_write[7:0]",
     ),
 }
 

@@ -7,14 +7,19 @@ from needs import needs
 SOURCES = rtl("edt_pkg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")
 
 
-def geometry(lanes, pipes, index, gshift, packed=0, splits=1):
+def geometry(lanes, pipes, index, gshift, packed=0, splits=1, ultra=0):
     parameters = {"Index": index, "Lanes": lanes, "Pipes": pipes, "WgtDepth": 64, "KvDepth": 64}
-    parameters |= {"Segments": 4, "Packed": packed, "Splits": splits, "Sfus": pipes // 2}
+    parameters |= {"Segments": 4, "Packed": packed, "Splits": splits, "Sfus": pipes // 2, "Ultra": ultra}
     case = {"lanes": lanes, "pipes": pipes, "index": index, "gshift": gshift, "depth": 64}
     return parameters, case | {"segments": 4, "packed": packed, "splits": splits, "sfus": pipes // 2}
 
 
-@pytest.mark.parametrize("shape", [(8, 4, 3, 1), (5, 4, 1, 0), (8, 8, 2, 1, 1, 4), (5, 4, 2, 0, 1, 2)])
+JOINED = (8, 8, 2, 1, 1, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "shape", [(8, 4, 3, 1), (5, 4, 1, 0), (8, 8, 2, 1, 1, 4), (5, 4, 2, 0, 1, 2), JOINED, (8, 4, 3, 1, 0, 1, 1)]
+)
 def test_equals_the_reference(shape):
     needs("verilator")
     parameters, case = geometry(*shape)
@@ -56,4 +61,20 @@ def test_the_bench_rejects_a_fault(old, new):
 def test_the_bench_rejects_a_fault_in_pairs_and_shares(old, new):
     needs("verilator")
     parameters, case = geometry(8, 8, 2, 1, 1, 4)
+    assert rejects("segment_bench", "edt_segment", mutate(SOURCES, old, new), parameters, case)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("kv_written ? Addr'(WgtDepth) + ", "kv_written ? "),
+        ("kv_q[1] ? Addr'(WgtDepth) + ", "kv_q[1] ? "),
+        ("{kv_write[l*8+7], kv_write[l*8+:8]}", "{1'b0, kv_write[l*8+:8]}"),
+        ("weight_data_q[l%4*9+:9]", "weight_data_q[8:0]"),
+        ("kv_we[l] || weight_we_q[l/4]", "kv_we[l] || weight_we_q != '0"),
+    ],
+)
+def test_the_bench_rejects_a_fault_in_a_joined_memory(old, new):
+    needs("verilator")
+    parameters, case = geometry(*JOINED)
     assert rejects("segment_bench", "edt_segment", mutate(SOURCES, old, new), parameters, case)

@@ -21,12 +21,14 @@ from test_windows import geometry as whole  # noqa: E402
 
 from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import Engine  # noqa: E402
+from edgendt.engine.cycles import cycles_per_row  # noqa: E402
 from edgendt.errors import DoesNotFit, UnsupportedOp  # noqa: E402
 from edgendt.program import Program  # noqa: E402
 from edgendt.qat.formats import Bits  # noqa: E402
 from edgendt.qat.poyo import given  # noqa: E402
 from edgendt.sim import rtl  # noqa: E402
 from edgendt.sim.fast import FastCore  # noqa: E402
+from edgendt.tabled import tabled  # noqa: E402
 
 ROOM = {"rotary": 1, "tokens": 1, "acc_bits": 28, "score_depth": 1024, "weight_depth": 1 << 17}
 BUILDS = {name: replace(WHOLE[name], **ROOM) for name in ("narrow", "odd", "wide")}
@@ -67,6 +69,15 @@ def test_random_poyos_are_exact_at_every_op_in_the_predicted_cycles(core: FastCo
         program = geometry(seed, core.engine)
         for window in windows()[seed % 3 :: 2]:
             equal(core, program, window)
+
+
+def test_their_keys_and_values_from_tables_are_exact_in_fewer_cycles(core: FastCore) -> None:
+    first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
+    for seed in range(first, first + GEOMETRIES, 2):
+        program = geometry(seed, core.engine)
+        equal(core, tabled(program), windows()[seed // 2 % 3])
+        made, looked = (cycles_per_row(compile_program(one, core.engine), 9, 1) for one in (program, tabled(program)))
+        assert looked[0] < made[0] and looked[-1] == made[-1]
 
 
 def test_the_random_poyos_are_different_and_reach_far() -> None:
@@ -120,6 +131,27 @@ def test_random_wirings_of_tokens_are_exact_or_refused() -> None:
         assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
         held += 1
     assert held >= 150
+
+
+def test_random_wirings_whose_attentions_read_rows_are_exact_or_refused() -> None:
+    """Lookups of all axes, turned or not, several of one; and what `tabled` makes of these networks."""
+    needs("verilator")
+    core, held = engine(size=TOKENS), {"as they are": 0, "tabled": 0}
+    for seed in range(150):
+        try:
+            program, window = random_tokens(seed, TOKENS.pipes, looked=True)
+        except UnsupportedOp:
+            continue
+        for name, one in {"as they are": program, "tabled": tabled(program)}.items():
+            if name == "as they are" or one is not program:
+                try:
+                    tally = run((one, window), core)
+                except (UnsupportedOp, DoesNotFit):
+                    continue
+                assert tally.mismatches == 0, f"{one.name}, {name}: {tally.first}"
+                held[name] += 1
+                assert np.array_equal(one.run(window), program.run(window))
+    assert held["as they are"] >= 80 and held["tabled"] >= 5, held
 
 
 def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
@@ -182,6 +214,13 @@ def witnesses() -> list[Case]:
     """Windows of two lengths through two networks, each twice, and wirings."""
     poyos = [(random_poyo(seed, depth=1, head_size=4), window) for seed in (1, 2) for window in windows()[1:]]
     return [*2 * poyos, *(random_tokens(seed) for seed in (0, 2, 5))]
+
+
+def test_the_bench_rejects_rows_of_a_table_cut_short() -> None:
+    needs("verilator")
+    case = tabled(random_poyo(1, depth=1, head_size=4)), windows()[1]
+    cut = "raw.add_pos ? row_q[12:0]", "raw.add_pos ? {5'd0, row_q[7:0]}"
+    assert rejects([case], *cut, size=replace(TOKENS, prog_depth=256))
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -118,7 +118,13 @@ WHOLE: dict[str, list[Op]] = {
         Rotary(6, (1, 32768, 12345), Int(8, 7), Int(8, 7), inverse=True),
         Rotary(8, (77, 5), Int(8, 4), Int(16, 14), inverse=True),  # a shift of 0
     ],
-    "lookup": [Lookup(1, 1, 1, ACT), Lookup(12, 9, 3, ACT), Lookup(7, 30, 2, R16), Lookup(8, 3, 1, R12)],
+    "lookup": [
+        Lookup(1, 1, 1, ACT),
+        Lookup(12, 9, 3, ACT),
+        Lookup(7, 30, 2, R16),
+        Lookup(8, 3, 1, R12),
+        Lookup(5, 6, 3, ACT, pairs=True),
+    ],
     "geglu": [
         GEGLU(1, ACT, ACT, ACT),
         GEGLU(23, Int(8, 4), Int(8, 5), Int(8, 3)),
@@ -174,7 +180,7 @@ def example(op: Op, rng: np.random.Generator) -> Example:
         return Example(op, (tied_pairs(op, codes, times, rng), times), {})
     if isinstance(op, Lookup):
         tokens = np.stack([rng.integers(0, op.rows, 9), rng.integers(0, op.which, 9)], axis=1)
-        tables = {"table": biased(rng, op.y, (op.rows, op.size)), "kinds": biased(rng, op.y, (op.which, op.size))}
+        tables = {"table": biased(rng, op.y, (op.entries, op.size)), "kinds": biased(rng, op.y, (op.which, op.size))}
         return Example(op, (tokens,), tables)
     if isinstance(op, GEGLU):
         return Example(op, (biased(rng, op.a, (4, op.size)), biased(rng, op.gate, (4, op.size))), {})

@@ -207,8 +207,8 @@ def lookup(op: Lookup) -> Shape:
     return Shape(
         [(INDEX, 2)],
         (ap(op.y), op.size),
-        [(table, op.rows * op.size), (table, op.which * op.size)],
-        _numbers(size=op.size, entries=op.rows, which=op.which, unroll=1)
+        [(table, op.entries * op.size), (table, op.which * op.size)],
+        _numbers(size=op.size, entries=op.entries, which=op.which, step=op.step, pairs=int(op.pairs), unroll=1)
         + f" typedef {table} table_t; typedef {table} kinds_t;",
         "edt::lookup<x0_T, y_T, config>(x0, y, k0, k1)",
     )

@@ -21,7 +21,7 @@ LINES = (
     ("errors", "fixed"),
     ("ops",),
     ("node", "scales"),
-    ("program", "program_file", "stream", "compare", "wiring"),
+    ("program", "program_file", "stream", "compare", "tabled", "wiring"),
     ("config", "artifact", "tools"),
     ("data", "metrics"),
     ("models",),
@@ -34,7 +34,6 @@ LINES = (
     ("synth", "host"),
     ("quantize_poyo",),
     ("quantize", "sim", "plugin"),
-    ("token_keys",),
     ("estimate", "profile", "report"),
     ("cli",),
 )
@@ -73,7 +72,19 @@ DRIVEN_BY = {
     "slip_tx": "uart",
     "fifo": "uart",
 }
-ONLY_NUMPY = {"errors", "fixed", "ops", "compare", "node", "program", "program_file", "scales", "stream", "wiring"}
+ONLY_NUMPY = {
+    "errors",
+    "fixed",
+    "ops",
+    "compare",
+    "node",
+    "program",
+    "program_file",
+    "scales",
+    "stream",
+    "tabled",
+    "wiring",
+}
 STDLIB_AND_NUMPY = {"numpy", "edgendt"}
 
 

@@ -10,10 +10,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "examples"))
 
-from benchmarks import cycles, published, route, run  # noqa: E402
+from benchmarks import cycles, published, route, rtl, run  # noqa: E402
+from reference_board import ReferenceBoard  # noqa: E402
 
 from edgendt.boards import Board, known  # noqa: E402
+from edgendt.engine.compile import compile_program  # noqa: E402
+from edgendt.engine.cycles import cycles_per_bin  # noqa: E402
 from edgendt.errors import BadInput, ToolFailed  # noqa: E402
+from edgendt.wiring import choose_outputs  # noqa: E402
 
 HERE = Path(__file__).parent
 REPORT = HERE / "golden" / "synth" / "route.json"
@@ -103,6 +107,22 @@ def test_a_clock_that_is_missed_is_a_result_and_another_failure_is_not(fakes, mo
     monkeypatch.setenv("EDT_FAKE_FAIL", "place")
     with pytest.raises(ToolFailed):
         route.full()
+
+
+def test_core_line_and_round_trip_of_a_bin_have_the_same_quantiles(monkeypatch):
+    """On the reference device, which costs no build: answers, bytes and cycles are the engine's, the time is not."""
+    whole, _ = rtl._case(rtl.ASKED)
+    few = compile_program(choose_outputs(whole.program, range(rtl.VELOCITY)), whole.engine)
+    board = rtl.Counted(ReferenceBoard(whole, few))
+    monkeypatch.setattr(rtl, "_board", lambda: board)
+    monkeypatch.setattr(rtl, "reached", lambda: 10.0)
+    rows = rtl.link()
+    assert [row["how"].split(",")[0] for row in rows] == ["core", "line", "round trip"] * 2
+    for row in rows:
+        assert 0 < row["p50 µs"] <= row["p99 µs"] <= row["max µs"] and row["stage"]
+    core, line, _ = rows[3:]
+    assert core["max µs"] == max(cycles_per_bin(few, rtl.ASKED)) / 10
+    assert 98 <= line["p50 µs"] * 3 / 10 <= line["max µs"] * 3 / 10 < 108  # bytes at 3 Mbaud, escapes included
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two"])

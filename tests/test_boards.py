@@ -1,6 +1,7 @@
 """The boards' files."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from edgendt.errors import BadInput, BoardUnknown
 from edgendt.synth.project import pll_of
 from edgendt.tools import share
 
+FAKES = Path(__file__).parent / "fakes"
 PINNED = [name for name in known() if (tools := Board.named(name).open) and tools.constraints]
 PINS = {  # by family: (port, site) of a pin, and the port that a line gives its voltage
     "ecp5": (r'LOCATE COMP "([^"]+)" SITE "([A-Z]\d+)";', r'IOBUF PORT "([^"]+)"'),
@@ -25,6 +27,14 @@ def test_every_board_loads_and_is_described(name):
     assert board.flow in board.flows and [board.open, board.zynq, board.alveo].count(None) == 2
     assert (board.engine is not None) == ("engine" in board.flows)
     assert entry["part"] == board.part and set(entry["missing"]) <= set(entry["tools"])
+
+
+def test_either_name_of_the_hls_tool_is_found(monkeypatch):
+    monkeypatch.setattr("edgendt.tools._folders", lambda: [FAKES / "newer"])
+    monkeypatch.setenv("PATH", "")
+    (card,) = (entry for entry in describe()["boards"] if entry["name"] == "u55c")
+    assert card["tools"] == {"vitis-run or vitis_hls": str(FAKES / "newer" / "vitis-run"), "v++": None}
+    assert card["missing"] == ["v++"]
 
 
 @pytest.mark.parametrize("name", PINNED)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from needs import needs_package
 from networks import random_ndt
+from rich.console import Console
 
 from edgendt import cli
 from edgendt.artifact import Run
@@ -59,6 +60,32 @@ def test_bad_input_is_one_sentence_and_exit_2(words: list[str], said: str, tmp_p
     assert done.returncode == 2, done.stderr
     assert said in done.stderr and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_keys_of_quantize_are_listed_and_their_defaults_change_nothing(tmp_path: Path) -> None:
+    needs_package("torch")
+    from edgendt.config import load_config
+    from edgendt.qat.recipe import QuantizeConfig
+
+    done = edgendt("quantize", "--keys", "--json", cwd=tmp_path)
+    listed = {one["key"]: one["default"] for one in json.loads(done.stdout)["keys"]}
+    assert (listed["seed"], listed["bits.weight"], listed["model.kind"], listed["train.lr"]) == (0, 4, "ndt", None)
+    given = [f"{key}={cli.written(value)}" for key, value in listed.items() if value is not None]
+    assert load_config(QuantizeConfig, None, [one for one in given if not one.startswith("poyo.")]) == QuantizeConfig()
+    assert list(tmp_path.iterdir()) == []
+    shown = [line.split()[0] for line in keys_shown() if line[:1].isalpha()]
+    assert set(listed) <= set(shown)
+
+
+def keys_shown() -> list[str]:
+    """The lines that a reader sees."""
+    from edgendt.config import keys, sections
+    from edgendt.qat.recipe import QuantizeConfig
+
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(cli.keys_table({"keys": keys(QuantizeConfig), "sections": sections(QuantizeConfig)}))
+    return captured.get().splitlines()
 
 
 def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Path) -> None:

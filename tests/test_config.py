@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgendt.config import dump_config, load_config
+from edgendt.config import dump_config, keys, load_config, sections
 from edgendt.errors import BadInput
 
 
@@ -83,3 +83,23 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         load_config(Outer, tmp_path / "c.toml")
     with pytest.raises(BadInput, match="does not exist"):
         load_config(Outer, tmp_path / "none.toml")
+
+
+@dataclass(frozen=True)
+class Optional:
+    """Has a section that may be missing."""
+
+    inner: Inner | None = None
+
+
+def test_keys_are_those_of_every_section_with_their_defaults() -> None:
+    assert {one["key"]: (one["default"], one["type"]) for one in keys(Outer)} == {
+        "name": ("a", "str"),
+        "bits": ({}, "dict[str, int]"),
+        "sizes": ((1, 2), "tuple[int, ...]"),
+        "limit": (None, "int | None"),
+        "inner.steps": (10, "int"),
+        "inner.rate": (0.5, "float"),
+    }
+    assert [one["key"] for one in keys(Optional)] == ["inner.steps", "inner.rate"]
+    assert sections(Optional)[""] == "Has a section that may be missing." and list(sections(Optional)) == ["", "inner"]

@@ -176,7 +176,7 @@ def test_a_model_that_does_not_fit_says_what_to_change(field: str, sizes: dict[s
     with pytest.raises(DoesNotFit) as caught:
         compile_program(program, engine)
     assert f"raise {field} to " in caught.value.advice
-    raised = int(caught.value.advice.partition(" to ")[2].partition(",")[0])
+    raised = int(caught.value.advice.partition(" to ")[2].partition(" ")[0])
     assert compile_program(program, replace(engine, **{field: raised}))
 
 

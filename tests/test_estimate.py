@@ -15,6 +15,7 @@ from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_of, cycles_per_row
+from edgendt.engine.keys import compile_for
 from edgendt.engine.reference import S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.estimate import estimate, program_of, render
@@ -23,6 +24,7 @@ from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
 PROGRAM = random_ndt(3)
+LARGE = {"d": 128, "heads": 4, "layers": 4, "ffn": 256}
 
 
 def test_cycles_are_those_of_bins_that_occur():
@@ -60,7 +62,7 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
 
     program = random_poyo(0, depth=1)
     got = estimate(program, BOARD, "tokens")
-    compiled = compile_program(program, Engine.named("tokens"))
+    compiled = compile_for(program, Engine.named("tokens"))
     most, cycles = got["tokens"], got["cycles"]
     starts = cycles_per_row(compiled, most, 1)
     assert most == compiled.most and cycles["window"] == sum(starts) == sum(got["by_op"].values())
@@ -74,6 +76,7 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
         ({}, BOARD, "small"),
         ({"bins": 9, "causal": False}, BOARD, "window"),
         ({"bins": 9, "causal": False}, "kv260", "kria"),
+        ({}, "kv260", "kria-wide"),
         ({"rotary": True}, BOARD, "streaming"),
         ({"rotary": True, "bins": 9, "causal": False}, BOARD, "tokens"),
         ({}, "icebreaker", "tiny"),
@@ -113,11 +116,25 @@ def test_every_memory_shows_what_is_used_of_what_is_there():
 
 @pytest.mark.parametrize(
     ("change", "advice"),
-    [({"d": 128, "heads": 4, "layers": 4, "ffn": 256}, "weight_depth"), ({"bins": 5000}, "pos_depth")],
+    [(LARGE, "weight_depth"), ({"bins": 5000}, "pos_depth")],
 )
 def test_a_network_too_large_says_what_to_change(change, advice):
-    with pytest.raises(DoesNotFit, match=rf"raise {advice} to \d+, take a larger engine, or train with"):
+    with pytest.raises(DoesNotFit, match=rf"raise {advice} to \d+ in a FILE.toml, or train with"):
         estimate(random_ndt(3, **change), BOARD)
+
+
+@pytest.mark.parametrize(
+    "change, board, engine, said",
+    [
+        (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or raise weight_depth"),
+        (LARGE, BOARD, None, "no named engine fits on ulx3s-85f: raise weight_depth"),
+        ({"layers": 6}, BOARD, "tiny", "take --engine small or full or .*, which fit on ulx3s-85f, or raise bias"),
+        ({}, "ulx3s-45f", "full", "take --engine tiny or compact or small, which fit on ulx3s-45f, or choose"),
+    ],
+)
+def test_a_network_too_large_names_the_engines_that_hold_it(change, board, engine, said):
+    with pytest.raises(DoesNotFit, match=said):
+        estimate(random_ndt(3, **change), board, engine)
 
 
 def test_an_engine_too_large_for_the_part_says_so():

@@ -17,7 +17,7 @@ from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.library import flags
 from edgendt.firmware.project import write_project
-from edgendt.firmware.target import Target
+from edgendt.firmware.target import AMD, VIVADO, Target
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import run_tool
@@ -110,14 +110,23 @@ def test_a_packet_of_tokens_says_how_many_there_are(tmp_path: Path) -> None:
         assert streams.answer([0, *rows, *codes, 0]) == MALFORMED
 
 
-def test_c_simulation_goes_through_the_streams(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+@pytest.mark.parametrize("backend, tool", [(AMD, "vitis_hls"), (VIVADO, "vivado_hls")])
+def test_c_simulation_goes_through_the_streams(
+    backend: str,
+    tool: str,
+    fake: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The fake compiles what the script adds."""
     needs("g++")
     monkeypatch.setenv("EDT_FAKE_AP", str(tmp_path / "project" / "firmware" / "ap_types"))
-    result = write_project(small(), SMALL, tmp_path / "project", build=True, ports="axis")
+    result = write_project(small(), SMALL, tmp_path / "project", build=True, ports="axis", backend=backend)
     assert result["ports"] == "axis"
     assert "set_top edgendt_axis" in fake.read_text().splitlines()
-    assert (tmp_path / "project" / "vitis_hls.log").read_text().count("PASS: 12 bins equal") == 2
+    assert (tmp_path / "project" / f"{tool}.log").read_text().count("PASS: 12 bins equal") == 2
+    sides = "EDT_SIDE_CHANNELS" in (tmp_path / "project" / "firmware" / "edgendt_axis.h").read_text()
+    assert sides == (backend == VIVADO)
 
 
 def test_ports_that_are_not_known_are_one_sentence() -> None:

@@ -17,7 +17,8 @@ from op_harness import QUIET, isystem
 from edgendt.compare import compare
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.layers import HEADERS
-from edgendt.firmware.target import AMD, BACKENDS, Target
+from edgendt.firmware.target import AMD, BACKENDS, VIVADO, Target
+from edgendt.firmware.vendor import TOOLS
 from edgendt.synth.card import SOURCE as CARD
 from edgendt.tools import run_tool, share
 
@@ -53,11 +54,10 @@ def apart(folder: Path, backend: str) -> list[str]:
 
 
 COMPILED = [(name, backend, "arrays", compiler) for name in CASES for backend in BACKENDS for compiler in WARNINGS]
+COMPILED += [(name, AMD, "axis", "g++") for name in CASES] + [("bin by bin", VIVADO, "axis", "clang++")]
 
 
-@pytest.mark.parametrize(
-    ("name", "backend", "ports", "compiler"), [*COMPILED, *((name, AMD, "axis", "g++") for name in CASES)]
-)
+@pytest.mark.parametrize(("name", "backend", "ports", "compiler"), COMPILED)
 def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
     name: str, backend: str, ports: str, compiler: str, tmp_path: Path
 ) -> None:
@@ -65,7 +65,8 @@ def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
     needs(compiler)
     firmware, given = project(name, tmp_path, ports, backend)
     program, (host, *rest) = firmware.program, firmware.sources
-    words = ["-std=c++14", "-O1", "-fPIC", "-shared", *WARNINGS[compiler], *apart(tmp_path, backend)]
+    std = TOOLS[backend].std if backend in TOOLS else "c++14"
+    words = [f"-std={std}", "-O1", "-fPIC", "-shared", *WARNINGS[compiler], *apart(tmp_path, backend)]
     words += ["-I.", *(f"-I{room}" for room in BACKENDS[backend]), "-Ifirmware", "-Ifirmware/nnet_utils"]
     words.append(f'-DWEIGHTS_DIR="{tmp_path / "firmware" / "weights"}"')
     for source in ("edt_test.cpp", host):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from needs import needs
 from networks import random_ndt
 
 from edgendt.boards import Board, known
-from edgendt.errors import DoesNotFit, ToolFailed, ToolMissing
-from edgendt.firmware.project import of_board, read_report, tcl, write_project
-from edgendt.firmware.target import PORTS
+from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
+from edgendt.firmware.project import of_board, write_project
+from edgendt.firmware.target import AMD, PORTS, VIVADO
+from edgendt.firmware.vendor import read_report, tcl
 from edgendt.program import Program
 
 HERE = Path(__file__).parent
@@ -77,6 +79,12 @@ def test_script_equals_its_golden(name: str, ports: str) -> None:
     is_golden(script, f"hls4ml/run_hls.{name}.{ports}.tcl")
 
 
+@pytest.mark.parametrize("ports", PORTS)
+def test_script_of_vivado_hls_equals_its_golden(ports: str) -> None:
+    script = tcl(small(), "pynq-z2", of_board(SMALL, ports, backend="vivado"))
+    is_golden(script, f"hls4ml/vivado_hls.pynq-z2.{ports}.tcl")
+
+
 @pytest.mark.parametrize("old", ["# as it was before", None], ids=["another", "none"])
 def test_a_golden_that_is_not_there_or_another_says_how_it_is_written(
     old: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -92,16 +100,59 @@ def test_a_golden_that_is_not_there_or_another_says_how_it_is_written(
     assert (tmp_path / "x.tcl").read_text() == "# as it is"
 
 
-def test_build_without_the_tool_is_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+MISSING = {  # what is said where a backend's tool is not
+    AMD: "vitis-run or vitis_hls was not found: install AMD Vitis HLS and source its settings64.sh",
+    VIVADO: "vivado_hls was not found: install AMD Vivado up to 2020.1, which brings it, and source its settings64.sh",
+}
+CALLS = {"vitis-run": "vitis-run --mode hls --tcl run_hls.tcl", "vitis_hls": "vitis_hls -f run_hls.tcl"}
+CALLS["vivado_hls"] = "vivado_hls -f run_hls.tcl"
+
+
+@pytest.mark.parametrize("backend", MISSING)
+def test_build_without_the_tool_is_missing_tool(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with pytest.raises(ToolMissing, match=r"vitis_hls was not found: install AMD Vitis HLS") as caught:
-        write_project(small(), SMALL, tmp_path / "project", build=True)
-    assert caught.value.exit_code == 1
+    with pytest.raises(ToolMissing) as caught:
+        write_project(small(), SMALL, tmp_path / "project", build=True, backend=backend)
+    assert (str(caught.value), caught.value.exit_code) == (MISSING[backend], 1)
     assert not (tmp_path / "project").exists()
 
 
-def test_build_runs_the_steps_in_order_and_reads_the_report(fake: Path, tmp_path: Path) -> None:
-    result = write_project(small(), SMALL, tmp_path / "project", build=True)
+@pytest.mark.parametrize(
+    "backend, there, called",
+    [
+        (AMD, ("vitis_hls",), "vitis_hls"),
+        (AMD, ("vitis-run",), "vitis-run"),
+        (AMD, ("vitis-run", "vitis_hls"), "vitis-run"),
+        (AMD, ("vivado_hls",), None),
+        (VIVADO, ("vivado_hls", "vitis_hls"), "vivado_hls"),
+        (VIVADO, ("vitis_hls",), None),
+    ],
+)
+def test_build_sh_takes_the_tool_that_is_there(
+    backend: str, there: tuple[str, ...], called: str | None, tmp_path: Path
+) -> None:
+    write_project(small(), SMALL, tmp_path / "project", backend=backend)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in there:
+        (tools / tool).write_text('#!/bin/sh\necho "${0##*/} $*"\n')
+        (tools / tool).chmod(0o755)
+    command, env = ["/bin/sh", "build.sh"], {"PATH": str(tools)}
+    done = subprocess.run(command, cwd=tmp_path / "project", env=env, capture_output=True, text=True, check=False)
+    said = (f"{CALLS[called]}\n", "", 0) if called else ("", f"error: {MISSING[backend]}\n", 1)
+    assert (done.stdout, done.stderr, done.returncode) == said
+
+
+BUILT = {  # backend: version, clock, cycles and multipliers of its tool's sample of a report
+    AMD: ("vitis_hls", "2023.2", 136.99, 5120, 201),
+    VIVADO: ("vivado_hls", "2020.1", 114.39, 5304, 207),
+}
+
+
+@pytest.mark.parametrize("backend", BUILT)
+def test_build_runs_the_steps_in_order_and_reads_the_report(backend: str, fake: Path, tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path / "project", build=True, backend=backend)
+    tool, version, clock, cycles, multipliers = BUILT[backend]
     steps = [line.split()[0] for line in fake.read_text().splitlines()]
     assert [step for step in steps if step.endswith("_design")] == [
         "csim_design",
@@ -109,11 +160,55 @@ def test_build_runs_the_steps_in_order_and_reads_the_report(fake: Path, tmp_path
         "cosim_design",
         "export_design",
     ]
-    assert steps[-1] == "exit"
-    assert result["stage"] == "hls-estimate"
-    assert (result["fmax_mhz"], result["cycles_per_bin"]) == (136.99, 5120)
-    assert result["resources"]["DSP"] == {"used": 201, "available": 220}
-    assert result["tools"] == {"vitis_hls": "2023.2"}
+    assert steps[-1] == "exit" and (tmp_path / "project" / f"{tool}.log").exists()
+    assert (result["stage"], result["backend"]) == ("hls-estimate", backend)
+    assert (result["fmax_mhz"], result["cycles_per_bin"]) == (clock, cycles)
+    assert result["resources"]["DSP"] == {"used": multipliers, "available": 220}
+    assert result["tools"] == {tool: version}
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        (
+            "-reset solution1",
+            "-reset solution1 -flow_target vivado",
+            "open_solution: vivado_hls knows no",
+        ),
+        ("c++0x", "c++14", "add_files: vivado_hls knows no"),
+        ("config_compile", "config_interface", "invalid command name config_interface"),
+        ("csynth_design\n", "", "cosim_design before csynth_design"),
+        ("ip_catalog", "xo -output edgendt.xo", "export_design: xo is not of"),
+    ],
+)
+def test_the_fake_of_vivado_hls_rejects_a_wrong_script(
+    old: str, new: str, said: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tcl(small(), SMALL.name, of_board(SMALL, backend=VIVADO))
+    assert old in text
+    monkeypatch.setattr("edgendt.firmware.vendor.tcl", lambda *_: text.replace(old, new))
+    with pytest.raises(ToolFailed) as caught:
+        write_project(small(), SMALL, tmp_path / "project", build=True, backend=VIVADO)
+    assert re.search(said, Path(caught.value.log).read_text())
+
+
+@pytest.mark.parametrize(
+    "board, backend, said",
+    [
+        ("pynq-z2", "quartus", "backend must be one of Vitis, Vivado, got 'Quartus'"),
+        (
+            "kv260",
+            VIVADO,
+            "xck26-sfvc784-2LV-c is younger than vivado_hls, .*: take the backend Vitis",
+        ),
+    ],
+)
+def test_a_backend_without_a_project_for_the_board_is_one_sentence(
+    board: str, backend: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        write_project(small(), Board.named(board), tmp_path / "project", backend=backend)
+    assert not (tmp_path / "project").exists()
 
 
 def test_the_newer_tool_is_taken_where_it_is(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +227,13 @@ def test_a_failed_step_is_a_failed_tool(step: str, fake: Path, tmp_path: Path, m
     assert fake.read_text().splitlines()[-1].startswith(step)
 
 
-@pytest.mark.parametrize("causal", [True, False], ids=["bin by bin", "whole window"])
+@pytest.mark.parametrize(
+    "causal, backend",
+    [(True, AMD), (False, AMD), (True, VIVADO)],
+    ids=["bin by bin", "whole window", "vivado_hls"],
+)
 def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_difference(
-    causal: bool, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    causal: bool, backend: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake compiles the project with the very flags and paths of the script."""
     import hls4ml
@@ -142,9 +241,10 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
     needs("g++")
     monkeypatch.setenv("EDT_FAKE_AP", str(Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"))
     project = tmp_path / "project"
-    result = write_project(small(causal), SMALL, project, build=True)
-    assert result["cycles_per_bin" if causal else "cycles_per_window"] == 5120
-    assert (project / "vitis_hls.log").read_text().count("PASS: 12 bins equal") == 2  # C simulation, co-simulation
+    result = write_project(small(causal), SMALL, project, build=True, backend=backend)
+    tool, _, _, cycles, _ = BUILT[backend]
+    assert result["cycles_per_bin" if causal else "cycles_per_window"] == cycles
+    assert (project / f"{tool}.log").read_text().count("PASS: 12 bins equal") == 2  # C simulation, co-simulation
 
     vectors = project / "tb_data" / "layer0_f1.dat"
     rows = [line.split() for line in vectors.read_text().splitlines()]

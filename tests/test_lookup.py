@@ -22,8 +22,8 @@ def test_equals_its_formula(example) -> None:  # type: ignore[no-untyped-def]
     op, tokens, tables = example
     table, kinds = tables["table"].tolist(), tables["kinds"].tolist()
     expected = [
-        [obvious.saturate(a + b, op.y.bits, op.y.signed) for a, b in zip(table[row], kinds[which], strict=True)]
-        for row, which in tokens.tolist()
+        [obvious.saturate(a + b, op.y.bits, op.y.signed) for a, b in zip(table[entry], kinds[which], strict=True)]
+        for which, entry in ((which, row * op.which + which if op.pairs else row) for row, which in tokens.tolist())
     ]
     op.check(Int(24), **tables)
     assert op.run(tokens, **tables).tolist() == expected

@@ -17,10 +17,12 @@ hls4ml = needs_package("hls4ml")
 from torch import nn  # noqa: E402
 
 from edgendt.engine.image import Image  # noqa: E402
-from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.errors import BadInput, DoesNotFit, UnsupportedOp  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.graph import model_graph  # noqa: E402
 from edgendt.firmware.target import Target  # noqa: E402
+from edgendt.fixed import Int  # noqa: E402
+from edgendt.ops.table import gelu, tabulate  # noqa: E402
 from edgendt.plugin import NAME  # noqa: E402
 from edgendt.plugin.graph import program_of  # noqa: E402
 from edgendt.program import Program  # noqa: E402
@@ -94,6 +96,64 @@ def test_a_program_written_as_layers_comes_back(seed: int, tmp_path: Path) -> No
     counts = random_counts(program, seed, min(program.max_bins or 9, 9))
     assert [node.op for node in back.nodes] == [node.op for node in program.nodes]
     np.testing.assert_array_equal(back.run(counts), program.run(counts))
+
+
+class Function(nn.Module):
+    """GELU between two layers."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.f1, self.g, self.f2 = nn.Linear(12, 16), nn.GELU(approximate), nn.Linear(16, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.f2(self.g(self.f1(x)))
+
+
+def with_gelu(folder: Path, read: str = ACT, **more: Any) -> Any:
+    """The model of it. read: type of what the function reads."""
+    import edgendt.plugin.layers  # noqa: F401
+
+    network = Function().eval()
+    config = hls4ml.utils.config_from_pytorch_model(network, (20, 12), "name", NAME, channels_last_conversion="off")
+    results = {"x": "ufixed<4,4>", "f1": read, "g": ACT, "f2": "fixed<16,8,RND_CONV,SAT>"}
+    kinds = {"weight": "fixed<4,1,RND_CONV,SAT>", "bias": "fixed<8,2,RND_CONV,SAT>", "accum": "auto"}
+    for name, layer in config["LayerName"].items():
+        layer["Precision"] = {"result": results[name]} | (kinds if name in ("f1", "f2") else {})
+    return convert(network, folder, config, **more)
+
+
+def test_gelu_is_a_table_on_an_engine_that_holds_it(tmp_path: Path) -> None:
+    model = with_gelu(tmp_path / "project")
+    model.compile()
+    program = Program.load(tmp_path / "project" / "program.edt")
+    op, act = program.node("g").op, Int(8, 4)
+    assert [node.op.kind for node in program.nodes] == ["linear", "table", "linear"] and (op.x, op.y) == (act, act)
+    np.testing.assert_array_equal(program.node("g").constants["table"], tabulate(gelu, act, act))
+    assert Image.load(tmp_path / "project" / "image.edi").engine["Tokens"] == 1
+    counts = np.random.default_rng(0).poisson(2.0, (20, 12))
+    wanted = program.run(program.clip(counts)[0]) * program.output_format.scale
+    np.testing.assert_array_equal(model.predict(counts[None]), wanted.ravel())
+
+
+def test_gelu_is_refused_by_name_where_it_is_not_held(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOp, match=r"table at g is not supported: an engine looks functions up .* `tokens`"):
+        with_gelu(tmp_path / "project", engine="small").write()
+    with pytest.raises(DoesNotFit, match="no named engine fits on icebreaker: choose"):
+        with_gelu(tmp_path / "project", board="icebreaker").write()
+    with pytest.raises(UnsupportedOp, match=r"Activation at g .*: give the layer before it a result of 8 bits"):
+        with_gelu(tmp_path / "project", read=STREAM).write()
+    assert not (tmp_path / "project").exists()
+
+
+def test_gelu_of_another_kind_or_for_another_backend_is_refused_by_name() -> None:
+    import edgendt.plugin.layers  # noqa: F401
+
+    with pytest.raises(UnsupportedOp, match="GELU at g is not supported: the table is of the function itself"):
+        hls4ml.utils.config_from_pytorch_model(Function("tanh").eval(), (20, 12), "name", NAME)
+    config = hls4ml.utils.config_from_pytorch_model(Function().eval(), (20, 12), "name", "Vitis")
+    with pytest.raises(UnsupportedOp, match="GELU at g is not supported: hls4ml has no GELU for Vitis"):
+        hls4ml.converters.convert_from_pytorch_model(Function().eval(), hls_config=config, backend="Vitis")
 
 
 def test_board_and_engine_are_options_of_the_conversion(tmp_path: Path) -> None:

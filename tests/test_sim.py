@@ -126,7 +126,7 @@ def test_stimulus_of_another_network_is_refused(run: Run) -> None:
 def test_an_engine_that_is_none_stops_the_regression_before_it_begins(run: Run) -> None:
     with pytest.raises(
         BadInput,
-        match=r"engine must be tiny, compact, small, full, large, .*kria or a TOML file, got nofile\.toml",
+        match=r"engine must be tiny, compact, small, full, large, .*kria-wide or a TOML file, got nofile\.toml",
     ):
         regress(run, ["stream"], bins=1, engine="nofile.toml")
     assert not run.has("sim")

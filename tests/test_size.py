@@ -95,6 +95,7 @@ def test_parts_with_other_cells_are_counted(engine, counts):
         ("window", DEFAULT),
         ("kria", "kv260"),
         ("kria", "zcu104"),
+        ("kria-wide", "kv260"),
     ],
 )
 def test_every_named_engine_fits_its_board(name, board):
@@ -104,9 +105,10 @@ def test_every_named_engine_fits_its_board(name, board):
 
 def test_ultra_ram_holds_a_segments_weights_and_its_cache():
     engine = Engine.named("kria")
-    deeper = replace(engine, weight_depth=4097)
+    deeper, wide = replace(engine, weight_depth=4097), Engine.named("kria-wide")
     assert cells(engine, "xilinx")["URAM"] == 2 * engine.segments  # 4,096 x 72 bits each
     assert cells(deeper, "xilinx")["URAM"] == 3 * engine.segments
+    assert cells(wide, "xilinx")["URAM"] == 2 * wide.segments
     assert "URAM" not in cells(Engine.named("large"), "xilinx")
     for board, said in [("zcu102", "needs 64 URAM and xczu9eg"), ("ulx3s-85f", "")]:
         with pytest.raises(DoesNotFit, match=said):

@@ -175,6 +175,14 @@ def test_a_part_too_small_does_not_fit(tmp_path, fakes, monkeypatch):
         route(ULX3S, SMALL, tmp_path)
 
 
+def test_a_part_too_small_names_the_engines_that_fit(run, fakes, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_FAIL", "large")
+    with pytest.raises(
+        DoesNotFit, match=r"has 208; take --engine tiny or .*full.*, which fit on ulx3s-85f, or choose an engine with"
+    ):
+        synthesise(run, "ulx3s-85f")
+
+
 @pytest.mark.parametrize(
     "fail, said", [("yosys", "yosys failed .Can't open input file"), ("place", "cell type 'EHXPLLL'")]
 )

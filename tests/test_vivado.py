@@ -15,6 +15,8 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import axi_sources, engine_sources, hashes
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
+from edgendt.firmware.target import AMD, VIVADO
+from edgendt.firmware.vendor import build_script
 from edgendt.synth import design, synthesise, vivado, vivado_reports
 
 HERE = Path(__file__).parent
@@ -141,18 +143,26 @@ def test_the_design_of_a_firmware_is_the_golden_one(name):
     is_golden(design.script(Board.named(name), design.FIRMWARE), f"vivado/firmware.{name}.tcl")
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_a_firmware_behind_streams_ends_with_a_bitstream(run, fake, name):
+@pytest.mark.parametrize("options", [{"ports": "axis"}, {"weights": "reload"}, {"backend": VIVADO}])
+def test_options_of_the_firmware_are_refused_with_the_engine(run, options):
+    with pytest.raises(BadInput, match=f"--{next(iter(options))}.* to --flow hls4ml: the engine has streams"):
+        synthesise(run, "pynq-z2", **options)
+
+
+BUILT = [*((name, AMD, 5120) for name in BOARDS), ("pynq-z2", VIVADO, 5304)]
+
+
+@pytest.mark.parametrize("name, backend, cycles", BUILT)
+def test_a_firmware_behind_streams_ends_with_a_bitstream(run, fake, name, backend, cycles):
     """HLS exports what Vivado then finds and joins to the DMA."""
-    result = synthesise(run, name, flow="hls4ml", build=True, ports="axis", weights="reload")
+    result = synthesise(run, name, flow="hls4ml", build=True, ports="axis", weights="reload", backend=backend)
     folder = run.stage(f"synth-{name}")
-    assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", f"{name}.bit", 5120)
+    assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", f"{name}.bit", cycles)
     assert json.loads((folder / "synth.json").read_text()) == result
     assert {"connect_bd_intf_net dma/M_AXIS_MM2S firmware/packets", "export_design"} <= {
         line.split(" -")[0] for line in fake()
     }
-    lines = (folder / "build.sh").read_text().splitlines()
-    assert lines == ["set -e", "vitis_hls -f run_hls.tcl", "vivado -mode batch -nojournal -nolog -source build.tcl"]
+    assert (folder / "build.sh").read_text() == build_script(backend) + " ".join(design.COMMAND) + "\n"
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ ACCUMULATOR = Int(28)  # of whole-window networks: 24 bits hold 257 keys
 def lookups(draw: st.DrawFn) -> tuple[Lookup, Codes, dict[str, Codes]]:
     """A Lookup with sums beyond both limits."""
     rng, y = draw(generators), draw(formats((8, 16), (0, 9)))
-    op = Lookup(draw(st.integers(1, 16)), draw(st.integers(1, 12)), draw(st.integers(1, 4)), y)
+    op = Lookup(draw(st.integers(1, 16)), draw(st.integers(1, 12)), draw(st.integers(1, 4)), y, draw(st.booleans()))
     tokens = np.stack([rng.integers(0, op.rows, 9), rng.integers(0, op.which, 9)], axis=1)
-    tables = {"table": biased(rng, y, (op.rows, op.size)), "kinds": biased(rng, y, (op.which, op.size))}
+    tables = {"table": biased(rng, y, (op.entries, op.size)), "kinds": biased(rng, y, (op.which, op.size))}
     return op, tokens, tables
 
 

@@ -113,7 +113,7 @@ class Compiled:
         """
         if self.program.inputs:
             self.rows(counts)
-            return starts(self.program, counts, self.engine.pipes)
+            return starts(self.program, counts, self.sizes["looked"])
         return np.concatenate([counts, 0 * counts]) if self.program.bins else counts
 
     def answers(self, outputs: Codes, given: Any) -> Codes:
@@ -233,7 +233,9 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     constant = max((item.axis.length for item in program.inputs), default=0)
     if phases:  # what is kept lies behind the rest, and now both are known
         sizes, many = emitter.sizes, max(program.rows(node.name) for node in program.nodes)
-        rows = Rows(sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"], constant * sizes["pos"])
+        rows = Rows(
+            sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"], constant * sizes["pos"], sizes["looked"]
+        )
         emitter = lowered(rows).run()
         emitter.sizes["act"] += many * sizes["act_row"]
         emitter.sizes["res"] += many * sizes["res_row"]
@@ -293,7 +295,7 @@ def shortfalls(compiled: Compiled) -> list[tuple[str, str]]:
             found.append(
                 (
                     f"{compiled.program.name} needs {needed} {what}, the engine has {there}",
-                    f"raise {depth} to {needed}, take a larger engine, or train with {model}",
+                    f"raise {depth} to {needed} in a FILE.toml, or train with {model}",
                 )
             )
     return found

@@ -22,8 +22,8 @@ class Engine:
     memory map of docs/engine.md gives; packed: a lane takes two 4-bit weights at once; splits: most groups of segments
     that may share one reduction; serial: the smallest core, which does one product at a time (edt_serial); rotary: the
     units turn queries and keys by time; windows: it also runs networks of whole windows; tokens: and of windows of
-    tokens; key_size: most channels of a key; ultra: a segment's weights are one memory, and so is its cache, for parts
-    with UltraRAM.
+    tokens; key_size: most channels of a key; ultra: a segment's weights and cache are one memory, for parts with
+    UltraRAM.
     """
 
     segments: int = 4
@@ -297,6 +297,22 @@ ENGINES = {
         windows=1,
         tokens=1,
         key_size=512,
+        ultra=1,
+    ),
+    "kria-wide": Engine(  # KV260, bin by bin: reference network M over 341 position rows
+        segments=32,
+        lanes=16,
+        pipes=16,
+        sfus=8,
+        weight_depth=2048,
+        kv_depth=2048,
+        act_depth=512,
+        res_depth=32,
+        pos_depth=4096,
+        score_depth=32,
+        prog_depth=256,
+        packed=1,
+        splits=8,
         ultra=1,
     ),
 }

@@ -76,7 +76,9 @@ def _takes(program: Program, engine: Engine, node: Node, slot: int, source: str)
         return exclusive
     if isinstance(node.op, CrossAttention) and maker is not None and isinstance(maker.op, Rotary):
         feed = None if maker.inputs[0] == INPUT else program.node(maker.inputs[0])
-        return exclusive and feed is not None and isinstance(feed.op, Linear) and _exclusive(program, maker, feed)
+        return (
+            exclusive and feed is not None and isinstance(feed.op, Linear | Lookup) and _exclusive(program, maker, feed)
+        )
     if isinstance(node.op, SpatialMix):  # of the weights a copy becomes columns; codes in order are taken as they lie
         return slot == 1 and maker is not None and not isinstance(maker.op, Attention)
     if isinstance(node.op, Add) and slot == 1:

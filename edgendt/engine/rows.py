@@ -19,6 +19,7 @@ from edgendt.ops import Add, CrossAttention, LayerNorm, Linear, Lookup, Rotary
 from edgendt.program import Axis, Input, Node, Program
 
 LAST = 1 << 15  # in a token's row: no other follows
+MOVED = Linear | Rotary | Lookup  # what its reader may emit
 
 
 def axes(program: Program) -> tuple[Axis | None, Axis]:
@@ -60,7 +61,7 @@ class _Planner:
 
     def move(self, name: str, phase: int) -> None:
         """What an attention reads, and what its reader emits before it, to that phase."""
-        while (node := self.by_name.get(name)) and isinstance(node.op, Linear | Rotary) and self.deferred(node):
+        while (node := self.by_name.get(name)) and isinstance(node.op, MOVED) and self.deferred(node):
             self.of[name], name = phase, node.inputs[0]
 
     def place(self, node: Node) -> None:
@@ -117,10 +118,15 @@ def times_of(program: Program, axis: Axis) -> str | None:
 
 
 def lookup_of(program: Program, axis: Axis) -> Node | None:
-    """The Lookup of rows of `axis` that the host names."""
-    nodes = [node for node in program.nodes if isinstance(node.op, Lookup) and program.axis(node.name) == axis]
-    name = only(program, "row", axis, [node.name for node in nodes])
-    return None if name is None else program.node(name)
+    """A Lookup of rows of `axis`, for all of them: they are the same rows. UnsupportedOp where they are not."""
+    found: dict[tuple[str, int], Node] = {}
+    for node in program.nodes:
+        if isinstance(node.op, Lookup) and program.axis(node.name) == axis:
+            found.setdefault((node.inputs[0], node.op.step), node)
+    if len(found) > 1:
+        reason = f"an engine takes one row for each of {axis}, others name another"
+        raise UnsupportedOp(Lookup.kind, list(found.values())[1].name, reason)
+    return next(iter(found.values()), None)
 
 
 def constant(program: Program, name: str) -> Input | None:
@@ -128,17 +134,20 @@ def constant(program: Program, name: str) -> Input | None:
     return next((item for item in program.inputs if item.name == name and item.codes is not None), None)
 
 
-def starts(program: Program, given: Mapping[str, Any], pipes: int) -> Codes:
-    """What goes in with each start of a window: tokens, then queries. [starts, ROW_BYTES]"""
+def starts(program: Program, given: Mapping[str, Any], looked: int) -> Codes:
+    """What goes in with each start of a window: tokens, then queries. looked: words of a row. [starts, ROW_BYTES]"""
     fed = program.feed(given)
     parts = []
     tokens, queries = axes(program)
     for axis in filter(None, (tokens, queries)):
-        looked, timed = lookup_of(program, axis), times_of(program, axis)
+        lookup, timed = lookup_of(program, axis), times_of(program, axis)
         rows = next(len(fed[item.name]) for item in program.inputs if item.axis == axis)
         part = np.zeros((rows, 3), np.int64)
-        if looked is not None:
-            part[:, :2] = fed[looked.inputs[0]] * -(-looked.op.size // pipes)
+        if lookup is not None:
+            assert isinstance(lookup.op, Lookup)
+            pairs = fed[lookup.inputs[0]]
+            part[:, 0] = looked * lookup.op.entry(pairs)
+            part[:, 1] = looked * pairs[:, 1] * (not lookup.op.pairs)
         if timed is not None:
             part[:, 2] = fed[timed][:, 0]
         if axis == tokens:

@@ -69,6 +69,7 @@ class Rows:
     act_words: int = 0
     res_words: int = 0
     tables: int = 0  # where tables that the host's rows look up begin in the position memory
+    looked: int = 0  # words of a row that is looked up: of the longest
 
     def stride(self, place: str) -> int:
         """Words from one bin's row to the next one's."""
@@ -108,7 +109,7 @@ class Emitter:
         self.taps: dict[int, Tap] = {}
         self.words = Words()
         self.sizes = {"weights": 0, "bias": 0, "gamma": 0, "kv": 0, "act": 0, "res": 0, "score": 0, "pos": 0}
-        self.sizes |= {"angle": 0, "act_row": 0, "res_row": 0, "table": 0}
+        self.sizes |= {"angle": 0, "act_row": 0, "res_row": 0, "table": 0, "looked": 0}
         self.tensors: dict[tuple[str, str], Tensor] = {}  # by node and memory
         self.free_tags = list(range(lay.TAGS))
         self.owners: dict[int, Tensor | None] = {}

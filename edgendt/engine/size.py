@@ -64,10 +64,7 @@ def ultra(engine: Engine) -> tuple[Memory, ...]:
     """The memories of edt_core that lie in UltraRAM."""
     if not engine.ultra:
         return ()
-    return (
-        Memory("weights", engine.segments, engine.weight_depth, 9 * engine.lanes),
-        Memory("kv", engine.segments, engine.kv_depth, 8 * engine.lanes),
-    )
+    return (Memory("weights and kv", engine.segments, engine.weight_depth + engine.kv_depth, 9 * engine.lanes),)
 
 
 def _operands(engine: Engine) -> Iterator[Memory]:
@@ -153,7 +150,7 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
         + lanes * (LUT_LANE + LUT_ACC * acc)
         + pipes * LUT_PIPE
         + sfus * LUT_SFU
-        + engine.packed * (lanes * LUT_PAIR + engine.splits * pipes * acc)  # the high halves, ends of groups
+        + engine.packed * (lanes * LUT_PAIR.get(target, 91) + engine.splits * pipes * acc)  # high halves, group ends
         + 2 * (engine.splits - 1) * pipes * acc  # adders over the groups
         + engine.windows * (LUT_WINDOWS + LUT_GATHER * pipes + LUT_SHARE * sfus)
         + engine.rotary * sfus * LUT_TURN
@@ -190,7 +187,7 @@ def _resources_serial(engine: Engine, target: str) -> dict[str, int]:
 # Fitted to post-synthesis counts of engines within 8 % (docs/synth.md, Size).
 LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
 FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551
-LUT_PAIR, FF_FOLDS = 91, 100
+LUT_PAIR, FF_FOLDS = {"xilinx": 138}, 100  # of a lane; 91 elsewhere
 LUT_WINDOWS, LUT_GATHER, LUT_SHARE, FF_WINDOWS, FF_GATHER = 370, 40, 260, 360, 16  # counted unit by unit
 LUT_TURN = 1000  # of a unit
 LUT_TOKENS, FF_TOKENS = 1800, 1000  # fitted to the engine `tokens` alone

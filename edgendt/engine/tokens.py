@@ -13,7 +13,7 @@ from edgendt.engine.gate import geglu, table
 from edgendt.engine.layout import Instr
 from edgendt.engine.lookup import lookup
 from edgendt.engine.phases import Phases
-from edgendt.engine.rows import axes, constant, phases_of_rows, times_of
+from edgendt.engine.rows import MOVED, axes, constant, phases_of_rows, times_of
 from edgendt.engine.schedule import Emitter, Rows, Tensor
 from edgendt.engine.turns import Turns
 from edgendt.errors import UnsupportedOp
@@ -118,10 +118,12 @@ class TokenLowering(Lowering):
     def deferred(self, node: Node) -> bool:
         """What its reader emits: queries, keys, values and the halves of a GEGLU; as ever the Linear of an Add."""
         readers = self.readers(node.name)
-        if isinstance(node.op, Linear | Rotary) and len(readers) == 1 and node.name != self.nodes[-1].name:
+        if isinstance(node.op, MOVED) and len(readers) == 1 and node.name != self.nodes[-1].name:
             reader = readers[0][0]
             if isinstance(reader.op, CrossAttention | GEGLU):
                 return True
+            if isinstance(node.op, Lookup):
+                return isinstance(reader.op, Rotary) and self.deferred(reader)
         return super().deferred(node)
 
     def lower(self, node: Node) -> None:
@@ -142,10 +144,12 @@ class TokenLowering(Lowering):
                 self.norm(reader, reader.op)
 
     def fed(self, node: Node, *slots: int) -> None:
-        """The Linears behind these inputs have been emitted."""
+        """The Linears, or Lookups, behind these inputs have been emitted."""
         for slot in slots:
             part = self.by_name[node.inputs[slot]]
-            self.used((self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part).inputs[0])
+            feed = self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part
+            if isinstance(feed.op, Linear):
+                self.used(feed.inputs[0])
 
     def back(self, node: Node) -> None:
         """A Rotary of an attention's result, or of any other residual words."""

@@ -8,10 +8,11 @@ import numpy as np
 
 from edgendt.engine import layout as lay
 from edgendt.engine.heads import Positions
+from edgendt.engine.lookup import looked_up
 from edgendt.engine.schedule import Emitter, Tap, Tensor
 from edgendt.engine.turn import pairwise
 from edgendt.errors import UnsupportedOp
-from edgendt.ops import Rotary
+from edgendt.ops import Lookup, Rotary
 from edgendt.program import Node
 
 
@@ -39,8 +40,11 @@ class Turns:
         words = -(-len(order) // self.emit.engine.pipes)
         base, tag = emit.place_res(words), emit.tag()
         fields = {"dst": lay.DST_RES, "dst_base": base, "dst_tag": tag, "tag_clear": 1, "tag_fin": 1}
-        source = emit.tensors[feed.inputs[0], "act"]
-        index = emit.linear(feed, source, order, fields, apart=emit.unread(base, words))
+        apart = emit.unread(base, words)
+        if isinstance(feed.op, Lookup):
+            index = looked_up(emit, feed, order, fields, apart)
+        else:
+            index = emit.linear(feed, emit.tensors[feed.inputs[0], "act"], order, fields, apart=apart)
         emit.taps[index] = Tap(feed.name, base, order)
         return emit.own(Tensor(order, base, words, feed.op.y, tag, "res", index))
 

@@ -173,7 +173,9 @@ def transpose(b: Body) -> Tensor:
 def lookup(b: Body) -> Tensor:
     tokens = b.input("x").whole()
     row, which = (tokens.call("Gather", column, axis=1) for column in (0, 1))
-    total = b.call("Gather", b.input("table"), row) + b.call("Gather", b.input("kinds"), which)
+    pairs = b.attribute("pairs")
+    entry = row * (pairs * (b.attribute("which") - 1) + 1) + which * pairs
+    total = b.call("Gather", b.input("table"), entry) + b.call("Gather", b.input("kinds"), which)
     return narrow(b, total.wide(), b.attribute("y_frac"))
 
 

@@ -32,7 +32,7 @@ HEADER = """\
 // A packet in, a packet out: edgendt/firmware/axis.py.
 #ifndef EDGENDT_AXIS_H_
 #define EDGENDT_AXIS_H_
-
+{defined}
 #include "{name}.h"
 
 #include "nnet_utils/edt_load.h"
@@ -169,8 +169,9 @@ class Loads:
         )
 
 
-def header(name: str) -> str:
-    return HEADER.format(name=name)
+def header(name: str, side_channels: bool = False) -> str:
+    """Of the top's source. side_channels: beats have user, id and dest, as those of vivado_hls."""
+    return HEADER.format(name=name, defined="#define EDT_SIDE_CHANNELS\n" if side_channels else "")
 
 
 def of_counts(

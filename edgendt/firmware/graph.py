@@ -138,7 +138,8 @@ def _spatial_mix(node: Node, op: SpatialMix) -> tuple[dict[str, Any], dict[str, 
 
 
 def _lookup(node: Node, op: Lookup) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtLookup", "size": op.size, "entries": op.rows, "which": op.which}
+    layer = {"class_name": "EdtLookup", "size": op.size, "entries": op.entries, "which": op.which}
+    layer |= {"step": op.step, "pairs": int(op.pairs)}
     layer |= {"table_data": node.constants["table"], "kinds_data": node.constants["kinds"]}
     return layer, {"table": integer_name(op.y), "kinds": integer_name(op.y)}
 

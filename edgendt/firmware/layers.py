@@ -127,7 +127,7 @@ class EdtLookup(EdtLayer):
     """The embedding of a token; input: tokens."""
 
     function = "lookup"
-    fields = ("size", "entries", "which", "unroll")
+    fields = ("size", "entries", "which", "step", "pairs", "unroll")
     constants = ("table", "kinds")
     _expected_attributes: ClassVar[list[Any]] = _attributes(*fields, constants=constants)
 

@@ -8,10 +8,10 @@ from edgendt.errors import BadInput
 from edgendt.fixed import Int
 from edgendt.program import Program
 
-AMD = "Vitis"
+AMD, VIVADO = "Vitis", "Vivado"  # of AMD's tools now, and up to 2020.1
 BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the headers of its integer types
     AMD: ("firmware/ap_types",),
-    "Vivado": ("firmware/ap_types",),
+    VIVADO: ("firmware/ap_types",),
     "Quartus": ("firmware/ac_types",),
     "Catapult": tuple(f"firmware/{name}/include" for name in ("ac_types", "ac_math", "ac_simutils")),
 }
@@ -41,8 +41,8 @@ class Target:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.reloads and self.ports != "axis":
             raise BadInput(f"weights reload come in packets: take ports axis, not {self.ports}")
-        if self.ports == "axis" and self.backend != AMD:
-            raise BadInput(f"ports axis are of the backend {AMD}: take ports arrays with {self.backend}")
+        if self.ports == "axis" and self.backend not in (AMD, VIVADO):
+            raise BadInput(f"ports axis are of the backends {AMD} and {VIVADO}: take ports arrays with {self.backend}")
 
     @property
     def reloads(self) -> bool:

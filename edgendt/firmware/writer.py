@@ -15,7 +15,7 @@ from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.graph import RESET, layer_names, model_graph
 from edgendt.firmware.room import most_rows, number
-from edgendt.firmware.target import Target
+from edgendt.firmware.target import VIVADO, Target
 from edgendt.ops import Linear
 from edgendt.program import INPUT, Program
 from edgendt.tools import share
@@ -110,7 +110,7 @@ def _write_top(program: Program, graph: Any, folder: Path, target: Target, most:
     else:
         reset = None if program.bins else _type(graph, RESET)
         source = axis.of_counts(target.name, *_counts(program, graph), reset, program.max_bins, loads)
-    stem.with_suffix(".h").write_text(axis.header(target.name))
+    stem.with_suffix(".h").write_text(axis.header(target.name, target.backend == VIVADO))
     stem.with_suffix(".cpp").write_text(source)
 
 

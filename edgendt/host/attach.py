@@ -12,16 +12,17 @@ from typing import Any
 from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.data.stimulus import stimulus
-from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.image import engine_id
+from edgendt.engine.keys import compile_for
 from edgendt.engine.protocol import Answer, Info
 from edgendt.errors import BadInput
 from edgendt.host.kept import Kept
 from edgendt.host.link import Link
 from edgendt.host.port import open_port
 from edgendt.program import Program
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import or_another, usual_engine
 from edgendt.wiring import Wiring
 
 BOARD, EMULATED = "board", "emulated"  # the stage of what is measured through a port
@@ -83,7 +84,8 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     target = Board.named(board)
     program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
     name = engine or usual_engine(program, target)
-    compiled = compile_program(program, Engine.named(name))
+    with or_another(name, target, program):
+        compiled = compile_for(program, Engine.named(name))
     stage = stage_of(port)
     baud = target.open.baud if target.open else BAUD
     with closing(open_port(port, baud, SECONDS[stage])) as stream:

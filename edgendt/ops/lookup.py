@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from edgendt.fixed import Codes, Int, saturate
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """y = saturate(table[row] + kind[which]): [tokens, 2], each (row, which) -> [tokens, size]."""
+    """y = saturate(table[row] + kinds[which]): [tokens, 2], each (row, which) -> [tokens, size].
+
+    pairs: `table` has a row for every (row, which), those of a row one behind the other.
+    """
 
     kind: ClassVar[str] = "lookup"
     constants: ClassVar[tuple[str, ...]] = ("table", "kinds")
@@ -20,10 +25,26 @@ class Lookup:
     rows: int
     which: int
     y: Int
+    pairs: bool = False
+
+    @property
+    def entries(self) -> int:
+        """Rows of `table`."""
+        return self.rows * self.step
+
+    @property
+    def step(self) -> int:
+        """Rows of `table` from one row's first to the next one's."""
+        return self.which if self.pairs else 1
+
+    @property
+    def every(self) -> Codes:
+        """Every (row, which) that there is, those of a row one behind the other. [rows * which, 2]"""
+        return np.indices((self.rows, self.which)).reshape(2, -1).T
 
     def check(self, accumulator: Int, *, table: Codes, kinds: Codes) -> None:
         """ValueError when a table has another shape or leaves the format."""
-        for name, codes, rows in (("table", table, self.rows), ("kinds", kinds, self.which)):
+        for name, codes, rows in (("table", table, self.entries), ("kinds", kinds, self.which)):
             if codes.shape != (rows, self.size):
                 raise ValueError(f"{name} must be [{rows}, {self.size}], got {list(codes.shape)}")
             if not self.y.holds(codes):
@@ -38,4 +59,9 @@ class Lookup:
     def run(self, x: Codes, *, table: Codes, kinds: Codes) -> Codes:
         """x: [tokens, 2] -> [tokens, size]. ValueError for a row or a kind that no table has."""
         self.check_tokens(x)
-        return saturate(table[x[:, 0]] + kinds[x[:, 1]], self.y)
+        return saturate(table[self.entry(x)] + kinds[x[:, 1]], self.y)
+
+    def entry(self, x: Codes) -> Codes:
+        """x: [tokens, 2] -> the row of `table` of each. [tokens]"""
+        found: Codes = x[:, 0] * self.step + x[:, 1] * self.pairs
+        return found

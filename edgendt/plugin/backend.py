@@ -12,10 +12,11 @@ from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.writer.writers import Writer
 
 from edgendt.boards import DEFAULT, Board
-from edgendt.engine.compile import compile_program
-from edgendt.engine.config import Engine
+from edgendt.engine.compile import Compiled
 from edgendt.plugin import NAME
 from edgendt.plugin.graph import program_of
+from edgendt.program import Program
+from edgendt.synth.usual import compiled_for
 
 # A Dense over bins stays a Dense: the engine goes bin by bin.
 LEFT_OUT = ("replace_multidimensional_dense_with_conv",)
@@ -29,17 +30,17 @@ class EngineWriter(Writer):  # type: ignore[misc]
         from edgendt.synth import vivado
         from edgendt.synth.project import write_project
 
-        program, (board, engine) = program_of(model), target(model)
-        compiled = compile_program(program, engine)
+        program = program_of(model)
+        board, compiled = target(model, program)
         folder = Path(model.config.get_output_dir())
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         program.save(folder / "program.edt")
         compiled.image.save(folder / "image.edi")
         if board.zynq:
-            vivado.write_project(board, engine, folder)
+            vivado.write_project(board, compiled.engine, folder)
         else:
-            write_project(board, engine, folder)
+            write_project(board, compiled.engine, folder)
 
 
 class EdgeNDTBackend(FPGABackend):  # type: ignore[misc]
@@ -52,7 +53,7 @@ class EdgeNDTBackend(FPGABackend):  # type: ignore[misc]
         self.flow = register_flow("graph", ["remove_nop_batch_normalization"], requires=[convert], backend=NAME)
 
     def create_initial_config(self, board: str = DEFAULT, engine: str | None = None, **_: Any) -> dict[str, Any]:
-        """board: a name of `edgendt boards`; engine: a name or a TOML file, the board's own by default."""
+        """board: a name of `edgendt boards`; engine: a name or a TOML file, by default what the network needs."""
         return {"Board": board, "Engine": engine, "IOType": "io_parallel", "ClockPeriod": 0, "Part": board}
 
     def get_default_flow(self) -> str:
@@ -86,14 +87,14 @@ class EdgeNDTBackend(FPGABackend):  # type: ignore[misc]
         from edgendt.synth import vivado
         from edgendt.synth.engine import route
 
-        board, engine = target(model)
+        board, compiled = target(model, program_of(model))
         folder = Path(model.config.get_output_dir())
         if board.zynq:
-            return vivado.build(board, engine, folder, run=True)
-        return route(board, engine, folder, seed=seed)
+            return vivado.build(board, compiled.engine, folder, run=True)
+        return route(board, compiled.engine, folder, seed=seed)
 
 
-def target(model: Any) -> tuple[Board, Engine]:
-    """The board and the engine of a model's configuration."""
+def target(model: Any, program: Program) -> tuple[Board, Compiled]:
+    """The board of a model's configuration, and the model's Program on its engine."""
     board = Board.named(model.config.config["Board"])
-    return board, Engine.named(model.config.config.get("Engine") or board.own_engine)
+    return board, compiled_for(board, program, model.config.config.get("Engine"))[1]

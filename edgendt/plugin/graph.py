@@ -12,10 +12,12 @@ from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Codes, Int, nearest
 from edgendt.lower import gathered
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, Table
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
+from edgendt.ops.table import ADDRESS_BITS, gelu, tabulate
 from edgendt.program import INPUT, Node, Program
 
+FUNCTIONS = {"gelu": gelu}  # activations that are a Table
 LOSES = "give it a result of RND_CONV,SAT, or one that holds every sum"
 
 
@@ -155,6 +157,8 @@ def dense(layer: Any, found: Found) -> Value | Product:
 
 def activation(layer: Any, found: Found) -> Value:
     kind, precision, y = layer.get_attr("activation"), result(layer), form(result(layer))
+    if kind in FUNCTIONS:
+        return function(layer, found)
     value = found.values[layer.inputs[0]]
     if isinstance(value, Product):
         if not narrows(precision):
@@ -166,6 +170,15 @@ def activation(layer: Any, found: Found) -> Value:
     if (kind == "relu" and x.y.signed) or x.y != y:
         raise ValueError(f"what it reads was narrowed to {x.y} already: let the layer before it hold every sum")
     return x
+
+
+def function(layer: Any, found: Found) -> Value:
+    """An activation as our op: every entry the nearest code to the function, which hls4ml's own tables are not."""
+    x, y = found.codes(layer.inputs[0]), form(result(layer))
+    if x.y.bits > ADDRESS_BITS:
+        raise ValueError(f"it reads {x.y}: give the layer before it a result of {ADDRESS_BITS} bits, of RND_CONV,SAT")
+    table = tabulate(FUNCTIONS[layer.get_attr("activation")], x.y, y)
+    return _own(layer, found, Table(x.size, x.y, y), (x,), {"table": table})
 
 
 def add(layer: Any, found: Found) -> Value:
@@ -217,6 +230,12 @@ def edt_rotary(layer: Any, found: Found) -> Value:
     return _own(layer, found, op, (x,), {})
 
 
+def edt_table(layer: Any, found: Found) -> Value:
+    x = found.codes(layer.inputs[0])
+    op = Table(x.size, x.y, form(result(layer)))
+    return _own(layer, found, op, (x,), {"table": constant(layer, "table")[0].ravel()})
+
+
 LAYERS: Mapping[str, Callable[[Any, Found], Value | Product]] = {
     "Dense": dense,
     "Activation": activation,
@@ -227,6 +246,7 @@ LAYERS: Mapping[str, Callable[[Any, Found], Value | Product]] = {
     "EdtLayerNorm": edt_layernorm,
     "EdtAttention": edt_attention,
     "EdtRotary": edt_rotary,
+    "EdtTable": edt_table,
 }
 
 
@@ -234,8 +254,8 @@ def check_kind(layer: Any) -> None:
     """ValueError for a layer that the engine has nothing for, whatever its types."""
     if layer.class_name not in LAYERS:
         raise ValueError(f"the engine knows {', '.join(LAYERS)}")
-    if layer.class_name == "Activation" and layer.get_attr("activation") not in ("relu", "linear"):
-        raise ValueError(f"the engine has relu and none, got {layer.get_attr('activation')}")
+    if layer.class_name == "Activation" and layer.get_attr("activation") not in ("relu", "linear", *FUNCTIONS):
+        raise ValueError(f"the engine has relu, {', '.join(FUNCTIONS)} and none, got {layer.get_attr('activation')}")
     if layer.class_name == "Merge" and str(layer.get_attr("op")).lower() != "add":
         raise ValueError(f"the engine adds, got {layer.get_attr('op')}")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
-from edgendt.engine.compile import Compiled, compile_program
+from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles as Counted
 from edgendt.engine.cycles import cycles_of, cycles_per_bin, cycles_per_start, tokens_of, window_of
@@ -22,8 +22,7 @@ from edgendt.host.infer import stream
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
-from edgendt.synth.size import part
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import compiled_for
 from edgendt.tools import find_tool
 from edgendt.wiring import Wiring
 
@@ -70,10 +69,8 @@ def profile(
     """
     model, target = run.stage("quantize"), Board.named(board)
     program = wiring.apply(Program.load(model / "program.edt"))
-    name = engine or usual_engine(program, target)
     trials = wired(run, wiring, bins)
-    compiled = compile_program(program, Engine.named(name))
-    part(target, compiled.engine)  # DoesNotFit: no figure for an engine that the board cannot hold
+    name, compiled = compiled_for(target, program, engine)  # DoesNotFit: no figure for what the board cannot hold
     trip = None if port is None else round_trip(run, port, board, engine, wiring, trials, quiet)
     cycles, reason = (count_windows if program.inputs else count)(compiled, trials)
     stage = f"synth-{board}"

@@ -14,7 +14,7 @@ class Lookup(nn.Module):
     """y = saturate(table[row] + kinds[which]); both tables are learned, in the op's format."""
 
     def __init__(self, op: Op, table: Tensor, kinds: Tensor) -> None:
-        """table [rows, size], kinds [which, size], real values."""
+        """table [entries, size], kinds [which, size], real values."""
         super().__init__()
         self.op = op
         self.table = nn.Parameter(table.detach().clone().float())
@@ -25,10 +25,11 @@ class Lookup(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [..., 2] int64, each (row, which) -> [..., size]."""
         row, which = x.unbind(-1)
-        out: Tensor = self.output_quant(self.table_quant(self.table)[row] + self.table_quant(self.kinds)[which])
+        entry = row * self.op.step + which * self.op.pairs
+        out: Tensor = self.output_quant(self.table_quant(self.table)[entry] + self.table_quant(self.kinds)[which])
         return out
 
     @torch.no_grad()
     def constants(self) -> dict[str, Codes]:
-        """table [rows, size], kinds [which, size]: what the Program holds."""
+        """table [entries, size], kinds [which, size]: what the Program holds."""
         return {"table": self.table_quant.codes(self.table), "kinds": self.table_quant.codes(self.kinds)}

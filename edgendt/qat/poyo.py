@@ -5,7 +5,7 @@ Real numbers calibrate the formats, torch trains, and the Program is the referen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +34,7 @@ from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Step, build_ops, feed
 from edgendt.qat.rotary import Rotary
 from edgendt.qat.saved import read_state
 from edgendt.scales import GAMMA_BITS
+from edgendt.tabled import tabled
 
 SCHEMA = 1
 HEADROOM = 2.0  # times the largest value seen that rows of new units, and velocities, may reach
@@ -217,13 +218,8 @@ class QuantPOYO(nn.Module):
 
         They depend on unit and kind alone: hardware may keep this table and only turn what it reads.
         """
-        pairs = np.indices((self.config.units, KINDS)).reshape(2, -1).T
-        values: dict[str, Codes] = {"tokens": pairs}
-        for node in self.program().nodes:
-            if node.name in ("embed", "read.lnc", "read.k", "read.v"):
-                run = cast(Callable[..., Codes], node.op.run)
-                values[node.name] = run(*(values[name] for name in node.inputs), **node.constants)
-        k, v = (values[name].reshape(self.config.units, KINDS, -1) for name in ("read.k", "read.v"))
+        program, shape = tabled(self.program()), (self.config.units, KINDS, -1)
+        k, v = (program.node(name).constants["table"].reshape(shape) for name in ("read.k", "read.v"))
         return k, v
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from edgendt.errors import BadInput
 from edgendt.sim.compiled import build_library
 from edgendt.sim.fast import SimulationStuck
 from edgendt.synth.size import part
+from edgendt.synth.usual import or_another
 from edgendt.tools import share
 
 BIT = 8  # clock cycles per UART bit: the fewest that edt_uart_rx takes; a board with 3 Mbaud has 29 or more
@@ -142,7 +143,8 @@ def emulate(
     described(target)  # BadInput: said before any build
     name = engine or target.own_engine
     built = Engine.named(name)
-    part(target, built)  # DoesNotFit: counted before any build
+    with or_another(name, target):
+        part(target, built)  # DoesNotFit: counted before any build
     if progress is not None:
         progress("building the simulation (a minute, once per engine)")
     model = EmulatedBoard(target, built)

@@ -37,21 +37,21 @@ def core_sources(serial: bool = False) -> list[Path]:
     return [share("hls") / "rtl" / f"{stem}.sv" for stem in (SERIAL if serial else CORE)]
 
 
-def build_core(engine: Engine, sources: Sequence[Path] | None = None) -> Path:
-    """Shared library of the verilated core; built once per content of sources and parameters."""
+def build_core(engine: Engine, sources: Sequence[Path] | None = None, speed: str = "-O2") -> Path:
+    """Shared library of the verilated core; built once per content of sources and parameters. speed: g++'s."""
     parameters = engine.parameters()
     serial = bool(parameters.pop("Serial", 0))
     defines = {"EDT_TAP": 1, "EDT_PIPES": parameters["Pipes"]} | ({"EDT_SERIAL": 1} if serial else {})
     top, files = "edt_serial" if serial else "edt_core", list(sources or core_sources(serial))
-    return build_library(top, files, share("sim") / "fast_model.cpp", parameters, defines)
+    return build_library(top, files, share("sim") / "fast_model.cpp", parameters, defines, speed)
 
 
 class FastCore:
     """One verilated core, loaded with one image after another."""
 
-    def __init__(self, engine: Engine, sources: Sequence[Path] | None = None) -> None:
+    def __init__(self, engine: Engine, sources: Sequence[Path] | None = None, speed: str = "-O2") -> None:
         self.engine = engine
-        self._lib = _library(build_core(engine, sources))
+        self._lib = _library(build_core(engine, sources, speed))
         self._model = self._lib.edt_new()
         self.compiled: Compiled | None = None
 
@@ -108,19 +108,18 @@ class FastCore:
         ops = self.compiled.decode(events, counts) if events else {}
         return self.compiled.answers(np.array(outputs, np.int64), counts), np.array(cycles, np.int64), ops
 
-
-def check(core: FastCore, given: Any, taps: bool = True) -> Tally:
-    """One trial or window, as `FastCore.run` takes it, against the Program that is loaded: every trace point, unless
-    without taps, every output and every start's cycles.
-    """
-    assert core.compiled is not None, "load an image first"
-    program = core.compiled.program
-    output, cycles, got = core.run(given, taps)
-    expected = program.trace(given)
-    tally = compare("engine", {name: expected[name] for name in program.trace_points if taps}, got)
-    tally += compare("engine", {"output": expected[program.output]}, {"output": output})
-    model = np.array(cycles_per_start(core.compiled, given))[:, None]
-    return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
+    def compared(self, given: Any, taps: bool = True) -> Tally:
+        """One trial or window, as `run` takes it, against the Program that is loaded: every trace point, unless
+        without taps, every output and every start's cycles.
+        """
+        assert self.compiled is not None, "load an image first"
+        program = self.compiled.program
+        output, cycles, got = self.run(given, taps)
+        expected = program.trace(given)
+        tally = compare("engine", {name: expected[name] for name in program.trace_points if taps}, got)
+        tally += compare("engine", {"output": expected[program.output]}, {"output": output})
+        model = np.array(cycles_per_start(self.compiled, given))[:, None]
+        return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 
 
 def _library(path: Path) -> Any:

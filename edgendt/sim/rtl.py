@@ -79,13 +79,15 @@ def _traced(compiled: Compiled, found: Any, trial: int, given: Any) -> Traced:
     return Traced(ops, compiled.answers(found[f"{trial}/answers"], given), found[f"{trial}/cycles"])
 
 
-def check(program: Program, trials: Sequence[Any], traced: Sequence[Traced]) -> Tally:
-    """Every trace point of every bin, and the answered outputs, against the Program."""
+def check(
+    program: Program, trials: Sequence[Any], traced: Sequence[Traced], points: Sequence[str] | None = None
+) -> Tally:
+    """`points` (all trace points by default) of every bin, and the answered outputs, against the Program."""
     tally = Tally()
     for counts, got in zip(trials, traced, strict=True):
         expected = program.trace(counts)
-        points = {name: expected[name] for name in program.trace_points}
-        tally += compare("engine", points, got.ops, whole=not program.streams)
+        seen = {name: expected[name] for name in points or program.trace_points}
+        tally += compare("engine", seen, got.ops, whole=not program.streams)
         answer = f"{program.output} (answer)"
         tally += replace(compare("engine", {answer: expected[program.output]}, {answer: got.answers}), bins=0)
     return tally

@@ -11,8 +11,9 @@ from edgendt.artifact import Run, write_json
 from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
+from edgendt.firmware.target import AMD
 from edgendt.program import Program
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import or_another, usual_engine
 from edgendt.tools import tool_path
 
 
@@ -27,14 +28,15 @@ def synthesise(
     folding: Path | None = None,
     ports: str | None = None,
     weights: str = "rom",
+    backend: str = AMD,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, else the usual one (synth.usual); seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
-    hls4ml flow; ports, weights: see firmware.project. BadInput for a flow the board has not; a failed tool's log is
-    kept.
+    hls4ml flow; ports, weights, backend: see firmware.project. BadInput for a flow the board has not; a failed tool's
+    log is kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -44,8 +46,9 @@ def synthesise(
         raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
     if folding is not None and chosen != "hls4ml":
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
-    if (ports, weights) != (None, "rom") and chosen != "hls4ml":
-        raise BadInput("--ports and --weights belong to --flow hls4ml: the engine has streams and takes any network")
+    if (ports, weights, backend) != (None, "rom", AMD) and chosen != "hls4ml":
+        said = "--ports, --weights and --backend belong to --flow hls4ml"
+        raise BadInput(f"{said}: the engine has streams, takes any network and is no firmware of hls4ml's")
     network = run.stage("quantize") / "program.edt"
     name = str(engine or usual_engine(Program.load(network), target)) if chosen == "engine" else None
     stage, inputs = f"synth-{board}", [network, *([folding] if folding else [])]
@@ -53,7 +56,7 @@ def synthesise(
         try:
             if name is not None:
                 return _engine(run, target, name, folder, seed, build, progress)
-            return _hls4ml(run, target, folder, build, folding, ports, weights)
+            return _hls4ml(run, target, folder, build, folding, ports, weights, backend)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
@@ -70,29 +73,38 @@ def _engine(
     from edgendt.engine.config import Engine
     from edgendt.synth.engine import synthesise
 
-    return synthesise(run, board, Engine.named(name), folder, seed=seed, build=build, progress=progress)
+    with or_another(name, board, Program.load(run.stage("quantize") / "program.edt")):
+        return synthesise(run, board, Engine.named(name), folder, seed=seed, build=build, progress=progress)
 
 
 def _hls4ml(
-    run: Run, board: Board, folder: Path, build: bool, file: Path | None, ports: str | None, weights: str
+    run: Run,
+    board: Board,
+    folder: Path,
+    build: bool,
+    file: Path | None,
+    ports: str | None,
+    weights: str,
+    backend: str,
 ) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
-    from edgendt.firmware.project import SCRIPT, of_board, write_project
+    from edgendt.firmware.project import of_board, write_project
     from edgendt.synth import card, design, vivado
 
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    streams = of_board(board, ports, weights).ports == "axis"
+    streams = of_board(board, ports, weights, backend).ports == "axis"
     linked, designed = (streams and kind is not None for kind in (board.alveo, board.zynq))
     if build and (linked or designed):
         tool_path(card.TOOL if linked else design.COMMAND[0])  # missing: say so before the HLS tool runs
-    result = write_project(program, board, folder, stimulus(run, program, 1)[0], build, folding, ports, weights)
+    given = stimulus(run, program, 1)[0]
+    result = write_project(program, board, folder, given, build, folding, ports, weights, backend)
     if linked:
-        card.write_card(board, folder, f"vitis_hls -f {SCRIPT}")
+        card.write_card(board, folder)
         result |= card.run_card(board, folder) if build else {}
     if designed:
-        vivado.write_design(board, folder, f"vitis_hls -f {SCRIPT}")
+        vivado.write_design(board, folder)
         result |= vivado.run_design(board, folder) if build else {}
     write_json(folder / "synth.json", result)
     return result

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgendt.boards import Alveo, Board
 from edgendt.errors import ToolFailed
+from edgendt.firmware.vendor import BUILD
 from edgendt.synth import vivado_reports
 from edgendt.tools import run_tool, share
 
@@ -55,12 +56,12 @@ def commands(board: Board) -> list[tuple[str, ...]]:
     return [*compiled, (TOOL, "-l", *common, *where, "-o", f"{board.name}.xclbin", *kernels)]
 
 
-def write_card(board: Board, folder: Path, before: str) -> None:
-    """link.cfg, the movers and build.sh in the HLS project of a firmware. before: what exports its kernel."""
+def write_card(board: Board, folder: Path) -> None:
+    """link.cfg and the movers in the HLS project of a firmware, and what follows its export in build.sh."""
     (folder / LINK).write_text(config(board))
     shutil.copyfile(share("hls") / "cpp" / SOURCE, folder / SOURCE)
-    lines = [before, *(" ".join(words) for words in commands(board))]
-    (folder / "build.sh").write_text("\n".join(["set -e", *lines]) + "\n")
+    with (folder / BUILD).open("a") as script:
+        script.writelines(" ".join(words) + "\n" for words in commands(board))
 
 
 def run_card(board: Board, folder: Path) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from edgendt.artifact import Run, read_json, write_json
 from edgendt.boards import Board
-from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
+from edgendt.engine.keys import compile_for, way_of
 from edgendt.errors import DoesNotFit, ToolFailed, ToolStopped
 from edgendt.program import Program
 from edgendt.synth import parse, vivado
@@ -54,13 +54,14 @@ def synthesise(
     DoesNotFit: the network does not fit the engine, or the engine the part. ToolMissing; ToolFailed: a tool ended with
     an error, or the routed design misses the clock that the board's PLL makes (the critical path is explained).
     """
-    compiled = compile_program(Program.load(run.stage("quantize") / "program.edt"), engine)
+    compiled = compile_for(Program.load(run.stage("quantize") / "program.edt"), engine)
     compiled.image.save(folder / "image.edi")
     if board.zynq:
         result = vivado.build(board, engine, folder, run=build, progress=progress)
     else:
         result = route(board, engine, folder, seed=seed, progress=progress)
     result["simulated"] = simulated(run, result)
+    result["keys"] = way_of(compiled)
     write_json(folder / "synth.json", result)
     return result
 

@@ -52,7 +52,7 @@ def part(board: Board, engine: Engine) -> dict[str, dict[str, int]]:
     }
     for kind, available in there.items():
         if needed[kind] > available:
-            advice = ADVICE.get(kind, "choose a smaller engine, or a larger part")
+            advice = ADVICE.get(kind, "choose a smaller engine (a FILE.toml), or a larger part")
             raise DoesNotFit(f"the engine needs {needed[kind]} {kind} and {board.part} has {available}", advice)
     return {kind: {"used": needed[kind], "available": available} for kind, available in there.items()}
 

@@ -1,10 +1,16 @@
-"""The engine of a network on a board where none is named."""
+"""The engine of a network on a board where none is named, and those to name where it does not fit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from edgendt.boards import DEFAULT, Board
-from edgendt.engine.config import Engine
-from edgendt.errors import DoesNotFit
+from edgendt.engine.compile import Compiled
+from edgendt.engine.config import ENGINES, Engine
+from edgendt.engine.keys import compile_for
+from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.ops import Rotary, Table
 from edgendt.program import Program
 from edgendt.synth.size import part
@@ -42,10 +48,37 @@ def needed(program: Program) -> tuple[str, ...]:
 def _there(board: Board | None, name: str) -> bool:
     """The board's part holds the engine."""
     engine = Engine.named(name)
-    if board is None:
-        return not engine.ultra
+    return not engine.ultra if board is None else _holds(board, engine, None)
+
+
+def compiled_for(board: Board, program: Program, engine: str | Path | None = None) -> tuple[str, Compiled]:
+    """Name and network of the engine asked for, the usual one otherwise. DoesNotFit, as `or_another` words it."""
+    name = str(engine or usual_engine(program, board))
+    with or_another(name, board, program):
+        compiled = compile_for(program, Engine.named(name))
+        part(board, compiled.engine)
+    return name, compiled
+
+
+@contextmanager
+def or_another(asked: str, board: Board | None = None, program: Program | None = None) -> Iterator[None]:
+    """DoesNotFit in the block says which engines hold the program on the board, or that none does."""
     try:
-        part(board, engine)
-    except DoesNotFit:
+        yield
+    except DoesNotFit as error:
+        fit = [name for name, engine in ENGINES.items() if name != asked and _holds(board, engine, program)]
+        where = f" on {board.name}" if board else ""
+        does = "fits" if len(fit) == 1 else "fit"
+        held = f"take --engine {' or '.join(fit)}, which {does}{where}, or" if fit else f"no named engine fits{where}:"
+        raise DoesNotFit(error.what, f"{held} {error.advice}") from error
+
+
+def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool:
+    try:
+        if board is not None:
+            part(board, engine)
+        if program is not None:
+            compile_for(program, engine)
+    except (DoesNotFit, UnsupportedOp):
         return False
     return True

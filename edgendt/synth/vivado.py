@@ -13,6 +13,7 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import axi_sources, hashes
 from edgendt.errors import ToolFailed
+from edgendt.firmware.vendor import BUILD
 from edgendt.synth import vivado_reports
 from edgendt.synth.design import COMMAND, ENGINE, FIRMWARE, SCRIPT, TIMING, UTILISATION, WRAPPER, Text, script
 from edgendt.synth.size import part
@@ -85,7 +86,7 @@ def write_project(board: Board, engine: Engine, folder: Path) -> None:
         shutil.copyfile(path, folder / "rtl" / path.name)
     (folder / SCRIPT).write_text(script(board, ENGINE))
     (folder / WRAPPER).write_text(wrapper(engine))
-    (folder / "build.sh").write_text(f"set -e\n{' '.join(COMMAND)}\n")
+    (folder / BUILD).write_text(f"set -e\n{' '.join(COMMAND)}\n")
 
 
 def wrapper(engine: Engine) -> str:
@@ -102,10 +103,11 @@ def wrapper(engine: Engine) -> str:
     )
 
 
-def write_design(board: Board, folder: Path, before: str) -> None:
-    """build.tcl and build.sh in the HLS project of a firmware behind AXI4-Streams. before: what exports it."""
+def write_design(board: Board, folder: Path) -> None:
+    """build.tcl in the HLS project of a firmware behind AXI4-Streams, and what follows its export in build.sh."""
     (folder / SCRIPT).write_text(script(board, FIRMWARE))
-    (folder / "build.sh").write_text(f"set -e\n{before}\n{' '.join(COMMAND)}\n")
+    with (folder / BUILD).open("a") as lines:
+        lines.write(f"{' '.join(COMMAND)}\n")
 
 
 def run_design(board: Board, folder: Path) -> dict[str, Any]:

@@ -55,7 +55,6 @@ def shape(packed: int, splits: int) -> str:
     return ", ".join(["packed"] * packed + [f"splits {splits}"] * (splits > 1)) or "plain"
 
 
-M_PACKED = roomy(replace(KV260, lanes=16), packed=1, splits=8)
 ENGINES = [
     (DEFAULT, "`small`", SMALL),
     (DEFAULT, "`full`", FULL),
@@ -71,7 +70,7 @@ ENGINES = [
         (M, f"32 × 24, P 16, N 8, {shape(packed, splits)}", roomy(KV260, packed=packed, splits=splits))
         for packed, splits in ((0, 1), (0, 8), (1, 8))
     ),
-    (M, "32 × 16, P 16, N 8, packed, splits 8", M_PACKED),
+    (M, "`kria-wide` (32 × 16, P 16, N 8, packed, splits 8)", Engine.named("kria-wide")),
 ]
 
 

@@ -22,7 +22,7 @@ from edgendt.engine.config import Engine
 from edgendt.engine.cycles import tokens_of, window_of
 from edgendt.errors import BadInput
 from edgendt.program import Program
-from edgendt.sim.fast import FastCore, check
+from edgendt.sim.fast import FastCore
 
 ROOT = Path(__file__).parent.parent.parent
 MAZE, REACH, SESSION = "mc_maze_2trials_1ms.npz", "miller_reach_myow.npz", "chewie_20131003_100ms_all"
@@ -131,7 +131,7 @@ def _core(one: Recorded) -> FastCore:
 
 def simulated(one: Recorded, number: int) -> Tally:
     """One window of one network: every op, every start's cycles."""
-    return check(_core(one), one.case()[1][number])
+    return _core(one).compared(one.case()[1][number])
 
 
 def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:

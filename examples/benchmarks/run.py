@@ -41,6 +41,7 @@ BENCHMARKS = (
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
     Benchmark("fast", "The engine's RTL, compiled", rtl.fast, rtl.FAST_NOTE),
+    Benchmark("wide", "Network M on the engine of the KV260", rtl.wide, rtl.WIDE_NOTE),
     Benchmark("link", "A bin on the line", rtl.link, rtl.LINK_NOTE),
     Benchmark("load", "Loading a network", rtl.load, rtl.LOAD_NOTE),
     Benchmark("route", "Clock and size, every open board's own engine", route.boards, route.NOTE),

@@ -8,7 +8,11 @@
 
 namespace edt {
 
+#ifdef EDT_SIDE_CHANNELS // vivado_hls has no beat without user, id and dest
+typedef ap_axiu<32, 1, 1, 1> Beat;
+#else
 typedef ap_axiu<32, 0, 0, 0> Beat;
+#endif
 typedef hls::stream<Beat> Stream;
 static_assert(format<decltype(Beat::data)>::bits == 32, "a word of a packet has 32 bits");
 
@@ -75,6 +79,11 @@ inline void put(Stream &out, const ap_int<32> &bits, bool last) {
     beat.keep = -1;
     beat.strb = -1;
     beat.last = last;
+#ifdef EDT_SIDE_CHANNELS
+    beat.user = 0;
+    beat.id = 0;
+    beat.dest = 0;
+#endif
     out.write(beat);
 }
 

@@ -19,6 +19,7 @@ module edt_axi_engine #(
   parameter int ProgDepth  = 256,
   parameter int Packed     = 0,
   parameter int Splits     = 1,
+  parameter int Serial     = 0,
   parameter int Rotary     = 0,
   parameter int Windows    = 0,
   parameter int Tokens     = 0,
@@ -69,7 +70,7 @@ module edt_axi_engine #(
     .EngineId(EngineId), .Segments(Segments), .Lanes(Lanes), .Pipes(Pipes), .Sfus(Sfus), .AccBits(AccBits),
     .WgtDepth(WgtDepth), .KvDepth(KvDepth), .BiasDepth(BiasDepth), .ActDepth(ActDepth), .ResDepth(ResDepth),
     .PosDepth(PosDepth), .ScoreDepth(ScoreDepth), .GammaDepth(GammaDepth), .ProgDepth(ProgDepth), .Packed(Packed),
-    .Splits(Splits), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens), .KeySize(KeySize), .Ultra(Ultra)
+    .Splits(Splits), .Serial(Serial), .Rotary(Rotary), .Windows(Windows), .Tokens(Tokens), .KeySize(KeySize), .Ultra(Ultra)
   ) u_engine (
     .clk_i(clk_i), .rst_i(rst),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid && !rst), .s_axis_tready(taken),

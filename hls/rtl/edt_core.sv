@@ -25,7 +25,7 @@ module edt_core
   parameter int Windows    = 0,     // 1: runs networks of whole windows
   parameter int Tokens     = 0,     // 1: and of windows of tokens
   parameter int KeySize    = 256,   // most channels of a key: 256 or 512
-  parameter int Ultra      = 0      // 1: a segment's weights are one memory, and its cache, for parts with UltraRAM
+  parameter int Ultra      = 0      // 1: a segment's weights and cache are one memory, for parts with UltraRAM
 ) (
   input  wire         clk_i,
   input  wire         rst_i,

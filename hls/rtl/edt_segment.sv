@@ -17,7 +17,7 @@ module edt_segment
   parameter int Packed   = 0,
   parameter int Splits   = 1,
   parameter int Windows  = 0,
-  parameter int Ultra    = 0  // 1: one memory for all weights, one for the cache
+  parameter int Ultra    = 0  // 1: one memory for all weights and the cache
 ) (
   input  wire                              clk_i,
   input  wire                              rst_i,
@@ -62,8 +62,6 @@ module edt_segment
   localparam int WAddr    = $clog2(WgtDepth);
   localparam int KAddr    = $clog2(KvDepth);
   localparam int Quads    = (Lanes + 3) / 4;
-  localparam int Joined   = Ultra != 0 ? Quads : 1;  // words of four lanes side by side in a memory
-  localparam Style        = Ultra != 0 ? "ultra" : "auto";
 
   // Head group of this segment, for every log2 of the groups that share a reduction, and its place in the unshared group;
   // settled long before a bin starts.
@@ -149,14 +147,6 @@ module edt_segment
     weight_data_q <= load_data_q;
   end
 
-  logic [Loads*36-1:0]  weights;
-  for (genvar w = 0; w < Loads / Joined; w++) begin : g_weight
-    edt_ram #(.Width(Joined * 36), .Depth(WgtDepth), .Enables(Joined), .Style(Style)) i_weight (
-      .clk_i, .we_i(weight_we_q[w*Joined+:Joined]), .waddr_i(weight_addr_q), .wdata_i({Joined{weight_data_q}}),
-      .raddr_i(addr1_q[WAddr-1:0]), .rdata_o(weights[w*Joined*36+:Joined*36])
-    );
-  end
-
   logic kv_signed;
   if (Windows != 0) begin : g_signs
     logic [3:1] unsigned_q;
@@ -166,23 +156,55 @@ module edt_segment
     assign kv_signed = 1'b1;
   end
 
-  logic [Quads*4*8-1:0] kv_read;
   logic [Quads*4*8-1:0] kv_write;
   logic [Quads*4-1:0]   kv_we;
-  for (genvar q = 0; q < Quads / Joined; q++) begin : g_kv
-    edt_ram #(.Width(Joined * 32), .Depth(KvDepth), .Enables(Joined * 4), .Style(Style)) i_kv (
-      .clk_i,
-      .we_i   (kv_we[q*Joined*4+:Joined*4]),
-      .waddr_i(kvw_addr_q[KAddr-1:0]),
-      .wdata_i(kv_write[q*Joined*32+:Joined*32]),
-      .raddr_i(addr1_q[KAddr-1:0]),
-      .rdata_o(kv_read[q*Joined*32+:Joined*32])
-    );
-  end
   for (genvar l = Lanes; l < Quads * 4; l++) begin : g_no_lane
-    assign kv_we[l]           = 1'b0;
-    assign kv_write[l*8+:8]   = 8'd0;
-    wire unused = &{1'b0, kv_read[l*8+:8]};
+    assign kv_we[l]         = 1'b0;
+    assign kv_write[l*8+:8] = 8'd0;
+  end
+
+  logic [Lanes*9-1:0] stat;  // of every lane a weight, or a byte of the cache
+  if (Ultra != 0) begin : g_joined  // the cache lies behind the weights: no cycle reads or writes both
+    localparam int Depth = WgtDepth + KvDepth;
+    localparam int Addr  = $clog2(Depth);
+    logic [Lanes-1:0]   we;
+    logic [Lanes*9-1:0] written, word;
+    logic               kv_written;
+    assign kv_written = row_en_q || col_en_q;
+    for (genvar l = 0; l < Lanes; l++) begin : g_word
+      assign we[l]            = kv_we[l] || weight_we_q[l/4];
+      assign written[l*9+:9]  = kv_written ? {kv_write[l*8+7], kv_write[l*8+:8]} : weight_data_q[l%4*9+:9];
+      assign stat[l*9+:9]     = {word[l*9+8] && (kv_signed || !kv_q[3]), word[l*9+:8]};
+    end
+    edt_ram #(.Width(Lanes * 9), .Depth(Depth), .Enables(Lanes), .Style("ultra")) i_ram (
+      .clk_i, .we_i(we), .wdata_i(written), .rdata_o(word),
+      .waddr_i(kv_written ? Addr'(WgtDepth) + Addr'(kvw_addr_q[KAddr-1:0]) : Addr'(weight_addr_q)),
+      .raddr_i(kv_q[1] ? Addr'(WgtDepth) + Addr'(addr1_q[KAddr-1:0]) : Addr'(addr1_q[WAddr-1:0]))
+    );
+`ifndef SYNTHESIS
+    always_ff @(posedge clk_i)
+      assert (!(kv_written && weight_we_q != '0)) else $error("weights are loaded while a bin runs");
+`endif
+  end else begin : g_apart
+    logic [Loads*36-1:0]  weights;
+    logic [Quads*4*8-1:0] kv_read;
+    for (genvar w = 0; w < Loads; w++) begin : g_weight
+      edt_ram #(.Width(36), .Depth(WgtDepth)) i_weight (
+        .clk_i, .we_i(weight_we_q[w]), .waddr_i(weight_addr_q), .wdata_i(weight_data_q),
+        .raddr_i(addr1_q[WAddr-1:0]), .rdata_o(weights[w*36+:36])
+      );
+    end
+    for (genvar q = 0; q < Quads; q++) begin : g_kv
+      edt_ram #(.Width(32), .Depth(KvDepth), .Enables(4)) i_kv (
+        .clk_i, .we_i(kv_we[q*4+:4]), .waddr_i(kvw_addr_q[KAddr-1:0]), .wdata_i(kv_write[q*32+:32]),
+        .raddr_i(addr1_q[KAddr-1:0]), .rdata_o(kv_read[q*32+:32])
+      );
+    end
+    for (genvar l = 0; l < Lanes; l++) begin : g_word
+      assign stat[l*9+:9] = kv_q[3] ? {kv_read[l*8+7] && kv_signed, kv_read[l*8+:8]}
+          : weights[(Index*Lanes+l-4*First)*9+:9];
+    end
+    wire unused = &{1'b0, kv_read, weights};
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : g_lane
@@ -192,7 +214,7 @@ module edt_segment
 
     edt_lane #(.AccBits(AccBits), .Packed(Packed)) i_lane (
       .clk_i,
-      .stat_i   (kv_q[3] ? {kv_read[l*8+7] && kv_signed, kv_read[l*8+:8]} : weights[(Lane-4*First)*9+:9]),
+      .stat_i   (stat[l*9+:9]),
       .paired_i (paired_q[3]),
       .x_i      (x3_q),
       .valid_i  (valid_q[5]),
@@ -207,6 +229,6 @@ module edt_segment
     );
   end
 
-  wire unused = &{1'b0, kv_unsigned_i, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q, weights};
+  wire unused = &{1'b0, kv_unsigned_i, addr1_q, kvw_addr_q, group_q[0], load_addr_q, split1_q, paired_q};
 endmodule
 `default_nettype wire

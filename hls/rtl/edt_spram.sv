@@ -13,6 +13,8 @@ module edt_spram #(
 );
 `ifdef EDT_ICE40
   (* ram_style = "huge" *)
+`else
+  (* ram_style = "block" *)
 `endif
   logic [31:0] mem [Depth];
   always_ff @(posedge clk_i)

@@ -1,5 +1,5 @@
-# random10 for aup-zu3: C simulation, synthesis, co-simulation, IP. Start with `vitis_hls -f run_hls.tcl`
-# or `vitis-run --mode hls --tcl run_hls.tcl`. A step that fails ends the run with an error.
+# random10 for aup-zu3: C simulation, synthesis, co-simulation, IP. Start with `sh build.sh`.
+# A step that fails ends the run with an error.
 open_project -reset edgendt_prj
 set_top edgendt
 add_files firmware/edgendt.cpp -cflags "-std=c++14 -I. -Ifirmware -Ifirmware/nnet_utils"

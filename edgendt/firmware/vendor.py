@@ -1,0 +1,151 @@
+"""AMD's HLS tools, one for each backend: the script they run, how they are called, what they report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from edgendt.errors import ToolFailed, ToolMissing
+from edgendt.firmware.target import AMD, VIVADO, Target
+from edgendt.program import Program
+from edgendt.tools import HINTS, find_tool, run_tool
+
+SCRIPT, BUILD = "run_hls.tcl", "build.sh"
+REPORTS = Path("edgendt_prj/solution1/syn/report")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """calls: of the script, the one to prefer first, each up to the script's name; std: of C++.
+
+    flow: the tool knows flows, and exports kernels by one; settings: what hls4ml has its script say.
+    """
+
+    calls: tuple[tuple[str, ...], ...]
+    std: str
+    flow: bool
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the call that every release but the newest has."""
+        return self.calls[-1][0]
+
+
+TOOLS = {
+    AMD: Tool(
+        calls=(("vitis-run", "--mode", "hls", "--tcl"), ("vitis_hls", "-f")),
+        std="c++14",
+        flow=True,
+        settings=("set_clock_uncertainty 27% default", "config_compile -name_max_length 80"),
+    ),
+    VIVADO: Tool(
+        calls=(("vivado_hls", "-f"),),
+        std="c++0x",
+        flow=False,
+        settings=(
+            "set_clock_uncertainty 12.5% default",
+            "config_compile -name_max_length 80",
+            "config_schedule -enable_dsp_full_reg=false",
+            "config_array_partition -maximum_size 4096",
+        ),
+    ),
+}
+TCL = """\
+# {network} for {board}: C simulation, synthesis, co-simulation, {what}. Start with `sh build.sh`.
+# A step that fails ends the run with an error.
+open_project -reset edgendt_prj
+set_top {top}
+{sources}
+add_files -tb edt_test.cpp -cflags "{cflags}"
+add_files -tb edt_trace.h
+add_files -tb edt_vectors.h
+add_files -tb edt_network.h
+add_files -tb firmware/weights
+add_files -tb tb_data
+open_solution -reset solution1{flow}
+set_part {part}
+create_clock -period {period} -name default
+{settings}
+csim_design
+csynth_design
+# The RTL has no trace hooks: co-simulation compares the outputs.
+add_files -tb edt_test.cpp -cflags "{cflags} -DRTL_SIM"
+cosim_design
+export_design -format {export}
+exit
+"""
+IP = "ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0"
+KERNEL = "xo -output {top}.xo"
+
+
+def tcl(program: Program, board: str, target: Target) -> str:
+    """The script."""
+    tool = TOOLS[target.backend]
+    cflags = f"-std={tool.std} -I. -Ifirmware -Ifirmware/nnet_utils"
+    return TCL.format(
+        network=" ".join(program.name.split()),
+        board=board,
+        what="kernel" if target.kernel else "IP",
+        flow=f" -flow_target {'vitis' if target.kernel else 'vivado'}" if tool.flow else "",
+        settings="\n".join(tool.settings),
+        export=(KERNEL if target.kernel else IP).format(top=target.top),
+        top=target.top,
+        sources="\n".join(f'add_files firmware/{name}.cpp -cflags "{cflags}"' for name in target.sources),
+        cflags=cflags,
+        part=target.part,
+        period=f"{target.clock_ns:g}",
+    )
+
+
+def build_script(backend: str) -> str:
+    """build.sh: the tool of this machine on the script, or a sentence; more may stand behind it."""
+    ways = [f"if command -v {call[0]} > /dev/null; then {' '.join((*call, SCRIPT))}" for call in TOOLS[backend].calls]
+    return "\n".join(["set -e", "\nel".join(ways), f'else echo "error: {missing(backend)}" >&2; exit 1', "fi", ""])
+
+
+def command(backend: str) -> list[str]:
+    """What runs the script on this machine. ToolMissing."""
+    for call in TOOLS[backend].calls:
+        if find_tool(call[0]) is not None:
+            return [*call, SCRIPT]
+    raise missing(backend)
+
+
+def missing(backend: str) -> ToolMissing:
+    """What is said where the tool is not."""
+    tool = TOOLS[backend]
+    return ToolMissing(" or ".join(call[0] for call in tool.calls), HINTS[tool.name])
+
+
+def build(folder: Path, target: Target) -> dict[str, Any]:
+    """Run the tool in a written project and read its synthesis report."""
+    words, log = command(target.backend), folder / f"{TOOLS[target.backend].name}.log"
+    run_tool(words, log, cwd=folder)
+    report = REPORTS / f"{target.top}_csynth.xml"
+    if not (folder / report).exists():
+        raise ToolFailed(words[0], log, f"it left no {report}")
+    version = ElementTree.parse(folder / report).findtext("ReportVersion/Version")
+    return read_report(folder / report) | {"tools": {words[0]: version}}
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """<top>_csynth.xml -> the keys of synth.json it can fill. An estimate: nothing has been placed or routed."""
+    root = ElementTree.parse(path).getroot()
+    period = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+    latency = root.find("PerformanceEstimates/SummaryOfOverallLatency")
+    used, available = root.find("AreaEstimates/Resources"), root.find("AreaEstimates/AvailableResources")
+    resources = {}
+    for item in used if used is not None else ():
+        total = available.findtext(item.tag) if available is not None else None
+        kind = {"DSP48E": "DSP"}.get(item.tag, item.tag)  # as vivado_hls names them
+        resources[kind] = {"used": int(item.text or 0), "available": int(total) if total else None}
+    worst = latency.findtext("Worst-caseLatency") if latency is not None else None
+    return {
+        "stage": "hls-estimate",
+        "fmax_mhz": round(1e3 / float(period), 2) if period else None,
+        "cycles_per_bin": int(worst) if worst and worst.isdigit() else None,
+        "resources": resources,
+    }
