@@ -68,9 +68,11 @@ def or_another(asked: str, board: Board | None = None, program: Program | None =
     except DoesNotFit as error:
         fit = [name for name, engine in ENGINES.items() if name != asked and _holds(board, engine, program)]
         where = f" on {board.name}" if board else ""
-        does = "fits" if len(fit) == 1 else "fit"
-        held = f"take --engine {' or '.join(fit)}, which {does}{where}, or" if fit else f"no named engine fits{where}:"
-        raise DoesNotFit(error.what, f"{held} {error.advice}") from error
+        names = " or ".join(filter(None, (", ".join(fit[:-1]), *fit[-1:])))
+        taken = f"take --engine {names}, which {'fit' if fit[1:] else 'fits'}{where}, or"
+        raise DoesNotFit(
+            error.what, f"{taken if fit else f'no named engine{where} holds the network:'} {error.advice}"
+        ) from error
 
 
 def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool:
