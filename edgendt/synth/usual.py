@@ -51,12 +51,13 @@ def _there(board: Board | None, name: str) -> bool:
     return not engine.ultra if board is None else _holds(board, engine, None)
 
 
-def compiled_for(board: Board, program: Program, engine: str | Path | None = None) -> tuple[str, Compiled]:
+def compiled_for(board: Board | None, program: Program, engine: str | Path | None = None) -> tuple[str, Compiled]:
     """Name and network of the engine asked for, the usual one otherwise. DoesNotFit, as `or_another` words it."""
     name = str(engine or usual_engine(program, board))
     with or_another(name, board, program):
         compiled = compile_for(program, Engine.named(name))
-        part(board, compiled.engine)
+        if board is not None:
+            part(board, compiled.engine)
     return name, compiled
 
 
