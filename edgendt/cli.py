@@ -188,6 +188,10 @@ def synth_table(result: dict[str, Any]) -> Table:
     if "cycles" in (analytic := result.get("analytic", {})):
         rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
         rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
+        kbit = f"{analytic['bits'] / 1000:,.0f} of {analytic['bits_available'] / 1000:,.0f}"
+        rows.append(["kbit, of block memory (analytic)", kbit])
+    if result["stage"] == "project":
+        rows.append(["to build it", f"sh build.sh in the run's synth-{result['board']}, or --build"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
     return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
 

@@ -12,23 +12,22 @@ import argparse
 from edgendt.artifact import RUNS, Run
 from edgendt.compare import Tally
 from edgendt.data.stimulus import stimulus
-from edgendt.engine.config import Engine
-from edgendt.engine.keys import compile_for
 from edgendt.estimate import program_of
 from edgendt.sim.fast import FastCore
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import compiled_for
 
 
 def main() -> None:
-    """Compare, print a line per window and one for all; exit with the first difference."""
+    """Compare, print a line per window and one for all; Mismatch: the first difference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("--most", type=int, default=20, help="windows")
     parser.add_argument("--engine")
     options = parser.parse_args()
     program = program_of(options.run, RUNS)
-    core = FastCore(Engine.named(options.engine or usual_engine(program)))
-    core.load(compile_for(program, core.engine))
+    _, compiled = compiled_for(None, program, options.engine)
+    core = FastCore(compiled.engine)
+    core.load(compiled)
     windows = stimulus(Run.open(options.run, RUNS), program, None)[: options.most]
     total = Tally()
     for number, given in enumerate(windows):

@@ -2,21 +2,27 @@
 
 import json
 import re
+import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "examples"))
 
 from benchmarks import cycles, published, route, rtl, run  # noqa: E402
+from networks import random_ndt  # noqa: E402
 from reference_board import ReferenceBoard  # noqa: E402
 
+from edgendt.artifact import Run  # noqa: E402
 from edgendt.boards import Board, known  # noqa: E402
+from edgendt.compare import compare  # noqa: E402
 from edgendt.engine.compile import compile_program  # noqa: E402
+from edgendt.engine.config import Engine  # noqa: E402
 from edgendt.engine.cycles import cycles_per_bin  # noqa: E402
-from edgendt.errors import BadInput, ToolFailed  # noqa: E402
+from edgendt.errors import BadInput, Mismatch, ToolFailed  # noqa: E402
 from edgendt.wiring import choose_outputs  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -138,3 +144,33 @@ def test_our_row_beside_the_published_ones_has_the_clock_that_was_routed(monkeyp
     monkeypatch.setattr(route, "KEPT", kept)
     ours = published.table()[-1]
     assert ours["latency"].endswith("cycles at 75.5 MHz") and ours["stage"] == "analytic cycles, post-route clock"
+
+
+def test_windows_of_a_run_are_counted_and_a_difference_is_raised(monkeypatch, tmp_path, capsys):
+    """On a stand-in for the core, which costs no build."""
+    program = random_ndt(3, 6, 16, 1, 2, 16, 8, 5, 20)
+    trials = np.random.default_rng(0).integers(0, 4, (3, 9, program.channels))
+    with Run(tmp_path / "runs" / "r").write("quantize") as folder:
+        program.save(folder / "program.edt")
+        np.savez(folder / "stimulus.npz", counts=trials, lengths=np.full(3, 9))
+    off = []
+
+    class Core:
+        def __init__(self, engine):
+            assert engine == Engine.named("small")
+
+        def load(self, compiled):
+            assert compiled.program == program
+
+        def compared(self, given):
+            codes = program.run(given)
+            return compare("engine", {"output": codes}, {"output": codes + len(off)})
+
+    example = runpy.run_path(str(ROOT / "examples" / "windows.py"))["main"]
+    monkeypatch.setitem(example.__globals__, "FastCore", Core)
+    monkeypatch.setattr(sys, "argv", ["windows.py", str(tmp_path / "runs" / "r"), "--most", "2"])
+    example()
+    assert capsys.readouterr().out.splitlines()[-1] == f"2 windows, 1 ops: {2 * 9 * program.outputs} codes, 0 differ"
+    off.append(1)
+    with pytest.raises(Mismatch, match="output"):
+        example()

@@ -127,9 +127,9 @@ def test_a_network_too_large_says_what_to_change(change, advice):
     "change, board, engine, said",
     [
         (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or raise weight_depth"),
-        (LARGE, BOARD, None, "no named engine fits on ulx3s-85f: raise weight_depth"),
-        ({"layers": 6}, BOARD, "tiny", "take --engine small or full or .*, which fit on ulx3s-85f, or raise bias"),
-        ({}, "ulx3s-45f", "full", "take --engine tiny or compact or small, which fit on ulx3s-45f, or choose"),
+        (LARGE, BOARD, None, "no named engine on ulx3s-85f holds the network: raise weight_depth"),
+        ({"layers": 6}, BOARD, "tiny", "take --engine small, .* or tokens, which fit on ulx3s-85f, or raise bias"),
+        ({}, "ulx3s-45f", "full", "take --engine tiny, compact or small, which fit on ulx3s-45f, or choose"),
     ],
 )
 def test_a_network_too_large_names_the_engines_that_hold_it(change, board, engine, said):

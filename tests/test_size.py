@@ -110,7 +110,7 @@ def test_ultra_ram_holds_a_segments_weights_and_its_cache():
     assert cells(deeper, "xilinx")["URAM"] == 3 * engine.segments
     assert cells(wide, "xilinx")["URAM"] == 2 * wide.segments
     assert "URAM" not in cells(Engine.named("large"), "xilinx")
-    for board, said in [("zcu102", "needs 64 URAM and xczu9eg"), ("ulx3s-85f", "")]:
+    for board, said in [("zcu102", "needs 64 URAM and xczu9eg"), ("ulx3s-85f", "needs 306 MULT18X18D")]:
         with pytest.raises(DoesNotFit, match=said):
             part(Board.named(board), engine)
 

@@ -177,9 +177,8 @@ def test_a_part_too_small_does_not_fit(tmp_path, fakes, monkeypatch):
 
 def test_a_part_too_small_names_the_engines_that_fit(run, fakes, monkeypatch):
     monkeypatch.setenv("EDT_FAKE_FAIL", "large")
-    with pytest.raises(
-        DoesNotFit, match=r"has 208; take --engine tiny or .*full.*, which fit on ulx3s-85f, or choose an engine with"
-    ):
+    said = r"has 208; take --engine tiny, .*full.* or tokens, which fit on ulx3s-85f, or choose an engine with"
+    with pytest.raises(DoesNotFit, match=said):
         synthesise(run, "ulx3s-85f")
 
 
@@ -229,3 +228,8 @@ def test_a_flow_the_board_has_not_is_bad_input(tmp_path, board, flow, said):
     with pytest.raises(BadInput, match=said):
         synthesise(run, board, flow=flow)
     assert not run.has(f"synth-{board}")
+
+
+def test_an_engine_is_refused_with_the_firmware(run):
+    with pytest.raises(BadInput, match="--engine belongs to --flow engine: the firmware of hls4ml"):
+        synthesise(run, "pynq-z2", flow="hls4ml", engine="full")

@@ -142,6 +142,7 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
         return _resources_serial(engine, target)
     ram, multiplier = BLOCKS[target][0], MULTIPLIER[target]
     lanes, pipes, sfus, acc = engine.lane_count, engine.pipes, engine.sfus, engine.acc_bits
+    pair = LUT_PAIR_XILINX if target == "xilinx" else LUT_PAIR
     return {
         ram: sum(blocks(memory, target) for memory in memories(engine)),
         **_ultra(engine),
@@ -150,7 +151,7 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
         + lanes * (LUT_LANE + LUT_ACC * acc)
         + pipes * LUT_PIPE
         + sfus * LUT_SFU
-        + engine.packed * (lanes * LUT_PAIR.get(target, 91) + engine.splits * pipes * acc)  # high halves, group ends
+        + engine.packed * (lanes * pair + engine.splits * pipes * acc)  # high halves, group ends
         + 2 * (engine.splits - 1) * pipes * acc  # adders over the groups
         + engine.windows * (LUT_WINDOWS + LUT_GATHER * pipes + LUT_SHARE * sfus)
         + engine.rotary * sfus * LUT_TURN
@@ -187,7 +188,7 @@ def _resources_serial(engine: Engine, target: str) -> dict[str, int]:
 # Fitted to post-synthesis counts of engines within 8 % (docs/synth.md, Size).
 LUT_BASE, LUT_LANE, LUT_ACC, LUT_PIPE, LUT_SFU = 3700, 50, 3, 621, 1600
 FF_BASE, FF_LANE, FF_ACC, FF_SEGMENT, FF_PIPE, FF_SFU = 3490, 17, 2, 120, 486, 551
-LUT_PAIR, FF_FOLDS = {"xilinx": 138}, 100  # of a lane; 91 elsewhere
+LUT_PAIR, LUT_PAIR_XILINX, FF_FOLDS = 91, 138, 100
 LUT_WINDOWS, LUT_GATHER, LUT_SHARE, FF_WINDOWS, FF_GATHER = 370, 40, 260, 360, 16  # counted unit by unit
 LUT_TURN = 1000  # of a unit
 LUT_TOKENS, FF_TOKENS = 1800, 1000  # fitted to the engine `tokens` alone

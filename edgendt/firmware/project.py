@@ -22,13 +22,14 @@ from edgendt.program import Program
 
 FOLDING = "folding.toml"
 LOAD = "load.bin"  # this network's load packet, where the firmware takes one
+RAM_BITS = 18 << 10  # of a block memory; an UltraRAM cannot be a ROM
 BINS = 40  # of golden vectors at most: co-simulation is slow
 AFTER_VIVADO = ("xck26", "xcu55c")  # Kria's module and the card came in 2021
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
 
 
 class Part(Protocol):
-    """What this flow reads of a board. `multipliers`: DSP blocks of the part; `alveo`: of a card, if it is one."""
+    """What this flow reads of a board. `multipliers`: DSP blocks of the part; `rams`: of 18 kbit; `alveo`: a card's."""
 
     @property
     def name(self) -> str: ...
@@ -38,6 +39,8 @@ class Part(Protocol):
     def clock_mhz(self) -> float: ...
     @property
     def multipliers(self) -> int: ...
+    @property
+    def rams(self) -> int: ...
     @property
     def alveo(self) -> object | None: ...
 
@@ -161,7 +164,11 @@ def _result(program: Program, board: Part, folding: Folding, target: Target) -> 
         "script": vendor.SCRIPT,
         "ports": target.ports,
         "weights": target.weights,
-        "analytic": {"multipliers_available": board.multipliers, **_analytic(program, folding)},
+        "analytic": {
+            "multipliers_available": board.multipliers,
+            "bits_available": board.rams * RAM_BITS,
+            **_analytic(program, folding),
+        },
     }
 
 

@@ -109,9 +109,7 @@ class FastCore:
         return self.compiled.answers(np.array(outputs, np.int64), counts), np.array(cycles, np.int64), ops
 
     def compared(self, given: Any, taps: bool = True) -> Tally:
-        """One trial or window, as `run` takes it, against the Program that is loaded: every trace point, unless
-        without taps, every output and every start's cycles.
-        """
+        """One trial or window against the Program that is loaded: trace points with taps, outputs, cycles."""
         assert self.compiled is not None, "load an image first"
         program = self.compiled.program
         output, cycles, got = self.run(given, taps)

@@ -109,16 +109,12 @@ def room(case: Case) -> dict[str, int]:
 
 def engine(case: Case) -> Tally:
     """The RTL at its stream ports, every op, and compiled on every test trial, network output; cycles as predicted."""
-    from edgendt.engine.config import Engine
-    from edgendt.engine.keys import compile_for
     from edgendt.engine.sources import engine_sources, hashes
     from edgendt.sim import rtl
     from edgendt.sim.fast import FastCore
-    from edgendt.synth.usual import or_another, usual_engine
+    from edgendt.synth.usual import compiled_for
 
-    name = str(case.engine or usual_engine(case.program))
-    with or_another(name, program=case.program):
-        compiled = compile_for(case.program, Engine.named(name))
+    _, compiled = compiled_for(None, case.program, case.engine)
     # What is about to be proven, hashed before it is built: synth.json can then say whether it was this.
     write_json(case.folder / PROVEN, {"sources": hashes(engine_sources()), "engine": compiled.engine.parameters()})
     traced = rtl.trace(compiled, case.trials, case.folder, waves=case.waves)

@@ -46,6 +46,8 @@ def synthesise(
         raise BadInput(f"board {target.name} has no {chosen} flow: use --flow {target.flow}")
     if folding is not None and chosen != "hls4ml":
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
+    if engine is not None and chosen == "hls4ml":
+        raise BadInput("--engine belongs to --flow engine: the firmware of hls4ml is a design of its own, without one")
     if (ports, weights, backend) != (None, "rom", AMD) and chosen != "hls4ml":
         said = "--ports, --weights and --backend belong to --flow hls4ml"
         raise BadInput(f"{said}: the engine has streams, takes any network and is no firmware of hls4ml's")

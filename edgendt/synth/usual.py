@@ -51,12 +51,13 @@ def _there(board: Board | None, name: str) -> bool:
     return not engine.ultra if board is None else _holds(board, engine, None)
 
 
-def compiled_for(board: Board, program: Program, engine: str | Path | None = None) -> tuple[str, Compiled]:
+def compiled_for(board: Board | None, program: Program, engine: str | Path | None = None) -> tuple[str, Compiled]:
     """Name and network of the engine asked for, the usual one otherwise. DoesNotFit, as `or_another` words it."""
     name = str(engine or usual_engine(program, board))
     with or_another(name, board, program):
         compiled = compile_for(program, Engine.named(name))
-        part(board, compiled.engine)
+        if board is not None:
+            part(board, compiled.engine)
     return name, compiled
 
 
@@ -68,9 +69,11 @@ def or_another(asked: str, board: Board | None = None, program: Program | None =
     except DoesNotFit as error:
         fit = [name for name, engine in ENGINES.items() if name != asked and _holds(board, engine, program)]
         where = f" on {board.name}" if board else ""
-        does = "fits" if len(fit) == 1 else "fit"
-        held = f"take --engine {' or '.join(fit)}, which {does}{where}, or" if fit else f"no named engine fits{where}:"
-        raise DoesNotFit(error.what, f"{held} {error.advice}") from error
+        names = " or ".join(filter(None, (", ".join(fit[:-1]), *fit[-1:])))
+        taken = f"take --engine {names}, which {'fit' if fit[1:] else 'fits'}{where}, or"
+        raise DoesNotFit(
+            error.what, f"{taken if fit else f'no named engine{where} holds the network:'} {error.advice}"
+        ) from error
 
 
 def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool:
