@@ -54,7 +54,8 @@ def apart(folder: Path, backend: str) -> list[str]:
 
 
 COMPILED = [(name, backend, "arrays", compiler) for name in CASES for backend in BACKENDS for compiler in WARNINGS]
-COMPILED += [(name, AMD, "axis", "g++") for name in CASES] + [("bin by bin", VIVADO, "axis", "clang++")]
+COMPILED += [(name, AMD, "axis", compiler) for name in CASES for compiler in WARNINGS]
+COMPILED.append(("bin by bin", VIVADO, "axis", "clang++"))
 
 
 @pytest.mark.parametrize(("name", "backend", "ports", "compiler"), COMPILED)
