@@ -164,11 +164,17 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _simulator_environment() -> Iterator[None]:
-    """The simulator's binary first on PATH and benches importable while a runner is at work."""
+    """The simulator's binary first on PATH and benches importable while a runner is at work.
+
+    cocotb's libraries are this environment's, for a build that is kept may be of one that is gone.
+    """
+    from cocotb_tools.config import libs_dir
+
     before, path = dict(os.environ), list(sys.path)
     os.environ.pop("VERILATOR_ROOT", None)
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # the runner would choose its own results file
     os.environ["PATH"] = environment()["PATH"]
+    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([str(libs_dir), *filter(None, [before.get("LD_LIBRARY_PATH")])])
     os.environ["OBJCACHE"] = f"sh {share('sim') / 'objcache.sh'}"
     os.environ["MAKEFLAGS"] = "-- CFG_CXXFLAGS_PCH_I=-include"  # the wheel was configured without a C++ compiler
     os.environ["EDT_OBJECTS"] = str(cache_folder("objects"))
