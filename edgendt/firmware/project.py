@@ -24,7 +24,6 @@ FOLDING = "folding.toml"
 LOAD = "load.bin"  # this network's load packet, where the firmware takes one
 RAM_BITS = 18 << 10  # of a block memory; an UltraRAM cannot be a ROM
 BINS = 40  # of golden vectors at most: co-simulation is slow
-AFTER_VIVADO = ("xck26", "xcu55c")  # Kria's module and the card came in 2021
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
 
 
@@ -101,7 +100,7 @@ def of_board(board: Part, ports: str | None = None, weights: str = "rom", backen
     kernel, backend = board.alveo is not None, backend.capitalize()  # hls4ml takes either
     if backend not in vendor.TOOLS:
         raise BadInput(f"backend must be one of {', '.join(vendor.TOOLS)}, got {backend!r}")
-    if backend == VIVADO and board.part.startswith(AFTER_VIVADO):
+    if backend == VIVADO and board.part.startswith(vendor.AFTER_VIVADO):
         raise BadInput(f"{board.part} is younger than vivado_hls, which ended with 2020.1: take the backend {AMD}")
     if kernel and ports == "arrays":
         raise BadInput(f"board {board.name} is a card, whose kernels meet by streams: take ports axis, or name none")

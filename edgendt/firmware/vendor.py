@@ -14,6 +14,7 @@ from edgendt.tools import HINTS, find_tool, run_tool
 
 SCRIPT, BUILD = "run_hls.tcl", "build.sh"
 REPORTS = Path("edgendt_prj/solution1/syn/report")
+AFTER_VIVADO = ("xck26", "xcu55c")  # Kria's module and the card came in 2021
 
 
 @dataclass(frozen=True)
