@@ -59,6 +59,11 @@ def complain(sentence: str) -> None:
     err.print(Text.assemble(("error:", "bold red"), f" {sentence}"), soft_wrap=True)
 
 
+def warn(sentence: str) -> None:
+    """The same of what is no error."""
+    err.print(Text.assemble(("warning:", "bold yellow"), f" {sentence}"), soft_wrap=True)
+
+
 def grid(title: str, columns: list[str], rows: list[list[object]]) -> Table:
     """A table: first column left, the others right."""
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
@@ -104,7 +109,7 @@ def quantize(
         return
     chosen = {"data.source": data, "data.session": session, "model.kind": model, "train.checkpoint": from_checkpoint}
     values = {key: value for key, value in chosen.items() if value is not None}
-    result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json)
+    result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json, warn=warn)
     show(result, json, metrics_table)
 
 

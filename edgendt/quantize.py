@@ -35,18 +35,22 @@ def quantize(
     name: str | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
+    warn: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Make the quantize stage of a run; {"run": path, "metrics": {"float", "control", "integer", "baseline"}}, and
     "velocity" (`Job.score_velocity`) where an NDT's recording has one; of a POYO also the metrics of a "gru".
 
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
-    terminal by default, nothing when quiet. Raises BadInput for data or options that cannot be used.
+    terminal by default, nothing when quiet. warn: told, before training, which engines the network is too large for.
+    Raises BadInput for data or options that cannot be used.
     """
     torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
     asked = None if name is None else Run.new(name, root)
     job: Any = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
     write_files: Callable[..., None] = quantize_poyo.write if config.model.kind == POYO else write
     run = asked or Run.new(default_name(job), root)
+    if warn is not None and isinstance(job, PoyoJob) and (said := quantize_poyo.unheld(job)):
+        warn(said)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
         networks = job.train(folder, show, writer)

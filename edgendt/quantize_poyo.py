@@ -14,7 +14,9 @@ from edgendt.config import dump_config
 from edgendt.data.stimulus import packed
 from edgendt.export import export_program
 from edgendt.lower import lower
-from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks, Scores
+from edgendt.qat.poyo import QuantPOYO
+from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks, Scores, new_poyo
+from edgendt.synth.usual import rooms
 from edgendt.wiring import VELOCITY, Group
 
 
@@ -32,6 +34,24 @@ def write(stage: Path, job: PoyoJob, networks: PoyoNetworks, scores: dict[str, S
     vel = np.concatenate([job.sessions.data[cut.session].vel[cut.trial, cut.first : cut.last] for cut in cuts])
     arrays: dict[str, Any] = {"vel": vel, **packed(windows)}
     np.savez_compressed(stage / "stimulus.npz", **arrays)
+
+
+def unheld(job: PoyoJob) -> str | None:
+    """Known before training: the longest window, the named engines that lack room for it and what to change; None
+    where none does.
+    """
+    network = new_poyo(job.geometry, job.config.seed)
+    program = QuantPOYO.from_float(network, job.sessions.calibration(1), job.config.bits).program()
+    room, longest = rooms(program), job.sessions.most_tokens()
+    short = [many for many in room.values() if many < longest]
+    if not short:
+        return None
+    words = {name: f"{name} (room for {many:,})" for name, many in room.items()}
+    fit = [words.pop(name) for name, many in room.items() if many >= longest]
+    advice = [f"lower poyo.window_ms, now {job.geometry.window_ms}"] if any(short) else []
+    advice += [] if all(short) else ["choose a smaller network"]
+    advice += [f"take --engine {' or '.join(fit)}"] if fit else []
+    return f"windows of up to {longest:,} tokens do not fit engine {', '.join(words.values())}: {', or '.join(advice)}"
 
 
 def meta(job: PoyoJob) -> dict[str, Any]:

@@ -16,7 +16,7 @@ torch = needs_package("torch")
 
 from networks import random_ndt  # noqa: E402
 
-from edgendt import metrics  # noqa: E402
+from edgendt import metrics, quantize_poyo  # noqa: E402
 from edgendt import quantize as room  # noqa: E402
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
@@ -40,6 +40,7 @@ from edgendt.qat.poyo import QuantPOYO  # noqa: E402
 from edgendt.qat.poyo_job import PoyoJob  # noqa: E402
 from edgendt.qat.recipe import ModelConfig, QuantizeConfig, resolve, resolve_poyo  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
+from edgendt.quantize_poyo import unheld  # noqa: E402
 from edgendt.report import write_report  # noqa: E402
 from edgendt.report.page import resolve as at_pointer  # noqa: E402
 from edgendt.sim.links import execute  # noqa: E402
@@ -507,6 +508,49 @@ def test_a_window_of_more_tokens_than_sums_hold_is_refused_before_training(tmp_p
     np.savez(tmp_path / "busy.npz", spikes=np.full((6, 10, 90), 5), vel=np.zeros((6, 10, 2)), bin_s=0.1)
     with pytest.raises(BadInput, match=r"a window holds 4680 tokens, the sums 4112 at most: lower poyo\.window_ms"):
         PoyoJob.of(poyo(f"data.source={tmp_path / 'busy.npz'}"))
+
+
+@pytest.mark.parametrize(
+    "overrides, sentence",
+    [
+        ("data.conditions=12", None),  # 826 tokens; heads of 8 are none of kria's
+        (
+            "poyo.window_ms=250",
+            "windows of up to 1,347 tokens do not fit engine tokens (room for 1,024): lower poyo.window_ms, now 250, "
+            "or take --engine tokens-large (room for 2,047)",
+        ),
+        (
+            "poyo.window_ms=500 poyo.head_size=16",
+            "windows of up to 2,469 tokens do not fit engine tokens (room for 1,024), tokens-large (room for 2,047), "
+            "kria (room for 2,047): lower poyo.window_ms, now 500",
+        ),
+        (
+            "poyo.window_ms=250 poyo.preset=small poyo.dim=64 poyo.depth=2 poyo.head_size=64 poyo.latents=8",
+            "windows of up to 1,347 tokens do not fit engine tokens (room for 0), tokens-large (room for 1,216): lower "
+            "poyo.window_ms, now 250, or choose a smaller network, or take --engine kria (room for 2,047)",
+        ),
+    ],
+)
+def test_windows_that_no_engine_has_room_for_are_told_before_training(
+    overrides: str, sentence: str | None, tmp_path: Path
+) -> None:
+    if "window_ms" in overrides:
+        np.savez(tmp_path / "busy.npz", spikes=np.full((6, 10, 90), 5), vel=np.zeros((6, 10, 2)), bin_s=0.1)
+        overrides += f" data.source={tmp_path / 'busy.npz'}"
+    assert unheld(PoyoJob.of(poyo(*overrides.split()))) == sentence
+
+
+def test_the_warning_stands_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize_poyo, "rooms", lambda program: {"tokens": 3})
+    said: list[str] = []
+
+    def interrupt(*step: Any) -> None:
+        raise KeyboardInterrupt(*said)
+
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^windows of up to 826 tokens do not fit engine tokens \(room for 3\)"
+    ):
+        quantize(poyo(), tmp_path, progress=interrupt, warn=said.append)
 
 
 def test_a_poyos_options_are_refused_for_another_network() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgendt.boards import DEFAULT, Board
@@ -43,6 +43,20 @@ def needed(program: Program) -> tuple[str, ...]:
         return ("tokens",)
     rotary = any(isinstance(node.op, Rotary) for node in program.nodes)
     return ("windows",) * bool(program.bins) + ("rotary",) * rotary
+
+
+def rooms(program: Program) -> dict[str, int]:
+    """Tokens of a window that the named engines which can run the network have room for, smallest first; 0 where it
+    does not fit.
+    """
+    found = {}
+    for name in reversed(BUILT_FOR[("tokens",)]):
+        with suppress(UnsupportedOp):
+            try:
+                found[name] = compile_for(program, Engine.named(name)).most
+            except DoesNotFit:
+                found[name] = 0
+    return found
 
 
 def _there(board: Board | None, name: str) -> bool:
