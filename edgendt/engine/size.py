@@ -91,7 +91,7 @@ def _rotary(engine: Engine) -> tuple[Memory, ...]:
     """Memories of edt_angle."""
     return (
         Memory("steps", 1, ANGLES, 18),
-        Memory("cosine", 1, len(COS), 12),
+        Memory("cosine", 1 + engine.tokens, len(COS), 12),
         Memory("angles", engine.sfus, ANGLES // engine.sfus, 24),
     )
 

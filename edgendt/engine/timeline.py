@@ -30,7 +30,7 @@ SFU_WRITE = 20
 RECIP = 19  # last exponential beat -> first group's reciprocal usable
 NORM = 10  # statistics complete -> first LayerNorm beat
 STATS = 3  # write of the last residual word -> statistics complete, plus log2(pipes)
-ANGLES = 8  # start, and two cycles a channel -> the bin's angles
+ANGLES = 8  # start, and two cycles a channel, one with tokens -> the bin's angles
 CHAIN = 3  # announcement -> issue
 
 
@@ -51,7 +51,8 @@ class Timeline:
 
     def __init__(self, compiled: Compiled, keys: int) -> None:
         self.engine, self.config, self.keys = compiled.engine, compiled.config, keys
-        self.tokens, self.angles = keys, 2 * compiled.sizes["angle"] * self.engine.sfus + ANGLES
+        self.tokens = keys
+        self.angles = (2 - self.engine.tokens) * compiled.sizes["angle"] * self.engine.sfus + ANGLES
         self.pipes = self.engine.pipes
         self.subs = self.pipes // self.engine.sfus
         self.stages = max(0, self.engine.splits.bit_length() - 2)  # registers of the adder tree over a split

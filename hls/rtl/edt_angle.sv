@@ -1,11 +1,13 @@
 // The angles of a bin: cosine and sine of time * step for every channel that rotary position turns, in the units' order.
-// Reference: edgendt/ops/rotary.py. start_i in cycle 0 -> all of n channels readable, ok_o, in cycle 2 * n + 8.
+// Reference: edgendt/ops/rotary.py. start_i in cycle 0 -> all of n channels readable, ok_o, in cycle 2 * n + 8, or
+// n + 8 with two tables.
 `default_nettype none
 module edt_angle
   import edt_pkg::*;
 #(
   parameter int Sfus = 1,
-  parameter int Windows = 0  // 1: a start may break off another one
+  parameter int Windows = 0,  // 1: a start may break off another one
+  parameter int Tables = 1    // 2: cosine and sine of a channel at once
 ) (
   input  wire                       clk_i,
   input  wire                       rst_i,
@@ -20,8 +22,9 @@ module edt_angle
   output wire  [Sfus*24-1:0]        angle_o      // two cycles later: per unit {sine towards its partner, cosine}
 );
   localparam int UnitBits = $clog2(Sfus);
+  localparam bit Both = Tables == 2;
 
-  // 0: a channel, cosine first, then sine; 2: its step; 4: its phase; 5: address; 7: entry.
+  // 0: a channel, cosine first, then sine, or both; 2: its step; 4: its phase; 5: address; 7: entry.
   logic        run_q, half_q;
   logic [7:0]  channel_q;
   logic [7:1]  valid_q, half_d_q;
@@ -31,8 +34,7 @@ module edt_angle
   logic [17:0] step2;               // {last channel, odd one of its pair, step}
   logic signed [33:0] phase4;
   logic [15:0] nearest4;
-  logic [9:0]  address5_q;
-  logic [11:0] entry7;
+  logic [Tables*12-1:0] entry7;
   edt_ram #(.Width(18), .Depth(256)) i_step (
     .clk_i, .we_i(load_en_i && load_mem_i == MemStep), .waddr_i(load_addr_i[7:0]), .wdata_i(load_data_i),
     .raddr_i(channel_q), .rdata_o(step2)
@@ -41,13 +43,20 @@ module edt_angle
     .clk_i, .a_i({1'b0, step2[15:0]}), .b_i({1'b0, time_i}), .p_o(phase4)
   );
   assign nearest4 = phase4[15:0] + 16'd32;
-  edt_ram #(.Width(12), .Depth(1024)) i_cos (
-    .clk_i, .we_i(load_en_i && load_mem_i == MemCos), .waddr_i(load_addr_i), .wdata_i(load_data_i[11:0]),
-    .raddr_i(address5_q), .rdata_o(entry7)
-  );
+  for (genvar t = 0; t < Tables; t++) begin : g_table
+    logic       sine4;
+    logic [9:0] address5_q;
+    assign sine4 = Both ? t == 1 : half_d_q[4];
+    // The sine is a cosine a quarter behind; with a minus, which the even channel's has, a quarter ahead.
+    always_ff @(posedge clk_i) address5_q <= nearest4[15:6] + {sine4 && odd_q[4], sine4, 8'd0};
+    edt_ram #(.Width(12), .Depth(1024)) i_cos (
+      .clk_i, .we_i(load_en_i && load_mem_i == MemCos), .waddr_i(load_addr_i), .wdata_i(load_data_i[11:0]),
+      .raddr_i(address5_q), .rdata_o(entry7[t*12+:12])
+    );
+  end
   always_ff @(posedge clk_i) begin
-    half_q <= run_q && !half_q;
-    if (half_q) begin
+    half_q <= run_q && !half_q && !Both;
+    if (Both ? run_q : half_q) begin
       channel_q <= channel_q + 8'd1;
       if (channel_q == '1) run_q <= 1'b0;
     end
@@ -58,9 +67,7 @@ module edt_angle
     for (int i = 2; i <= 7; i++) channel_d_q[i] <= channel_d_q[i-1];
     odd_q    <= {odd_q[3], step2[16]};
     last_q   <= {last_q[6:3], step2[17]};
-    // The sine is a cosine a quarter behind; with a minus, which the even channel's has, a quarter ahead.
-    address5_q <= nearest4[15:6] + {half_d_q[4] && odd_q[4], half_d_q[4], 8'd0};
-    if (valid_q[7] && half_d_q[7] && last_q[7]) ok_o <= 1'b1;
+    if (valid_q[7] && (half_d_q[7] || Both) && last_q[7]) ok_o <= 1'b1;
     if (start_i) begin
       run_q     <= 1'b1;
       half_q    <= 1'b0;
@@ -81,8 +88,8 @@ module edt_angle
     logic mine;
     assign mine = valid_q[7] && (channel_d_q[7] & 8'(Sfus - 1)) == 8'(n);
     edt_ram #(.Width(24), .Depth(256 / Sfus), .Enables(2)) i_angle (
-      .clk_i, .we_i({mine && half_d_q[7], mine && !half_d_q[7]}), .waddr_i(word7[7-UnitBits:0]), .wdata_i({2{entry7}}),
-      .raddr_i, .rdata_o(angle_o[n*24+:24])
+      .clk_i, .we_i({mine && (half_d_q[7] || Both), mine && !half_d_q[7]}), .waddr_i(word7[7-UnitBits:0]),
+      .wdata_i({(3 - Tables){entry7}}), .raddr_i, .rdata_o(angle_o[n*24+:24])
     );
   end
   wire unused = &{1'b0, phase4, nearest4, word7};

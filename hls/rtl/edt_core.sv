@@ -478,7 +478,7 @@ module edt_core
     end else begin : g_bins
       assign given_time = bin_o;
     end
-    edt_angle #(.Sfus(Sfus), .Windows(Windows)) i_angle (
+    edt_angle #(.Sfus(Sfus), .Windows(Windows), .Tables(Tokens != 0 ? 2 : 1)) i_angle (
       .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i(load_addr_i[9:0]), .load_data_i(load_data_i[17:0]),
       .start_i((start_i && !busy_o && !refuse_o) || timed || another), .time_i(angle_time), .ok_o(angles_ok),
       .raddr_i(s_q[4].gb_addr[7-$clog2(Sfus):0]), .angle_o(angles6)
