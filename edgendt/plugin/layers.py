@@ -11,7 +11,7 @@ from typing import Any
 from hls4ml.converters.pytorch_to_hls import get_supported_pytorch_layers, register_pytorch_layer_handler
 
 from edgendt.errors import UnsupportedOp
-from edgendt.firmware import layers
+from edgendt.firmware import templates
 from edgendt.plugin import NAME
 
 GELU = "GELU"
@@ -28,6 +28,6 @@ def _gelu(
     return {"class_name": "Activation", "activation": "gelu", "name": name, "inputs": inputs}, shapes[0]
 
 
-layers.register()
+templates.register()
 if GELU not in get_supported_pytorch_layers():
     register_pytorch_layer_handler(GELU, _gelu)
