@@ -44,8 +44,10 @@ def source(layer: Any, found: Found) -> Value | None:
         raise ValueError(f"counts are whole and not negative: give the input the type ufixed<N,N>, it has {precision}")
     if layer.name in found.numbers:
         return found.take(Input(layer.name, size, axis_of(found.numbers[layer.name])), y, rows)
+    if found.numbers:
+        raise ValueError("no layer of ours that reads it says which input counts its rows")
     if found.inputs:
-        raise ValueError("there is another input already, and no layer says how many rows this one has")
+        raise ValueError("there is another input already")
     return found.take(Input(INPUT, size, BINS), y, rows)
 
 
