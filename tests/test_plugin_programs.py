@@ -240,6 +240,11 @@ SAYS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         lambda g: g.graph["read_lnc"].set_attr("counts", [-1]),
         "EdtLayerNorm at read_lnc .* its input is no tensor of codes",
     ),
+    "other room": (
+        "tokens",
+        lambda g: g.graph["token_ms"].get_output_variable().shape.__setitem__(0, 9),
+        "Input at token_ms .* it has room for 9 tokens, another input for 4112",
+    ),
     "two types": (
         "tokens",
         lambda g: retype(g, "queries"),

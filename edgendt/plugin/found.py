@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,6 @@ class Product:
     op: Linear
     constants: Mapping[str, Codes]
 
-    @property
-    def axis(self) -> Axis:
-        return self.x.axis
-
 
 @dataclass
 class Found:
@@ -79,11 +75,12 @@ class Found:
         """An input, or a constant in its place."""
         if self.input not in (None, form):
             raise ValueError(f"all inputs have one type: give it that of {self.inputs[0].name}, {self.input}")
+        if (room := self.room.setdefault(item.axis, rows)) != rows:
+            raise ValueError(f"it has room for {rows} {item.axis}, another input for {room}")
         self.input = form
         self.inputs.append(item)
         with _reasons():
             self.flows[item.name] = item.flow(form)
-        self.room[item.axis] = max(rows, self.room.get(item.axis, 0))
         return Value(item.name, self.flows[item.name])
 
     def finish(self, name: str, op: Op, inputs: tuple[str, ...], constants: Mapping[str, Codes]) -> Value:
@@ -96,8 +93,7 @@ class Found:
 
     def narrowed(self, product: Product, name: str, y: Int | None = None) -> Value:
         """The Linear of a Dense and of what narrows it; without that its exact result."""
-        one = product.op
-        op = one if y is None else Linear(one.inputs, one.outputs, one.x, one.w, y, one.w_frac)
+        op = product.op if y is None else replace(product.op, y=y)
         return self.finish(name, op, (product.x.node,), product.constants)
 
     def codes(self, tensor: str) -> Value:
