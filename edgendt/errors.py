@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,6 +64,16 @@ class UnsupportedOp(EdgendtError):
     def __init__(self, op: str, where: str, reason: str) -> None:
         super().__init__(f"{op} at {where} is not supported: {reason}")
         self.op, self.where, self.reason = op, where, reason
+
+
+def gathered(refusals: Sequence[UnsupportedOp]) -> UnsupportedOp:
+    """One error that tells them all, nodes of one op and one reason together; its op and where are the first one's."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for one in refusals:
+        nodes.setdefault((one.op, one.reason), []).append(one.where)
+    (op, reason), *rest = nodes
+    told = [reason, *(f"{op} at {', '.join(nodes[op, reason])}: {reason}" for op, reason in rest)]
+    return UnsupportedOp(op, ", ".join(nodes[op, reason]), "; ".join(told))
 
 
 class DoesNotFit(EdgendtError):

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgendt.firmware.layers import KERNEL, SAID_BY
 from edgendt.firmware.target import AMD, BACKENDS
+from edgendt.firmware.templates import KERNEL, SAID_BY
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,

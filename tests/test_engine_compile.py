@@ -86,7 +86,7 @@ def test_time_courses_of_every_bin_are_refused_in_one_sentence() -> None:
     needs_package("torch")
     from quantized import program_of, trained
 
-    with pytest.raises(UnsupportedOp, match=r"at layer0\.tokens is not supported: an engine has no time courses up to"):
+    with pytest.raises(UnsupportedOp, match=r"layer0\.tokens, layer1\.tokens is not supported: an engine has no"):
         compile_program(program_of(trained("causal stndt")), WINDOW)
 
 

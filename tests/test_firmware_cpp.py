@@ -16,8 +16,8 @@ from op_harness import QUIET, isystem
 
 from edgendt.compare import compare
 from edgendt.firmware import Firmware, build
-from edgendt.firmware.layers import HEADERS
 from edgendt.firmware.target import AMD, BACKENDS, VIVADO, Target
+from edgendt.firmware.templates import HEADERS
 from edgendt.firmware.vendor import TOOLS
 from edgendt.synth.card import SOURCE as CARD
 from edgendt.tools import run_tool, share

@@ -11,47 +11,18 @@ from typing import Any
 import hls4ml
 import numpy as np
 
-from edgendt.errors import UnsupportedOp
-from edgendt.firmware import layers
+from edgendt.firmware import templates
 from edgendt.firmware.dense import Dense
+from edgendt.firmware.described import described, integer_name, layer_of, type_name
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.room import most_rows, number
 from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes, Int
-from edgendt.ops import (
-    GEGLU,
-    Add,
-    Attention,
-    CrossAttention,
-    LayerNorm,
-    Linear,
-    Lookup,
-    Position,
-    Rotary,
-    SpatialMix,
-    SpatialWeights,
-    Table,
-    Transpose,
-)
-from edgendt.ops.attention import EXP, RECIP
-from edgendt.ops.layernorm import BETA, RSQRT
-from edgendt.ops.rotary import COS
+from edgendt.ops import CrossAttention, Linear, SpatialMix
 from edgendt.program import INPUT, Node, Program
 
 RESET = "reset"
 RESERVED = {INPUT, RESET, "input", "rows"}
-TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
-
-
-def type_name(form: Int, narrows: bool = False) -> str:
-    """The ap type of a format; `narrows`: a cast to it rounds ties to even and saturates."""
-    modes = ",AP_RND_CONV,AP_SAT" if narrows else ""
-    return f"{'' if form.signed else 'u'}fixed<{form.bits},{form.bits - form.frac}{modes}>"
-
-
-def integer_name(form: Int) -> str:
-    """The ap type of a format's codes."""
-    return f"{'' if form.signed else 'u'}int<{form.bits}>"
 
 
 def layer_names(program: Program) -> dict[str, str]:
@@ -72,13 +43,14 @@ def _window_linear(
     """A Linear of a whole window's rows; the dense kernel reads its weights output by output."""
     dense = Dense.of(node, op, accumulator)
     layer = {"class_name": "EdtLinear", "size": op.outputs, "n_in": op.inputs, "n_out": op.outputs}
-    layer |= {"reuse_factor": reuse} | _values(dense.weight, dense)
+    layer |= {"reuse_factor": reuse} | _values(dense.weight, dense, op)
     return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}
 
 
-def _values(weight: Codes, dense: Dense) -> dict[str, Any]:
-    """A Dense's constants as hls4ml takes them: real numbers."""
-    return {"weight_data": weight * dense.w.scale, "bias_data": dense.bias * dense.accumulator.scale}
+def _values(weight: Codes, dense: Dense, op: Linear) -> dict[str, Any]:
+    """A Dense's constants as hls4ml takes them, real numbers; and the fractions that they had before they had one."""
+    own = {} if op.w_frac is None else {"fracs": [op.w.frac, *op.w_frac]}
+    return {"weight_data": weight * dense.w.scale, "bias_data": dense.bias * dense.accumulator.scale, **own}
 
 
 def _linear(
@@ -86,100 +58,9 @@ def _linear(
 ) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     dense = Dense.of(node, op, accumulator)
     layer = {"class_name": "Dense", "n_in": op.inputs, "n_out": op.outputs}
-    layer |= _values(np.ascontiguousarray(dense.weight.T), dense)
+    layer |= _values(np.ascontiguousarray(dense.weight.T), dense, op)
     types = {"weight": type_name(dense.w), "bias": type_name(dense.accumulator), "accum": type_name(dense.accumulator)}
     return layer, types, {"Strategy": "Resource", "ReuseFactor": reuse}
-
-
-def _add(node: Node, op: Add) -> tuple[dict[str, Any], dict[str, str]]:
-    return {"class_name": "EdtAdd", "size": op.size}, {}
-
-
-def _position(node: Node, op: Position) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtPosition", "size": op.size, "bins": op.bins, "table_data": node.constants["table"]}
-    return layer, {"table": integer_name(op.y)}
-
-
-def _layernorm(node: Node, op: LayerNorm) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtLayerNorm", "size": op.size, "eps": op.eps_code, "gamma_frac": op.gamma.frac}
-    layer |= {"gamma_data": node.constants["gamma"], "beta_data": node.constants["beta"], "rsqrt_data": RSQRT[256:]}
-    return layer, {"gamma": integer_name(op.gamma), "beta": integer_name(BETA), "rsqrt": integer_name(TABLE)}
-
-
-def _attention(node: Node, op: Attention) -> tuple[dict[str, Any], dict[str, str]]:
-    kind = "EdtAttention" if op.causal else "EdtWindowAttention"
-    layer = {"class_name": kind, "size": op.size, "heads": op.heads, "window": op.window}
-    layer |= {} if op.causal else {"back": op.back, "ahead": op.ahead}
-    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
-    return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
-
-
-def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
-    kind = "EdtRotary" if len(node.inputs) == 1 else "EdtRotaryAt"
-    layer = {"class_name": kind, "size": op.size, "pairs": len(op.steps), "inverse": int(op.inverse)}
-    layer |= {"steps_data": np.array(op.steps), "cos_data": COS}
-    return layer, {"steps": integer_name(TABLE), "cos": integer_name(Int(12))}
-
-
-def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str]]:
-    kind = "EdtTransposeLast" if op.causal else "EdtTranspose"
-    return {"class_name": kind, "size": op.size, "bins": op.bins, "channels": op.channels}, {}
-
-
-def _spatial_weights(node: Node, op: SpatialWeights) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtSpatialWeights", "size": op.size, "bins": op.bins, "heads": op.heads}
-    layer |= {"longest": op.longest, "mean_shift": op.mean_shift}
-    layer |= {**op.scale._asdict(), "exp_data": EXP, "recip_data": RECIP[512:]}
-    return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
-
-
-def _spatial_mix(node: Node, op: SpatialMix) -> tuple[dict[str, Any], dict[str, str]]:
-    return {"class_name": "EdtSpatialMix", "size": op.size}, {}
-
-
-def _lookup(node: Node, op: Lookup) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtLookup", "size": op.size, "entries": op.entries, "which": op.which}
-    layer |= {"step": op.step, "pairs": int(op.pairs)}
-    layer |= {"table_data": node.constants["table"], "kinds_data": node.constants["kinds"]}
-    return layer, {"table": integer_name(op.y), "kinds": integer_name(op.y)}
-
-
-def _geglu(node: Node, op: GEGLU) -> tuple[dict[str, Any], dict[str, str]]:
-    return {"class_name": "EdtGEGLU", "size": op.size, "gelu_data": op.table}, {"gelu": integer_name(Int(16))}
-
-
-def _table(node: Node, op: Table) -> tuple[dict[str, Any], dict[str, str]]:
-    layer = {"class_name": "EdtTable", "size": op.size, "table_data": node.constants["table"]}
-    return layer, {"table": integer_name(op.y)}
-
-
-def _cross_attention(node: Node, op: CrossAttention) -> tuple[dict[str, Any], dict[str, str]]:
-    one = op.attention
-    layer = {
-        "class_name": "EdtCrossAttention",
-        "size": op.size,
-        "heads": op.heads,
-        "c": one.scale.c,
-        "shift": one.scale.shift,
-    }
-    layer |= {"exp_data": EXP, "recip_data": RECIP[512:]}
-    return layer, {"exp": integer_name(TABLE), "recip": integer_name(TABLE)}
-
-
-CUSTOM: Mapping[type, Any] = {
-    Add: _add,
-    Position: _position,
-    LayerNorm: _layernorm,
-    Attention: _attention,
-    Rotary: _rotary,
-    Transpose: _transpose,
-    SpatialWeights: _spatial_weights,
-    SpatialMix: _spatial_mix,
-    Lookup: _lookup,
-    GEGLU: _geglu,
-    CrossAttention: _cross_attention,
-    Table: _table,
-}
 
 
 @dataclass(frozen=True)
@@ -206,13 +87,11 @@ def _node(
         layer, types = _window_linear(node, op, folding.reuse[node.name], accumulator)
     elif isinstance(op, Linear):
         layer, types, config = _linear(node, op, folding.reuse[node.name], accumulator)
-    elif type(op) in CUSTOM:
-        layer, types = CUSTOM[type(op)](node, op)
-        layer["unroll"] = folding.unroll[node.name]
-        resets = isinstance(op, Position | Attention | Rotary) and not rows
-        sources += [RESET] if resets or (isinstance(op, Transpose) and op.causal) else []
     else:
-        raise UnsupportedOp(op.kind, node.name, "the hls4ml firmware has no layer for it")
+        layer, types = described(node)
+        layer["unroll"] = folding.unroll[node.name]
+        kind = layer_of(node)
+        sources += [RESET] if kind.resets and (kind.at_once or not rows) else []
     layer |= {"rows": rows} if rows else {}
     counted = [spans[node.name]]
     if isinstance(op, SpatialMix):
@@ -235,23 +114,25 @@ def _input(name: str, *shape: int) -> dict[str, Any]:
 
 def _window(
     program: Program, names: Mapping[str, str], spans: Mapping[str, Span]
-) -> tuple[list[Any], dict[str, Any], list[Any]]:
-    """(ports, their LayerName config, layers of constants) of a network of tokens."""
-    y = type_name(program.input)
-    given = [item for item in program.inputs if item.codes is None]
-    numbers = [number(axis) for axis in program.open_axes]
-    ports = [_input(names[item.name], spans[item.name].rows, item.size) for item in given]
-    ports += [_input(name, 1) for name in numbers]
-    config: dict[str, Any] = {port["name"]: {"Precision": {"result": y}} for port in ports}
-    constants = []
+) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
+    """(layers of the inputs in order, names of those that a caller gives, LayerName config) of a network of tokens."""
+    y, numbers = type_name(program.input), [number(axis) for axis in program.open_axes]
+    layers, config = [], dict[str, Any]()
     for item in program.inputs:
-        if item.codes is not None:
-            layer = {"class_name": "EdtConstant", "name": names[item.name], "size": item.size, "rows": len(item.codes)}
+        name, types = names[item.name], {"result": y}
+        if item.codes is None:
+            layers.append(_input(name, spans[item.name].rows, item.size))
+        else:
+            layer = {"class_name": "EdtConstant", "name": name, "size": item.size, "rows": len(item.codes)}
             # hls4ml wants an input of every layer: a number of rows, which it does not read.
             layer |= {"length": len(item.codes), "codes_data": item.codes, "inputs": numbers[:1], "counts": [0]}
-            constants.append(layer)
-            config[names[item.name]] = {"Precision": {"result": y, "codes": integer_name(program.input)}}
-    return ports, config, constants
+            layers.append(layer)
+            types["codes"] = integer_name(program.input)
+        config[name] = {"Precision": types}
+    layers += [_input(name, 1) for name in numbers]
+    config |= {name: {"Precision": {"result": y}} for name in numbers}
+    given = [names[item.name] for item in program.inputs if item.codes is None]
+    return layers, [*given, *numbers], config
 
 
 def model_graph(
@@ -266,7 +147,7 @@ def model_graph(
     Of a network of whole windows: top(counts[bins * channels], outputs[bins * outputs]), one call per window. Of one of
     tokens: top(each input [most rows * size], rows[1] of each axis, outputs), one call per window; most: see build.
     """
-    layers.register()
+    templates.register()
     names = layer_names(program)
     most = most_rows(program, most or {})
     every = (*(item.name for item in program.sources), *(node.name for node in program.nodes))
@@ -274,11 +155,11 @@ def model_graph(
     stages = [_node(node, names, folding, spans, target.accumulator(program)) for node in program.nodes]
     config: dict[str, Any] = {INPUT: {"Precision": {"result": type_name(program.input)}}}
     config[RESET] = {"Precision": {"result": "uint<1>"}}
-    ports, constants = [_input(INPUT, program.channels), _input(RESET, 1)], list[Any]()
+    sources, given = [_input(INPUT, program.channels), _input(RESET, 1)], [INPUT, RESET]
     if program.bins:
-        ports = [_input(INPUT, program.bins, program.channels)]
+        sources, given = [_input(INPUT, program.bins, program.channels)], [INPUT]
     if program.inputs:
-        ports, config, constants = _window(program, names, spans)
+        sources, given, config = _window(program, names, spans)
     config |= {layer["name"]: setting for layer, setting in stages}
     settings = hls4ml.utils.config.create_config(
         output_dir=str(folder),
@@ -287,13 +168,14 @@ def model_graph(
         part=target.part,
         clock_period=target.clock_ns,
         io_type="io_parallel",
+        accumulator=program.accumulator.bits,  # of interest to the backend EdgeNDT alone
     )
     model = {"Precision": "fixed<32,16>", "ReuseFactor": 1, "Strategy": "Resource"}
     settings["HLSConfig"] = {"Model": model, "LayerName": config}
     graph = hls4ml.model.graph.ModelGraph.from_layer_list(
         settings,
-        [*ports, *constants, *(layer for layer, _ in stages)],
-        inputs=[port["name"] for port in ports],
+        [*sources, *(layer for layer, _ in stages)],
+        inputs=given,
         outputs=[names[program.output]],
     )
     # One bin per call: a DATAFLOW top would gain nothing, and its rules (one reader per array, no state that two

@@ -1,24 +1,19 @@
-"""The ops hls4ml lacks, as hls4ml layers: one class, one config template and one call template each.
+"""The ops hls4ml lacks, as hls4ml layers: a class each, which says where its attributes stand in the op.
 
-`register()` makes them known to hls4ml; the C++ is hls/cpp/edt_<op>.h. Tables are integers from `edgendt.ops`.
+Their C++ is hls/cpp/edt_<op>.h, `edgendt.firmware.templates` calls it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hls4ml.backends import get_backend
-from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute, WeightAttribute
-from hls4ml.model.layers import Layer, layer_map, register_layer
+from hls4ml.model.layers import Layer
 
-from edgendt.firmware.target import BACKENDS
-from edgendt.tools import share
+from edgendt import ops
 
-OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
-OPS = (*OF_BINS, "transpose", "spatial_weights", "spatial_mix", "lookup", "geglu", "cross_attention", "table")
-HEADERS = tuple(f"edt_{stem}.h" for stem in ("fixed", "rows", *OPS))
-INCLUDED = ("edt_ap.h", "edt_ac.h", "edt_plain.h")  # by those: types of either kind, and what fast emulation takes
+SCALE = {"c": "scale.c", "shift": "scale.shift"}  # of scores
 
 
 class EdtLayer(Layer):
@@ -27,8 +22,16 @@ class EdtLayer(Layer):
     In the top of a whole window an output has `rows` of them: the op is called for one after the other, with a reset at
     the first where it has a state. `at_once`: the op takes all rows in one call. `counts`: for each input of an op
     whose rows a window has its own number of, where in `inputs` that number comes.
+
+    `op`: what it holds, of `reads` inputs where not of the op's own number, and with the fields of `holds`. A field of
+    the config stands in the op under its own name or that of `words`, but for those that the graph says (`placed`).
     """
 
+    op: ClassVar[type[ops.Op] | None] = None
+    reads: ClassVar[int | None] = None
+    holds: ClassVar[Mapping[str, bool]] = {}
+    words: ClassVar[Mapping[str, str]] = {}
+    placed: ClassVar[tuple[str, ...]] = ("unroll",)
     constants: ClassVar[tuple[str, ...]] = ()
     function: ClassVar[str] = ""
     fields: ClassVar[tuple[str, ...]] = ("size", "unroll")
@@ -54,6 +57,7 @@ def _attributes(*fields: str, constants: tuple[str, ...] = ()) -> list[Any]:
 class EdtAdd(EdtLayer):
     """Residual add of two inputs."""
 
+    op = ops.Add
     function = "add"
     _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields)
 
@@ -70,6 +74,7 @@ class EdtLinear(EdtLayer):
 class EdtPosition(EdtLayer):
     """A table row per bin is added; inputs: codes, and in a stream the reset."""
 
+    op = ops.Position
     function = "position"
     resets = True
     fields = ("size", "bins", "unroll")
@@ -80,6 +85,8 @@ class EdtPosition(EdtLayer):
 class EdtLayerNorm(EdtLayer):
     """LayerNorm through the reciprocal square root table."""
 
+    op = ops.LayerNorm
+    words: ClassVar[Mapping[str, str]] = {"eps": "eps_code", "gamma_frac": "gamma.frac"}
     function = "layernorm"
     fields = ("size", "eps", "gamma_frac", "unroll")
     constants = ("gamma", "beta", "rsqrt")
@@ -89,6 +96,9 @@ class EdtLayerNorm(EdtLayer):
 class EdtAttention(EdtLayer):
     """Attention of one bin over its own cache; inputs: q, k, v, and in a stream the reset."""
 
+    op: ClassVar[type[ops.Op] | None] = ops.Attention
+    holds: ClassVar[Mapping[str, bool]] = {"causal": True}
+    words: ClassVar[Mapping[str, str]] = SCALE
     function = "attention"
     fields: ClassVar[tuple[str, ...]] = ("size", "heads", "window", "c", "shift", "unroll")
     constants = ("exp", "recip")
@@ -99,6 +109,7 @@ class EdtAttention(EdtLayer):
 class EdtRotary(EdtLayer):
     """Pairs of channels turned by time; inputs: codes, and in a stream the reset."""
 
+    op = ops.Rotary
     function = "rotary"
     resets = True
     fields = ("size", "pairs", "inverse", "unroll")
@@ -109,6 +120,7 @@ class EdtRotary(EdtLayer):
 class EdtRotaryAt(EdtRotary):
     """Pairs of channels turned by a time of each row; inputs: codes, times."""
 
+    reads = 2
     function = "rotary_at"
     resets = False
 
@@ -126,6 +138,7 @@ class EdtConstant(EdtLayer):
 class EdtLookup(EdtLayer):
     """The embedding of a token; input: tokens."""
 
+    op = ops.Lookup
     function = "lookup"
     fields = ("size", "entries", "which", "step", "pairs", "unroll")
     constants = ("table", "kinds")
@@ -135,6 +148,7 @@ class EdtLookup(EdtLayer):
 class EdtGEGLU(EdtLayer):
     """Hidden codes gated through a table of GELU; inputs: codes, gates."""
 
+    op = ops.GEGLU
     function = "geglu"
     constants = ("gelu",)
     _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields, constants=constants)
@@ -143,6 +157,7 @@ class EdtGEGLU(EdtLayer):
 class EdtTable(EdtLayer):
     """A function of each code."""
 
+    op = ops.Table
     function = "table"
     constants = ("table",)
     _expected_attributes: ClassVar[list[Any]] = _attributes(*EdtLayer.fields, constants=constants)
@@ -151,6 +166,10 @@ class EdtTable(EdtLayer):
 class EdtCrossAttention(EdtAttention):
     """Attention of every query over all keys of a window; inputs: q, k, v."""
 
+    op = ops.CrossAttention
+    holds: ClassVar[Mapping[str, bool]] = {}
+    words: ClassVar[Mapping[str, str]] = SCALE | {"window": "keys"}
+    placed = ("unroll", "queries")
     function = "cross_attention"
     fields = (*EdtAttention.fields, "queries")
     resets = False
@@ -161,6 +180,7 @@ class EdtCrossAttention(EdtAttention):
 class EdtWindowAttention(EdtAttention):
     """Attention of every bin over bins of a whole window; inputs: q, k, v."""
 
+    holds: ClassVar[Mapping[str, bool]] = {"causal": False}
     function = "attention_window"
     fields = (*EdtAttention.fields, "back", "ahead")
     resets = False
@@ -171,6 +191,8 @@ class EdtWindowAttention(EdtAttention):
 class EdtTranspose(EdtLayer):
     """The time courses of a whole window's channels as rows."""
 
+    op = ops.Transpose
+    holds: ClassVar[Mapping[str, bool]] = {"causal": False}
     function = "transpose"
     fields = ("bins", "channels")
     at_once = True
@@ -180,12 +202,16 @@ class EdtTranspose(EdtLayer):
 class EdtTransposeLast(EdtTranspose):
     """The time courses of the bins up to this one; inputs: codes, the reset."""
 
+    holds: ClassVar[Mapping[str, bool]] = {"causal": True}
     function = "transpose_last"
+    resets = True
 
 
 class EdtSpatialWeights(EdtLayer):
     """Weights between channels; inputs: q, k."""
 
+    op = ops.SpatialWeights
+    words: ClassVar[Mapping[str, str]] = SCALE
     function = "spatial_weights"
     fields = ("size", "bins", "heads", "c", "shift", "unroll", "longest", "mean_shift")
     constants = ("exp", "recip")
@@ -196,6 +222,8 @@ class EdtSpatialWeights(EdtLayer):
 class EdtSpatialMix(EdtLayer):
     """Weighted sums over channels; inputs: weights, codes."""
 
+    op = ops.SpatialMix
+    placed = ("unroll", "bins")
     function = "spatial_mix"
     fields = ("size", "bins", "unroll")
     at_once = True
@@ -221,114 +249,3 @@ LAYERS: tuple[type[EdtLayer], ...] = (
     EdtSpatialWeights,
     EdtSpatialMix,
 )
-
-# What hls4ml's dense kernels read of their config, beside sizes and types; the last is said by the backend.
-KERNEL = """\
-    static const unsigned io_type = nnet::io_parallel;
-    static const unsigned n_zeros = 0;
-    static const unsigned n_nonzeros = n_in * n_out;
-    static const bool store_weights_in_bram = false;
-    typedef bias_t accum_t;
-    typedef edt::ap_uint<1> index_t;
-    template <class data_T, class res_T, class CONFIG_T>
-    using kernel = EDT_KERNEL(DenseResource_rf_{})<data_T, res_T, CONFIG_T>;
-    template <class x_T, class y_T> using product = nnet::product::mult<x_T, y_T>;"""
-STRATEGY = """\
-    static const unsigned strategy = nnet::resource;
-    static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, reuse_factor);"""
-BLOCKS = """\
-    static const unsigned reuse_factor_rounded = reuse_factor;
-    static const unsigned block_factor = DIV_ROUNDUP(n_in * n_out, reuse_factor);
-    static const unsigned block_factor_rounded = block_factor;
-    static const unsigned multiplier_factor = MIN(n_in, reuse_factor);
-    static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
-    static const unsigned multiplier_scale = multiplier_limit / n_out;"""
-SAID_BY = {name: BLOCKS if name == "Quartus" else STRATEGY for name in BACKENDS}
-
-
-class EdtConfigTemplate(LayerConfigTemplate):
-    """struct configN: the layer's sizes and shifts, and its constants' types."""
-
-    def __init__(self) -> None:
-        super().__init__(LAYERS)
-
-    def format(self, node: Any) -> str:
-        kind, base, more = "long long", "", []
-        if isinstance(node, EdtLinear):
-            few = int(node.get_attr("reuse_factor")) <= int(node.get_attr("n_in"))
-            own = SAID_BY[node.model.config.backend.name]
-            kernel = KERNEL.format("leq_nin" if few else "gt_nin_rem0")
-            kind, base, more = "unsigned", " : nnet::dense_config", [kernel, own]
-        sizes = [f"    static const {kind} {name} = {int(node.get_attr(name))};" for name in node.fields]
-        types = [f"    typedef {node.get_attr(name + '_t').name} {name}_t;" for name in node.constants]
-        return "\n".join([f"struct config{node.index}{base} {{", *sizes, *types, *more, "};\n"])
-
-
-class EdtFunctionTemplate(FunctionCallTemplate):
-    """edt::<op><types of inputs and output, configN>(inputs, output, constants); for each row of a whole window."""
-
-    def __init__(self) -> None:
-        super().__init__(LAYERS, include_header=[f"nnet_utils/{name}" for name in HEADERS])
-
-    def format(self, node: Any) -> str:
-        inputs = node.codes()
-        output, rows = node.get_output_variable(), node.get_attr("rows", 0)
-        if rows and not node.at_once:
-            return "\n    ".join(by_row(node, inputs, output, rows))
-        return called(node, [(variable.type.name, variable.name) for variable in (*inputs, output)])
-
-
-def called(node: Any, arguments: list[tuple[str, str]]) -> str:
-    """The call of a layer's op. arguments: (type, name) of inputs and output."""
-    types = [*(kind for kind, _ in arguments), f"config{node.index}"]
-    if isinstance(node, EdtLinear):
-        types.append(f"{node.get_attr('bias_t').precision.width}")
-    names = [name for _, name in arguments]
-    if isinstance(node, EdtCrossAttention):
-        names += [number(node, which, node.get_attr(most)) for which, most in enumerate(("queries", "window"))]
-    names += [node.get_weights(name).name for name in node.constants]
-    return f"edt::{node.function}<{', '.join(types)}>({', '.join(names)});"
-
-
-def number(node: Any, which: int, most: int) -> str:
-    """C++ of how many rows an input of the op has: those of this window, or always `most`."""
-    at = node.get_attr("counts", (-1, -1))[which]
-    return str(most) if at < 0 else f"int(edt::code({node.get_input_variable(node.inputs[at]).name}[0]))"
-
-
-def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
-    """A loop over the rows that there are: each input's row is taken, the op called, its result put."""
-    taken, arguments = [], []
-    for at, variable in enumerate(inputs):
-        kind, size = variable.type.name, variable.shape[-1]
-        taken += [f"    {kind} x{at}[{size}];", f"    edt::take_row<{rows}, {size}>({variable.name}, row, x{at});"]
-        arguments.append((kind, f"x{at}"))
-    if node.resets:
-        taken += ["    edt::ap_uint<1> first[1];", "    first[0] = row == 0;"]
-        arguments.append(("edt::ap_uint<1>", "first"))
-    kind, size = output.type.name, output.shape[-1]
-    arguments.append((kind, "y"))
-    rows_are = number(node, 0, rows)
-    return [
-        f"for (int row = 0; row < {rows}; row++) {{",
-        *([] if rows_are == str(rows) else [f"    if (row >= {rows_are}) {{ break; }}"]),
-        *taken,
-        f"    {kind} y[{size}];",
-        f"    {called(node, arguments)}",
-        f"    edt::put_row<{rows}, {size}>(y, row, {output.name});",
-        "}",
-    ]
-
-
-def register() -> None:
-    """Make the layers, their templates and their C++ known to hls4ml. Repeating it does nothing."""
-    if EdtAdd.__name__ in layer_map:
-        return
-    for layer in LAYERS:
-        register_layer(layer.__name__, layer)
-    for name in ("Vivado", "Quartus", "Catapult"):  # Vitis has Vivado's templates
-        get_backend(name).register_template(EdtConfigTemplate)
-        get_backend(name).register_template(EdtFunctionTemplate)
-    for name in BACKENDS:
-        for header in (*HEADERS, *INCLUDED):
-            get_backend(name).register_source((share("hls") / "cpp" / header).resolve())

@@ -25,3 +25,8 @@ def most_rows(program: Program, asked: Mapping[str, int]) -> dict[str, int]:
 def number(axis: Axis) -> str:
     """hls4ml name of the input that says how many rows of an axis there are."""
     return re.sub(r"\W", "_", axis.name) + "_rows"
+
+
+def axis_of(number: str) -> Axis:
+    """The axis whose rows an input of that name counts, by `number`."""
+    return Axis(number.removesuffix("_rows"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.errors import BadInput, UnsupportedOp, gathered
 from edgendt.program import Axis, Input, Node, Program
 
 if TYPE_CHECKING:
@@ -124,13 +124,6 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
 def unheld(name: str) -> Value:
     """ValueError for an output that nothing is known of."""
     raise ValueError(f"it reads {name!r}, a further output of a node of which only the first is held")
-
-
-def gathered(refusals: list[UnsupportedOp]) -> UnsupportedOp:
-    """One error that tells them all; its op and where are the first one's."""
-    first, *rest = refusals
-    reason = "; ".join([first.reason, *(f"{other.op} at {other.where}: {other.reason}" for other in rest)])
-    return UnsupportedOp(first.op, first.where, reason) if rest else first
 
 
 def finished(name: str, values: dict[str, Value], lowering: Lowering) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from edgendt.fixed import Codes, Int
-from edgendt.ops.attention import Attention
+from edgendt.ops.attention import Attention, Scale
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class CrossAttention:
     def attention(self) -> Attention:
         """The op of one query: scores, exponentials, weighted values, division."""
         return Attention(self.size, self.heads, self.keys, self.q, self.k, self.v, self.y)
+
+    @property
+    def scale(self) -> Scale:
+        """From scores to exponentials."""
+        return self.attention.scale
 
     def check(self, accumulator: Int) -> None:
         """ValueError when scores or weighted values of `keys` keys can leave the accumulator, or C its 15 bits."""

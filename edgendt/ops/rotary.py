@@ -52,8 +52,13 @@ class Rotary:
             raise ValueError(f"steps must be 0..{TURN // 2}, got {min(self.steps)}..{max(self.steps)}")
 
     @property
+    def pairs(self) -> int:
+        """Of a head."""
+        return len(self.steps)
+
+    @property
     def head_size(self) -> int:
-        return 2 * len(self.steps)
+        return 2 * self.pairs
 
     @property
     def heads(self) -> int:
@@ -81,6 +86,6 @@ class Rotary:
         """x: [rows, size], times: [rows] or [rows, 1] (without them rows are times 0, 1, 2, …) -> [rows, size]."""
         a = self.addresses(np.arange(len(x)) if times is None else times.reshape(len(x)))[:, None]
         cos, sin = COS[a], -SIN[a] if self.inverse else SIN[a]
-        even, odd = np.moveaxis(x.reshape(len(x), self.heads, len(self.steps), 2), -1, 0)
+        even, odd = np.moveaxis(x.reshape(len(x), self.heads, self.pairs, 2), -1, 0)
         turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
         return narrow(turned, self.shift, self.y).reshape(x.shape)

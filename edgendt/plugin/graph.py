@@ -2,126 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
-from edgendt.errors import UnsupportedOp
+from edgendt.errors import UnsupportedOp, gathered
+from edgendt.firmware.room import axis_of
 from edgendt.fixed import Codes, Int, nearest
-from edgendt.lower import gathered
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Op, Position, Rotary, Table
+from edgendt.node import BINS, INPUT, Input
+from edgendt.ops import Add, LayerNorm, Linear, Op, Table
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.ops.table import ADDRESS_BITS, gelu, tabulate
-from edgendt.program import INPUT, Node, Program
+from edgendt.plugin.found import (
+    Found,
+    Product,
+    Value,
+    constant,
+    form,
+    holds,
+    narrows,
+    numbers_of,
+    read_by,
+    result,
+)
+from edgendt.plugin.ours import OURS, all_rows, constant_input, ours
+from edgendt.program import Program
 
 FUNCTIONS = {"gelu": gelu}  # activations that are a Table
 LOSES = "give it a result of RND_CONV,SAT, or one that holds every sum"
 
 
-@dataclass(frozen=True)
-class Value:
-    """Codes that a Program node gives."""
-
-    node: str
-    size: int
-    y: Int
-
-
-@dataclass(frozen=True)
-class Product:
-    """A Dense whose result type loses nothing; the layer behind it narrows."""
-
-    name: str
-    x: Value
-    weight: Codes
-    bias: Codes
-    w: Int
-    exact: Int
-
-
-@dataclass
-class Found:
-    """The Program so far. `values` by tensor; None: no code (a reset, or a layer that was refused)."""
-
-    input: Int | None = None
-    channels: int = 0
-    nodes: list[Node] = field(default_factory=list)
-    values: dict[str, Value | Product | None] = field(default_factory=dict)
-
-    def finish(self, name: str, op: Op, inputs: tuple[str, ...], constants: Mapping[str, Codes]) -> Value:
-        self.nodes.append(Node(name, op, inputs, constants))
-        return Value(name, op.size, op.y)
-
-    def narrowed(self, product: Product, y: Int) -> Value:
-        """The Linear of a Dense and of what narrows it."""
-        outputs, inputs = product.weight.shape
-        op = Linear(inputs, outputs, product.x.y, product.w, y)
-        return self.finish(product.name, op, (product.x.node,), {"weight": product.weight, "bias": product.bias})
-
-    def codes(self, tensor: str) -> Value:
-        """What a layer reads; a Dense that nothing narrowed keeps its exact result."""
-        value = self.values[tensor]
-        if isinstance(value, Product):
-            value = self.values[tensor] = self.narrowed(value, value.exact)
-        if value is None:
-            raise ValueError("its input is no tensor of codes")
-        return value
-
-
-def form(precision: Any) -> Int:
-    """The format of an hls4ml type."""
-    if not isinstance(precision, FixedPrecisionType | IntegerPrecisionType):
-        raise ValueError(f"its type must be a fixed or an integer one, got {precision}")
-    return Int(precision.width, getattr(precision, "fractional", 0), bool(precision.signed))
-
-
-def narrows(precision: Any) -> bool:
-    """True when a cast to the type is `narrow`."""
-    modes = (str(getattr(precision, "rounding_mode", "TRN")), str(getattr(precision, "saturation_mode", "WRAP")))
-    return modes == ("RND_CONV", "SAT")
-
-
-def result(layer: Any) -> Any:
-    return layer.get_output_variable().type.precision
-
-
-def constant(layer: Any, name: str) -> tuple[Codes, Int]:
-    """(codes, format) of a layer's weights, cast to their type as C++ would. ValueError where the cast wraps."""
-    variable = layer.weights[name]
-    precision, y = variable.type.precision, form(variable.type.precision)
-    scaled = np.asarray(variable.data, dtype=np.float64) * 2.0**y.frac
-    rounding = str(getattr(precision, "rounding_mode", "TRN"))
-    if rounding not in ("TRN", "RND_CONV"):
-        raise ValueError(f"the type of its {name} must round by TRN or RND_CONV, got {rounding}")
-    codes = (np.floor(scaled) if rounding == "TRN" else np.round(scaled)).astype(np.int64)
-    if narrows(precision):
-        codes = np.clip(codes, y.lo, y.hi)
-    if not y.holds(codes):
-        raise ValueError(f"its {name} leave their type {precision}: give it more integer bits")
-    return codes, y
-
-
-def holds(y: Int, reach: int, frac: int) -> bool:
-    """True when every sum up to `reach` at `frac` fraction bits has a code in y."""
-    return y.frac >= frac and reach << (y.frac - frac) <= y.hi and (y.signed or reach == 0)
-
-
-def source(layer: Any, found: Found) -> None:
-    """The counts, or a reset, which the engine has anyway."""
+def source(layer: Any, found: Found) -> Value | None:
+    """The counts, or rows of an axis; None for a reset or a number of rows, which the engine has or counts anyway."""
     precision, shape = result(layer), layer.get_output_variable().shape
-    if layer.name == "reset":
-        found.values[layer.name] = None
-        return
-    y = form(precision)
+    if layer.name in found.silent:
+        return None
+    y, size, rows = form(precision), int(shape[-1]), int(shape[0]) if len(shape) > 1 else 0
     if y.signed or y.frac:
         raise ValueError(f"counts are whole and not negative: give the input the type ufixed<N,N>, it has {precision}")
-    if found.input is not None:
+    if layer.name in found.numbers:
+        return found.take(Input(layer.name, size, axis_of(found.numbers[layer.name])), y, rows)
+    if found.numbers:
+        raise ValueError("no layer of ours that reads it says which input counts its rows")
+    if found.inputs:
         raise ValueError("there is another input already")
-    found.input, found.channels = y, int(shape[-1])
-    found.values[layer.name] = Value(INPUT, found.channels, y)
+    return found.take(Input(INPUT, size, BINS), y, rows)
 
 
 def outputs_first(model: Any) -> bool:
@@ -131,9 +58,21 @@ def outputs_first(model: Any) -> bool:
 
 
 def dense(layer: Any, found: Found) -> Value | Product:
-    x = found.codes(layer.inputs[0])
+    """A Dense, or ours for the rows of a whole window."""
+    x, own = found.codes(read_by(layer)[0]), layer.class_name in OURS
+    product, exact = summed(layer, x, own)
+    if exact and not own:
+        return product
+    if not narrows(result(layer)):
+        raise ValueError(f"its result {result(layer)} loses bits: {LOSES}")
+    value = found.narrowed(product, layer.name)
+    return all_rows(layer, found, value) if own else value
+
+
+def summed(layer: Any, x: Value, own: bool) -> tuple[Product, bool]:
+    """(the sums of a Dense, True where its result type holds them all). own: ours, whose bias has the type of sums."""
     weight, w = constant(layer, "weight")
-    weight = weight if outputs_first(layer.model) else weight.T.copy()
+    weight = weight if own or outputs_first(layer.model) else weight.T.copy()
     bias, b = constant(layer, "bias")
     finer = b.frac - (x.y.frac + w.frac)  # bits of the bias behind the products' last
     while finer > 0 and not (bias & 1).any():
@@ -141,18 +80,26 @@ def dense(layer: Any, found: Found) -> Value | Product:
     if finer > 0:  # the same weights at a finer fraction
         weight, w = weight << finer, Int(w.bits + finer, w.frac + finer, w.signed)
     codes = bias.ravel() << max(-finer, 0)
-    frac = x.y.frac + w.frac
+    frac, y = x.y.frac + w.frac, form(result(layer))
     reach = int((np.abs(weight).sum(axis=1) * x.y.limit + np.abs(codes)).max())
-    if not holds(form(layer.get_attr("accum_t").precision), reach, frac):
-        kind = layer.get_attr("accum_t").precision
+    kind = (layer.weights["bias"].type if own else layer.get_attr("accum_t")).precision
+    if not holds(form(kind), reach, frac):
         raise ValueError(f"its accumulator {kind} loses bits of sums up to {reach} * 2**-{frac}: make it wider or auto")
-    precision, y = result(layer), form(result(layer))
-    product = Product(layer.name, x, weight, codes, w, y)
-    if holds(y, reach, frac):
-        return product
-    if not narrows(precision):
-        raise ValueError(f"its result {precision} loses bits: {LOSES}")
-    return found.narrowed(product, y)
+    op = Linear(weight.shape[1], weight.shape[0], x.y, w, y)
+    if layer.get_attr("fracs"):
+        op, weight, codes = coarser(op, weight, codes, layer.get_attr("fracs"))
+    return Product(layer.name, x, op, {"weight": weight, "bias": codes}), holds(y, reach, frac)
+
+
+def coarser(op: Linear, weight: Codes, bias: Codes, fracs: Sequence[int]) -> tuple[Linear, Codes, Codes]:
+    """The Linear whose outputs had fractions of their own, `fracs` behind that of the op, before they had one."""
+    first, *own = map(int, fracs)
+    shifts = op.w.frac - np.array(own)
+    least = np.int64(1) << shifts
+    if len(own) != op.outputs or (shifts < 0).any() or (weight % least[:, None]).any() or (bias % least).any():
+        raise ValueError(f"its fracs must be those of its {op.outputs} outputs, which lose no bit of them, got {own}")
+    w = Int(op.w.bits - int(shifts.max()), first, op.w.signed)
+    return replace(op, w=w, w_frac=tuple(own)), weight >> shifts[:, None], bias >> shifts
 
 
 def activation(layer: Any, found: Found) -> Value:
@@ -165,7 +112,7 @@ def activation(layer: Any, found: Found) -> Value:
             raise ValueError(f"its result {precision} loses bits: {LOSES}")
         if kind == "relu" and y.signed:  # codes that are not negative: the same ones
             y = Int(y.bits - 1, y.frac, signed=False)
-        return found.narrowed(replace(value, name=layer.name), y)
+        return found.narrowed(value, layer.name, y)
     x = found.codes(layer.inputs[0])
     if (kind == "relu" and x.y.signed) or x.y != y:
         raise ValueError(f"what it reads was narrowed to {x.y} already: let the layer before it hold every sum")
@@ -204,49 +151,14 @@ def _own(layer: Any, found: Found, op: Op, inputs: tuple[Value, ...], constants:
     return found.finish(layer.name, op, tuple(value.node for value in inputs), constants)
 
 
-def edt_position(layer: Any, found: Found) -> Value:
-    x = found.codes(layer.inputs[0])
-    op = Position(x.size, int(layer.get_attr("bins")), form(result(layer)))
-    return _own(layer, found, op, (x,), {"table": constant(layer, "table")[0].reshape(op.bins, op.size)})
-
-
-def edt_layernorm(layer: Any, found: Found) -> Value:
-    x, (gamma, wide), (beta, _) = found.codes(layer.inputs[0]), constant(layer, "gamma"), constant(layer, "beta")
-    gammas = Int(wide.bits, int(layer.get_attr("gamma_frac")))
-    op = LayerNorm(x.size, x.y, gammas, form(result(layer)), int(layer.get_attr("eps")))
-    return _own(layer, found, op, (x,), {"gamma": gamma, "beta": beta})
-
-
-def edt_attention(layer: Any, found: Found) -> Value:
-    q, k, v = inputs = tuple(found.codes(name) for name in layer.inputs[:3])
-    heads, window = int(layer.get_attr("heads")), int(layer.get_attr("window"))
-    op = Attention(q.size, heads, window, q.y, k.y, v.y, form(result(layer)))
-    return _own(layer, found, op, inputs, {})
-
-
-def edt_rotary(layer: Any, found: Found) -> Value:
-    x, steps = found.codes(layer.inputs[0]), constant(layer, "steps")[0]
-    op = Rotary(x.size, tuple(int(step) for step in steps.ravel()), x.y, form(result(layer)))
-    return _own(layer, found, op, (x,), {})
-
-
-def edt_table(layer: Any, found: Found) -> Value:
-    x = found.codes(layer.inputs[0])
-    op = Table(x.size, x.y, form(result(layer)))
-    return _own(layer, found, op, (x,), {"table": constant(layer, "table")[0].ravel()})
-
-
 LAYERS: Mapping[str, Callable[[Any, Found], Value | Product]] = {
     "Dense": dense,
     "Activation": activation,
     "Merge": add,
     "LayerNormalization": normalise,
-    "EdtAdd": add,
-    "EdtPosition": edt_position,
-    "EdtLayerNorm": edt_layernorm,
-    "EdtAttention": edt_attention,
-    "EdtRotary": edt_rotary,
-    "EdtTable": edt_table,
+    **dict.fromkeys(OURS, ours),
+    "EdtConstant": constant_input,
+    "EdtLinear": dense,
 }
 
 
@@ -262,24 +174,32 @@ def check_kind(layer: Any) -> None:
 
 def program_of(model: Any) -> Program:
     """The Program of an hls4ml ModelGraph. UnsupportedOp names every layer that it cannot hold, and why."""
-    found, refusals = Found(), []
-    for layer in model.get_layers():
+    layers, refusals = list(model.get_layers()), []
+    found = Found(Int(int(model.config.config["Accumulator"])), numbers_of(layers))
+    for layer in layers:
         try:
-            if layer.class_name in ("Input", "InputLayer"):
-                source(layer, found)
-                continue
-            check_kind(layer)
-            if any(found.values.get(name) is None and name != "reset" for name in layer.inputs):
-                found.values[layer.outputs[0]] = None  # its cause is told
-                continue
-            found.values[layer.outputs[0]] = LAYERS[layer.class_name](layer, found)
+            found.values[layer.outputs[0]] = value_of(layer, found)
         except ValueError as error:
             refusals.append(UnsupportedOp(layer.class_name, layer.name, str(error)))
             found.values[layer.outputs[0]] = None
     if refusals:
         raise gathered(refusals)
-    if found.input is None or len(model.outputs) != 1:
-        raise UnsupportedOp("model", model.config.get_project_name(), "it must have one input and one output")
-    last = found.codes(model.outputs[0]).node
-    ordered = [node for node in found.nodes if node.name != last] + [node for node in found.nodes if node.name == last]
-    return Program(model.config.get_project_name(), found.channels, found.input, tuple(ordered))
+    name, out = model.config.get_project_name(), model.outputs
+    if found.input is None or len(out) != 1:
+        raise UnsupportedOp("model", name, "it must have one input and one output")
+    last = found.codes(out[0]).node
+    places = {layer.name: place for place, layer in enumerate(layers)} | {last: len(layers)}
+    nodes = tuple(sorted(found.nodes, key=lambda node: places[node.name]))  # a Dense waits for what narrows it
+    if found.numbers:
+        return Program(name, 0, found.input, nodes, {}, found.accumulator, tuple(found.inputs))
+    return Program(name, found.inputs[0].size, found.input, nodes, {}, found.accumulator)
+
+
+def value_of(layer: Any, found: Found) -> Value | Product | None:
+    """What a layer gives; None where a layer before it was refused, whose cause is told."""
+    if layer.class_name in ("Input", "InputLayer"):
+        return source(layer, found)
+    check_kind(layer)
+    if any(found.values.get(name) is None and name not in found.silent for name in layer.inputs):
+        return None
+    return LAYERS[layer.class_name](layer, found)

@@ -1,6 +1,6 @@
 """Import this in plain hls4ml: the ops that it lacks are then layers of Vivado, Vitis, Quartus and Catapult.
 
-EdtAdd, EdtPosition, EdtLayerNorm, EdtAttention, EdtRotary and their C++ (hls/cpp); examples/plain_hls4ml.py uses one.
+The Edt layers and their C++ (hls/cpp); examples/plain_hls4ml.py uses one.
 And hls4ml's PyTorch front end then reads GELU, for the backend EdgeNDT.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from hls4ml.converters.pytorch_to_hls import get_supported_pytorch_layers, register_pytorch_layer_handler
 
 from edgendt.errors import UnsupportedOp
-from edgendt.firmware import layers
+from edgendt.firmware import templates
 from edgendt.plugin import NAME
 
 GELU = "GELU"
@@ -28,6 +28,6 @@ def _gelu(
     return {"class_name": "Activation", "activation": "gelu", "name": name, "inputs": inputs}, shapes[0]
 
 
-layers.register()
+templates.register()
 if GELU not in get_supported_pytorch_layers():
     register_pytorch_layer_handler(GELU, _gelu)
