@@ -23,6 +23,7 @@ from edgendt.firmware.fit import fit  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.library import cached  # noqa: E402
 from edgendt.firmware.project import write_project  # noqa: E402
+from edgendt.firmware.room import most_rows  # noqa: E402
 from edgendt.fixed import Codes, Int  # noqa: E402
 from edgendt.ops import GEGLU, CrossAttention, Lookup, Table  # noqa: E402
 from edgendt.program import INDEX, Axis, Input, Node, Program  # noqa: E402
@@ -92,6 +93,15 @@ def test_room_is_as_many_keys_as_the_op_weights_and_names_are_any() -> None:
         library.run(draw(0, 3, 3) | {"in.tokens": [[7, 0]]})
     with pytest.raises(BadInput, match=r"takes in\.tokens, queries, got queries"):
         library.run({"queries": [[0, 0]]})
+
+
+@pytest.mark.parametrize("keys", [(40, 30), (30, 40)])
+def test_room_is_what_the_op_of_fewest_keys_weights(keys: tuple[int, int]) -> None:
+    program = small()
+    first, again = (CrossAttention(6, 2, many, ACT, ACT, ACT, ACT) for many in keys)
+    nodes = [replace(node, op=first) if node.name == "a" else node for node in program.nodes]
+    nodes.insert(3, Node("b", again, ("q", "t", "t")))
+    assert most_rows(replace(program, nodes=tuple(nodes)), {}) == {"spikes seen": 30, "queries": 128}
 
 
 def test_a_window_that_fills_the_sums_is_equal() -> None:

@@ -261,3 +261,11 @@ def test_a_graph_that_says_something_else_is_refused_by_layer(case: str, tmp_pat
     change(graph)
     with pytest.raises(UnsupportedOp, match=said):
         program_of(graph)
+
+
+@pytest.mark.parametrize("bits", ["wide", None, 40])
+def test_an_accumulator_that_is_no_number_of_bits_is_bad_input(bits: object, tmp_path: Path) -> None:
+    graph = graph_of(PROGRAMS["tokens"]()[0], tmp_path)
+    graph.config.config.update(Accumulator=bits)
+    with pytest.raises(BadInput, match="accumulator must be a number of bits from 1 to 32, got"):
+        program_of(graph)

@@ -12,14 +12,15 @@ ROWS = 128  # of an axis at most, where no op has a bound of its own
 
 
 def most_rows(program: Program, asked: Mapping[str, int]) -> dict[str, int]:
-    """Rows of each open axis by name: those asked for, or ROWS, or as many keys as an op weights, which is the bound of
-    any asked for; none of bins.
+    """Rows of each open axis by name: those asked for, or ROWS, or as many keys as every op weights that sees them,
+    which is the bound of any asked for; none of bins.
     """
     most = {axis.name: asked.get(axis.name, ROWS) for axis in program.open_axes if program.inputs}
+    weighted: dict[str, int] = {}
     for node in program.nodes:
         if isinstance(node.op, CrossAttention) and (axis := program.axis(node.inputs[1]).name) in most:
-            most[axis] = min(asked.get(axis, node.op.keys), node.op.keys)
-    return most
+            weighted[axis] = min(weighted.get(axis, node.op.keys), node.op.keys)
+    return most | {axis: min(asked.get(axis, keys), keys) for axis, keys in weighted.items()}
 
 
 def number(axis: Axis) -> str:

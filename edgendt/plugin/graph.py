@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgendt.errors import UnsupportedOp, gathered
+from edgendt.errors import BadInput, UnsupportedOp, gathered
 from edgendt.firmware.room import axis_of
 from edgendt.fixed import Codes, Int, nearest
 from edgendt.node import BINS, INPUT, Input
@@ -175,7 +175,7 @@ def check_kind(layer: Any) -> None:
 def program_of(model: Any) -> Program:
     """The Program of an hls4ml ModelGraph. UnsupportedOp names every layer that it cannot hold, and why."""
     layers, refusals = list(model.get_layers()), []
-    found = Found(Int(int(model.config.config["Accumulator"])), numbers_of(layers))
+    found = Found(_accumulator(model.config.config["Accumulator"]), numbers_of(layers))
     for layer in layers:
         try:
             found.values[layer.outputs[0]] = value_of(layer, found)
@@ -193,6 +193,13 @@ def program_of(model: Any) -> Program:
     if found.numbers:
         return Program(name, 0, found.input, nodes, {}, found.accumulator, tuple(found.inputs))
     return Program(name, found.inputs[0].size, found.input, nodes, {}, found.accumulator)
+
+
+def _accumulator(bits: Any) -> Int:
+    try:
+        return Int(int(bits))
+    except (TypeError, ValueError):
+        raise BadInput(f"accumulator must be a number of bits from 1 to 32, got {bits!r}") from None
 
 
 def value_of(layer: Any, found: Found) -> Value | Product | None:
