@@ -19,7 +19,7 @@ from poyos import random_poyo, windows  # noqa: E402
 from edgendt.compare import compare  # noqa: E402
 from edgendt.errors import BadInput  # noqa: E402
 from edgendt.firmware import Firmware, build  # noqa: E402
-from edgendt.firmware.fit import fit  # noqa: E402
+from edgendt.firmware.fit import Budget, fit  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.library import cached  # noqa: E402
 from edgendt.firmware.project import write_project  # noqa: E402
@@ -127,7 +127,7 @@ def test_one_changed_entry_of_a_table_is_seen(tmp_path: Path) -> None:
 def test_folding_changes_no_code(tmp_path: Path) -> None:
     needs("g++")
     program = random_poyo(depth=1)
-    folding = fit(program, plan(program).multipliers(program) // 2)
+    folding = fit(program, Budget(plan(program).multipliers(program) // 2, 600))
     library = build(program, tmp_path, folding, MOST).compile()
     demand(program, windows()[0], library)
 

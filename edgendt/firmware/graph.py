@@ -12,9 +12,10 @@ import hls4ml
 import numpy as np
 
 from edgendt.errors import UnsupportedOp
-from edgendt.firmware import layers
+from edgendt.firmware import layers, vendor
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
+from edgendt.firmware.memory import COSINE, GELU, STEP, TABLE, banks
 from edgendt.firmware.room import most_rows, number
 from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes, Int
@@ -40,7 +41,6 @@ from edgendt.program import INPUT, Node, Program
 
 RESET = "reset"
 RESERVED = {INPUT, RESET, "input", "rows"}
-TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
 
 
 def type_name(form: Int, narrows: bool = False) -> str:
@@ -68,12 +68,12 @@ def layer_names(program: Program) -> dict[str, str]:
 
 def _window_linear(
     node: Node, op: Linear, reuse: int, accumulator: Int | None
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     """A Linear of a whole window's rows; the dense kernel reads its weights output by output."""
     dense = Dense.of(node, op, accumulator)
     layer = {"class_name": "EdtLinear", "size": op.outputs, "n_in": op.inputs, "n_out": op.outputs}
-    layer |= {"reuse_factor": reuse} | _values(dense.weight, dense)
-    return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}
+    layer |= _values(dense.weight, dense)
+    return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}, {"ReuseFactor": reuse}
 
 
 def _values(weight: Codes, dense: Dense) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _rotary(node: Node, op: Rotary) -> tuple[dict[str, Any], dict[str, str]]:
     kind = "EdtRotary" if len(node.inputs) == 1 else "EdtRotaryAt"
     layer = {"class_name": kind, "size": op.size, "pairs": len(op.steps), "inverse": int(op.inverse)}
     layer |= {"steps_data": np.array(op.steps), "cos_data": COS}
-    return layer, {"steps": integer_name(TABLE), "cos": integer_name(Int(12))}
+    return layer, {"steps": integer_name(STEP), "cos": integer_name(COSINE)}
 
 
 def _transpose(node: Node, op: Transpose) -> tuple[dict[str, Any], dict[str, str]]:
@@ -145,7 +145,7 @@ def _lookup(node: Node, op: Lookup) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _geglu(node: Node, op: GEGLU) -> tuple[dict[str, Any], dict[str, str]]:
-    return {"class_name": "EdtGEGLU", "size": op.size, "gelu_data": op.table}, {"gelu": integer_name(Int(16))}
+    return {"class_name": "EdtGEGLU", "size": op.size, "gelu_data": op.table}, {"gelu": integer_name(GELU)}
 
 
 def _table(node: Node, op: Table) -> tuple[dict[str, Any], dict[str, str]]:
@@ -202,10 +202,9 @@ def _node(
     op, rows = node.op, spans[node.name].rows
     sources = [names.get(source, source) for source in node.inputs]
     config: dict[str, Any] = {}
-    if isinstance(op, Linear) and rows:
-        layer, types = _window_linear(node, op, folding.reuse[node.name], accumulator)
-    elif isinstance(op, Linear):
-        layer, types, config = _linear(node, op, folding.reuse[node.name], accumulator)
+    if isinstance(op, Linear):
+        made = _window_linear if rows else _linear
+        layer, types, config = made(node, op, folding.reuse[node.name], accumulator)
     elif type(op) in CUSTOM:
         layer, types = CUSTOM[type(op)](node, op)
         layer["unroll"] = folding.unroll[node.name]
@@ -254,6 +253,16 @@ def _window(
     return ports, config, constants
 
 
+def _keep_rows_in_memory(program: Program, graph: Any, names: Mapping[str, str], folding: Folding) -> None:
+    """A whole window's rows are too many for registers, where hls4ml puts every array; ports stay as they are."""
+    given = [item.name for item in program.inputs if item.codes is not None]
+    for name in (*given, *(node.name for node in program.nodes if node.name != program.output)):
+        variable = graph.graph[names[name]].get_output_variable()
+        if len(variable.shape) > 1:
+            ways = banks(program, name, folding.unroll)
+            variable.pragma = ("partition", "cyclic", ways) if ways > 1 else None
+
+
 def model_graph(
     program: Program,
     folder: Path,
@@ -299,5 +308,7 @@ def model_graph(
     # One bin per call: a DATAFLOW top would gain nothing, and its rules (one reader per array, no state that two
     # processes share) do not hold for a residual stream. The ops run in order, each a pipelined loop.
     graph.config.pipeline_style = "inline off"
+    if target.backend in vendor.TOOLS:
+        _keep_rows_in_memory(program, graph, names, folding)
     graph.config.trace_output = True
     return graph
