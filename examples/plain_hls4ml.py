@@ -2,7 +2,7 @@
 
     y = x + Dense(attention(Dense(n), Dense(n), Dense(n))), n = LayerNorm(x)
 
-A call is a bin; attention sees the last WINDOW of them. hls4ml itself writes the model (Vitis backend), compiles it with
+A call is a bin; attention sees the last WINDOW of them. hls4ml writes the model (Vitis backend), compiles it with
 g++ and runs it; every code equals the ops.
 """
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from edgendt import cli
 from edgendt.artifact import Run
+from edgendt.errors import BadInput
 
 
 def edgendt(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -86,6 +87,13 @@ def keys_shown() -> list[str]:
     with console.capture() as captured:
         console.print(cli.keys_table({"keys": keys(QuantizeConfig), "sections": sections(QuantizeConfig)}))
     return captured.get().splitlines()
+
+
+def test_rows_are_numbers_by_name() -> None:
+    assert cli.counts(["tokens=960", "spikes seen=40"]) == {"tokens": 960, "spikes seen": 40}
+    for odd in ("tokens", "tokens=", "tokens=-1", "tokens=many"):
+        with pytest.raises(BadInput, match=f"rows must be NAME=NUMBER, e.g. tokens=960, got '{odd}'"):
+            cli.counts([odd])
 
 
 def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
