@@ -23,7 +23,7 @@ from edgendt.firmware.layers import HEADERS
 from edgendt.firmware.library import Firmware, build, flags
 from edgendt.firmware.memory import memories
 from edgendt.firmware.room import most_rows
-from edgendt.firmware.schedule import schedule
+from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target
 from edgendt.firmware.writer import write_sources
 from edgendt.ops import Linear
@@ -274,6 +274,7 @@ def test_loops_are_pipelined_at_the_interval_that_is_stated(tmp_path: Path) -> N
     linears = [row for row in rows if row.kind == "linear"]
     said = re.findall(r"static const unsigned reuse_factor = (\d+);", made.read("parameters.h"))
     assert [row.cycles for row in linears] == list(map(int, said))
+    assert summary(rows)["interval"] == sum(row.cycles for row in rows)
 
 
 def test_every_pipelined_loop_of_a_header_counts() -> None:
