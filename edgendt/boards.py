@@ -94,7 +94,7 @@ class Board:
 
     @property
     def family(self) -> str:
-        """Of its part, as edgendt.engine.size knows it."""
+        """Of its part, as edgendt.blocks knows it."""
         return self.open.family if self.open else "xilinx"
 
     @property

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgendt.artifact import RUNS, Run
-from edgendt.errors import EdgendtError
+from edgendt.errors import BadInput, EdgendtError
 from edgendt.tools import missing_package
 
 BOARD = "ulx3s-85f"
@@ -159,6 +159,10 @@ def synth(
     backend: Annotated[
         str, typer.Option(help="Of the hls4ml flow: Vitis, or Vivado for vivado_hls, the tool up to 2020.1.")
     ] = "Vitis",
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the hls4ml flow, once per axis: rows a window of tokens has room for, e.g. tokens=960."),
+    ] = None,
     folding: Annotated[
         Path | None, typer.Option(help="TOML file: multipliers per layer of the hls4ml flow, its folding.toml edited.")
     ] = None,
@@ -179,9 +183,18 @@ def synth(
         ports=ports,
         weights=weights,
         backend=backend,
+        rows=counts(rows or []),
         progress=None if json else err.print,
     )
     show(result, json, synth_table)
+
+
+def counts(given: list[str]) -> dict[str, int]:
+    """name=number of each; BadInput for what is none."""
+    pairs = [one.partition("=") for one in given]
+    if odd := [one for one, (_, _, number) in zip(given, pairs, strict=True) if not number.isdecimal()]:
+        raise BadInput(f"rows must be NAME=NUMBER, e.g. tokens=960, got {odd[0]!r}")
+    return {name: int(number) for name, _, number in pairs}
 
 
 def synth_table(result: dict[str, Any]) -> Table:
@@ -193,8 +206,7 @@ def synth_table(result: dict[str, Any]) -> Table:
     if "cycles" in (analytic := result.get("analytic", {})):
         rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
         rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
-        kbit = f"{analytic['bits'] / 1000:,.0f} of {analytic['bits_available'] / 1000:,.0f}"
-        rows.append(["kbit, of block memory (analytic)", kbit])
+        rows.append(["blocks of 18 kbit (analytic)", f"{analytic['blocks']} of {analytic['blocks_available']}"])
     if result["stage"] == "project":
         rows.append(["to build it", f"sh build.sh in the run's synth-{result['board']}, or --build"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]

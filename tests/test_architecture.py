@@ -22,7 +22,7 @@ LINES = (
     ("ops",),
     ("node", "scales"),
     ("program", "program_file", "stream", "compare", "tabled", "wiring"),
-    ("config", "artifact", "tools"),
+    ("config", "artifact", "tools", "blocks"),
     ("data", "metrics"),
     ("models",),
     ("qat",),

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from edgendt import cli
 from edgendt.artifact import Run
+from edgendt.errors import BadInput
 
 
 def edgendt(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -88,15 +89,22 @@ def keys_shown() -> list[str]:
     return captured.get().splitlines()
 
 
+def test_rows_are_numbers_by_name() -> None:
+    assert cli.counts(["tokens=960", "spikes seen=40"]) == {"tokens": 960, "spikes seen": 40}
+    for odd in ("tokens", "tokens=", "tokens=-1", "tokens=many"):
+        with pytest.raises(BadInput, match=f"rows must be NAME=NUMBER, e.g. tokens=960, got '{odd}'"):
+            cli.counts([odd])
+
+
 def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
-    analytic = {"cycles": 2404, "multipliers": 218, "multipliers_available": 220, "bits": 6e6, "bits_available": 5e6}
+    analytic = {"cycles": 2404, "multipliers": 218, "multipliers_available": 220, "blocks": 97, "blocks_available": 280}
     project = {"board": "pynq-z2", "flow": "hls4ml", "stage": "project", "analytic": analytic, "bitstream": None}
     console = Console(width=120)
     with console.capture() as captured:
         console.print(cli.synth_table(project))
     said = captured.get()
     assert "sh build.sh in the run's synth-pynq-z2, or --build" in said
-    assert "218 of 220" in said and "6,000 of 5,000" in said
+    assert "218 of 220" in said and "97 of 280" in said
 
 
 def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Path) -> None:

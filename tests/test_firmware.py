@@ -15,7 +15,7 @@ from networks import golden_ndt, random_counts, random_ndt
 from edgendt.compare import compare
 from edgendt.errors import BadInput, Mismatch
 from edgendt.firmware import Firmware, build
-from edgendt.firmware.fit import fit
+from edgendt.firmware.fit import Budget, fit
 from edgendt.firmware.folding import plan
 from edgendt.firmware.library import cached, flags
 from edgendt.firmware.target import BACKENDS, Target
@@ -169,7 +169,7 @@ def test_counts_outside_the_input_format_are_refused(counts: list[list[float]]) 
 def test_folding_changes_no_code(tmp_path: Path) -> None:
     needs("g++")
     program, counts, _ = golden_ndt()
-    folding = fit(program, 150)
+    folding = fit(program, Budget(150, 280))
     assert folding.multipliers(program) <= 150 < plan(program).multipliers(program)
     library = build(program, tmp_path, folding).compile()
     demand(program, counts, library.trace(counts))

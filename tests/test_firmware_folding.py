@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,17 @@ from needs import ROOT, needs
 from networks import random_counts, random_ndt
 from test_firmware import NETWORKS
 
-from edgendt.errors import BadInput
-from edgendt.firmware.fit import fit
+from edgendt.errors import BadInput, DoesNotFit
+from edgendt.firmware.fit import Budget, fit
 from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
+from edgendt.firmware.graph import layer_names
 from edgendt.firmware.library import Firmware, build, flags
-from edgendt.firmware.schedule import schedule
+from edgendt.firmware.memory import memories
+from edgendt.firmware.room import most_rows
+from edgendt.firmware.schedule import schedule, summary
+from edgendt.firmware.target import Target
+from edgendt.firmware.templates import HEADERS
+from edgendt.firmware.writer import write_sources
 from edgendt.ops import Linear
 from edgendt.program import Program
 from edgendt.tools import run_tool
@@ -76,7 +82,7 @@ def test_cycles_are_the_beats_of_the_compiled_loops(name: str, unroll: int | Non
 def test_cycles_of_tokens_are_the_beats_of_the_window_that_came(tmp_path: Path) -> None:
     needs("g++")
     program, _ = CASES["tokens"]()
-    folding = fit(program, 600, MOST)
+    folding = fit(program, Budget(600, 600), MOST)
     library = counted(program, folding, tmp_path, MOST)
     from poyos import windows
 
@@ -88,24 +94,62 @@ def test_cycles_of_tokens_are_the_beats_of_the_window_that_came(tmp_path: Path) 
         assert library.beats() - before == analytic(program, folding, None, rows)
 
 
+PARTS = [(400, 600), (500, 600), (900, 600), (10_000, 4000)]  # multipliers and blocks, ever more
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_a_part_gets_the_fewest_cycles_that_its_multipliers_allow(name: str) -> None:
-    """More multipliers are never slower; what is left over would shorten no op."""
+def test_a_part_gets_few_cycles_by_what_it_has(name: str) -> None:
+    """More is never slower; what is left over would shorten no op."""
     program = CASES[name]()[0]
     last = None
-    for available in (400, 500, 900, 10_000):
-        folding = fit(program, available)
-        rows, used = schedule(program, folding), folding.multipliers(program)
-        assert used == sum(row.multipliers for row in rows) <= available
-        cycles = sum(row.cycles for row in rows)
-        assert last is None or cycles <= last
+    for part in (Budget(*each) for each in PARTS):
+        folding = fit(program, part, MOST)
+        rows = most_rows(program, MOST)
+        cost, cycles = taken(program, folding, rows)
+        assert cost.multipliers == folding.multipliers(program)
+        assert holds(part, cost) and (last is None or cycles <= last)
         last = cycles
-        for table in ("reuse", "unroll"):
-            for op, fold in getattr(folding, table).items():
-                for other in ways(program, op):
-                    faster = replace(folding, **{table: {**getattr(folding, table), op: other}})
-                    if used < faster.multipliers(program) <= available:
-                        assert sum(row.cycles for row in schedule(program, faster)) >= cycles, (op, fold, other)
+        for op in (*folding.reuse, *folding.unroll):
+            for other in ways(program, op) if folding.multipliers_of(op, program.node(op).op) else ():
+                faster, saved = taken(program, folded(folding, op, other), rows)
+                assert not holds(part, faster) or saved >= cycles, (op, other)
+
+
+def taken(program: Program, folding: Folding, rows: dict[str, int]) -> tuple[Budget, int]:
+    """What a folding takes of a part, and its cycles."""
+    found = schedule(program, folding, rows=rows)
+    return Budget.of(found), sum(row.cycles for row in found)
+
+
+def holds(part: Budget, cost: Budget) -> bool:
+    return cost.multipliers <= part.multipliers and cost.blocks <= part.blocks
+
+
+def folded(folding: Folding, name: str, fold: int) -> Folding:
+    table = "reuse" if name in folding.reuse else "unroll"
+    return replace(folding, **{table: {**getattr(folding, table), name: fold}})
+
+
+def test_less_memory_takes_more_cycles_down_to_the_least_there_is() -> None:
+    """With multipliers to spare memory alone decides: fewer blocks are narrower words, read longer."""
+    program = random_ndt(9, 30, 64, 2, 2, 128, 32, 30, 60, counts=8)
+    last, spent = 0, 144
+    for blocks in (144, 120, 90, 60, 44):
+        cost, cycles = taken(program, fit(program, Budget(9000, blocks)), {})
+        assert cost.blocks <= blocks and cycles > last and cost.multipliers < 9000
+        last, spent = cycles, cost.blocks
+    assert spent == 44
+    said = r"needs at least 44 memory blocks of 18 kbit, the part has 43; choose a larger part, or a network with"
+    with pytest.raises(DoesNotFit, match=said):
+        fit(program, Budget(9000, 43))
+
+
+def test_a_part_whose_multipliers_ask_for_more_memory_than_it_has_is_refused() -> None:
+    """A cache in many banks is small enough for LUTs; with few multipliers it has few banks, in blocks."""
+    program = random_ndt(9, 8, 32, 1, 1, 16, 120, 4, 130)
+    assert taken(program, fit(program, Budget(9000, 18)), {})[0].blocks == 18
+    with pytest.raises(DoesNotFit, match=r"within its multipliers the firmware needs 22 memory .*, the part has 18;"):
+        fit(program, Budget(40, 18))
 
 
 def ways(program: Program, name: str) -> list[int]:
@@ -159,14 +203,78 @@ def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_memory_is_what_the_constants_and_caches_take() -> None:
+    """An NDT of 16 channels in two heads, window 9, counted by hand."""
     program = random_ndt(5)
     rows = {row.name: row for row in schedule(program, plan(program))}
-    for node in program.nodes:
-        if node.op.kind == "attention":
-            op: Any = node.op
-            assert rows[node.name].bits == 768 * 16 + op.window * op.size * (op.k.bits + op.v.bits)
-        if node.op.kind == "linear" and node.op.w_frac is None:  # type: ignore[union-attr]
-            assert rows[node.name].bits == node.constants["weight"].size * node.op.w.bits  # type: ignore[union-attr]
+    scores, sums = 9 * (8 + 8 + 4), 8 * (9 + 8 + 5)
+    assert rows["layer0.attention"].bits == 768 * 16 + 2 * 9 * 16 * 8 + scores + sums
+    assert rows["layer0.ln1"].bits == 768 * 16 + 16 * (8 + 24)
+    assert rows["layer0.q"].bits == 16 * 16 * 4 and rows["layer0.res1"].bits == 0
+    assert rows["layer0.q"].blocks == 2  # 16 words of 64 bits: a block has 36
+    assert rows["layer0.q"].distributed == 0 and rows["layer0.ln1"].distributed == 16 * (8 + 24)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A project's sources, folded for a part, and its layers."""
+
+    program: Program
+    folding: Folding
+    graph: Any
+    sources: Path
+
+    @classmethod
+    def of(cls, name: str, folder: Path) -> Emitted:
+        program = CASES[name]()[0]
+        folding = fit(program, Budget(600, 600), MOST)
+        return cls(program, folding, write_sources(program, folder, folding, Target(), MOST), folder / "firmware")
+
+    def layer(self, name: str) -> Any:
+        return self.graph.graph[layer_names(self.program)[name]]
+
+    def read(self, name: str) -> str:
+        return (self.sources / name).read_text()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_config_has_the_number_of_the_folding(name: str, tmp_path: Path) -> None:
+    made = Emitted.of(name, tmp_path)
+    for node in made.program.nodes:
+        config = re.search(rf"struct config{made.layer(node.name).index} .*?\n}};", made.read("parameters.h"), re.S)
+        said = re.findall(r" (?:reuse_factor|unroll) = (\d+);", config[0]) if config else []
+        assert said == ([] if node.op.kind == "transpose" else [str(made.folding.of(node.name))]), node.name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_lie_in_memory_in_as_many_banks_as_counted(name: str, tmp_path: Path) -> None:
+    made, found, counted = Emitted.of(name, tmp_path), [], []
+    top, rows = made.read("edgendt.cpp"), most_rows(made.program, MOST)
+    for node in made.program.nodes:
+        variable = made.layer(node.name).get_output_variable()
+        array = re.search(rf"{variable.name}\[(\d+)\*(\d+)\];\n(?: *#pragma HLS ARRAY_(.*)\n)?", top)
+        if array:
+            partition = re.fullmatch(rf"PARTITION variable={variable.name} cyclic factor=(\d+) dim=0", array[3] or "")
+            assert partition or array[3] is None
+            banks = int(partition[1]) if partition else 1
+            found.append((banks, int(array[1]) * int(array[2]) // banks, node.op.y.bits))
+        held = memories(made.program, node, made.folding.of(node.name), rows)
+        places = {"rows", *(other.name for other in made.program.nodes)}
+        counted += [(one.count, one.words, one.bits) for one in held if one.name in places]
+    assert sorted(found) == sorted(counted) and bool(found) == (not made.program.streams)
+
+
+def test_loops_are_pipelined_at_the_interval_that_is_stated(tmp_path: Path) -> None:
+    """Ours and that of hls4ml's kernel, which has as many beats as the config's reuse factor."""
+    made = Emitted.of("bin by bin", tmp_path)
+    rows = schedule(made.program, made.folding)
+    assert {row.interval for row in rows} == {1}
+    for header in (*HEADERS, "nnet_dense_resource.h"):
+        asked = re.findall(r"#pragma HLS PIPELINE(?: II=(\d+))?", made.read(f"nnet_utils/{header}"))
+        assert set(asked) <= {"1"}, header
+    linears = [row for row in rows if row.kind == "linear"]
+    said = re.findall(r"static const unsigned reuse_factor = (\d+);", made.read("parameters.h"))
+    assert [row.cycles for row in linears] == list(map(int, said))
+    assert summary(rows)["interval"] == sum(row.cycles for row in rows)
 
 
 def test_every_pipelined_loop_of_a_header_counts() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from strategies import generators
 from ties import attention_ties, layernorm_ties
 
 from edgendt.compare import compare
-from edgendt.errors import ToolFailed
 from edgendt.firmware.target import AMD, BACKENDS
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Op
@@ -53,35 +51,6 @@ OF_BACKENDS = {  # header, right, wrong; what goes wrong where types are Algorit
     "ties go up": ("edt_ac.h", "AC_RND_CONV, AC_SAT> type", "AC_RND, AC_SAT> type"),
     "a value loses its last bit": ("edt_ac.h", "set_slc(0, bits)", "set_slc(0, typename format<T>::code_t(bits >> 1))"),
 }
-ASSERTED = {  # header, right, wrong; the assertion that must stop it
-    "must round ties to even": ("edt_ap.h", "AP_RND_CONV, AP_SAT> type", "AP_RND, AP_SAT> type"),
-    "must saturate": ("edt_ap.h", "AP_RND_CONV, AP_SAT> type", "AP_RND_CONV, AP_WRAP> type"),
-    "keep every product's last bit": ("edt_linear.h", "acc::frac ==", "acc::frac - 1 =="),
-    "hold every sum": ("edt_linear.h", "acc::bits >= ACC_BITS", "acc::bits > ACC_BITS"),
-}
-
-VIOLATIONS = """
-#include "edt_card.cpp"
-#include "edt_cross_attention.h"
-#include "edt_load.h"
-typedef ap_fixed<8, 4, AP_RND_CONV, AP_SAT> code_t;
-struct None { static const int length = 0, size = 4; typedef ap_int<9> codes_t; };
-struct Attention {
-    static const int queries = 0, window = 2, size = 4, heads = 2, unroll = 3, c = 1, shift = 0;
-    typedef ap_uint<16> exp_t;
-    typedef ap_uint<15> recip_t;
-};
-void wrong(edt::Stream &stream, edt::Packet &packet, edt::Crc32 &crc, ap_uint<32> *wide, code_t *codes) {
-    edt::take<0>(stream, packet, wide);
-    edt::give<0>(stream, 0, wide);
-    edt::load<0>(stream, packet, crc, wide);
-    edt::take_row<0, 4>(codes, 0, codes);
-    edt::put_row<4, 0>(codes, 0, codes);
-    ap_int<9> nine[1];
-    edt::constant<code_t, None>(codes, nine);
-    edt::cross_attention<code_t, code_t, code_t, code_t, Attention>(codes, codes, codes, codes, 1, 1, nullptr, nullptr);
-}
-"""
 
 
 def equal(case: str, expected: Codes, got: Codes) -> None:
@@ -175,29 +144,6 @@ def test_a_fault_in_the_header_is_seen(kind: str, tmp_path: Path) -> None:
 def test_a_fault_in_the_types_of_another_backend_is_seen(fault: str, backend: str, tmp_path: Path) -> None:
     needs("g++")
     assert mismatches("linear", mutated(tmp_path, *OF_BACKENDS[fault]), backend) > 0
-
-
-@pytest.mark.parametrize("assertion", ASSERTED)
-def test_a_dense_that_is_not_exact_does_not_compile(assertion: str, tmp_path: Path) -> None:
-    needs("g++")
-    headers = mutated(tmp_path, *ASSERTED[assertion])
-    with pytest.raises(ToolFailed) as caught:
-        compile_ops(OPS["linear"][1:2], tmp_path, headers=headers)
-    assert assertion in Path(caught.value.log).read_text()
-
-
-def test_what_packets_rows_and_cross_attention_assume_stops_the_compiler(tmp_path: Path) -> None:
-    """A violation of each assertion of the headers that no op's example can violate, all in one source."""
-    needs("g++")
-    headers = mutated(tmp_path, "edt_axis.h", "ap_axiu<32,", "ap_axiu<64,")
-    (tmp_path / "wrong.cpp").write_text(VIOLATIONS)
-    words = ("g++", *include_flags(headers), "-std=c++14", "-fsyntax-only", "-w", "wrong.cpp")
-    with pytest.raises(ToolFailed) as caught:
-        run_tool(words, tmp_path / "log", tmp_path)
-    said = set(re.findall(r"static assertion failed: (.*)", Path(caught.value.log).read_text()))
-    names = ("edt_axis.h", "edt_card.cpp", "edt_cross_attention.h", "edt_load.h", "edt_rows.h")
-    stated = (re.findall(r'static_assert\([^"]*"([^"]+)"\)', (headers / name).read_text()) for name in names)
-    assert all(sentences and said.issuperset(sentences) for sentences in stated)
 
 
 def test_headers_are_cpp11_which_hls4mls_own_scripts_ask_for(

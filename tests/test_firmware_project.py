@@ -16,6 +16,7 @@ from networks import random_ndt
 
 from edgendt.boards import Board, known
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
+from edgendt.firmware.folding import plan
 from edgendt.firmware.project import of_board, write_project
 from edgendt.firmware.target import AMD, PORTS, VIVADO
 from edgendt.firmware.vendor import read_report, tcl
@@ -48,7 +49,7 @@ def test_project_is_complete_without_the_vendor_tool(name: str, tmp_path: Path) 
     assert (result["board"], result["flow"], result["stage"]) == (name, "hls4ml", "project")
     assert result["fmax_mhz"] is None and result["bitstream"] is None
     assert result["analytic"]["multipliers"] <= BOARDS[name].multipliers
-    assert result["analytic"]["bits_available"] == {"pynq-z2": 280, "kv260": 288}[name] * 18432
+    assert result["analytic"]["blocks"] <= BOARDS[name].rams == result["analytic"]["blocks_available"]
     for file in (
         "firmware/edgendt.cpp",
         "firmware/edgendt.h",
@@ -260,9 +261,20 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
     assert log.read_text() == f"FAIL: op layer0.f1, row 4, index 2: expected {rows[4][2]}, got {got}\n"
 
 
-def test_a_part_with_too_few_multipliers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DoesNotFit, match="the part has 10; choose a larger part"):
-        write_project(small(), replace(SMALL, multipliers=10), tmp_path)
+@pytest.mark.parametrize("kind", ["multipliers", "rams"])
+def test_a_part_with_too_little_is_refused(kind: str, tmp_path: Path) -> None:
+    """With the folding that would be planned, and with one that is given."""
+    part, words = replace(SMALL, **{kind: 10}), {"rams": "memory blocks of 18 kbit"}.get(kind, kind)
+    with pytest.raises(DoesNotFit, match=rf"the firmware needs at least \d+ {words}, the part has 10; choose a larger"):
+        write_project(small(), part, tmp_path)
+    with pytest.raises(DoesNotFit, match=rf"the folding asks for \d+ {words}, the part has 10; raise reuse or lower"):
+        write_project(small(), part, tmp_path, folding=plan(small()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_belong_to_windows_of_tokens(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="rows must be left out: this network has no windows of tokens, got tokens=5"):
+        write_project(small(), SMALL, tmp_path, rows={"tokens": 5})
 
 
 def test_the_sample_of_a_report_is_read() -> None:

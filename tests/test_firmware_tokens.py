@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from poyos import random_poyo, windows  # noqa: E402
 from edgendt.compare import compare  # noqa: E402
 from edgendt.errors import BadInput  # noqa: E402
 from edgendt.firmware import Firmware, build  # noqa: E402
-from edgendt.firmware.fit import fit  # noqa: E402
+from edgendt.firmware.fit import Budget, fit  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.library import cached  # noqa: E402
 from edgendt.firmware.project import write_project  # noqa: E402
@@ -137,9 +138,27 @@ def test_one_changed_entry_of_a_table_is_seen(tmp_path: Path) -> None:
 def test_folding_changes_no_code(tmp_path: Path) -> None:
     needs("g++")
     program = random_poyo(depth=1)
-    folding = fit(program, plan(program).multipliers(program) // 2)
+    folding = fit(program, Budget(plan(program).multipliers(program) // 2, 600))
     library = build(program, tmp_path, folding, MOST).compile()
     demand(program, windows()[0], library)
+
+
+def test_rows_are_those_asked_for(tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path, draw(3, 17, 4), rows={"queries": 9})
+    assert result["analytic"]["rows"] == {"queries": 9, "spikes seen": 40}
+    assert re.search(r"result_t layer\d+_out\[9\*6\]", (tmp_path / "firmware" / "edgendt.h").read_text())
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({"nobody": 4}, "rows must name spikes seen or queries, got nobody=4"),
+        ({"queries": 3}, "rows of queries must be at least the 4 of the test window, got 3"),
+    ],
+)
+def test_rows_that_do_not_suit_are_one_sentence(rows: dict[str, int], said: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=said):
+        write_project(small(), SMALL, tmp_path, draw(3, 17, 4), rows=rows)
 
 
 def test_c_simulation_passes_on_the_golden_window_and_names_the_first_difference(

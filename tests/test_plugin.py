@@ -191,4 +191,4 @@ def test_the_ops_serve_plain_hls4ml(tmp_path: Path, capsys: pytest.CaptureFixtur
     needs("g++")
     example = runpy.run_path(str(ROOT / "examples" / "plain_hls4ml.py"))
     assert example["main"](str(tmp_path / "project")) == 0
-    assert "3200 codes of hls4ml's compiled model against the op, 0 differ" in capsys.readouterr().out
+    assert "3200 codes of hls4ml's compiled model against the ops, 0 differ" in capsys.readouterr().out

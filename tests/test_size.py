@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from edgendt.blocks import Memory, blocks
 from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.config import ENGINES, Engine
-from edgendt.engine.size import Memory, blocks
 from edgendt.errors import DoesNotFit
 from edgendt.synth.size import SCALE, cells, deviation, part
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from firmware_cases import CASES
+from firmware_cases import CASES, MOST
 from needs import needs
 
 from edgendt.artifact import Run
@@ -39,9 +39,10 @@ def quantized(name: str, folder: Path) -> tuple[Run, Program]:
 def test_a_project_is_equal_at_every_op(name: str, board: str, ports: str, tmp_path: Path) -> None:
     needs("g++")
     run, program = quantized(name, tmp_path / "r")
-    result = synthesise(run, board, flow="hls4ml", ports=ports)
+    result = synthesise(run, board, flow="hls4ml", ports=ports, rows=MOST if program.inputs else {})
     project, analytic = run.stage(f"synth-{board}"), result["analytic"]
     assert analytic["multipliers"] <= analytic["multipliers_available"] and analytic["cycles"] > 0
+    assert 0 < analytic["blocks"] <= analytic["blocks_available"]
     assert Folding.load(project / "folding.toml", program).multipliers(program) == analytic["multipliers"]
     words = [word for word in flags(project) if word not in ("-shared", "-O1")]
     sources = (f"firmware/{stem}.cpp" for stem in of_board(Board.named(board), ports).sources)

@@ -12,9 +12,10 @@ import pytest
 from needs import needs
 from test_size import TINY
 
+from edgendt.blocks import BLOCKS
 from edgendt.boards import TOOLS, Board, known
 from edgendt.engine.config import Engine
-from edgendt.engine.size import BLOCKS, LOGIC, MULTIPLIER
+from edgendt.engine.size import LOGIC, MULTIPLIER
 from edgendt.errors import ToolFailed
 from edgendt.synth import parse, vivado
 from edgendt.synth.engine import TOLERANCE

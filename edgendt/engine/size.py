@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from edgendt.blocks import BLOCKS, LARGE, ULTRA, Memory, blocks
 from edgendt.engine.config import Engine
 from edgendt.engine.layout import ANGLES, CHUNK_BITS, INSTR_BITS
 from edgendt.ops.rotary import COS
 
-# Block RAM shapes (words, bits) by target; a memory takes the cheapest shape, tiled.
-KBIT18 = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-BLOCKS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
-    "ecp5": ("DP16KD", KBIT18),
-    "gowin": ("BSRAM", KBIT18),
-    "ice40": ("ICESTORM_RAM", ((256, 16), (512, 8), (1024, 4), (2048, 2))),
-    "xilinx": ("RAMB18", KBIT18),
-}
 MULTIPLIER = {"ecp5": "MULT18X18D", "gowin": "MULT18X18", "ice40": "ICESTORM_DSP", "xilinx": "DSP48"}
 LOGIC = {"ecp5": ("TRELLIS_COMB", "TRELLIS_FF"), "gowin": ("LUT4", "DFF"), "xilinx": ("LUT", "FF")}
 LOGIC["ice40"] = ("ICESTORM_LC", "ICESTORM_LC")  # a cell is both
-LARGE = {"ice40": ("ICESTORM_SPRAM", 16384, 16)}  # blocks with one port: words, bits
-ULTRA = ("URAM", 4096, 72)  # of AMD's parts: words, bits
-# yosys weighs a block against distributed cells: (cost of a block, cost of a cell, its words, its bits)
-WEIGHED = {"ecp5": (128, 4, 16, 4), "gowin": (128, 4, 16, 4), "xilinx": (129, 8, 64, 3)}
-
-
-@dataclass(frozen=True)
-class Memory:
-    """`count` memories of `words` x `bits`."""
-
-    name: str
-    count: int
-    words: int
-    bits: int
 
 
 def memories(engine: Engine) -> tuple[Memory, ...]:
@@ -123,17 +101,6 @@ def single_port(engine: Engine) -> tuple[Memory, ...]:
     return Memory("weights", 1, engine.weight_depth, 32), Memory(
         "kv, positions", 1, engine.kv_depth + engine.pos_depth, 32
     )
-
-
-def blocks(memory: Memory, target: str = "ecp5") -> int:
-    """Block RAMs of one kind of memory; 0 where synthesis finds distributed memory cheaper (shallow and wide ones)."""
-    shapes = BLOCKS[target][1]
-    each = min(-(-memory.words // words) * -(-memory.bits // bits) for words, bits in shapes)
-    if target not in WEIGHED:  # it has no distributed memory
-        return memory.count * each
-    block, cell, words, bits = WEIGHED[target]
-    cells = -(-memory.words // words) * -(-memory.bits // bits)
-    return 0 if cell * cells < block * each else memory.count * each
 
 
 def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:

@@ -13,20 +13,20 @@ import numpy as np
 
 from edgendt.errors import UnsupportedOp
 from edgendt.firmware.layers import LAYERS, EdtLayer
+from edgendt.firmware.memory import COSINE, GELU, STEP, TABLE
 from edgendt.fixed import Codes, Int
 from edgendt.node import Node
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import BETA, RSQRT
 from edgendt.ops.rotary import COS
 
-TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
 TABLES: Mapping[str, Callable[[Any], tuple[Codes, Int]]] = {  # constants that an op has by itself
     "exp": lambda op: (EXP, TABLE),
     "recip": lambda op: (RECIP[512:], TABLE),
     "rsqrt": lambda op: (RSQRT[256:], TABLE),
-    "cos": lambda op: (COS, Int(12)),
-    "steps": lambda op: (np.array(op.steps), TABLE),
-    "gelu": lambda op: (op.table, Int(16)),
+    "cos": lambda op: (COS, COSINE),
+    "steps": lambda op: (np.array(op.steps), STEP),
+    "gelu": lambda op: (op.table, GELU),
 }
 FORMS: Mapping[str, Callable[[Any], Int]] = {"gamma": lambda op: op.gamma, "beta": lambda op: BETA}
 

@@ -1,50 +1,85 @@
-"""The folding of a part: the fewest cycles that its multipliers allow (analytic), op by op."""
+"""The folding of a part: few cycles with the multipliers and memory blocks that it has (analytic), op by op."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edgendt.errors import DoesNotFit
 from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
 from edgendt.firmware.room import most_rows
-from edgendt.firmware.schedule import cycles
+from edgendt.firmware.schedule import Row, row, schedule
 from edgendt.ops import Linear
 from edgendt.program import Node, Program
 
 MOST = 16  # elements per cycle
+LARGER = "choose a larger part, or"
+FEWER = f"{LARGER} a network with fewer layers"
+SMALLER = f"{FEWER}, fewer bits or a shorter window"
+ROWS = f"{LARGER} room for fewer rows of a window: `edgendt synth --rows tokens=N`"
+FREE = 1e-9  # share of a part that a step takes which takes nothing
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A way to fold one op."""
+class Budget:
+    """Of a part or of ops: multipliers, and memory blocks of 18 kbit."""
 
-    fold: int
     multipliers: int
-    cycles: int
+    blocks: int
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Budget:
+        """What ops take together."""
+        held = list(rows)
+        return cls(sum(one.multipliers for one in held), sum(one.blocks for one in held))
+
+    def __sub__(self, other: Budget) -> Budget:
+        return Budget(self.multipliers - other.multipliers, self.blocks - other.blocks)
+
+    def demand(self, needed: Budget, what: str, advice: tuple[str, str]) -> None:
+        """DoesNotFit where `needed` is more than this part has. advice: for multipliers, for blocks."""
+        for asked, there, kind, said in (
+            (needed.multipliers, self.multipliers, "multipliers", advice[0]),
+            (needed.blocks, self.blocks, "memory blocks of 18 kbit", advice[1]),
+        ):
+            if asked > there:
+                raise DoesNotFit(f"{what} {asked} {kind}, the part has {there}", said)
+
+    def share(self, step: Budget) -> float:
+        """Of this part, that a step takes of what it takes most of."""
+        return max(step.multipliers / max(self.multipliers, 1), step.blocks / max(self.blocks, 1), FREE)
 
 
-def fit(program: Program, available: int, most: Mapping[str, int] | None = None) -> Folding:
-    """The folding of fewest cycles with `available` multipliers; DoesNotFit when the least asks for more.
+def fit(program: Program, part: Budget, most: Mapping[str, int] | None = None) -> Folding:
+    """A folding of few cycles that `part` holds; DoesNotFit when the least asks for more.
 
-    From the least, step by step: the next multipliers go where each saves most. most: rows of each axis of a network of
-    tokens, see room.most_rows; cycles count so many.
+    From the fewest multipliers, step by step: until memory is enough, then the next ones go where each saves most.
+    most: rows of each axis of a network of tokens, see room.most_rows; cycles and memory count so many.
     """
-    rows = most_rows(program, most or {})
+    rows, advice = most_rows(program, most or {}), (FEWER, ROWS if program.inputs else SMALLER)
     folding = plan(program)
-    ways = {node.name: _choices(program, node, folding, rows) for node in program.nodes}
-    taken = {name: choices[0] for name, choices in ways.items()}
-    left = available - sum(choice.multipliers for choice in taken.values())
-    if left < 0:
-        raise DoesNotFit(
-            f"the firmware needs at least {available - left} multipliers, the part has {available}",
-            "choose a larger part, or a network with fewer layers",
-        )
-    while better := _better(ways, taken, left):
-        name, choice = better
-        left -= choice.multipliers - taken[name].multipliers
-        taken[name] = choice
-    return _with(folding, {name: choice.fold for name, choice in taken.items()})
+    constants = [one for one in schedule(program, folding, rows=rows) if one.kind == "constant"]
+    ways = {one.name: {0: one} for one in constants}
+    ways |= {node.name: _ways(program, node, folding, rows) for node in program.nodes}
+    taken = {name: next(iter(found)) for name, found in ways.items()}
+    smallest = sum(min(way.blocks for way in found.values()) for found in ways.values())
+    part.demand(Budget(_cost(ways, taken).multipliers, smallest), "the firmware needs at least", advice)
+    while better := _better(ways, taken, part):
+        taken |= better
+    part.demand(_cost(ways, taken), "within its multipliers the firmware needs", advice)
+    return _with(folding, taken)
+
+
+def _ways(program: Program, node: Node, folding: Folding, rows: Mapping[str, int]) -> dict[int, Row]:
+    """What an op takes, by how it is folded: the fewest multipliers first, of equals the fewest blocks.
+
+    An op without multipliers takes no more elements per cycle than planned.
+    """
+    op, name = node.op, node.name
+    most = MOST if folding.multipliers_of(name, op) else folding.unroll[name]
+    folds = reuses(op) if isinstance(op, Linear) else [k for k in divisors(length(op)) if k <= most]
+    found = {fold: row(program, node, _with(folding, {name: fold}), rows) for fold in folds}
+    return dict(sorted(found.items(), key=lambda way: (way[1].multipliers, way[1].blocks, way[1].cycles)))
 
 
 def _with(folding: Folding, folds: Mapping[str, int]) -> Folding:
@@ -53,26 +88,21 @@ def _with(folding: Folding, folds: Mapping[str, int]) -> Folding:
     return Folding(*({name: folds.get(name, fold) for name, fold in table.items()} for table in tables))
 
 
-def _choices(program: Program, node: Node, folding: Folding, rows: Mapping[str, int]) -> list[Choice]:
-    """From the fewest multipliers to the most; an op without any stays as it is planned."""
-    op, name = node.op, node.name
-    folds = reuses(op)[::-1] if isinstance(op, Linear) else [k for k in divisors(length(op)) if k <= MOST]
-    if not folding.multipliers_of(name, op):
-        folds = [folding.unroll[name]]
-    found = []
-    for fold in folds:
-        one = _with(folding, {name: fold})
-        found.append(Choice(fold, one.multipliers_of(name, op), cycles(program, node, one, None, rows)))
-    return found
+def _cost(ways: Mapping[str, Mapping[int, Row]], taken: Mapping[str, int]) -> Budget:
+    """Of all ops, each folded as taken."""
+    return Budget.of(ways[name][fold] for name, fold in taken.items())
 
 
-def _better(ways: Mapping[str, list[Choice]], taken: Mapping[str, Choice], left: int) -> tuple[str, Choice] | None:
-    """The step that saves most cycles per multiplier among those that `left` allows."""
+def _better(ways: Mapping[str, Mapping[int, Row]], taken: Mapping[str, int], part: Budget) -> dict[str, int] | None:
+    """The step that gains most per share of the part: blocks while it has too few, then cycles. None: none gains."""
+    left = part - _cost(ways, taken)
     best, most = None, 0.0
-    for name, choices in ways.items():
-        here = taken[name]
-        for choice in choices:
-            more, saved = choice.multipliers - here.multipliers, here.cycles - choice.cycles
-            if 0 < more <= left and saved > most * more:
-                best, most = (name, choice), saved / more
+    for name, found in ways.items():
+        here = found[taken[name]]
+        for fold, there in found.items():
+            more = Budget.of([there]) - Budget.of([here])
+            gain = -more.blocks if left.blocks < 0 else here.cycles - there.cycles
+            fits = more.multipliers <= left.multipliers and (left.blocks < 0 or more.blocks <= left.blocks)
+            if fits and gain > most * part.share(more):
+                best, most = {name: fold}, gain / part.share(more)
     return best

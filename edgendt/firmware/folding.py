@@ -52,6 +52,10 @@ class Folding:
             _demand(path, f"unroll.{name}", found["unroll"][name], divisors(length(other)))
         return cls(found["reuse"], found["unroll"])
 
+    def of(self, name: str) -> int:
+        """The number of an op, of either table."""
+        return self.reuse[name] if name in self.reuse else self.unroll[name]
+
     def multipliers(self, program: Program) -> int:
         """How many the emitted loops ask for, counted from the C++ (analytic; a tool may share or split some)."""
         return sum(self.multipliers_of(node.name, node.op) for node in program.nodes)

@@ -11,10 +11,11 @@ from typing import Any
 import hls4ml
 import numpy as np
 
-from edgendt.firmware import templates
+from edgendt.firmware import templates, vendor
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.described import described, integer_name, layer_of, type_name
 from edgendt.firmware.folding import Folding
+from edgendt.firmware.memory import banks
 from edgendt.firmware.room import most_rows, number
 from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes, Int
@@ -39,12 +40,12 @@ def layer_names(program: Program) -> dict[str, str]:
 
 def _window_linear(
     node: Node, op: Linear, reuse: int, accumulator: Int | None
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any]]:
     """A Linear of a whole window's rows; the dense kernel reads its weights output by output."""
     dense = Dense.of(node, op, accumulator)
     layer = {"class_name": "EdtLinear", "size": op.outputs, "n_in": op.inputs, "n_out": op.outputs}
-    layer |= {"reuse_factor": reuse} | _values(dense.weight, dense, op)
-    return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}
+    layer |= _values(dense.weight, dense, op)
+    return layer, {"weight": type_name(dense.w), "bias": type_name(dense.accumulator)}, {"ReuseFactor": reuse}
 
 
 def _values(weight: Codes, dense: Dense, op: Linear) -> dict[str, Any]:
@@ -83,10 +84,9 @@ def _node(
     op, rows = node.op, spans[node.name].rows
     sources = [names.get(source, source) for source in node.inputs]
     config: dict[str, Any] = {}
-    if isinstance(op, Linear) and rows:
-        layer, types = _window_linear(node, op, folding.reuse[node.name], accumulator)
-    elif isinstance(op, Linear):
-        layer, types, config = _linear(node, op, folding.reuse[node.name], accumulator)
+    if isinstance(op, Linear):
+        made = _window_linear if rows else _linear
+        layer, types, config = made(node, op, folding.reuse[node.name], accumulator)
     else:
         layer, types = described(node)
         layer["unroll"] = folding.unroll[node.name]
@@ -135,6 +135,16 @@ def _window(
     return layers, [*given, *numbers], config
 
 
+def _keep_rows_in_memory(program: Program, graph: Any, names: Mapping[str, str], folding: Folding) -> None:
+    """A whole window's rows are too many for registers, where hls4ml puts every array; ports stay as they are."""
+    given = [item.name for item in program.inputs if item.codes is not None]
+    for name in (*given, *(node.name for node in program.nodes if node.name != program.output)):
+        variable = graph.graph[names[name]].get_output_variable()
+        if len(variable.shape) > 1:
+            ways = banks(program, name, folding.unroll)
+            variable.pragma = ("partition", "cyclic", ways) if ways > 1 else None
+
+
 def model_graph(
     program: Program,
     folder: Path,
@@ -181,5 +191,7 @@ def model_graph(
     # One bin per call: a DATAFLOW top would gain nothing, and its rules (one reader per array, no state that two
     # processes share) do not hold for a residual stream. The ops run in order, each a pipelined loop.
     graph.config.pipeline_style = "inline off"
+    if target.backend in vendor.TOOLS:
+        _keep_rows_in_memory(program, graph, names, folding)
     graph.config.trace_output = True
     return graph

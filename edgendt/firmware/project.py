@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from edgendt.errors import BadInput, DoesNotFit
+from edgendt.errors import BadInput
 from edgendt.firmware import vendor
-from edgendt.firmware.fit import fit
+from edgendt.firmware.fit import Budget, fit
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
@@ -22,7 +23,6 @@ from edgendt.program import Program
 
 FOLDING = "folding.toml"
 LOAD = "load.bin"  # this network's load packet, where the firmware takes one
-RAM_BITS = 18 << 10  # of a block memory; an UltraRAM cannot be a ROM
 BINS = 40  # of golden vectors at most: co-simulation is slow
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
 
@@ -54,13 +54,15 @@ def write_project(
     ports: str | None = None,
     weights: str = "rom",
     backend: str = AMD,
+    rows: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
     the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights, backend: see
-    of_board. With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when
-    the part has too few multipliers.
+    of_board; rows: that windows of tokens have room for, by axis, else see most_rows. With `build` the vendor tool
+    runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers or
+    memory blocks.
     """
     from edgendt.firmware.writer import write_sources
 
@@ -69,19 +71,21 @@ def write_project(
         vendor.command(target.backend)  # missing: say so before anything is written
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    folding = folding or fit(program, board.multipliers)
-    if (used := folding.multipliers(program)) > board.multipliers:
-        advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
-        raise DoesNotFit(f"the folding asks for {used} multipliers, the part has {board.multipliers}", advice)
+    given = stimulus(program) if given is None else _cut(program, given)
+    most = most_rows(program, _asked(program, rows or {}, given))
+    part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
+    folding = folding or fit(program, part, most)
+    advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
+    part.demand(Budget.of(schedule(program, folding, rows=most)), "the folding asks for", (advice, advice))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
-        write_sources(program, home, folding, target)
+        write_sources(program, home, folding, target, most)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
         (home / name).unlink(missing_ok=True)
-    _vectors(program, stimulus(program) if given is None else _cut(program, given), home / "tb_data")
+    _vectors(program, given, home / "tb_data")
     (home / vendor.SCRIPT).write_text(vendor.tcl(program, board.name, target))
     (home / vendor.BUILD).write_text(vendor.build_script(target.backend))
     folding.save(home / FOLDING)
-    result = _result(program, board, folding, target)
+    result = _result(program, board, folding, target, most)
     if target.reloads:
         packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
@@ -106,6 +110,18 @@ def of_board(board: Part, ports: str | None = None, weights: str = "rom", backen
         raise BadInput(f"board {board.name} is a card, whose kernels meet by streams: take ports axis, or name none")
     ports = ports or ("axis" if kernel else "arrays")
     return Target(board.part, 1e3 / board.clock_mhz, backend=backend, ports=ports, weights=weights, kernel=kernel)
+
+
+def _asked(program: Program, rows: Mapping[str, int], given: Any) -> Mapping[str, int]:
+    """Rows as they were asked for; BadInput for an axis that windows do not have, or fewer than the golden window."""
+    longest = {item.axis.name: len(given[item.name]) for item in program.inputs if item.codes is None}
+    for name, count in rows.items():
+        if name not in longest:
+            known = f"name {' or '.join(longest)}" if longest else "be left out: this network has no windows of tokens"
+            raise BadInput(f"rows must {known}, got {name}={count}")
+        if count < longest[name]:
+            raise BadInput(f"rows of {name} must be at least the {longest[name]} of the test window, got {count}")
+    return rows
 
 
 def _cut(program: Program, given: Any) -> Any:
@@ -149,7 +165,7 @@ def _vectors(program: Program, given: Any, folder: Path) -> None:
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
 
 
-def _result(program: Program, board: Part, folding: Folding, target: Target) -> dict[str, Any]:
+def _result(program: Program, board: Part, folding: Folding, target: Target, most: Mapping[str, int]) -> dict[str, Any]:
     """synth.json of a project that no vendor tool has seen."""
     return {
         "board": board.name,
@@ -165,13 +181,12 @@ def _result(program: Program, board: Part, folding: Folding, target: Target) -> 
         "weights": target.weights,
         "analytic": {
             "multipliers_available": board.multipliers,
-            "bits_available": board.rams * RAM_BITS,
-            **_analytic(program, folding),
+            "blocks_available": board.rams,
+            **_analytic(program, folding, most),
         },
     }
 
 
-def _analytic(program: Program, folding: Folding) -> dict[str, Any]:
+def _analytic(program: Program, folding: Folding, most: Mapping[str, int]) -> dict[str, Any]:
     """Of a network of tokens for the largest window that there is room for: `rows` of each axis."""
-    rows = {"rows": most_rows(program, {})} if program.inputs else {}
-    return rows | summary(schedule(program, folding))
+    return ({"rows": dict(most)} if program.inputs else {}) | summary(schedule(program, folding, rows=most))

@@ -1,6 +1,6 @@
 """Cycles, multipliers and memory of the emitted loops, op by op; analytic: a tool adds the depth of its pipelines.
 
-Ops run one after another, so a bin's latency is their sum, and so is the interval between bins.
+Ops run one after another, so a bin's latency is the sum of their cycles, and so is the interval between bins.
 tests/test_firmware_folding.py counts the beats of the compiled loops and finds these.
 """
 
@@ -10,21 +10,38 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgendt.blocks import Memory, blocks
 from edgendt.firmware.folding import Folding
+from edgendt.firmware.memory import brought, memories, rows_of
 from edgendt.firmware.room import most_rows
 from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import Node, Program
 
+INTERVAL = 1  # cycles from one beat of a pipelined loop to the next: what each pragma asks for
+PART = "xilinx"  # whose blocks are counted
+
 
 @dataclass(frozen=True)
 class Row:
-    """One op. cycles: beats of its pipelined loops in a call of the top; bits: constants and state that it keeps."""
+    """One op. cycles: beats of its pipelined loops in a call of the top; interval: of a loop, from beat to beat; bits:
+    of constants and state; blocks: of 18 kbit, that they take; distributed: bits of them that are cheaper in LUTs.
+    """
 
     name: str
     kind: str
     cycles: int
+    interval: int
     multipliers: int
     bits: int
+    blocks: int
+    distributed: int
+
+    @classmethod
+    def of(cls, name: str, kind: str, cycles: int, multipliers: int, held: list[Memory]) -> Row:
+        taken = [blocks(one, PART) for one in held]
+        bits = [one.count * one.words * one.bits for one in held]
+        small = sum(count for count, block in zip(bits, taken, strict=True) if not block)
+        return cls(name, kind, cycles, INTERVAL, multipliers, sum(bits), sum(taken), small)
 
 
 def schedule(
@@ -34,32 +51,36 @@ def schedule(
     default. rows: of each axis of a window of tokens; as many as there is room for by default.
     """
     rows = most_rows(program, {}) if rows is None else rows
-    sizes = {item.name: item.codes.size for item in program.inputs if item.codes is not None}
-    brought = [Row(name, "constant", size, 0, size * program.input.bits) for name, size in sizes.items()]
-    return brought + [
-        Row(
-            node.name,
-            node.op.kind,
-            cycles(program, node, folding, keys, rows),
-            folding.multipliers_of(node.name, node.op),
-            memory(node),
-        )
-        for node in program.nodes
+    given = {item.name: item.codes.size for item in program.inputs if item.codes is not None}
+    return [
+        *(Row.of(name, "constant", size, 0, brought(size, program.input)) for name, size in given.items()),
+        *(row(program, node, folding, rows, keys) for node in program.nodes),
     ]
 
 
+def row(program: Program, node: Node, folding: Folding, rows: Mapping[str, int], keys: int | None = None) -> Row:
+    """Of one op."""
+    return Row.of(
+        node.name,
+        node.op.kind,
+        cycles(program, node, folding, keys, rows),
+        folding.multipliers_of(node.name, node.op),
+        memories(program, node, folding.of(node.name), rows),
+    )
+
+
 def summary(rows: list[Row]) -> dict[str, Any]:
-    """Totals and rows for synth.json."""
-    totals = {key: sum(getattr(row, key) for row in rows) for key in ("cycles", "multipliers", "bits")}
-    return totals | {"ops": [asdict(row) for row in rows]}
+    """Totals and rows for synth.json. interval: cycles from one call to the next, since ops run one after another."""
+    summed = ("cycles", "multipliers", "bits", "blocks", "distributed")
+    totals = {key: sum(getattr(row, key) for row in rows) for key in summed}
+    return totals | {"interval": totals["cycles"], "ops": [asdict(row) for row in rows]}
 
 
 def cycles(
     program: Program, node: Node, folding: Folding, keys: int | None, window: Mapping[str, int] | None = None
 ) -> int:
     """Beats of one op in a call of the top: a bin, or a whole window, of tokens with so many rows of each axis."""
-    op, rows = node.op, _rows(program, node.name, window)
-    fold = folding.reuse[node.name] if isinstance(op, Linear) else folding.unroll[node.name]
+    op, rows, fold = node.op, rows_of(program, node.name, window), folding.of(node.name)
     if isinstance(op, Transpose):
         return op.bins * op.channels
     if isinstance(op, SpatialWeights):
@@ -68,7 +89,7 @@ def cycles(
     if isinstance(op, SpatialMix):
         return max(rows, 1) * op.size * op.size // fold
     if isinstance(op, CrossAttention):
-        held = _rows(program, node.inputs[1], window)
+        held = rows_of(program, node.inputs[1], window)
         return (2 * held + 2) * rows * _beats(op.attention, fold) + (held + 2 * rows) * op.size
     if isinstance(op, Attention):
         if not rows:
@@ -78,11 +99,6 @@ def cycles(
         return (2 * seen + 2 * rows) * _beats(op, fold) + 3 * rows * op.size
     copied = sum(_width(program, source) for source in node.inputs) + op.size if rows else 0
     return max(rows, 1) * (_row(op, fold) + copied)
-
-
-def _rows(program: Program, name: str, window: Mapping[str, int] | None) -> int:
-    """Of the codes of `name` in a call; 0: one bin."""
-    return (window or {}).get(program.axis(name).name) or program.rows(name)
 
 
 def _beats(op: Attention, fold: int) -> int:
@@ -101,23 +117,3 @@ def _row(op: Op, fold: int) -> int:
 
 def _width(program: Program, source: str) -> int:
     return next((item.size for item in program.sources if item.name == source), 0) or program.node(source).op.size
-
-
-def memory(node: Node) -> int:
-    """Bits of weights, biases, tables and caches; what an op keeps in registers is left out."""
-    op = node.op
-    if isinstance(op, Linear):
-        fracs = op.w_frac or (op.w.frac,)  # weights are held at the finest
-        return op.inputs * op.outputs * (op.w.bits + max(fracs) - min(fracs))
-    tables = {"layernorm": 768 * 16, "attention": (256 + 512) * 16, "spatial_weights": (256 + 512) * 16}
-    tables["rotary"] = 1024 * 12
-    bits = tables.get(op.kind, 0)
-    if isinstance(op, LayerNorm):
-        bits += op.size * (op.gamma.bits + 24)
-    elif isinstance(op, Attention):
-        bits += op.window * op.size * (op.k.bits + op.v.bits)
-    elif isinstance(op, Transpose) and op.causal:
-        bits += op.bins * op.channels * op.y.bits
-    elif op.kind in ("position", "table"):
-        bits += node.constants["table"].size * op.y.bits
-    return bits

@@ -38,6 +38,7 @@ BLOCKS = """\
     static const unsigned multiplier_factor = MIN(n_in, reuse_factor);
     static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
     static const unsigned multiplier_scale = multiplier_limit / n_out;"""
+REGISTERS = "#pragma HLS ARRAY_PARTITION variable={} complete"
 SAID_BY = {name: BLOCKS if name == "Quartus" else STRATEGY for name in BACKENDS}
 
 
@@ -96,7 +97,8 @@ def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
     taken, arguments = [], []
     for at, variable in enumerate(inputs):
         kind, size = variable.type.name, variable.shape[-1]
-        taken += [f"    {kind} x{at}[{size}];", f"    edt::take_row<{rows}, {size}>({variable.name}, row, x{at});"]
+        taken += [f"    {kind} x{at}[{size}];", REGISTERS.format(f"x{at}")]
+        taken.append(f"    edt::take_row<{rows}, {size}>({variable.name}, row, x{at});")
         arguments.append((kind, f"x{at}"))
     if node.resets:
         taken += ["    edt::ap_uint<1> first[1];", "    first[0] = row == 0;"]
@@ -109,6 +111,7 @@ def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
         *([] if rows_are == str(rows) else [f"    if (row >= {rows_are}) {{ break; }}"]),
         *taken,
         f"    {kind} y[{size}];",
+        REGISTERS.format("y"),
         f"    {called(node, arguments)}",
         f"    edt::put_row<{rows}, {size}>(y, row, {output.name});",
         "}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,15 @@ def synthesise(
     ports: str | None = None,
     weights: str = "rom",
     backend: str = AMD,
+    rows: Mapping[str, int] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, else the usual one (synth.usual); seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
-    hls4ml flow; ports, weights, backend: see firmware.project. BadInput for a flow the board has not; a failed tool's
-    log is kept.
+    hls4ml flow; ports, weights, backend, rows: see firmware.project. BadInput for a flow the board has not; a failed
+    tool's log is kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -48,8 +49,8 @@ def synthesise(
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
     if engine is not None and chosen == "hls4ml":
         raise BadInput("--engine belongs to --flow engine: the firmware of hls4ml is a design of its own, without one")
-    if (ports, weights, backend) != (None, "rom", AMD) and chosen != "hls4ml":
-        said = "--ports, --weights and --backend belong to --flow hls4ml"
+    if (ports, weights, backend, rows or {}) != (None, "rom", AMD, {}) and chosen != "hls4ml":
+        said = "--ports, --weights, --backend and --rows belong to --flow hls4ml"
         raise BadInput(f"{said}: the engine has streams, takes any network and is no firmware of hls4ml's")
     network = run.stage("quantize") / "program.edt"
     name = str(engine or usual_engine(Program.load(network), target)) if chosen == "engine" else None
@@ -58,7 +59,7 @@ def synthesise(
         try:
             if name is not None:
                 return _engine(run, target, name, folder, seed, build, progress)
-            return _hls4ml(run, target, folder, build, folding, ports, weights, backend)
+            return _hls4ml(run, target, folder, build, folding, ports, weights, backend, rows)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
@@ -88,6 +89,7 @@ def _hls4ml(
     ports: str | None,
     weights: str,
     backend: str,
+    rows: Mapping[str, int] | None,
 ) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
     from edgendt.firmware.project import of_board, write_project
@@ -101,7 +103,7 @@ def _hls4ml(
     if build and (linked or designed):
         tool_path(card.TOOL if linked else design.COMMAND[0])  # missing: say so before the HLS tool runs
     given = stimulus(run, program, 1)[0]
-    result = write_project(program, board, folder, given, build, folding, ports, weights, backend)
+    result = write_project(program, board, folder, given, build, folding, ports, weights, backend, rows)
     if linked:
         card.write_card(board, folder)
         result |= card.run_card(board, folder) if build else {}

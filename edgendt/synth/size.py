@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edgendt.blocks import BLOCKS, LARGE, ULTRA, Memory, blocks
 from edgendt.boards import Board
 from edgendt.engine.config import Engine
-from edgendt.engine.size import BLOCKS, LARGE, LOGIC, MULTIPLIER, ULTRA, Memory, blocks, resources
+from edgendt.engine.size import LOGIC, MULTIPLIER, resources
 from edgendt.errors import DoesNotFit
 from edgendt.synth.parse import ADVICE
 

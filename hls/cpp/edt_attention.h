@@ -183,6 +183,8 @@ EDT_LABEL(Queries)
     for (int row = 0; row < window; row++) {
         q_T query[size];
         y_T attended[size];
+#pragma HLS ARRAY_PARTITION variable=query cyclic factor=CONFIG_T::unroll
+#pragma HLS ARRAY_PARTITION variable=attended cyclic factor=CONFIG_T::unroll
         take_row<window, size>(q, row, query);
         const int first = CONFIG_T::back < 0 || row < CONFIG_T::back ? 0 : row - int(CONFIG_T::back);
         const int stop = CONFIG_T::ahead < 0 || row + CONFIG_T::ahead >= window ? window : row + int(CONFIG_T::ahead) + 1;

@@ -40,6 +40,8 @@ EDT_LABEL(Queries)
         if (row < asked) {
             q_T query[size];
             y_T attended[size];
+#pragma HLS ARRAY_PARTITION variable=query cyclic factor=CONFIG_T::unroll
+#pragma HLS ARRAY_PARTITION variable=attended cyclic factor=CONFIG_T::unroll
             take_row<queries, size>(q, row, query);
             attend<q_T, k_T, v_T, y_T, CONFIG_T>(query, keys, values, 0, count, attended, exp_table, recip);
             put_row<queries, size>(attended, row, y);

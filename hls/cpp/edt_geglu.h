@@ -12,6 +12,7 @@ void geglu(a_T a[CONFIG_T::size], gate_T gate[CONFIG_T::size], y_T y[CONFIG_T::s
            const typename CONFIG_T::gelu_t gelu[256]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::size > 0, "size must be positive");
+    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<gate_T>::bits == 8 && format<gate_T>::is_signed, "gate's 8 bits address the table");
     static_assert(format<typename CONFIG_T::gelu_t>::bits == 16 && format<typename CONFIG_T::gelu_t>::is_signed,
                   "a table entry is a signed number of 16 bits");

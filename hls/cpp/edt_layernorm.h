@@ -12,11 +12,14 @@ template <class x_T, class y_T, class CONFIG_T>
 void layernorm(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size], const typename CONFIG_T::gamma_t gamma[CONFIG_T::size],
                const typename CONFIG_T::beta_t beta[CONFIG_T::size], const typename CONFIG_T::rsqrt_t rsqrt[768]) {
 #pragma HLS INLINE OFF
+#pragma HLS ARRAY_RESHAPE variable=gamma cyclic factor=CONFIG_T::unroll
+#pragma HLS ARRAY_RESHAPE variable=beta cyclic factor=CONFIG_T::unroll
     typedef sint<x_T> in;
     typedef format<typename CONFIG_T::gamma_t> gamma_f;
     typedef format<typename CONFIG_T::beta_t> beta_f;
     const int size = CONFIG_T::size;
     static_assert(size > 0 && size <= 1024, "size must be 1..1024");
+    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(CONFIG_T::eps >= 1, "eps must be at least 1, so that the variance is never 0");
     static_assert(gamma_f::frac == 0 && beta_f::frac == 0, "gamma and beta are integer codes");
     static_assert(format<typename CONFIG_T::rsqrt_t>::bits >= 15 && !format<typename CONFIG_T::rsqrt_t>::is_signed,

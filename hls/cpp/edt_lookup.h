@@ -13,7 +13,10 @@ template <class x_T, class y_T, class CONFIG_T>
 void lookup(x_T x[2], y_T y[CONFIG_T::size], const typename CONFIG_T::table_t table[CONFIG_T::entries * CONFIG_T::size],
             const typename CONFIG_T::kinds_t kinds[CONFIG_T::which * CONFIG_T::size]) {
 #pragma HLS INLINE OFF
+#pragma HLS ARRAY_RESHAPE variable=table cyclic factor=CONFIG_T::unroll
+#pragma HLS ARRAY_RESHAPE variable=kinds cyclic factor=CONFIG_T::unroll
     static_assert(CONFIG_T::size > 0 && CONFIG_T::entries > 0 && CONFIG_T::which > 0, "sizes must be positive");
+    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<x_T>::frac == 0 && !format<x_T>::is_signed, "a token is a pair of unsigned numbers");
     const int sum_bits = larger(sint<typename CONFIG_T::table_t>::bits, sint<typename CONFIG_T::kinds_t>::bits) + 1;
     const int row = int(code(x[0])), which = int(code(x[1]));

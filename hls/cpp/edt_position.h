@@ -12,8 +12,10 @@ template <class x_T, class reset_T, class y_T, class CONFIG_T>
 void position(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
               const typename CONFIG_T::table_t table[CONFIG_T::bins * CONFIG_T::size]) {
 #pragma HLS INLINE OFF
+#pragma HLS ARRAY_RESHAPE variable=table cyclic factor=CONFIG_T::unroll
     typedef typename CONFIG_T::table_t table_T; // integer codes in the format of y
     static_assert(CONFIG_T::size > 0 && CONFIG_T::bins > 0, "size and bins must be positive");
+    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<x_T>::frac == format<y_T>::frac, "the position is added in the residual format");
     const int sum_bits = larger(sint<x_T>::bits, sint<table_T>::bits) + 1;
     static ap_uint<index_bits(CONFIG_T::bins)> next = 0;

@@ -13,6 +13,7 @@ template <class x_T, class y_T, class CONFIG_T>
 void turn(x_T x[CONFIG_T::size], ap_uint<16> time, y_T y[CONFIG_T::size],
           const typename CONFIG_T::steps_t steps[CONFIG_T::pairs], const typename CONFIG_T::cos_t cosine[1024]) {
 #pragma HLS INLINE
+#pragma HLS ARRAY_RESHAPE variable=steps cyclic factor=CONFIG_T::unroll
     const int size = CONFIG_T::size;
     const int pairs = CONFIG_T::pairs;
     static_assert(pairs > 0 && size % (2 * pairs) == 0, "size must be heads of `pairs` pairs");

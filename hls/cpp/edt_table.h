@@ -12,6 +12,7 @@ void table(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size],
            const typename CONFIG_T::table_t table[1 << format<x_T>::bits]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::size > 0, "size must be positive");
+    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<x_T>::bits <= 8, "at most 8 bits address the table");
     static_assert(format<typename CONFIG_T::table_t>::bits == format<y_T>::bits, "an entry is a code of y");
     const int lowest = format<x_T>::is_signed ? -(1 << (format<x_T>::bits - 1)) : 0;
