@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ needs_package("torch")
 from poyos import random_poyo, windows  # noqa: E402
 
 from edgendt.compare import compare  # noqa: E402
-from edgendt.errors import BadInput  # noqa: E402
+from edgendt.errors import BadInput, DoesNotFit  # noqa: E402
 from edgendt.firmware import Firmware, build  # noqa: E402
 from edgendt.firmware.fit import Budget, fit  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
@@ -147,6 +147,32 @@ def test_rows_are_those_asked_for(tmp_path: Path) -> None:
     result = write_project(small(), SMALL, tmp_path, draw(3, 17, 4), rows={"queries": 9})
     assert result["analytic"]["rows"] == {"queries": 9, "spikes seen": 40}
     assert re.search(r"result_t layer\d+_out\[9\*6\]", (tmp_path / "firmware" / "edgendt.h").read_text())
+
+
+@dataclass(frozen=True)
+class Few:
+    """A part with so few memory blocks."""
+
+    rams: int
+    multipliers: int = 20
+    name: str = "few"
+    part: str = "xc7z020clg400-1"
+    clock_mhz: float = 100.0
+    alveo: None = None
+
+
+def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Path) -> None:
+    made = {
+        blocks: write_project(small(), Few(blocks), tmp_path, draw(3, 17, 4))["analytic"]["rows"]["queries"]
+        for blocks in (6, 5)
+    }
+    assert made == {6: 128, 5: 32}
+    with pytest.raises(DoesNotFit, match=r"at least 6 memory blocks of 18 kbit, the part has 5; .*--rows tokens=N"):
+        write_project(small(), Few(5), tmp_path, draw(3, 17, 4), rows={"queries": 128})
+    with pytest.raises(
+        DoesNotFit, match=r"needs at least 3 memory .* the part has 2; choose a larger part, or shorter"
+    ):
+        write_project(small(), Few(2), tmp_path, draw(3, 17, 4))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ LARGER = "choose a larger part, or"
 FEWER = f"{LARGER} a network with fewer layers"
 SMALLER = f"{FEWER}, fewer bits or a shorter window"
 ROWS = f"{LARGER} room for fewer rows of a window: `edgendt synth --rows tokens=N`"
+SHORTER = f"{LARGER} shorter windows"
 FREE = 1e-9  # share of a part that a step takes which takes nothing
 
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgendt.errors import BadInput
+from edgendt.errors import BadInput, DoesNotFit
 from edgendt.firmware import vendor
-from edgendt.firmware.fit import Budget, fit
+from edgendt.firmware.fit import ROWS, SHORTER, Budget, fit
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
@@ -60,7 +60,7 @@ def write_project(
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
     the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights, backend: see
-    of_board; rows: that windows of tokens have room for, by axis, else see most_rows. With `build` the vendor tool
+    of_board; rows: that windows of tokens have room for, by axis, else see _held. With `build` the vendor tool
     runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers or
     memory blocks.
     """
@@ -72,11 +72,8 @@ def write_project(
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
-    most = most_rows(program, _asked(program, rows or {}, given))
     part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
-    folding = folding or fit(program, part, most)
-    advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
-    part.demand(Budget.of(schedule(program, folding, rows=most)), "the folding asks for", (advice, advice))
+    folding, most = _held(program, part, folding, _asked(program, rows or {}, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
@@ -112,9 +109,36 @@ def of_board(board: Part, ports: str | None = None, weights: str = "rom", backen
     return Target(board.part, 1e3 / board.clock_mhz, backend=backend, ports=ports, weights=weights, kernel=kernel)
 
 
+def _held(
+    program: Program, part: Budget, folding: Folding | None, asked: Mapping[str, int], least: Mapping[str, int]
+) -> tuple[Folding, dict[str, int]]:
+    """The folding, and the rows that the part has memory for: where nothing is asked half as many, and again, down to
+    `least`.
+    """
+    advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
+    most = most_rows(program, asked)
+    while True:
+        try:
+            fitted = folding or fit(program, part, most)
+            part.demand(Budget.of(schedule(program, fitted, rows=most)), "the folding asks for", (advice, advice))
+            return fitted, most
+        except DoesNotFit as error:
+            free = {name: count for name, count in most.items() if name not in asked and count > least[name]}
+            if not free:
+                shorter = error.advice == ROWS and not asked
+                raise DoesNotFit(error.what, SHORTER if shorter else error.advice) from None
+        largest = max(free, key=free.__getitem__)
+        most = most | {largest: max(free[largest] // 2, least[largest])}
+
+
+def _longest(program: Program, given: Any) -> dict[str, int]:
+    """Rows of a window by axis."""
+    return {item.axis.name: len(given[item.name]) for item in program.inputs if item.codes is None}
+
+
 def _asked(program: Program, rows: Mapping[str, int], given: Any) -> Mapping[str, int]:
     """Rows as they were asked for; BadInput for an axis that windows do not have, or fewer than the golden window."""
-    longest = {item.axis.name: len(given[item.name]) for item in program.inputs if item.codes is None}
+    longest = _longest(program, given)
     for name, count in rows.items():
         if name not in longest:
             known = f"name {' or '.join(longest)}" if longest else "be left out: this network has no windows of tokens"
