@@ -39,6 +39,8 @@ class Bin:
     pipes: int
     windows: int
     res_stride: int
+    older: int = 0  # rows that a gather takes before it turns to its ring's first one; 0: it does not turn
+    blank: int = 0  # 1: none of them is written
 
     @property
     def row_words(self) -> int:
@@ -100,15 +102,19 @@ class Pass:
             kept, last = not last_tile or word < f["words"], flat == count - 1
             gather = f["mode"] == GATHER
             add = f["add_base"] + (now.pos_off if f["add_pos"] and not gather else 0) + done
+            unwritten = gather and now.blank and done < now.older
             if gather:  # one code of every bin's row
-                add = f["add_base"] + now.slot // now.pipes + done * now.res_stride
+                turned = 0 < now.older <= done
+                base = f["kv_base"] if turned else f["add_base"]
+                add = base + now.slot // now.pipes + (done - turned * now.older) * now.res_stride
             at = done // now.pipes if gather else done  # words written before this one
             fin = int(last_tile and last and f["tag_fin"])
             row, passed = self.row(tile, flat)
             common = {"dst_addr": (f["dst_base"] + at) % (1 << 13), "tag": f["dst_tag"], "fin": fin, "pc": self.pc}
             narrow = common | {
                 "valid": int(kept and f["mode"] in (NARROW, GATHER)),
-                **{name: f[name] for name in ("dst", "add_res", "add_pos", "stats", "y1", "y2", "kv_base")},
+                **{name: f[name] for name in ("dst", "add_pos", "stats", "y1", "y2", "kv_base")},
+                "add_res": int(f["add_res"] and not unwritten),
                 "last_mask": f["last_mask"],
                 "first": int(at == 0),
                 "last": int(last_tile and last),
@@ -221,7 +227,9 @@ async def every_step_has_its_cycle_and_addresses(dut: Any, idle: float, stall: f
         sizes = (case()[name] for name in ("words", "packed", "splits"))
         share = rng.randrange(case()["splits"].bit_length())
         fixed = rng.randrange(1, 99), rng.randrange(99), rng.randrange(1 << 12), rng.choice([1, 2, 4]), *sizes, share
-        now = Bin(*fixed, case()["pipes"], case()["windows"], rng.randrange(99))
+        older = rng.choice([0, rng.randrange(case()["words"] * 2)]) if case()["windows"] else 0
+        ring = rng.randrange(99), older, rng.randrange(2) if older else 0
+        now = Bin(*fixed, case()["pipes"], case()["windows"], *ring)
         stand_still(dut, now)
         todo = [(one, tile) for one in (random_pass(rng, now) for _ in range(8)) for tile in range(one.tiles)]
         while todo or model.tiles or cycle < model.released:
@@ -253,3 +261,4 @@ def stand_still(dut: Any, now: Bin) -> None:
     """Configuration and registers of a bin."""
     dut.cfg_i.value = configuration(group_words=now.group_words, value_rows=now.value_rows, value_split=now.value_split)
     dut.slot_i.value, dut.pos_off_i.value, dut.res_stride_i.value = now.slot, now.pos_off, now.res_stride
+    dut.older_i.value, dut.blank_i.value = now.older, now.blank

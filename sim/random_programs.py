@@ -36,14 +36,22 @@ def function(rng: Generator, size: int, x: Int) -> tuple[Table, dict[str, Codes]
 
 
 class Wiring:
-    """Grows a Program node by node; `sources` are (name, size, format) of what exists."""
+    """Grows a Program node by node; `sources` are (name, size, format) of what exists.
 
-    def __init__(self, rng: Generator, channels: int, whole: bool = False, turns: bool = True) -> None:
+    courses: a stream that may look at time courses.
+    """
+
+    def __init__(
+        self, rng: Generator, channels: int, whole: bool = False, turns: bool = True, courses: bool = False
+    ) -> None:
         self.rng, self.nodes, self.whole, self.turns = rng, [], whole, turns
         self.sources = [(INPUT, channels, COUNTS)]
         self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
-        self.rows = self.window if whole else 8  # of position tables
-        self.columns, self.spatial_heads = 0, 2 if whole and self.window % 2 == 0 and rng.random() < 0.5 else 1
+        self.rows = self.window if whole else 16 if courses else 8  # of position tables
+        self.columns, self.spatial_heads = (
+            0,
+            2 if (whole or courses) and self.window % 2 == 0 and rng.random() < 0.5 else 1,
+        )
 
     def name(self) -> str:
         return f"n{len(self.nodes)}"
@@ -112,7 +120,7 @@ class Wiring:
         name, size, form = good[int(self.rng.integers(len(good)))]
         self.columns, bins = size, self.window
         kept = len(self.sources)
-        tokens = self.add(Node(self.name(), Transpose(size, bins, form), (name,)), bins)
+        tokens = self.add(Node(self.name(), Transpose(size, bins, form, causal=not self.whole), (name,)), bins)
         gamma, beta = self.rng.integers(-100, 100, bins), self.rng.integers(-(1 << 15), 1 << 15, bins)
         norm = LayerNorm(bins, form, Int(8, 6), ACT, eps_code(bins, form))
         normed = self.add(Node(self.name(), norm, (tokens,), {"gamma": gamma, "beta": beta}), bins)
@@ -139,15 +147,18 @@ class Wiring:
         self.add(Node(self.name(), op, tuple(inputs)), size)
 
 
-def random_case(seed: int, whole: bool = False, turns: bool | None = None, tables: bool = False) -> Case:
+def random_case(
+    seed: int, whole: bool = False, turns: bool | None = None, tables: bool = False, courses: bool = False
+) -> Case:
     """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins; tables: with functions.
 
-    turns: with rotary position, which streams have unasked. UnsupportedOp when the draw makes no Program.
+    turns: with rotary position, which streams have unasked. courses: a stream whose channels attend to each other.
+    UnsupportedOp when the draw makes no Program.
     """
     rng = np.random.default_rng(seed)
     turns = not whole if turns is None else turns
-    wiring = Wiring(rng, int(rng.integers(1, 10)), whole, turns)
-    last = wiring.spatial if whole and not (turns and rng.random() < 0.5) else wiring.rotary
+    wiring = Wiring(rng, int(rng.integers(1, 10)), whole, turns, courses)
+    last = wiring.spatial if (whole or courses) and not (turns and rng.random() < 0.5) else wiring.rotary
     steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):
         steps[int(step)]()
@@ -156,7 +167,7 @@ def random_case(seed: int, whole: bool = False, turns: bool | None = None, table
     if not wiring.nodes or (whole and not any(isinstance(node.op, Attention | Transpose) for node in wiring.nodes)):
         raise UnsupportedOp("program", f"wiring{seed}", "nothing was drawn")
     program = Program(f"wiring{seed}", wiring.sources[0][1], COUNTS, tuple(wiring.nodes))
-    return program, stimulus(rng, program, program.bins or 7)
+    return program, stimulus(rng, program, program.bins or (13 if courses else 7))
 
 
 class TokenWiring:

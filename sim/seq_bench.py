@@ -1,13 +1,14 @@
 """edt_seq: loaded programs are handed out in order, each instruction in its cycle; the registers of every bin.
 
 With Windows some programs are phases that are repeated for every bin of a window, within a start or start by start, and
-move addresses by the bin's row.
+move addresses by the bin's row; others loop over channels within every bin, and take up the bin's place behind that.
 
 Units take, tags finish and the engine falls quiet at random, once later than any bin lasts; starts while busy and past
 the last bin change nothing.
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +26,14 @@ from edgendt.engine.layout import (
     OP_EXP,
     OP_MAC,
     OP_NORM,
+    OP_SHAPE,
     OP_SYNC,
     OP_TURN,
     ROWS_AT,
     X_BITS,
     Instr,
 )
+from edgendt.engine.phases import shape_of
 
 FETCH = 3  # cycles from a start or an instruction to the next one; one more with windows
 ROWS = {"rows_x": 17, "rows_dst": 13, "rows_add": 13}  # bits of the address that each moves
@@ -48,16 +51,23 @@ class Network:
     def loops(self) -> bool:
         return "loop" in self.program[-1]
 
+    @property
+    def phases(self) -> Iterator[range]:
+        """The instructions of each, with its END."""
+        begin = 0
+        for pc, fields in enumerate(self.program):
+            if fields["op"] == OP_END:
+                yield range(begin, pc + 1)
+                begin = pc + 1
+
     def start(self, number: int) -> list[tuple[int, int]]:
         """(instruction, bins and phases before it) of everything that a start runs."""
         if not self.loops:
             return [(pc, number) for pc in range(len(self.program))]
         window, done = self.cfg["window"], []
-        ends = [pc for pc, fields in enumerate(self.program) if fields["op"] == OP_END]
-        for phase, end in enumerate(ends):
-            begin = ends[phase - 1] + 1 if phase else 0
+        for phase, pcs in enumerate(self.phases):
             for slot in range(window):
-                done.append([(pc, phase * window + slot) for pc in range(begin, end + 1)])
+                done.append([(pc, phase * window + slot) for pc in pcs])
         starts: list[list[tuple[int, int]]] = [[]]
         for part in done:
             starts[-1] += part
@@ -68,8 +78,7 @@ class Network:
 
     def instruction(self, pc: int, before: int) -> tuple[int, int]:
         """The instruction as it is handed out, and its xbase with all its bits."""
-        fields, slot = dict(self.program[pc]), before % self.cfg["window"]
-        act, res = (slot * stride for stride in self.stride)
+        fields, (act, res) = dict(self.program[pc]), self.moves(before)
         moved = {"rows_x": act * case()["pipes"], "rows_dst": res if fields.get("dst", 0) & 8 else act, "rows_add": res}
         for flag, field in zip(ROWS, ("xbase", "dst_base", "add_base"), strict=True):
             if fields.pop(flag, 0):
@@ -77,6 +86,22 @@ class Network:
         xbase, fields["xbase"] = fields.get("xbase", 0), fields.get("xbase", 0) % (1 << X_BITS)
         given = {name: value for name, value in fields.items() if not name.startswith(("loop", "pause"))}
         return instruction(**given), xbase % (1 << case()["x_bits"])
+
+    def moves(self, before: int) -> tuple[int, int]:
+        """Words to the row at work, of activations and of the residual."""
+        return tuple(before % self.cfg["window"] * stride for stride in self.stride)
+
+    def answers(self, most: int) -> int:
+        """Bins and phases behind the last of so many starts."""
+        return len(list(self.phases)) * self.cfg["window"] if self.loops else most
+
+    def by_slot(self, before: int) -> bool | None:
+        """Whether rows turn by their slot; None where that means nothing."""
+        return self.loops if before else None
+
+    def again(self, pc: int) -> bool:
+        """Whether behind this END the angles of another row begin."""
+        return self.loops
 
     def oldest(self, bin: int) -> int:
         """The key behind those of the newest one's beat, with a full window."""
@@ -101,6 +126,52 @@ class Network:
         }
 
 
+@dataclass(frozen=True)
+class Looped(Network):
+    """A stream whose bins loop over channels: phase by phase one row, or as many as its geometry says.
+
+    What came before is (bin, phase, row).
+    """
+
+    shapes: tuple[dict[str, int] | None, ...] = ()  # of each phase; None: of the bin itself
+
+    def start(self, number: int) -> list[tuple[int, Any]]:
+        todo: list[tuple[int, Any]] = []
+        for phase, (pcs, shape) in enumerate(zip(self.phases, self.shapes, strict=True)):
+            for row in range(shape["window"] if shape else 1):
+                todo += [(pc, (number, phase, row)) for pc in pcs[int(row > 0) :]]  # its SHAPE is not repeated
+        return todo
+
+    def moves(self, before: Any) -> tuple[int, int]:
+        bin, phase, row = before
+        inside = self.shapes[phase] is not None
+        return row * self.stride[0], (bin + inside) % self.cfg["window"] * self.stride[1]
+
+    def answers(self, most: int) -> Any:
+        return most, 0, 0
+
+    def by_slot(self, before: Any) -> bool | None:
+        return None if before[1] or before[0] == 0 else False
+
+    def again(self, pc: int) -> bool:
+        return False
+
+    def oldest(self, before: Any) -> int:
+        bin, phase, row = before
+        shape = self.shapes[phase]
+        return Network.oldest(self, bin) if shape is None else Network(shape, []).oldest(row + shape["window"])
+
+    def registers(self, number: int, before: Any, lanes: int) -> dict[str, int]:
+        bin, phase, row = before
+        shape = self.shapes[phase]
+        if shape is None:
+            return Network.registers(self, number, bin, lanes)
+        window = self.cfg["window"]
+        full = {"n_keys_o": shape["window"], "key_tiles_o": shape["key_tiles"]}
+        ring = {"older_o": window - 1 - bin % window, "blank_o": int(bin < window - 1)}
+        return Network(shape, self.program).registers(number, row, lanes) | full | ring
+
+
 def network(rng: random.Random, lanes: int, depth: int) -> Network:
     """Every field of the configuration differs; the program ends with END. One in four has no last bin."""
     window, segs = rng.choice([1, rng.randrange(1, 40)]), rng.choice([1, 2, 4])
@@ -113,7 +184,36 @@ def network(rng: random.Random, lanes: int, depth: int) -> Network:
         {"bar_use": rng.randrange(2), "bar_tag": rng.randrange(8), "sbase": rng.getrandbits(20)} for _ in range(99)
     )
     program = [{"op": op} | one for op, one in zip([*ops, OP_END], fields, strict=False)]
-    return phases(rng, cfg, program) if case()["windows"] and rng.random() < 0.7 else Network(cfg, program)
+    kinds = (phases, looped, lambda _, *one: Network(*one)) if case()["windows"] else (lambda _, *one: Network(*one),)
+    return rng.choice(kinds)(rng, cfg, program)
+
+
+def looped(rng: random.Random, cfg: dict[str, int], program: list[dict[str, int]]) -> Looped:
+    """The same as a stream that loops over channels, once or twice in every bin, one to three loops each time."""
+    kinds = [False]
+    for _ in range(rng.randrange(1, 3)):
+        kinds += [True] * rng.randrange(1, 4) + [False]
+    ops, phased, shapes = program[:-1], [], []
+    for phase, inside in enumerate(kinds):
+        shape = geometry(rng, cfg) if inside else None
+        if phase:
+            phased.append(dict(shape_of(shape or cfg, back=not inside).fields))
+        shapes.append(shape)
+        for fields in ops[phase :: len(kinds)]:
+            flags = {"rows_add": rng.randrange(2)}
+            flags |= {"rows_x": rng.randrange(2), "rows_dst": rng.randrange(2), "dst": 16} if inside else {"dst": 8}
+            phased.append(fields | flags | {name: rng.getrandbits(13) for name in ("xbase", "dst_base", "add_base")})
+        following = kinds[phase + 1 : phase + 2]
+        end = {"loop": 1} if inside else {"tag_clear": 1} if following else {}
+        phased.append({"op": OP_END, "bar_use": 0, "bar_tag": 0} | end)
+    return Looped(cfg, phased, (rng.getrandbits(9), rng.getrandbits(9)), tuple(shapes))
+
+
+def geometry(rng: random.Random, cfg: dict[str, int]) -> dict[str, int]:
+    """Another one for a loop over channels."""
+    window, segs = rng.randrange(1, 12), rng.choice([1, 2, 4])
+    drawn = cfg | {"window": window, "group_segs": segs, "head_dim": rng.randrange(1, 16)}
+    return drawn | {"key_tiles": -(-window // (case()["lanes"] * segs))}
 
 
 def phases(rng: random.Random, cfg: dict[str, int], program: list[dict[str, int]]) -> Network:
@@ -175,11 +275,11 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall
         before, quiet = quiet, willing
         dut.quiet_i.value = quiet
         await Timer(1, "ns")
-        valid, bar = cycle >= ready, bool(done >> fields["bar_tag"] & 1)
+        valid, bar = cycle >= ready, bool(done >> fields.get("bar_tag", 0) & 1)
         mac, sfu = valid and fields["op"] == OP_MAC, valid and fields["op"] in (OP_NORM, OP_EXP, OP_TURN)
         assert (int(dut.mac_valid_o.value), int(dut.sfu_valid_o.value)) == (int(mac), int(sfu)), (cycle, fields)
         assert int(dut.busy_o.value) == 1 and int(dut.done_o.value) == 0
-        if cycle > settled:
+        if cycle > settled and fields["op"] != OP_SHAPE:
             check_registers(dut, one, number, bin)
             assert int(dut.oldest_o.value) == one.oldest(bin)
         if valid:
@@ -190,9 +290,12 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall
         if ((mac or sfu) and willing) or (valid and fields["op"] == OP_SYNC and bar):
             todo.pop(0)
             ready = cycle + fetch
+        if valid and fields["op"] == OP_SHAPE:
+            todo.pop(0)
+            ready, settled = cycle + fetch, cycle + 2
         last = valid and fields["op"] == OP_END and before and (not fields["bar_use"] or bar)
-        assert int(dut.again_o.value) == int(bool(last) and one.loops)
-        assert bin == 0 or int(dut.by_slot_o.value) == one.loops
+        assert int(dut.again_o.value) == int(bool(last) and one.again(pc))
+        assert one.by_slot(bin) in (None, bool(dut.by_slot_o.value))
         await cycles(dut, 1)
         if last:
             todo.pop(0)
@@ -227,7 +330,7 @@ async def programs_run_in_order_and_bins_have_their_registers(dut: Any, idle: fl
     await cycles(dut, 3)
     dut.rst_i.value = 0
     await cycles(dut, 1)
-    for _ in range(6):
+    for _ in range(9 if case()["windows"] else 6):
         one = network(rng, case()["lanes"], case()["depth"])
         await load(dut, rng, one)
         most = one.cfg["max_bins"] or 50
@@ -237,12 +340,12 @@ async def programs_run_in_order_and_bins_have_their_registers(dut: Any, idle: fl
             dut.trial_reset_i.value = 0
             await Timer(1, "ns")
             for bin in range(bins):
-                check_registers(dut, one, bin, (one.start(bin) or [(0, bin)])[0][1])
+                check_registers(dut, one, bin, (one.start(bin) or [(0, one.answers(bin))])[0][1])
                 await run_bin(dut, rng, one, bin, stall, freeze)
                 freeze = 0
                 while rng.random() < idle:
                     await cycles(dut, 1)
-        behind = sum(fields["op"] == OP_END for fields in one.program) * one.cfg["window"] if one.loops else most
+        behind = one.answers(most)
         check_registers(dut, one, most, behind)
         if one.cfg["max_bins"]:
             await refused(dut)

@@ -37,6 +37,11 @@ GATHERED = {
     "a channel is another one's": ("13'(slot_i >> PipeBits)", "13'(slot_i)"),
     "rows lie a word apart": ("(gather ? res_stride_i : 13'd1)", "13'd1"),
     "zeros have biases": ("if (!gather) bias_q", "bias_q"),
+    "a ring turns a row late": ("gather && older_q == 9'd1", "gather && older_q == 9'd0"),
+    "a ring has no first row": ("13'(cur_q.ins.kv_base) + channel", "add_q + res_stride_i"),
+    "every pass turns": ("gather && older_q == 9'd1", "older_q == 9'd1"),
+    "rows before the first bin are read": ("!(Windows != 0 && blank_q)", "1'b1"),
+    "rows before the first bin never end": ("          blank_q <= 1'b0;\n", ""),
 }
 
 

@@ -190,7 +190,7 @@ FAULTS = {
     "a query is read from another bin's row": ("(rows.x ? 17'(act_row_q) << PipeBits : 17'd0)", "17'd0"),
     "kept activations move as the residual does": ("raw.dst.res ? res_row_q : act_row_q", "res_row_q"),
     "positions go on behind the window": ("again ? '0 : pos_off_o", "1'b0 ? '0 : pos_off_o"),
-    "rows go on behind the window": ("again ? '0 : act_row_q", "1'b0 ? '0 : act_row_q"),
+    "rows go on behind the window": ("turns ? '0 : act_row_q", "1'b0 ? '0 : act_row_q"),
     "a phase ends a bin early": ("KeyBits'(cfg_q.window - 9'd1)", "KeyBits'(cfg_q.window - 9'd2)"),
     "the program goes on behind every bin": ("wraps ? pc_q + 1'b1 : phase_q", "pc_q + 1'b1"),
     "a bin is answered without a start": (": rows_q.pause_each", ": 1'b0"),

@@ -143,10 +143,10 @@ class Draw:
         self.linear(n + "f2", hidden, ffn, d, weight, self.r)
         self.parts[n + "res1"] = self.parts[n + "res2"] = (Add(d, self.r), {})
 
-    def spatial(self, n: str, weight: int, ffn: int, bins: int, heads: int) -> None:
-        """The spatial stream of an STNDT's layer."""
+    def spatial(self, n: str, weight: int, ffn: int, bins: int, heads: int, causal: bool) -> None:
+        """The spatial stream of an STNDT's layer. bins: of the time courses."""
         d, hidden, shares = self.d, Int(8, 5, False), Int(8, int(self.rng.integers(7, 12)), False)
-        self.parts[n + "tokens"] = (Transpose(d, bins, self.r), {})
+        self.parts[n + "tokens"] = (Transpose(d, bins, self.r, causal), {})
         self.norm(n + "lns", bins)
         for name in ("sq", "sk"):
             self.linear(n + name, ACT, bins, bins, weight, QKV)
@@ -183,7 +183,7 @@ def random_ndt(
     """A network with random weights, see Draw.
 
     rotary: by rotary position, without `bins` rows. Not causal: the whole window is `bins`. spatial: heads of attention
-    between the d columns, as in an STNDT.
+    between the d columns, as in an STNDT; causal, time courses of `window` bins.
     """
     window = window if causal else bins
     r, x = Int(residual, residual - 5), Int(counts, 0, False)
@@ -195,7 +195,7 @@ def random_ndt(
     for i in range(layers):
         draw.layer(f"layer{i}.", weight, ffn, attention, geometric(d // heads // 2, window) if rotary else ())
         if spatial:
-            draw.spatial(f"layer{i}.", weight, ffn, bins, spatial)
+            draw.spatial(f"layer{i}.", weight, ffn, window, spatial, causal)
     draw.norm("lnf")
     draw.linear("readout", ACT, d, outputs, readout, Int(16, 10))
     return Program(f"random{seed}", channels, x, ndt_nodes(draw.parts, layers))

@@ -21,7 +21,7 @@ from edgendt.engine.phases import shaped
 from edgendt.engine.reference import S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary, Transpose
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -82,12 +82,16 @@ def test_positions_of_channels_are_refused_in_one_sentence() -> None:
         compile_program(program_of(trained("stndt, courses of counts")), WINDOW)
 
 
-def test_time_courses_of_every_bin_are_refused_in_one_sentence() -> None:
+def test_time_courses_up_to_each_bin_are_held_by_engines_built_for_windows_alone() -> None:
     needs_package("torch")
     from quantized import program_of, trained
 
-    with pytest.raises(UnsupportedOp, match=r"layer0\.tokens, layer1\.tokens is not supported: an engine has no"):
-        compile_program(program_of(trained("causal stndt")), WINDOW)
+    compiled = compile_program(program_of(trained("causal stndt")), WINDOW)
+    assert {tap.op for tap in compiled.taps.values()} >= set(compiled.program.trace_points)
+    with pytest.raises(
+        UnsupportedOp, match=r"layer0\.tokens, layer1\.tokens .* windows = 1: choose `window`"
+    ):
+        compile_program(compiled.program, SMALL)
 
 
 def turning(*steps: tuple[int, ...], x: Int = ACT, y: Int = ACT) -> tuple[Node, ...]:
@@ -295,6 +299,44 @@ def test_what_a_whole_window_cannot_hold_is_refused_by_name() -> None:
         compile_program(random_ndt(1, bins=8, causal=False, spatial=4), replace(WINDOW, pipes=2))
     with pytest.raises(UnsupportedOp, match="built with windows = 1"):
         compile_program(random_ndt(1, bins=8, causal=False, spatial=2), SMALL)
+
+
+def test_what_a_stream_between_channels_cannot_hold_is_refused_by_name() -> None:
+    courses = [linear("h", 3, 3), Node("t", Transpose(3, 4, ACT, causal=True), ("h",)), norm("n", "t", 4, ACT)]
+    pair = [linear(name, 4, 4, x=ACT, source="n") for name in "qk"]
+    shares = Int(8, 7, signed=False)
+    weights = Node("w", SpatialWeights(3, 4, 1, ACT, ACT, shares), ("q", "k"))
+    out = Node("y", SpatialMix(3, shares, ACT, Int(12, 6)), ("w", "h"))
+    assert compile_program(Program("p", 3, COUNTS, (*courses, *pair, weights, out)), WINDOW)
+    sums = [
+        linear("x", 4, 3, x=ACT, source="n"),
+        linear("w2", 3, 3, x=shares, source="w"),
+        Node("s", Add(3, ACT), ("x", "w2")),
+    ]
+    late = Node("y", SpatialMix(3, ACT, ACT, Int(12, 6)), ("s", "h"))
+    with pytest.raises(UnsupportedOp, match=r"linear at x .* a sum over channels is made in the loop"):
+        compile_program(Program("p", 3, COUNTS, (*courses, *pair, weights, *sums, late)), WINDOW)
+    parts = [linear(name, 3, 3) for name in ("q2", "k2", "v2")]
+    longer = Node("a", Attention(3, 1, 5, ACT, ACT, ACT, ACT), ("q2", "k2", "v2"))
+    with pytest.raises(UnsupportedOp, match=r"transpose at t .* the window of every attention in time"):
+        compile_program(Program("p", 3, COUNTS, (*courses, *pair, weights, *parts, longer, out)), WINDOW)
+
+
+def test_every_bin_of_a_stream_between_channels_runs_all_its_loops() -> None:
+    compiled = compile_program(random_ndt(1, d=6, window=4, bins=9, spatial=2), WINDOW)
+    assert compiled.loops == (1, 6, 6, 6, 1, 6, 6, 6, 1)
+    starts = cycles_per_bin(compiled, 9)
+    assert starts == sorted(starts) and len(set(starts[3:])) == 1
+    bins = [cycles_of(compiled, bin) for bin in range(9)]
+    assert [one.total for one in bins] == starts and all(sum(one.by_op.values()) == one.total for one in bins)
+
+
+def test_rows_that_later_bins_look_back_at_lie_apart_and_are_never_moved() -> None:
+    compiled = compile_program(random_ndt(1, d=6, layers=3, window=4, bins=9, spatial=1), WINDOW)
+    kept = [instr["dst_base"] for instr in compiled.instrs if instr["rows_dst"] and instr["dst"] & lay.DST_RES]
+    assert len(kept) == len(set(kept)) == 3  # each layer's input, written once
+    stride = compiled.config["res_stride"]
+    assert all(compiled.sizes["res"] - 4 * stride <= base < compiled.sizes["res"] - 3 * stride for base in kept)
 
 
 def test_the_cycles_of_a_window_are_those_of_its_starts() -> None:

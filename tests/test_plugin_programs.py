@@ -123,7 +123,10 @@ def test_every_layer_of_ours_is_in_one_of_them() -> None:
     assert {EdtLinear, EdtConstant, *map(layer_of, nodes)} == set(LAYERS)
 
 
-@pytest.mark.parametrize(("case", "built"), [("whole window", "Windows"), ("rotary", "Rotary"), ("tokens", "Tokens")])
+@pytest.mark.parametrize(
+    ("case", "built"),
+    [("whole window", "Windows"), ("causal stndt", "Windows"), ("rotary", "Rotary"), ("tokens", "Tokens")],
+)
 def test_it_becomes_the_project_of_an_engine_that_holds_it(case: str, built: str, tmp_path: Path) -> None:
     program, _ = PROGRAMS[case]()
     graph_of(program, tmp_path / "project").write()
@@ -134,7 +137,6 @@ def test_it_becomes_the_project_of_an_engine_that_holds_it(case: str, built: str
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("causal stndt", "transpose at layer0_tokens, layer1_tokens is not supported: an engine has no time courses"),
         (
             "some bins ahead",
             "attention at layer0_attention, layer1_attention is not supported: in a whole window every",

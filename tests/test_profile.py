@@ -196,6 +196,12 @@ def test_a_missing_onnxruntime_is_said_not_hidden(run, monkeypatch):
     assert got["cpu_reason"] in console.file.getvalue()
 
 
+def test_a_stream_between_channels_is_not_timed_on_a_cpu_and_says_so():
+    program = random_ndt(1, d=6, window=4, bins=5, layers=1, spatial=1)
+    got = room.cpu(program, [random_counts(program, 1, 5)])
+    assert got == {"cpu_us": None, "cpu": None, "cpu_reason": "no network is timed whose channels attend to each other"}
+
+
 def test_an_engine_larger_than_the_part_is_not_profiled(run):
     with pytest.raises(DoesNotFit, match="MULT18X18D"):
         room.profile(run, "ulx3s-45f", engine="full")

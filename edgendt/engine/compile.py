@@ -26,6 +26,7 @@ from edgendt.engine.tokens import TokenLowering
 from edgendt.errors import DoesNotFit
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention, CrossAttention, SpatialWeights, Transpose
+from edgendt.program import BINS as BINS_AXIS
 from edgendt.program import Program
 
 NO_LIMIT = 0  # max_bins of a Program without position rows
@@ -46,7 +47,7 @@ class Compiled:
     sections: tuple[Section, ...]
     choice: Choice
     phase_of: Mapping[str, int]  # of each node; 0 in a stream
-    loops: tuple[int, ...]  # how often each phase runs: for each bin, or each channel
+    loops: tuple[int, ...]  # how often each phase runs: for each bin of a whole window, or each channel
     most: int = 0  # tokens of a window that there is room for
 
     @cached_property
@@ -129,19 +130,23 @@ class Compiled:
             return self._decode(np.concatenate(events), self.rows(given))
         if self.program.bins:
             return self._decode(np.concatenate(events))
-        rows = [self._decode(one) for one in events]
+        window = self.config["window"]
+        rows = [self._decode(one, slot=start % window) for start, one in enumerate(events)]
         return {op: np.concatenate([row[op] for row in rows]) for op in self._tap_tables}
 
-    def _decode(self, events: NDArray[np.int64], open_rows: Mapping[str, int] | None = None) -> dict[str, Codes]:
-        """events: of one start, or of all starts of a window -> codes [rows, size] by op."""
+    def _decode(
+        self, events: NDArray[np.int64], open_rows: Mapping[str, int] | None = None, slot: int = 0
+    ) -> dict[str, Codes]:
+        """events: of one start, or of all starts of a window -> codes [rows, size] by op. slot: of a stream's bin."""
         codes: dict[str, Codes] = {}
         parts = _by_instruction(events)
         for op, tables in self._tap_tables.items():
-            rows = self.program.rows(op) or (open_rows or {}).get(self.program.axis(op).name, 1)
+            axis = self.program.axis(op)
+            rows, first = self.program.rows(op) or (open_rows or {}).get(axis.name, 1), slot if axis == BINS_AXIS else 0
             got = np.full((rows, self.program.node(op).op.size), UNWRITTEN, np.int64)
             for pc, positions, channels, stride in tables:
                 for row, part in enumerate(np.array_split(parts.get(pc, NOTHING), rows)):
-                    at = part[:, 0] - row * stride
+                    at = part[:, 0] - (first + row) * stride
                     memory = np.full(int(positions.max()) + 1, UNWRITTEN, np.int64)
                     there = (at >= 0) & (at < len(memory))
                     memory[at[there]] = part[there, 1]
@@ -217,7 +222,7 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         "head_sets": 1,
         "head_dim": 1,
         "value_rows": 1,
-        "window": program.bins or 1,
+        "window": program.bins or trailing(program) or 1,
     }
     if attention is not None:
         config |= Heads(engine, attention, choice.groups, choice.split).configuration()
@@ -233,12 +238,13 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     constant = max((item.axis.length for item in program.inputs), default=0)
     if phases:  # what is kept lies behind the rest, and now both are known
         sizes, many = emitter.sizes, max(program.rows(node.name) for node in program.nodes)
+        ring = trailing(program) if program.streams else many
         rows = Rows(
             sizes["act"], sizes["res"], sizes["act_row"], sizes["res_row"], constant * sizes["pos"], sizes["looked"]
         )
         emitter = lowered(rows).run()
         emitter.sizes["act"] += many * sizes["act_row"]
-        emitter.sizes["res"] += many * sizes["res_row"]
+        emitter.sizes["res"] += ring * sizes["res_row"]
     config["count_max"] = min(program.input.hi, 255)
     config["max_bins"] = last_start(program)
     config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
@@ -250,11 +256,18 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
     phase_of = {name: phases.of[name] if phases else 0 for name in names}
     loops = tuple(shapes.get(over, config)["window"] for over in phases.over) if phases else (1,)
+    if phases and program.streams:
+        loops = tuple(1 if over == BINS else many for over, many in zip(phases.over, loops, strict=True))
     if program.inputs and phases:
         lengths = {str(item.axis): item.axis.length or 1 for item in program.inputs}
         loops = tuple(lengths[over] for over in phases.over)
     instrs = tuple(emitter.instrs)
     return Compiled(program, engine, instrs, config, taps, sizes, loaded, choice, phase_of, loops, most)
+
+
+def trailing(program: Program) -> int:
+    """Bins that the time courses of a stream look back at, its own included; 0 where none does."""
+    return max((node.op.bins for node in program.nodes if isinstance(node.op, Transpose)), default=0)
 
 
 def _shapes(program: Program, engine: Engine, config: Mapping[str, int]) -> dict[str, Mapping[str, int]]:

@@ -103,9 +103,14 @@ def cycles_per_start(compiled: Compiled, given: Any) -> list[int]:
 
 
 def _repeats(compiled: Compiled, start: int) -> Counter[int]:
-    """How often each phase runs in a start: behind a window's last bin, all phases but the last for all its bins."""
+    """How often each phase runs in a start: behind a window's last bin, all phases but the last for all its bins.
+
+    In a stream all of them.
+    """
     bins, last = compiled.program.bins, len(compiled.phases) - 1
-    if bins is None or start < bins - 1:
+    if bins is None:
+        return Counter(dict(enumerate(compiled.loops)))
+    if start < bins - 1:
         return Counter({0: 1})
     return (
         Counter({last: 1})
@@ -119,20 +124,37 @@ def _total(compiled: Compiled, keys: int, repeats: Mapping[int, int], starts: in
     engine, charged = compiled.engine, Counter[str]()
     names = {node.name for node in compiled.program.nodes}
     for phase, times in repeats.items():
-        for owner, cycles in _phase(compiled, compiled.phases[phase], keys).items():
-            name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
-            charged[name if name in names else owner] += times * cycles
+        for run, spent in _runs(compiled, compiled.phases[phase], keys, times, charged.total()):
+            for owner, cycles in spent.items():
+                name = owner if owner in names else owner.split("~")[0].rpartition(".")[0] or owner
+                charged[name if name in names else owner] += run * cycles
     charged[next(reversed(charged))] += starts
     runs = {name: repeats.get(phase, 0) for name, phase in compiled.phase_of.items()}
     bound = bound_of(compiled.program, keys, engine.products, bool(engine.packed), runs)
     return Cycles(charged.total(), dict(charged), bound)
 
 
-def _phase(compiled: Compiled, instrs: tuple[Instr, ...], keys: int) -> Mapping[str, int]:
-    """Cycles by owner of a phase, in order, until its END is taken."""
+def _runs(
+    compiled: Compiled, instrs: tuple[Instr, ...], keys: int, times: int, before: int
+) -> list[tuple[int, Mapping[str, int]]]:
+    """(how often, cycles by owner) of a phase that runs so many times; before: cycles of the start until then.
+
+    In a stream the SHAPE in front of a loop over channels is not repeated.
+    """
+    if times == 1 or not compiled.program.streams:
+        return [(times, _phase(compiled, instrs, keys, before))]
+    return [(1, _phase(compiled, instrs, keys, before)), (times - 1, _phase(compiled, instrs, keys, before, instrs[0]))]
+
+
+def _phase(
+    compiled: Compiled, instrs: tuple[Instr, ...], keys: int, before: int = 0, shape: Instr | None = None
+) -> Mapping[str, int]:
+    """Cycles by owner of a phase, in order, until its END is taken. shape: its first instruction, run before."""
     if not compiled.engine.serial:
-        timeline = Timeline(compiled, keys)
-        timeline.run(instrs)
+        timeline = Timeline(compiled, keys, before if compiled.program.streams else 0)
+        if shape is not None:
+            timeline.shape(shape)
+        timeline.run(instrs[shape is not None :])
         return timeline.by_op
     charged = Counter[str]()  # on edt_serial one instruction follows the other
     for instr in instrs:

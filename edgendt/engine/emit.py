@@ -14,7 +14,7 @@ from edgendt.engine.copies import OUT, copy_of, counts_of, with_copies
 from edgendt.engine.gate import table
 from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
-from edgendt.engine.phases import COLUMNS, Phases, end_of, phases_of, shape_of
+from edgendt.engine.phases import BINS, COLUMNS, Phases, end_of, part_of, phases_of, shape_of
 from edgendt.engine.schedule import Emitter, Open, Rows, Tap, Tensor, need_of, norm_words
 from edgendt.engine.spatial import Weigh, between_channels, column, mix, transpose
 from edgendt.engine.turn import turn
@@ -61,7 +61,10 @@ class Lowering:
         self.attends: dict[str, Attend] = {}  # what has keys and values already
 
     def _plan(self) -> Phases | None:
-        return phases_of(self.nodes, self.deferred) if self.program.bins else None
+        stream = not self.program.bins
+        if stream and not any(isinstance(node.op, Transpose) for node in self.nodes):
+            return None
+        return phases_of(self.nodes, self.deferred, stream)
 
     def _name(self) -> None:
         self.by_name = {node.name: node for node in self.nodes}
@@ -85,25 +88,34 @@ class Lowering:
         for node in self.nodes:
             if not self.deferred(node):
                 self.lower(node)
-        tag = self.emit.tensors[self.nodes[-1].name, OUT].tag
-        fields = {"op": lay.OP_END} | ({} if tag is None else {"bar_use": 1, "bar_tag": tag})
-        self.emit.instrs.append(Instr("end", fields))
+        self.emit.instrs.append(self._end())
         return self.emit
 
+    def _end(self) -> Instr:
+        """END of a bin of a stream."""
+        tag = self.emit.tensors[self.nodes[-1].name, OUT].tag
+        return Instr("end", {"op": lay.OP_END} | ({} if tag is None else {"bar_use": 1, "bar_tag": tag}))
+
     def _run(self, phases: Phases) -> Emitter:
-        """Emit the phases of a whole window, each with its end."""
+        """Emit the phases of a whole window, or of a bin with loops over channels, each with its end."""
+        stream = not self.program.bins
         for phase in range(phases.count):
-            if self.shapes:
-                self.emit.instrs.append(shape_of(self.shapes[phases.over[phase]]))
+            if self.shapes and not (stream and phase == 0):
+                over = phases.over[phase]
+                self.emit.instrs.append(shape_of(self.shapes[over], stream and over == BINS))
             for node in self.nodes:
                 if self.deferred(node):
                     continue
-                if isinstance(node.op, Attention | SpatialWeights) and phases.of[node.inputs[0]] == phase:
+                if phases.of[node.name] == phase:
+                    self.lower(node)
+                elif isinstance(node.op, Attention | SpatialWeights) and phases.of[node.inputs[0]] == phase:
                     self.feed(node, node.op)
                     self.fed(node)
-                elif phases.of[node.name] == phase:
-                    self.lower(node)
-            self.emit.end_phase(end_of(phase, phases.count))
+            if not stream:
+                end = end_of(phase, phases.count)
+            else:
+                end = part_of(*phases.over[phase : phase + 2]) if phase + 1 < phases.count else self._end()
+            self.emit.end_phase(end)
         return self.emit
 
     def kept(self, name: str, place: str = "act") -> int:
@@ -210,6 +222,8 @@ class Lowering:
             index = emit.linear(feed, source, np.arange(size), fields, barrier, node.name)
         emit.taps[index] = Tap(node.name, base, np.arange(size), emit.rows.stride(place) if kept else 0)
         made = Tensor(np.arange(size), base, words, op.y, tag, place, index, kept=kept)
+        if place == "res" and self.phases and node.name in self.phases.ring:
+            made.where = "ring"  # later bins look back at it
         emit.tensors[node.name, place] = emit.own(made)
 
     def _res(self, node: Node, words: int, kept: int) -> tuple[int, int]:

@@ -79,9 +79,12 @@ def _held(program: Program, node: Node, engine: Engine) -> None:
         _need(0 <= op.shift <= 63, node, f"10 + x.frac - y.frac must be 0..63, got {op.shift}")
         _need(op.size <= engine.key_size, node, f"at most {engine.key_size} channels (key_size), got {op.size}")
     if isinstance(op, Transpose):
-        _need(not op.causal, node, "an engine has no time courses up to each bin")
+        asked = "an engine looks back at time courses when built with windows = 1: choose `window`"
+        _need(bool(engine.windows) or not op.causal, node, asked)
     if program.bins:
         _whole(program, node, engine)
+    if not program.inputs:
+        _between_channels(program, node)
     if program.inputs:
         _tokens(node, engine)
     _need(op.y.bits <= 16, node, f"a result has at most 16 bits, got {op.y.bits}")
@@ -96,7 +99,15 @@ def _whole(program: Program, node: Node, engine: Engine) -> None:
     _need(bool(engine.windows) or not isinstance(op, Attention | Transpose), node, asked)
     if isinstance(op, Attention):
         _need(not op.causal and not op.limited, node, "in a whole window every attention must see all of it")
+
+
+def _between_channels(program: Program, node: Node) -> None:
+    """What an engine holds of an STNDT's ops."""
+    op = node.op
     if isinstance(op, Transpose):
+        windows = {other.op.window for other in program.nodes if isinstance(other.op, Attention)}
+        windows |= {other.op.bins for other in program.nodes if isinstance(other.op, Transpose)}
+        _need(len(windows) == 1, node, "its bins must be the window of every attention in time")
         _need(op.channels <= 256 and op.bins <= 256, node, "at most 256 channels and bins")
         only = all(isinstance(reader.op, LayerNorm) for reader in program.readers(node.name))
         _need(only, node, "the time courses of channels are read by LayerNorms alone")

@@ -1,6 +1,7 @@
 """Networks of whole windows as phases: each runs over all bins, or all channels, before the next one begins.
 
 An attention over all bins needs the keys and values of all of them: one phase writes them, a later one reads them.
+In a stream whose channels attend to each other, phases over bins are parts of a bin, loops over channels between them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from edgendt.engine import layout as lay
 from edgendt.engine.layout import Instr
+from edgendt.errors import UnsupportedOp
 from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import INPUT, Node
 
@@ -24,6 +26,7 @@ class Phases:
     of: Mapping[str, int]
     kept: frozenset[tuple[str, str]]  # (node, memory) whose codes a later phase reads, of every bin or channel
     late: frozenset[str]  # Linears that read the counts behind the first phase
+    ring: frozenset[str] = frozenset()  # kept residual rows of a stream, as many as its window has bins
 
     @property
     def count(self) -> int:
@@ -33,8 +36,8 @@ class Phases:
 class _Planner:
     """Gives nodes their phases, in the order in which they come."""
 
-    def __init__(self, nodes: list[Node]) -> None:
-        self.nodes, self.by_name = nodes, {node.name: node for node in nodes}
+    def __init__(self, nodes: list[Node], stream: bool) -> None:
+        self.nodes, self.by_name, self.stream = nodes, {node.name: node for node in nodes}, stream
         self.columns = {node.inputs[0] for node in nodes if isinstance(node.op, SpatialMix)}
         self.over, self.of = [BINS], {INPUT: 0}
         self.read: list[tuple[str, str, int]] = []
@@ -64,14 +67,14 @@ class _Planner:
         self.read.append((node.inputs[0], "res", self.of[node.name]))
 
     def attention(self, node: Node) -> None:
-        """Its feeds in one phase, itself in a later one."""
+        """Its feeds in one phase, itself in a later one; of bins of a stream in the same."""
         parts = [self.by_name[name] for name in node.inputs]
         feeds = [self.by_name[part.inputs[0]] if isinstance(part.op, Rotary) else part for part in parts]
         sources = [feed.inputs[0] for feed in feeds]
         over = BINS if isinstance(node.op, Attention) else TOKENS
         phase = self.phase(over, max(self.of[source] for source in sources))
         self.of |= dict.fromkeys((part.name for part in (*parts, *feeds)), phase)
-        self.of[node.name] = self.phase(over, phase + 1)
+        self.of[node.name] = phase if self.stream and over == BINS else self.phase(over, phase + 1)
         self.read += [(source, "act", phase) for source in sources]
 
     def linear(self, node: Node) -> None:
@@ -104,15 +107,27 @@ class _Planner:
                 self.turn(node)
             else:
                 self.linear(node)
+        kept = {(name, place) for name, place, phase in self.read if phase > self.of[name] and name != INPUT}
+        if self.stream:
+            return self._of_stream(kept)
         linears = [node for node in self.nodes if isinstance(node.op, Linear)]
         late = frozenset(node.name for node in linears if node.inputs[0] == INPUT and self.of[node.name])
-        kept = frozenset((name, place) for name, place, phase in self.read if phase > self.of[name] and name != INPUT)
-        return Phases(tuple(self.over), self.of, kept, late)
+        return Phases(tuple(self.over), self.of, frozenset(kept), late)
+
+    def _of_stream(self, kept: set[tuple[str, str]]) -> Phases:
+        """A bin is alone: what is kept are codes of channels, and what a Transpose looks back at."""
+        ring = frozenset(node.inputs[0] for node in self.nodes if isinstance(node.op, Transpose))
+        for name, place in kept:
+            if place == "res" and self.like(name) != BINS:
+                reason = "in a stream a sum over channels is made in the loop that makes what it adds to"
+                raise UnsupportedOp(self.by_name[name].op.kind, name, reason)
+        kept = {(name, place) for name, place in kept if self.like(name) != BINS} | {(name, "res") for name in ring}
+        return Phases(tuple(self.over), self.of, frozenset(kept), frozenset(), ring)
 
 
-def phases_of(nodes: list[Node], deferred: Callable[[Node], bool]) -> Phases:
+def phases_of(nodes: list[Node], deferred: Callable[[Node], bool], stream: bool = False) -> Phases:
     """The phases of a Program's nodes, in order; `deferred`: what its reader emits, or a LayerNorm."""
-    return _Planner(nodes).plan(deferred)
+    return _Planner(nodes, stream).plan(deferred)
 
 
 def end_of(phase: int, count: int) -> Instr:
@@ -121,8 +136,16 @@ def end_of(phase: int, count: int) -> Instr:
     return Instr("end", {"op": lay.OP_END, "loop": 1} | pauses)
 
 
-def shape_of(config: Mapping[str, int]) -> Instr:
-    """The instruction that gives a phase its attention's geometry, and the count of what it runs over."""
+def part_of(over: str, following: str) -> Instr:
+    """END of a phase of a bin of a stream: a loop over channels, or what comes before one."""
+    return Instr("end", {"op": lay.OP_END} | ({"tag_clear": 1} if over == BINS != following else {"loop": 1}))
+
+
+def shape_of(config: Mapping[str, int], back: bool = False) -> Instr:
+    """The instruction that gives a phase its attention's geometry, and the count of what it runs over.
+
+    back: to a bin of a stream, whose place in the window was put aside.
+    """
     fields = {
         "op": lay.OP_SHAPE,
         "n_tiles": config["window"],
@@ -136,6 +159,7 @@ def shape_of(config: Mapping[str, int]) -> Instr:
         "xbase": config["value_rows"],
         "bias_base": config["gshift"] << 4 | config["groups"],
         "dst_base": config["heads"] << 4 | config["head_sets"],
+        "tag_fin": int(back),
     }
     return Instr("shape", fields)
 

@@ -50,6 +50,8 @@ def transpose(emit: Emitter, node: Node, op: Transpose, stats: bool) -> Tensor:
         "add_res": 1,
         "stats": int(stats),
         "add_base": source.base,
+        "rows_add": int(op.causal),  # the oldest row of a ring, whose first one is the other base
+        "kv_base": source.base if op.causal else 0,
         "dst_base": base,
         "dst_tag": tag,
         "tag_clear": 1,

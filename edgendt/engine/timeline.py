@@ -49,7 +49,8 @@ class _Tag:
 class Timeline:
     """The engine's units, each with the cycle at which it is next free."""
 
-    def __init__(self, compiled: Compiled, keys: int) -> None:
+    def __init__(self, compiled: Compiled, keys: int, before: int = 0) -> None:
+        """before: cycles since the start, while which angles were on their way."""
         self.engine, self.config, self.keys = compiled.engine, compiled.config, keys
         self.tokens = keys
         self.angles = (2 - self.engine.tokens) * compiled.sizes["angle"] * self.engine.sfus + ANGLES
@@ -64,7 +65,7 @@ class Timeline:
         self.drain_free = 0  # first cycle in which a tile's last element may be issued
         self.stats_ok = 0
         self.recip_ok = 0
-        self.angles_ok = self.angles
+        self.angles_ok = max(0, self.angles - before)
         self.sfu_idle = 0
         self.sfu_run_end = 0
         self.quiet = 0
@@ -79,9 +80,9 @@ class Timeline:
         return -(-self.keys // (self.config["group_words"] * self.pipes))
 
     def shape(self, instr: Instr) -> None:
-        """Another attention's geometry, all its keys in use; of tokens also the angles of the row's time."""
+        """Another attention's geometry, all its keys in use, or a stream's; of tokens also the row's angles."""
         self.config = shaped(self.config, instr)
-        self.keys = self.config["window"]
+        self.keys = self.tokens if instr["tag_fin"] else self.config["window"]
         self.key_tiles = self._tiles()
         if instr["kv"]:
             self.keys = self.tokens if instr["red_keys"] else instr["add_base"]

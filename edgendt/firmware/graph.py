@@ -178,10 +178,10 @@ def model_graph(
         part=target.part,
         clock_period=target.clock_ns,
         io_type="io_parallel",
-        accumulator=program.accumulator.bits,  # of interest to the backend EdgeNDT alone
     )
     model = {"Precision": "fixed<32,16>", "ReuseFactor": 1, "Strategy": "Resource"}
-    settings["HLSConfig"] = {"Model": model, "LayerName": config}
+    settings |= {"HLSConfig": {"Model": model, "LayerName": config}}
+    settings |= {"Accumulator": program.accumulator.bits}  # of interest to the backend EdgeNDT alone
     graph = hls4ml.model.graph.ModelGraph.from_layer_list(
         settings,
         [*sources, *(layer for layer, _ in stages)],

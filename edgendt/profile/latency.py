@@ -21,6 +21,7 @@ from edgendt.host.attach import UNCHANGED, attach, bar, wired
 from edgendt.host.infer import stream
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
+from edgendt.ops import Transpose
 from edgendt.program import Program
 from edgendt.synth.usual import compiled_for
 from edgendt.tools import find_tool
@@ -237,12 +238,11 @@ def built(quantiles: Mapping[str, float], mhz: float | None) -> dict[str, Any] |
 
 def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
     """`cpu_us`, the best median over the thread counts, and how it came about; null where onnxruntime is absent."""
+    untimed = {"cpu_us": None, "cpu": None}
     if not program.streams:
-        return {
-            "cpu_us": None,
-            "cpu": None,
-            "cpu_reason": "it is timed bin by bin, and this network answers whole windows",
-        }
+        return untimed | {"cpu_reason": "it is timed bin by bin, and this network answers whole windows"}
+    if any(isinstance(node.op, Transpose) for node in program.nodes):
+        return untimed | {"cpu_reason": "no network is timed whose channels attend to each other"}
     try:
         import onnx
         import onnxruntime
@@ -250,7 +250,7 @@ def cpu(program: Program, trials: Sequence[Codes]) -> dict[str, Any]:
         from edgendt.profile.cpu import cores, describe, measure
     except ModuleNotFoundError as error:
         reason = f"{error.name} is not installed: pip install 'edgendt[report]'"
-        return {"cpu_us": None, "cpu": None, "cpu_reason": reason}
+        return untimed | {"cpu_reason": reason}
     runs = measure(program, trials)
     details = {
         "model": describe(),

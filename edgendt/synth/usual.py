@@ -11,7 +11,7 @@ from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.keys import compile_for
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Rotary, Table
+from edgendt.ops import Rotary, Table, Transpose
 from edgendt.program import Program
 from edgendt.synth.size import part
 
@@ -41,8 +41,8 @@ def needed(program: Program) -> tuple[str, ...]:
     """The build parameters without which no engine runs the network."""
     if program.inputs or any(isinstance(node.op, Table) for node in program.nodes):
         return ("tokens",)
-    rotary = any(isinstance(node.op, Rotary) for node in program.nodes)
-    return ("windows",) * bool(program.bins) + ("rotary",) * rotary
+    kinds = {type(node.op) for node in program.nodes}
+    return ("windows",) * bool(program.bins or Transpose in kinds) + ("rotary",) * (Rotary in kinds)
 
 
 def rooms(program: Program) -> dict[str, int]:

@@ -80,7 +80,8 @@ module edt_core
   logic [17:0] slot_off;
   logic [12:0] pos_off, res_stride;
   logic [15:0] row_time;
-  logic        timed, timed_row, by_slot, another;
+  logic        timed, timed_row, by_slot, another, blank;
+  logic [8:0]  older;
   logic        mac_valid, mac_take, sfu_valid, sfu_take, quiet;
   logic [7:0]  begins, begun, done, fin;
   logic [8*13-1:0] count;
@@ -93,7 +94,8 @@ module edt_core
     .count_addr_i, .count_data_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
     .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off),
-    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .by_slot_o(by_slot), .again_o(another), .ins_o(ins), .xbase_o(xbase), .pc_o(pc),
+    .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .by_slot_o(by_slot), .again_o(another),
+    .older_o(older), .blank_o(blank), .ins_o(ins), .xbase_o(xbase), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
     .quiet_i(quiet)
   );
@@ -189,7 +191,7 @@ module edt_core
     .Tokens(Tokens), .KeyBits(KeyBits)
   ) i_drain (
     .clk_i, .rst_i, .cfg_i(cfg), .slot_i(slot), .pos_off_i(pos_off), .res_stride_i(res_stride),
-    .end_i(go && last), .desc_i(desc), .pend_o(pend),
+    .older_i(older), .blank_i(blank), .end_i(go && last), .desc_i(desc), .pend_o(pend),
     .idle_o(drain_idle), .row_last_o(row_last), .row_off_o(row_off), .shift_o(shift), .split_o(drain_split), .bias_addr_o(bias_addr[0]), .narrow_o(early_q[0]),
     .score_o(score_step),
     .score_addr_o(score_waddr), .score_group_o(score_group), .score_word_o(score_word), .score_fin_o(score_fin),

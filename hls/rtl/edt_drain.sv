@@ -1,6 +1,7 @@
 // Empties the drain registers: one word of P accumulators per step, towards the narrowing pipes, the score memory or the
 // special-function units, and owns every running address of a pass's results.
-// With Windows a pass may gather: its steps take residual words a row apart, and of each the code of one channel.
+// With Windows a pass may gather: its steps take residual words a row apart, and of each the code of one channel. Rows of
+// a stream lie in a ring.
 // The last element of a tile issued in cycle 0 -> first step in cycle 6. A later tile may be issued up to its own last
 // element while this one drains (pend_o), that is the double buffer.
 `default_nettype none
@@ -23,6 +24,8 @@ module edt_drain
   input  wire  [KeyBits-1:0] slot_i,
   input  wire  [12:0]  pos_off_i,
   input  wire  [12:0]  res_stride_i,
+  input  wire  [8:0]   older_i,      // rows that a pass that gathers takes before it turns to its ring's first one
+  input  wire          blank_i,      // and finds unwritten: their codes are zero
   input  wire          end_i,        // last element of a tile issued
   input  wire  desc_t  desc_i,
   output logic         pend_o,
@@ -56,12 +59,16 @@ module edt_drain
   logic [4:0]  sub_q;
   logic [12:0] row_q, bias_q, dst_q, add_q;
   logic [17:0] kv_q;
+  logic [8:0]  older_q;
+  logic        blank_q;
 
   logic gather, grouped, kept, last_step, step, beat, wrap, turn;
   logic [8:0] full, row_words, row_last_q, row_off_q, group_last_q;
   logic [2:0] share;
   logic [1:0] mode;
+  logic [12:0] channel;  // the word of a row that holds the gathered channel
   assign mode      = cur_q.ins.mode;
+  assign channel   = 13'(slot_i >> PipeBits);
   assign grouped   = cur_q.ins.grouped;
   assign gather    = Windows != 0 && mode == ModeGather;
   assign kept      = !cur_q.tile_last || word_q < cur_q.ins.words;
@@ -106,6 +113,11 @@ module edt_drain
         if (!gather) bias_q <= bias_q + 13'd1;
         if (!gather || row_q[PipeBits-1:0] == '1) dst_q <= dst_q + 13'd1;
         add_q  <= add_q + (gather ? res_stride_i : 13'd1);
+        older_q <= older_q - 9'd1;
+        if (gather && older_q == 9'd1) begin
+          add_q   <= 13'(cur_q.ins.kv_base) + channel;
+          blank_q <= 1'b0;
+        end
       end
       if (last_step) active_q <= 1'b0;
     end
@@ -129,9 +141,11 @@ module edt_drain
         row_q      <= 13'd0;
         bias_q     <= next_q.ins.bias_base;
         dst_q      <= next_q.ins.dst_base;
-        add_q      <= next_q.ins.add_base + (Windows != 0 && next_q.ins.mode == ModeGather ? 13'(slot_i >> PipeBits)
+        add_q      <= next_q.ins.add_base + (Windows != 0 && next_q.ins.mode == ModeGather ? channel
                       : next_q.ins.add_pos ? pos_off_i : 13'd0);
         kv_q       <= next_q.ins.kv_base + 18'(slot_i >> (Splits > 1 ? cfg_i.value_split : 2'd0));
+        older_q    <= older_i;
+        blank_q    <= blank_i && next_q.ins.mode == ModeGather;
         flat_q     <= Folds != 0 ? next_q.ins.dst_base[8:0] : 9'd0;
         key_word_q <= 9'd0;
       end else key_word_q <= key_word_q + cfg_i.group_words;
@@ -150,7 +164,7 @@ module edt_drain
   always_ff @(posedge clk_i) begin
     narrow_o <= '{
       valid: step && kept && (mode == ModeNarrow || gather) && !rst_i,
-      dst: cur_q.ins.dst, add_res: cur_q.ins.add_res, add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
+      dst: cur_q.ins.dst, add_res: cur_q.ins.add_res && !(Windows != 0 && blank_q), add_pos: cur_q.ins.add_pos, stats: cur_q.ins.stats,
       first: (gather ? row_q >> PipeBits : row_q) == 13'd0, last: cur_q.tile_last && last_step, y1: cur_q.ins.y1, y2: cur_q.ins.y2,
       dst_addr: dst_q, add_addr: add_q, kv_addr: kv_q, kv_base: cur_q.ins.kv_base, flat: flat_q + row_off_q, row: row_q,
       split: cur_q.ins.split, gather: gather,

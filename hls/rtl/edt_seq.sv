@@ -1,7 +1,7 @@
 // Fetches the microprogram, hands passes to the issue unit and SFU ops to theirs, keeps configuration and the bin's
 // registers (bin, cache slot, keys in use), and measures the cycles of a start. An instruction follows its predecessor
 // after three cycles at the earliest, with Windows after four. With Windows the program of a whole window is a sequence
-// of phases, each repeated for every bin.
+// of phases, each repeated for every bin; a bin of a stream may hold phases that are repeated for every channel.
 `default_nettype none
 module edt_seq
   import edt_pkg::*;
@@ -49,6 +49,8 @@ module edt_seq
   output wire          timed_row_o,   // those of a constant row's own time
   output wire          by_slot_o,     // rows are a window's bins, whose time is their slot
   output wire          again_o,       // the next of them begins
+  output wire  [8:0]   older_o,       // rows behind a stream's newest one, to the end of its ring
+  output wire          blank_o,       // of which none is written yet
   // dispatch
   output wire instr_t  ins_o,
   output wire  [XBits-1:0] xbase_o,  // its xbase, all of it
@@ -67,6 +69,10 @@ module edt_seq
 
   logic ready, consume, finish, pause, wraps, again;
   logic shape;  // an instruction that changes the configuration
+  logic enter, leave;  // a bin's loops over channels begin, and end
+  localparam int PlaceBits = 2 * KeyBits + 62;
+  logic [PlaceBits-1:0] place, aside;  // what the bin goes on with behind them
+  assign place = {slot_o, slot_lane_o, slot_seg_o, slot_off_o, n_keys_o, key_tiles_o, pos_off_o};
   logic of_tokens, of_queries, token_last;  // the phase's rows come from the host, each with a start
   logic [KeyBits-1:0] read_keys;
   logic [8:0]         read_tiles;
@@ -171,7 +177,7 @@ module edt_seq
     end
 
     // The next bin's registers: its number at once, which may refuse it, the others a cycle later.
-    next_q <= finish && !trial_reset_i;
+    next_q <= finish && !enter && !trial_reset_i;
     if (pause) bin_o <= bin_o + 16'd1;
     if (next_q) begin
       pos_off_o <= again ? '0 : pos_off_o + cfg_q.pos_stride;
@@ -200,8 +206,8 @@ module edt_seq
       n_keys_o    <= read_keys;
       key_tiles_o <= read_tiles;
     end
-    if (rst_i || trial_reset_i) begin
-      bin_o       <= '0;
+    if (leave) {slot_o, slot_lane_o, slot_seg_o, slot_off_o, n_keys_o, key_tiles_o, pos_off_o} <= aside;
+    if (rst_i || trial_reset_i || enter) begin
       pos_off_o   <= '0;
       n_keys_o    <= KeyBits'(1);
       key_tiles_o <= 9'd1;
@@ -210,6 +216,7 @@ module edt_seq
       slot_seg_o  <= '0;
       slot_off_o  <= '0;
     end
+    if (rst_i || trial_reset_i) bin_o <= '0;
     if (rst_i) begin
       busy_q   <= 1'b0;
       next_q   <= 1'b0;
@@ -230,16 +237,28 @@ module edt_seq
     logic                loop_q, given_q;  // times come with the rows, or are constant
     logic [ProgBits-1:0] phase_q;  // where the phase at work begins
     logic [12:0]         act_stride_q, res_stride_q, act_row_q, res_row_q;
+    logic                turns;  // the next row is the first one
     assign {rows, raw} = word[RowsBits+InstrBits-1:0];
     assign xbase       = {rows.xtop, raw.xbase} + (rows.x ? 17'(act_row_q) << PipeBits : 17'd0);
     assign ins_o       = ins_q;
     assign xbase_o     = XBits'({xtop_q, ins_q.xbase});
-    assign pause       = finish && (!rows_q.loop || (wraps ? rows_q.pause_last : rows_q.pause_each));
-    assign again        = loop_q && (wraps || of_tokens || of_queries);
+    // While channels are looped over, the residual's row stands at the oldest one of the stream's ring.
+    logic                 inside_q, blank_q;
+    logic [PlaceBits-1:0] aside_q;
+    logic [12:0]          aside_row_q;
+    logic [8:0]           older_q;
+    assign aside       = aside_q;
+    assign older_o     = older_q;
+    assign blank_o     = blank_q;
+    assign enter       = finish && ins_q.tag_clear;
+    assign leave       = shape && ins_q.tag_fin;
+    assign turns       = wraps || of_tokens || of_queries;
+    assign pause       = finish && !enter && (!rows_q.loop || (wraps ? rows_q.pause_last : rows_q.pause_each));
+    assign again        = loop_q && turns;
     assign shape        = ready && ins_q.op == OpShape;
     assign res_stride_o = res_stride_q;
     assign by_slot_o    = loop_q && !given_q;
-    assign again_o      = finish && rows_q.loop;
+    assign again_o      = finish && rows_q.loop && !inside_q;
     if (Tokens != 0) begin : g_tokens
       // A token or a query: bytes 0 and 1 its row, the last token's marked; 2 and 3 its kind; 4 and 5 its time.
       logic [15:0]        row_q, kind_q, time_q;
@@ -297,7 +316,7 @@ module edt_seq
       assign add_row     = res_row_q;
       assign kind_row    = '0;
     end
-    assign resume      = !rows_q.loop ? '0 : wraps ? pc_q + 1'b1 : phase_q;
+    assign resume      = enter ? pc_q + 1'b1 : !rows_q.loop ? '0 : wraps ? pc_q + 1'b1 : phase_q;
     always_ff @(posedge clk_i) begin
       if (load_en_i && load_mem_i == MemCfg && load_addr_i[4]) begin
         if (load_addr_i[0]) res_stride_q <= load_data_i[12:0];
@@ -314,14 +333,28 @@ module edt_seq
         loop_q  <= rows_q.loop;
         phase_q <= resume;
       end
-      if (next_q) begin
-        act_row_q <= again ? '0 : act_row_q + act_stride_q;
-        res_row_q <= again ? '0 : res_row_q + res_stride_q;
+      if (shape && inside_q) phase_q <= pc_q + 1'b1;  // a SHAPE in front of a loop over channels is not repeated
+      if (next_q) act_row_q <= turns ? '0 : act_row_q + act_stride_q;
+      if (next_q && !inside_q || enter) res_row_q <= turns ? '0 : res_row_q + res_stride_q;
+      if (enter) begin
+        inside_q    <= 1'b1;
+        aside_q     <= place;
+        aside_row_q <= res_row_q;
+        act_row_q   <= '0;
+        older_q     <= 9'(cfg_q.window - 9'd1) - 9'(slot_o);
+        blank_q     <= n_keys_o != KeyBits'(cfg_q.window);
+      end
+      if (leave) begin
+        inside_q  <= 1'b0;
+        res_row_q <= aside_row_q;
       end
       if (rst_i || trial_reset_i) begin
         phase_q   <= '0;
         act_row_q <= '0;
         res_row_q <= '0;
+        inside_q  <= 1'b0;
+        older_q   <= '0;
+        blank_q   <= 1'b0;
       end
     end
   end else begin : g_bins
@@ -332,6 +365,11 @@ module edt_seq
     assign shape  = 1'b0;
     assign by_slot_o = 1'b0;
     assign again_o   = 1'b0;
+    assign enter     = 1'b0;
+    assign leave     = 1'b0;
+    assign aside     = '0;
+    assign older_o   = '0;
+    assign blank_o   = 1'b0;
     assign res_stride_o = '0;
     assign resume = '0;
     assign of_tokens   = 1'b0;
@@ -346,6 +384,6 @@ module edt_seq
     assign kind_row    = '0;
   end
   wire unused = &{1'b0, load_addr_i, load_data_i, word, count_en_i, count_addr_i, count_data_i, read_keys, read_tiles,
-                   add_row, kind_row, token_last};
+                   add_row, kind_row, token_last, place};
 endmodule
 `default_nettype wire
