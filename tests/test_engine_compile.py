@@ -88,9 +88,7 @@ def test_time_courses_up_to_each_bin_are_held_by_engines_built_for_windows_alone
 
     compiled = compile_program(program_of(trained("causal stndt")), WINDOW)
     assert {tap.op for tap in compiled.taps.values()} >= set(compiled.program.trace_points)
-    with pytest.raises(
-        UnsupportedOp, match=r"layer0\.tokens, layer1\.tokens .* windows = 1: choose `window`"
-    ):
+    with pytest.raises(UnsupportedOp, match=r"layer0\.tokens, layer1\.tokens .* windows = 1: choose `window`"):
         compile_program(compiled.program, SMALL)
 
 

@@ -76,7 +76,7 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
         ({}, BOARD, "small"),
         ({"bins": 9, "causal": False}, BOARD, "window"),
         ({"bins": 9, "causal": False}, "kv260", "kria"),
-        ({"spatial": 3}, BOARD, "window"),
+        ({"spatial": 2, "window": 8}, BOARD, "window"),
         ({}, "kv260", "kria-wide"),
         ({"rotary": True}, BOARD, "streaming"),
         ({"rotary": True, "bins": 9, "causal": False}, BOARD, "tokens"),
