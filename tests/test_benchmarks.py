@@ -99,7 +99,8 @@ def test_every_open_board_is_routed_with_every_seed(fakes, monkeypatch):
     assert seeds == ["1", "2"] * len(targets)
     report = json.loads(REPORT.read_text())
     assert rows[0]["fmax MHz"] == round(min(clock["achieved"] for clock in report["fmax"].values()), 1)
-    assert rows[0]["DP16KD"] == report["utilization"]["DP16KD"]["used"]
+    kinds = ("DP16KD", "MULT18X18D", "TRELLIS_COMB", "TRELLIS_FF")
+    assert rows[0]["cells"] == ", ".join(f"{report['utilization'][kind]['used']:,} {kind}" for kind in kinds)
 
 
 def test_a_clock_that_is_missed_is_a_result_and_another_failure_is_not(fakes, monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ from edgendt.errors import BadInput, ToolFailed
 from edgendt.synth import parse
 from edgendt.synth.engine import route
 from edgendt.synth.project import FAMILIES
+from edgendt.synth.size import cells
 
 NOTE = """yosys, nextpnr-ecp5 and ecppack, one after the other, on one core; seeds 1 to `SEEDS` (1 when not set). Cells
 and clock of nextpnr's report; asked: the clock that the PLL makes. Seconds hold whatever else the computer did."""
@@ -56,14 +57,14 @@ def _row(board: Board, name: str, seed: int) -> dict[str, Any]:
                 raise
             asked = board.clock_mhz
         report = read_json(Path(folder) / "route.json")
-    used = {kind: entry["used"] for kind, entry in parse.resources(report).items()}
+    used, kinds = parse.resources(report), cells(Engine.named(name), board.family)
     return {
         "board": board.name,
         "engine": f"`{name}`",
         "seed": seed,
         "fmax MHz": round(parse.clock(report)[1], 1) if FAMILIES[board.family].timed else None,
         "asked MHz": asked,
-        **used,
+        "cells": ", ".join(f"{used[kind]['used']:,} {kind}" for kind in kinds),
         "wall s": round(perf_counter() - wall),
         "user s": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - own),
         "stage": "post-route",
