@@ -183,13 +183,13 @@ def synth(
         ports=ports,
         weights=weights,
         backend=backend,
-        rows=counts(rows or []),
+        rows=rows_by_name(rows or []),
         progress=None if json else err.print,
     )
     show(result, json, synth_table)
 
 
-def counts(given: list[str]) -> dict[str, int]:
+def rows_by_name(given: list[str]) -> dict[str, int]:
     """name=number of each; BadInput for what is none."""
     pairs = [one.partition("=") for one in given]
     if odd := [one for one, (_, _, number) in zip(given, pairs, strict=True) if not number.isdecimal()]:

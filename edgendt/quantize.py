@@ -49,7 +49,7 @@ def quantize(
     job: Any = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
     write_files: Callable[..., None] = quantize_poyo.write if config.model.kind == POYO else write
     run = asked or Run.new(default_name(job), root)
-    if warn is not None and isinstance(job, PoyoJob) and (said := quantize_poyo.unheld(job)):
+    if warn is not None and isinstance(job, PoyoJob) and (said := quantize_poyo.too_long(job)):
         warn(said)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:

@@ -36,7 +36,7 @@ def write(stage: Path, job: PoyoJob, networks: PoyoNetworks, scores: dict[str, S
     np.savez_compressed(stage / "stimulus.npz", **arrays)
 
 
-def unheld(job: PoyoJob) -> str | None:
+def too_long(job: PoyoJob) -> str | None:
     """Known before training: the longest window, the named engines that lack room for it and what to change; None
     where none does.
     """
@@ -44,6 +44,8 @@ def unheld(job: PoyoJob) -> str | None:
     program = QuantPOYO.from_float(network, job.sessions.calibration(1), job.config.bits).program()
     room, longest = rooms(program), job.sessions.most_tokens()
     short = [many for many in room.values() if many < longest]
+    if not room:
+        return "no named engine holds this network: `edgendt estimate` says why"
     if not short:
         return None
     words = {name: f"{name} (room for {many:,})" for name, many in room.items()}

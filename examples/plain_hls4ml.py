@@ -35,6 +35,7 @@ def kind(form: Int, modes: str = "") -> str:
 
 
 def narrowed(form: Int) -> str:
+    """The type of a result that rounds ties to even and saturates."""
     return kind(form, ",RND_CONV,SAT")
 
 

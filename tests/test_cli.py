@@ -90,10 +90,10 @@ def keys_shown() -> list[str]:
 
 
 def test_rows_are_numbers_by_name() -> None:
-    assert cli.counts(["tokens=960", "spikes seen=40"]) == {"tokens": 960, "spikes seen": 40}
+    assert cli.rows_by_name(["tokens=960", "spikes seen=40"]) == {"tokens": 960, "spikes seen": 40}
     for odd in ("tokens", "tokens=", "tokens=-1", "tokens=many"):
         with pytest.raises(BadInput, match=f"rows must be NAME=NUMBER, e.g. tokens=960, got '{odd}'"):
-            cli.counts([odd])
+            cli.rows_by_name([odd])
 
 
 def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:

@@ -12,7 +12,7 @@ from op_harness import include_flags
 from test_firmware_ops import mutated
 
 from edgendt.errors import ToolFailed
-from edgendt.firmware.layers import OPS
+from edgendt.firmware.templates import OPS
 from edgendt.tools import run_tool, share
 
 HEADERS = share("hls") / "cpp"

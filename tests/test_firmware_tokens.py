@@ -149,6 +149,11 @@ def test_rows_are_those_asked_for(tmp_path: Path) -> None:
     assert re.search(r"result_t layer\d+_out\[9\*6\]", (tmp_path / "firmware" / "edgendt.h").read_text())
 
 
+def test_there_is_room_for_the_golden_window(tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path, draw(3, 17, 200))
+    assert result["analytic"]["rows"] == {"queries": 200, "spikes seen": 40}
+
+
 @dataclass(frozen=True)
 class Few:
     """A part with so few memory blocks."""

@@ -65,6 +65,13 @@ def test_engine_id_depends_on_every_parameter_and_not_on_their_order():
     assert len({engine_id({"A": a, "B": b}) for a in range(4) for b in range(4)}) == 16
 
 
+def test_an_engine_whose_instructions_mean_more_now_has_another_id(monkeypatch):
+    built = [{"Windows": 0, "Tokens": 0}, {"Windows": 1, "Tokens": 0}, {"Windows": 0, "Tokens": 1}]
+    before = [engine_id(one) for one in built]
+    monkeypatch.setattr("edgendt.engine.image.REVISION", 9)
+    assert [engine_id(one) != old for one, old in zip(built, before, strict=True)] == [False, True, True]
+
+
 @pytest.mark.parametrize(
     "mem, start, words, rule",
     [

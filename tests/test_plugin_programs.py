@@ -252,6 +252,17 @@ SAYS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         lambda g: retype(g, "queries"),
         "Input at queries .* all inputs have one type: give it that of tokens",
     ),
+    "no step": ("tokens", lambda g: g.graph["embed"].set_attr("step", 0), "its step must be at least 1, got 0"),
+    "nobody begins": (
+        "bin by bin",
+        lambda g: g.graph["layer0_attention"].inputs.remove("reset"),
+        "EdtAttention at layer0_attention .* it must read the input reset",
+    ),
+    "bins that are mixed": (
+        "whole window",
+        lambda g: g.graph["layer0_mix"].set_attr("bins", 3),
+        "layer0_mix .* its bins must be .*, got 3",
+    ),
     "sums": ("tokens", lambda g: g.config.config.update(Accumulator=24), "read_attention .* within 24 bits"),
 }
 

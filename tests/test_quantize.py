@@ -40,7 +40,7 @@ from edgendt.qat.poyo import QuantPOYO  # noqa: E402
 from edgendt.qat.poyo_job import PoyoJob  # noqa: E402
 from edgendt.qat.recipe import ModelConfig, QuantizeConfig, resolve, resolve_poyo  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
-from edgendt.quantize_poyo import unheld  # noqa: E402
+from edgendt.quantize_poyo import too_long  # noqa: E402
 from edgendt.report import write_report  # noqa: E402
 from edgendt.report.page import resolve as at_pointer  # noqa: E402
 from edgendt.sim.links import execute  # noqa: E402
@@ -537,7 +537,7 @@ def test_windows_that_no_engine_has_room_for_are_told_before_training(
     if "window_ms" in overrides:
         np.savez(tmp_path / "busy.npz", spikes=np.full((6, 10, 90), 5), vel=np.zeros((6, 10, 2)), bin_s=0.1)
         overrides += f" data.source={tmp_path / 'busy.npz'}"
-    assert unheld(PoyoJob.of(poyo(*overrides.split()))) == sentence
+    assert too_long(PoyoJob.of(poyo(*overrides.split()))) == sentence
 
 
 def test_the_warning_stands_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

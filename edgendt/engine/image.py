@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgendt.errors import BadInput
 
 SCHEMA = 2  # of the words' meaning; an engine of another schema refuses the image
+REVISION = 1  # of engines with windows or tokens: one built before loops over channels within a bin refuses the image
 MAGIC = b"EDTIMAGE"
 FRAME_BYTES = 1024  # payload of one load frame
 FRAME_HEAD = struct.Struct("<HBBHB")  # frame index, memory, bytes per word, word address low 16 and high 8 bits
@@ -27,8 +28,12 @@ MAX_CHANNELS = MAX_OUTPUTS = 256
 
 
 def engine_id(parameters: Mapping[str, int]) -> int:
-    """32-bit name of an engine: CRC of its SystemVerilog parameters; the link compares it with its own `EngineId`."""
-    return zlib.crc32(json.dumps(dict(parameters), sort_keys=True, separators=(",", ":")).encode())
+    """32-bit name of an engine: CRC of its SystemVerilog parameters and of REVISION, where that concerns it; the link
+    compares it with its own `EngineId`.
+    """
+    changed = any(parameters.get(build) for build in ("Windows", "Tokens"))
+    named = dict(parameters) | ({"Revision": REVISION} if changed else {})
+    return zlib.crc32(json.dumps(named, sort_keys=True, separators=(",", ":")).encode())
 
 
 @dataclass(frozen=True)

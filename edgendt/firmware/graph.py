@@ -16,13 +16,12 @@ from edgendt.firmware.dense import Dense
 from edgendt.firmware.described import described, integer_name, layer_of, type_name
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.memory import banks
-from edgendt.firmware.room import most_rows, number
+from edgendt.firmware.room import RESET, most_rows, number
 from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes, Int
 from edgendt.ops import CrossAttention, Linear, SpatialMix
 from edgendt.program import INPUT, Node, Program
 
-RESET = "reset"
 RESERVED = {INPUT, RESET, "input", "rows"}
 
 

@@ -117,6 +117,7 @@ def _held(
     """
     advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
     most = most_rows(program, asked)
+    most |= {name: max(most[name], rows) for name, rows in least.items()}
     while True:
         try:
             fitted = folding or fit(program, part, most)

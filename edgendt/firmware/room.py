@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from edgendt.ops import CrossAttention
 from edgendt.program import Axis, Program
 
+RESET = "reset"  # name of the input that begins a trial
 ROWS = 128  # of an axis at most, where no op has a bound of its own
 
 

@@ -12,11 +12,10 @@ from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
 from edgendt.errors import UnsupportedOp
 from edgendt.firmware.layers import EdtLayer
+from edgendt.firmware.room import RESET
 from edgendt.fixed import Codes, Int
 from edgendt.node import Axis, Flow, Input, Node, flow
 from edgendt.ops import Linear, Op
-
-RESET = "reset"  # name of the input that begins a trial
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,26 @@ import numpy as np
 
 from edgendt.firmware.described import described
 from edgendt.firmware.layers import LAYERS, EdtLayer
+from edgendt.firmware.room import RESET
 from edgendt.fixed import Int
 from edgendt.node import Input, Node
-from edgendt.ops import Op
+from edgendt.ops import Op, SpatialMix
 from edgendt.plugin.found import Found, Value, constant, counts_of, form, narrows, read_by, result
 
 OURS: Mapping[str, type[EdtLayer]] = {layer.__name__: layer for layer in LAYERS}
 READ: Mapping[str, Callable[[Any], Any]] = {  # fields of ops that stand in more than an attribute
     "gamma": lambda layer: Int(constant(layer, "gamma")[1].bits, int(layer.get_attr("gamma_frac"))),
     "steps": lambda layer: tuple(constant(layer, "steps")[0].ravel().tolist()),
-    "rows": lambda layer: int(layer.get_attr("entries")) // int(layer.get_attr("step")),
+    "rows": lambda layer: _units(layer),
     "y": lambda layer: form(result(layer)),
 }
+
+
+def _units(layer: Any) -> int:
+    """Rows of a lookup's table, an entry every `step`."""
+    if (step := int(layer.get_attr("step"))) < 1:
+        raise ValueError(f"its step must be at least 1, got {step}")
+    return int(layer.get_attr("entries")) // step
 
 
 def ours(layer: Any, found: Found) -> Value:
@@ -32,7 +40,13 @@ def ours(layer: Any, found: Found) -> Value:
     op = op_of(layer, [value.y for value in inputs])
     names, constants = tuple(value.node for value in inputs), {name: constant(layer, name)[0] for name in op.constants}
     agrees(layer, Node(layer.name, op, names, constants))
-    return all_rows(layer, found, found.finish(layer.name, op, names, constants))
+    value = all_rows(layer, found, found.finish(layer.name, op, names, constants))
+    rows, kind = int(layer.get_attr("rows", 0)), OURS[layer.class_name]
+    if kind.resets and (kind.at_once or not rows) and RESET not in layer.inputs:
+        raise ValueError(f"it must read the input {RESET}")
+    if isinstance(op, SpatialMix) and (bins := int(layer.get_attr("bins"))) != (rows or 1):
+        raise ValueError(f"its bins must be {rows or 1}, got {bins}")
+    return value
 
 
 def all_rows(layer: Any, found: Found, value: Value) -> Value:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput
-from edgendt.plugin.found import RESET, numbers_of
+from edgendt.firmware.room import RESET
+from edgendt.plugin.found import numbers_of
 from edgendt.program import Program
 
 Array = NDArray[Any]

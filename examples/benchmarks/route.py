@@ -19,8 +19,8 @@ from edgendt.synth.engine import route
 from edgendt.synth.project import FAMILIES
 from edgendt.synth.size import cells
 
-NOTE = """yosys, nextpnr-ecp5 and ecppack, one after the other, on one core; seeds 1 to `SEEDS` (1 when not set). Cells
-and clock of nextpnr's report; asked: the clock that the PLL makes. Seconds hold whatever else the computer did."""
+NOTE = """yosys, nextpnr and the part's packer, one after the other, on one core; seeds 1 to `SEEDS` (1 when not set).
+Cells and clock of nextpnr's report; asked: what the PLL makes. Seconds hold whatever else the computer did."""
 
 
 def seeds() -> range:
