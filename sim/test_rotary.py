@@ -17,7 +17,7 @@ TIMED = {
 FAULTS = {
     "the clock stands still": ("assign given_time = bin_o", "assign given_time = 16'd1"),
     "a phase is cut, not rounded": ("phase4[15:0] + 16'd32", "phase4[15:0]"),
-    "even channels turn backwards": ("half_d_q[4] && odd_q[4], half_d_q[4]", "half_d_q[4], half_d_q[4]"),
+    "even channels turn backwards": ("sine4 && odd_q[4], sine4", "sine4, sine4"),
     "a code is its own partner": ("pick2 ^ PipeBits'(sfu_ins.xbase)", "pick2"),
     "nobody waits for the angles": ("written && (is_exp || angles_ok_i || is_gate)", "written"),
     "nobody waits for the codes": ("is_exp || is_turn ? written &&", "is_exp ? written && is_exp : is_turn ?"),

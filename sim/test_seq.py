@@ -9,7 +9,7 @@ FAULTS = {
     "a SYNC waits for nothing": ("ins_o.op == OpSync && done_i[ins_o.bar_tag]", "ins_o.op == OpSync"),
     "a bin ends before its barrier": ("quiet_q && (!ins_o.bar_use || done_i[ins_o.bar_tag])", "quiet_q"),
     "a bin ends while units are busy": ("ins_o.op == OpEnd && quiet_q &&", "ins_o.op == OpEnd &&"),
-    "the window is one bin longer": ("cfg_q.window - 9'd1)", "cfg_q.window)"),
+    "the window is one bin longer": ("slot_o == KeyBits'(cfg_q.window - 9'd1)", "slot_o == KeyBits'(cfg_q.window)"),
     "keys beyond the window count": ("if (n_keys_o != KeyBits'(cfg_q.window)) ", ""),
     "aged passes begin with the newest key": ("9'(Sfus - 1)) + 9'd1", "9'(Sfus - 1)) - 9'(Sfus - 1)"),
     "a key tile more": ("if (key_tiles_o != cfg_q.key_tiles) ", ""),

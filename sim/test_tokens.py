@@ -203,7 +203,7 @@ FAULTS = {
     "a window has a key more": ("tokens_q <= slot_o + 1'b1", "tokens_q <= slot_o + 2'd2"),
     "its last tile of keys is not looked at": ("tiles_q  <= tile_q + 9'd1", "tiles_q  <= tile_q"),
     "every gate's table is the first": ("{table_i, partner3_q[7:0]}", "{2'd0, partner3_q[7:0]}"),
-    "all queries of a window are one phase": ("(wraps || of_tokens || of_queries)", "wraps"),
+    "all queries of a window are one phase": ("wraps || of_tokens || of_queries;", "wraps;"),
     "angles go on from head to head": ("if (is_turn) gb_q <= ins_q.bias_base", "if (1'b0) gb_q <= '0"),
     "turned values lie where the first token's do": ("sfu_ins.kv_base + 18'(slot >>", "sfu_ins.kv_base + 18'(11'd0 >>"),
     "long sums lose their highest bit": (".SumBits(Tokens != 0 ? 19 : 16)", ".SumBits(11)"),
