@@ -206,6 +206,8 @@ def synth_table(result: dict[str, Any]) -> Table:
     if "cycles" in (analytic := result.get("analytic", {})):
         rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
         rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
+        if most := analytic.get("rows"):
+            rows.append(["room in a window", ", ".join(f"{count:,} {axis}" for axis, count in most.items())])
         rows.append(["blocks of 18 kbit (analytic)", f"{analytic['blocks']} of {analytic['blocks_available']}"])
     if result["stage"] == "project":
         rows.append(["to build it", f"sh build.sh in the run's synth-{result['board']}, or --build"])

@@ -89,6 +89,14 @@ def keys_shown() -> list[str]:
     return captured.get().splitlines()
 
 
+def test_the_table_of_a_network_of_tokens_says_for_how_many_there_is_room() -> None:
+    analytic = {"cycles": 9, "multipliers": 1, "multipliers_available": 2, "blocks": 3, "blocks_available": 4}
+    result = {"stage": "project", "board": "b", "flow": "hls4ml", "resources": {}, "analytic": analytic}
+    said = ["room in a window", "1,028 tokens, 128 queries"]
+    columns = cli.synth_table(result | {"analytic": analytic | {"rows": {"tokens": 1028, "queries": 128}}}).columns
+    assert said in [list(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
+
+
 def test_rows_are_numbers_by_name() -> None:
     assert cli.rows_by_name(["tokens=960", "spikes seen=40"]) == {"tokens": 960, "spikes seen": 40}
     for odd in ("tokens", "tokens=", "tokens=-1", "tokens=many"):
