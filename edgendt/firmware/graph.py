@@ -179,8 +179,8 @@ def model_graph(
         io_type="io_parallel",
     )
     model = {"Precision": "fixed<32,16>", "ReuseFactor": 1, "Strategy": "Resource"}
-    settings |= {"HLSConfig": {"Model": model, "LayerName": config}}
-    settings |= {"Accumulator": program.accumulator.bits}  # of interest to the backend EdgeNDT alone
+    settings["HLSConfig"] = {"Model": model, "LayerName": config}
+    settings["Accumulator"] = program.accumulator.bits  # of interest to the backend EdgeNDT alone
     graph = hls4ml.model.graph.ModelGraph.from_layer_list(
         settings,
         [*sources, *(layer for layer, _ in stages)],

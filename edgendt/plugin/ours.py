@@ -17,12 +17,6 @@ from edgendt.ops import Op, SpatialMix
 from edgendt.plugin.found import Found, Value, constant, counts_of, form, narrows, read_by, result
 
 OURS: Mapping[str, type[EdtLayer]] = {layer.__name__: layer for layer in LAYERS}
-READ: Mapping[str, Callable[[Any], Any]] = {  # fields of ops that stand in more than an attribute
-    "gamma": lambda layer: Int(constant(layer, "gamma")[1].bits, int(layer.get_attr("gamma_frac"))),
-    "steps": lambda layer: tuple(constant(layer, "steps")[0].ravel().tolist()),
-    "rows": lambda layer: _units(layer),
-    "y": lambda layer: form(result(layer)),
-}
 
 
 def _units(layer: Any) -> int:
@@ -30,6 +24,14 @@ def _units(layer: Any) -> int:
     if (step := int(layer.get_attr("step"))) < 1:
         raise ValueError(f"its step must be at least 1, got {step}")
     return int(layer.get_attr("entries")) // step
+
+
+READ: Mapping[str, Callable[[Any], Any]] = {  # fields of ops that stand in more than an attribute
+    "gamma": lambda layer: Int(constant(layer, "gamma")[1].bits, int(layer.get_attr("gamma_frac"))),
+    "steps": lambda layer: tuple(constant(layer, "steps")[0].ravel().tolist()),
+    "rows": _units,
+    "y": lambda layer: form(result(layer)),
+}
 
 
 def ours(layer: Any, found: Found) -> Value:
