@@ -199,6 +199,11 @@ def test_the_fake_of_vivado_hls_rejects_a_wrong_script(
     [
         ("pynq-z2", "quartus", "backend must be one of Vitis, Vivado, got 'Quartus'"),
         (
+            "pynq-z2",
+            "VivadoAccelerator",
+            r"VivadoAccelerator is in Python alone \(edgendt.firmware.accelerator\): take Vitis or Vivado",
+        ),
+        (
             "kv260",
             VIVADO,
             "xck26-sfvc784-2LV-c is younger than vivado_hls, .*: take the backend Vitis",

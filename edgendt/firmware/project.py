@@ -17,7 +17,7 @@ from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
-from edgendt.firmware.target import AMD, VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
 from edgendt.ops import Lookup
 from edgendt.program import Program
 
@@ -60,7 +60,7 @@ def write_project(
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
     the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights, backend: see
-    of_board; rows: that windows of tokens have room for, by axis, else see _held. With `build` the vendor tool
+    of_board; rows: that windows of tokens have room for, by axis, else see held. With `build` the vendor tool
     runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers or
     memory blocks.
     """
@@ -73,7 +73,7 @@ def write_project(
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
     part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
-    folding, most = _held(program, part, folding, _asked(program, rows or {}, given), _longest(program, given))
+    folding, most = held(program, part, folding, _asked(program, rows or {}, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
@@ -99,6 +99,9 @@ def of_board(board: Part, ports: str | None = None, weights: str = "rom", backen
     backend: of hls4ml, which says by which of AMD's tools the project is built. BadInput for what does not go together.
     """
     kernel, backend = board.alveo is not None, backend.capitalize()  # hls4ml takes either
+    if backend == ACCELERATOR.capitalize():
+        known = " or ".join(vendor.TOOLS)
+        raise BadInput(f"{ACCELERATOR} is in Python alone (edgendt.firmware.accelerator): take {known}")
     if backend not in vendor.TOOLS:
         raise BadInput(f"backend must be one of {', '.join(vendor.TOOLS)}, got {backend!r}")
     if backend == VIVADO and board.part.startswith(vendor.AFTER_VIVADO):
@@ -109,7 +112,7 @@ def of_board(board: Part, ports: str | None = None, weights: str = "rom", backen
     return Target(board.part, 1e3 / board.clock_mhz, backend=backend, ports=ports, weights=weights, kernel=kernel)
 
 
-def _held(
+def held(
     program: Program, part: Budget, folding: Folding | None, asked: Mapping[str, int], least: Mapping[str, int]
 ) -> tuple[Folding, dict[str, int]]:
     """The folding, and the rows that the part has memory for: where nothing is asked half as many, and again, down to

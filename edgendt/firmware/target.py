@@ -15,6 +15,7 @@ BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the heade
     "Quartus": ("firmware/ac_types",),
     "Catapult": tuple(f"firmware/{name}/include" for name in ("ac_types", "ac_math", "ac_simutils")),
 }
+ACCELERATOR = "VivadoAccelerator"  # Vivado's sources in a board project of hls4ml's own: accelerator.py
 PORTS = ("arrays", "axis")
 WEIGHTS = ("rom", "reload")
 
@@ -24,7 +25,7 @@ class Target:
     """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams.
 
     weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams. kernel: for
-    v++ to link on a card, not an IP.
+    v++ to link on a card, not an IP. board: of hls4ml's own design, see accelerator.py.
     """
 
     part: str = "xczu5ev-sfvc784-2-i"
@@ -34,6 +35,7 @@ class Target:
     ports: str = "arrays"
     weights: str = "rom"
     kernel: bool = False
+    board: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("ports", PORTS), ("weights", WEIGHTS)):

@@ -9,7 +9,7 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.layers import layer_map, register_layer
 
 from edgendt.firmware.layers import LAYERS, EdtAdd, EdtCrossAttention, EdtLinear
-from edgendt.firmware.target import BACKENDS
+from edgendt.firmware.target import ACCELERATOR, BACKENDS
 from edgendt.tools import share
 
 OF_BINS = ("linear", "add", "position", "layernorm", "attention", "rotary")
@@ -39,7 +39,7 @@ BLOCKS = """\
     static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
     static const unsigned multiplier_scale = multiplier_limit / n_out;"""
 REGISTERS = "#pragma HLS ARRAY_PARTITION variable={} complete"
-SAID_BY = {name: BLOCKS if name == "Quartus" else STRATEGY for name in BACKENDS}
+SAID_BY = {name: BLOCKS if name == "Quartus" else STRATEGY for name in (*BACKENDS, ACCELERATOR)}
 
 
 class EdtConfigTemplate(LayerConfigTemplate):
@@ -124,9 +124,9 @@ def register() -> None:
         return
     for layer in LAYERS:
         register_layer(layer.__name__, layer)
-    for name in ("Vivado", "Quartus", "Catapult"):  # Vitis has Vivado's templates
+    for name in ("Vivado", "Quartus", "Catapult"):  # the others have Vivado's templates
         get_backend(name).register_template(EdtConfigTemplate)
         get_backend(name).register_template(EdtFunctionTemplate)
-    for name in BACKENDS:
+    for name in SAID_BY:
         for header in (*HEADERS, *INCLUDED):
             get_backend(name).register_source((share("hls") / "cpp" / header).resolve())

@@ -1,4 +1,6 @@
-"""Import this in plain hls4ml: the ops that it lacks are then layers of Vivado, Vitis, Quartus and Catapult.
+"""Import this in plain hls4ml: the ops that it lacks are then layers of its backends.
+
+Those are Vivado, VivadoAccelerator, Vitis, Quartus and Catapult.
 
 The Edt layers and their C++ (hls/cpp); examples/plain_hls4ml.py uses some.
 And hls4ml's PyTorch front end then reads GELU, for the backend EdgeNDT.

@@ -1,0 +1,47 @@
+"""hls4ml's own board flow, VivadoAccelerator, around our ops: for networks of one input, those of whole windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgendt.errors import BadInput
+from edgendt.firmware.fit import Budget
+from edgendt.firmware.folding import Folding
+from edgendt.firmware.project import Part, held
+from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
+from edgendt.program import Program
+
+BOARDS = ("pynq-z2", "zcu102")  # of ours, that hls4ml has a design of
+CLOCK_NS = 10.0  # of those designs
+EXACT = 1 << 24  # up to here every code is a float: hls4ml 1.3.0 writes no other type of a stream that C++ knows
+
+
+def accelerator(program: Program, board: Part, folder: Path | str, folding: Folding | None = None) -> Any:
+    """hls4ml's model of `program`: `compile`, `predict`, `trace` and `build` are hls4ml's, into `folder`.
+
+    `predict` takes counts [windows, bins, channels] that are within their format, as float32, and gives values
+    [windows, bins * outputs]. folding: `fit` for the part unless given. BadInput where hls4ml's flow does not take the
+    network or has not the board; DoesNotFit.
+    """
+    from edgendt.firmware.graph import model_graph
+
+    _demand_one_input(program)
+    if board.name not in BOARDS:
+        known = " and ".join(BOARDS)
+        raise BadInput(f"{ACCELERATOR} has a design of {known}, got {board.name}: take the backend {AMD}")
+    fitted, _ = held(program, Budget(board.multipliers, board.rams), folding, {}, {})
+    target = Target(board.part, CLOCK_NS, backend=ACCELERATOR, board=board.name)
+    return model_graph(program, Path(folder).resolve(), fitted, target)
+
+
+def _demand_one_input(program: Program) -> None:
+    """BadInput but for a network of whole windows whose codes are floats."""
+    instead = f"take ports axis of the backend {AMD} or {VIVADO}"
+    if program.inputs or program.streams:
+        more = "inputs and their numbers of rows" if program.inputs else "counts and a reset"
+        raise BadInput(f"{ACCELERATOR} takes one input, windows of counts; {program.name} has {more}: {instead}")
+    for what, form in (("counts", program.input), ("outputs", program.output_format)):
+        if form.limit > EXACT:
+            said = f"{ACCELERATOR} passes floats, exact up to {EXACT}; {what} of {program.name} reach {form.limit}"
+            raise BadInput(f"{said}: {instead}")

@@ -1,0 +1,181 @@
+"""hls4ml's own board flow: what it writes, compiles and predicts of whole windows equals the Program at every op."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import hls4ml
+import numpy as np
+import pytest
+from firmware_cases import CASES
+from needs import needs
+from networks import random_counts, random_ndt
+
+from edgendt.boards import Board
+from edgendt.compare import compare
+from edgendt.errors import BadInput, DoesNotFit
+from edgendt.firmware import build
+from edgendt.firmware.accelerator import BOARDS, accelerator
+from edgendt.firmware.folding import plan
+from edgendt.firmware.graph import layer_names
+from edgendt.firmware.target import VIVADO, Target
+from edgendt.fixed import Codes, Int
+from edgendt.program import Program
+
+KNOWN = Path(hls4ml.__file__).parent / "backends" / "vivado_accelerator" / "supported_boards.json"
+
+
+def ndt() -> Program:
+    return random_ndt(10, 5, 6, 1, 2, 7, outputs=3, bins=4, causal=False)
+
+
+def stndt() -> Program:
+    return CASES["whole window"]()[0]
+
+
+NETWORKS = {"NDT": ndt, "STNDT": stndt}
+
+
+def windows(program: Program, many: int = 3) -> Codes:
+    """[windows, bins, channels], the first of zeros, another at the limit."""
+    assert program.bins is not None
+    given = np.stack([random_counts(program, seed, program.bins) for seed in range(many)])
+    given[0], given[1] = 0, program.input.hi
+    return given
+
+
+def codes(program: Program, name: str, values: Any) -> Codes:
+    """Values of a node's rows, as hls4ml gives them -> codes [rows, size], all of them whole."""
+    op = program.node(name).op
+    scaled = np.asarray(values, np.float64).reshape(-1, op.size) / op.y.scale
+    assert np.array_equal(scaled, np.rint(scaled))
+    return scaled.astype(np.int64)
+
+
+def traced(program: Program, model: Any, given: Codes) -> dict[str, Codes]:
+    """Every op's codes of all windows; hls4ml writes and compiles the project for that."""
+    _, every = model.trace(given.astype(np.float32))
+    names = layer_names(program)
+    return {node.name: codes(program, node.name, every[names[node.name]]) for node in program.nodes}
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_whole_window_is_equal_through_hls4mls_own_board_project(name: str, board: str, tmp_path: Path) -> None:
+    needs("g++")
+    program = NETWORKS[name]()
+    model = accelerator(program, Board.named(board), tmp_path / "project")
+    given = windows(program)
+    traces = [program.trace(window) for window in given]
+    expected = {node.name: np.concatenate([trace[node.name] for trace in traces]) for node in program.nodes}
+    tally = compare("hls4ml", expected, traced(program, model, given))
+    assert tally.mismatches == 0, tally.first
+    found = codes(program, program.output, model.predict(given.astype(np.float32)))
+    assert found.shape == (given.shape[0] * given.shape[1], program.outputs)
+    np.testing.assert_array_equal(found, expected[program.output])
+
+
+def test_a_wrong_weight_is_found(tmp_path: Path) -> None:
+    needs("g++")
+    program = ndt()
+    model = accelerator(program, Board.named("pynq-z2"), tmp_path)
+    model.compile()
+    path = tmp_path / "firmware" / "weights" / f"{model.graph['readout'].weights['weight'].name}.txt"
+    values = path.read_text().split(", ")
+    op = program.node("readout").op
+    values[op.inputs] = str(float(values[op.inputs]) + op.w.scale)  # of output 1
+    path.write_text(", ".join(values))
+    given = windows(program)
+    found = codes(program, "readout", model.predict(given.astype(np.float32)))
+    expected = np.concatenate([program.run(window) for window in given])
+    tally = compare("hls4ml", {"readout": expected}, {"readout": found})
+    assert tally.first is not None and (tally.first.op, tally.first.index) == ("readout", 1)
+    assert 0 < tally.mismatches <= len(expected)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_hls4ml_writes_its_project_of_the_board(board: str, tmp_path: Path) -> None:
+    part = Board.named(board)
+    assert json.loads(KNOWN.read_text())[board]["part"] == part.part
+    program = ndt()
+    accelerator(program, part, tmp_path).write()
+    design, project = ((tmp_path / name).read_text() for name in ("design.tcl", "project.tcl"))
+    assert f"-part {part.part} -force" in design and "xilinx.com:hls:${project_name}_axi:1.0" in design
+    for said in (f'part "{part.part}"', 'project_name "edgendt"', "clock_period 10.0"):
+        assert f"set {said}\n" in project
+    assert "bit_width_hls_output 32\nset bit_width_hls_input 32\n" in project
+    top, header = ((tmp_path / "firmware" / f"edgendt_axi.{suffix}").read_text() for suffix in ("cpp", "h"))
+    assert "void edgendt_axi(input_axi_t in[N_IN], output_axi_t out[N_OUT])" in top
+    for port in ("in", "out"):
+        assert f"#pragma HLS INTERFACE axis port={port}\n" in top
+    for said in ("unsigned N_IN = 20", "unsigned N_OUT = 12"):
+        assert f"static const {said};\n" in header
+    assert "typedef float T_in;\ntypedef float T_out;\n" in header
+    script = (tmp_path / "build_prj.tcl").read_text()
+    assert "set_top ${project_name}_axi\nadd_files firmware/edgendt_axi.cpp" in script
+    assert (tmp_path / "axi_stream_driver.py").exists()
+
+
+def test_its_firmware_is_that_of_the_backend_vivado(tmp_path: Path) -> None:
+    program, names = stndt(), ("edgendt_axi.cpp", "edgendt_axi.h")
+    accelerator(program, Board.named("pynq-z2"), tmp_path / "board", plan(program)).write()
+    build(program, tmp_path / "vivado", plan(program), target=Target(backend=VIVADO))
+    board, vivado = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / name / "firmware" for name in ("board", "vivado"))
+    )
+    assert {path: text for path, text in board.items() if path.name not in names} == vivado and len(board) > len(vivado)
+
+
+def test_build_calls_the_tools_of_hls4ml_in_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HLS, then the block design around the IP that it exported."""
+    model = accelerator(ndt(), Board.named("zcu102"), tmp_path / "project")
+    model.write()
+    log, tools = tmp_path / "log", tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("vivado_hls", "vivado"):
+        (tools / tool).write_text(f'#!/bin/sh\ntest -f "$2" -o -f "$4" && echo "${{0##*/}} $*" >> {log}\n')
+        (tools / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tools), os.environ["PATH"]]))
+    model.build(csim=False, export=True, bitfile=True)
+    hls, design = log.read_text().splitlines()
+    assert hls.startswith("vivado_hls -f build_prj.tcl reset=False csim=False synth=True ") and "export=True" in hls
+    assert design == "vivado -mode batch -source design.tcl"
+
+
+def test_networks_of_more_inputs_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    instead = "take ports axis of the backend Vitis or Vivado"
+    for name, more in (("bin by bin", "counts and a reset"), ("tokens", "inputs and their numbers of rows")):
+        program, _ = CASES[name]()
+        said = f"^VivadoAccelerator takes one input, windows of counts; {program.name} has {more}: {instead}$"
+        with pytest.raises(BadInput, match=said):
+            accelerator(program, Board.named("pynq-z2"), tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+def test_codes_that_are_no_floats_are_refused(tmp_path: Path) -> None:
+    program = ndt()
+    readout = program.nodes[-1]
+    for bits in (25, 26):
+        wide = replace(readout, op=replace(readout.op, y=Int(bits, 10)))
+        given = replace(program, nodes=(*program.nodes[:-1], wide)), Board.named("pynq-z2"), tmp_path
+        if bits == 25:
+            accelerator(*given)
+        else:
+            with pytest.raises(
+                BadInput, match="passes floats, exact up to 16777216; outputs of random10 reach 33554432"
+            ):
+                accelerator(*given)
+
+
+def test_what_the_part_or_the_flow_has_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInput, match=r"^VivadoAccelerator has a design of pynq-z2 and zcu102, got kv260: take the ba"
+    ):
+        accelerator(ndt(), Board.named("kv260"), tmp_path)
+    with pytest.raises(DoesNotFit, match=r"the firmware needs at least \d+ multipliers, the part has 10"):
+        accelerator(ndt(), replace(Board.named("pynq-z2"), multipliers=10), tmp_path)
