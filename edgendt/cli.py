@@ -383,11 +383,11 @@ def estimate(
 
 @app.command()
 def boards(json: JsonOpt = False) -> None:
-    """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
+    """The targets: flow, tools found here, and the latency to expect of a reference network.
 
-    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; lanes, the most that fit
-    the part; network, the largest reference network that fits; taken, the lanes of its engine; MHz, the clock assumed;
-    µs, its bin.
+    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; network, the largest
+    reference network that fits; lanes, of the fastest engine for it that the part holds; MHz, the clock assumed; µs,
+    its bin there.
     """
     from edgendt.synth.capacity import describe
 
@@ -398,12 +398,12 @@ def boards_table(result: dict[str, Any]) -> Table:
     """One row per board; the last columns say which network takes how long, on how many lanes."""
     quoted = ("network", "lanes", "clock_mhz", "us")
     rows: list[list[object]] = [
-        [b["name"], b["flow"], b.get("engine"), ", ".join(b["missing"]) or "all found", b["lanes"]]
+        [b["name"], b["flow"], b.get("engine"), ", ".join(b["missing"]) or "all found"]
         + [(b["latency"] or dict.fromkeys(quoted))[name] for name in quoted]
         for b in result["boards"]
     ]
-    title = "boards: lanes that fit the part, and a reference network's bin (analytic cycles, assumed clock)"
-    return grid(title, ["board", "flow", "engine", "missing", "lanes", "network", "taken", "MHz", "µs"], rows)
+    title = "boards: a reference network's bin on the fastest engine that fits (analytic cycles, assumed clock)"
+    return grid(title, ["board", "flow", "engine", "missing", "network", "lanes", "MHz", "µs"], rows)
 
 
 @app.command()

@@ -1,8 +1,9 @@
-"""What each board could hold, before any build: the most lanes that fit its part, and a reference network's latency."""
+"""What each board could do, before any build: a reference network's latency on the fastest engine that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -19,7 +20,6 @@ from edgendt.synth.size import part
 
 ARRAYS = ((16, 8), (16, 4), (8, 4), (8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
 SHARED = ((1, 4), (0, 1))  # packed, splits
-LEAST = 2048  # weights of a lane: one block memory
 ROOM = {  # more of everything than a reference network takes
     "weight_depth": 1 << 17,
     "kv_depth": 1 << 14,
@@ -29,32 +29,19 @@ ROOM = {  # more of everything than a reference network takes
 
 
 def describe() -> dict[str, Any]:
-    """`edgendt.boards.describe`, with the lanes and the latency of each board."""
+    """`edgendt.boards.describe`, with the latency of each board."""
     entries = boards.describe()["boards"]
-    return {"boards": [entry | _capacity(Board.named(entry["name"])) for entry in entries]}
-
-
-def _capacity(board: Board) -> dict[str, Any]:
-    if board.engine is None:
-        return {"lanes": None, "latency": None}
-    return {"lanes": lanes(board), "latency": latency(board)}
-
-
-def lanes(board: Board) -> int:
-    """The widest named engine or power of two of lanes, one weight block each, that fits the part; 0 for none."""
-    small = replace(ENGINES["small"], weight_depth=LEAST)
-    arrays = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in _arrays()]
-    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if _fits(board, engine)]
-    return max(fitting, default=0)
+    return {"boards": [entry | {"latency": latency(Board.named(entry["name"]))} for entry in entries]}
 
 
 def latency(board: Board) -> dict[str, Any] | None:
     """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest engine that the part holds.
 
-    The engine has no more memory than the network needs; the clock is the board's, assumed. None when none fits.
+    A named one, or an array with no more memory than the network needs; the clock is the board's, assumed. None when
+    none fits, and for a board that has no engine.
     """
-    for network in (S, DEFAULT, TINY):
-        found = list(sized(board, network))
+    for network in (S, DEFAULT, TINY) if board.engine else ():
+        found = [*_named(board, network), *sized(board, network)]
         if found:
             engine, cycles = min(found, key=lambda one: one[1])
             return {
@@ -68,6 +55,14 @@ def latency(board: Board) -> dict[str, Any] | None:
                 "engine": engine.parameters(),
             }
     return None
+
+
+def _named(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
+    """(engine, cycles) of the named engines that the part holds and that hold the network."""
+    for engine in ENGINES.values():
+        if _fits(board, engine):
+            with suppress(DoesNotFit):
+                yield engine, _compiled(network, engine)[1]
 
 
 def _arrays() -> Iterator[Engine]:
