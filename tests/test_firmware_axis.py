@@ -17,7 +17,7 @@ from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.library import flags
 from edgendt.firmware.project import write_project
-from edgendt.firmware.target import AMD, VIVADO, Target
+from edgendt.firmware.target import AMD, VIVADO, FirmwareConfig, Target
 from edgendt.fixed import Codes
 from edgendt.program import Program
 from edgendt.tools import run_tool
@@ -121,7 +121,8 @@ def test_c_simulation_goes_through_the_streams(
     """The fake compiles what the script adds."""
     needs("g++")
     monkeypatch.setenv("EDT_FAKE_AP", str(tmp_path / "project" / "firmware" / "ap_types"))
-    result = write_project(small(), SMALL, tmp_path / "project", build=True, ports="axis", backend=backend)
+    config = FirmwareConfig(ports="axis", backend=backend)
+    result = write_project(small(), SMALL, tmp_path / "project", build=True, config=config)
     assert result["ports"] == "axis"
     assert "set_top edgendt_axis" in fake.read_text().splitlines()
     assert (tmp_path / "project" / f"{tool}.log").read_text().count("PASS: 12 bins equal") == 2

@@ -18,7 +18,7 @@ from edgendt.boards import Board, known
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
 from edgendt.firmware.folding import plan
 from edgendt.firmware.project import of_board, write_project
-from edgendt.firmware.target import AMD, PORTS, VIVADO
+from edgendt.firmware.target import AMD, PORTS, VIVADO, FirmwareConfig
 from edgendt.firmware.vendor import read_report, tcl
 from edgendt.program import Program
 
@@ -77,13 +77,13 @@ def test_golden_vectors_are_the_trial_given_clipped_and_cut(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("name", "ports"), SCRIPTS)
 def test_script_equals_its_golden(name: str, ports: str) -> None:
-    script = tcl(small(), name, of_board(Board.named(name), ports))
+    script = tcl(small(), name, of_board(Board.named(name), FirmwareConfig(ports)))
     is_golden(script, f"hls4ml/run_hls.{name}.{ports}.tcl")
 
 
 @pytest.mark.parametrize(("name", "ports"), [one for one in SCRIPTS if one[0] not in ("kv260", "u55c")])
 def test_script_of_vivado_hls_equals_its_golden(name: str, ports: str) -> None:
-    script = tcl(small(), name, of_board(Board.named(name), ports, backend="vivado"))
+    script = tcl(small(), name, of_board(Board.named(name), FirmwareConfig(ports, backend="vivado")))
     is_golden(script, f"hls4ml/vivado_hls.{name}.{ports}.tcl")
 
 
@@ -114,7 +114,7 @@ CALLS["vivado_hls"] = "vivado_hls -f run_hls.tcl"
 def test_build_without_the_tool_is_missing_tool(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(ToolMissing) as caught:
-        write_project(small(), SMALL, tmp_path / "project", build=True, backend=backend)
+        write_project(small(), SMALL, tmp_path / "project", build=True, config=FirmwareConfig(backend=backend))
     assert (str(caught.value), caught.value.exit_code) == (MISSING[backend], 1)
     assert not (tmp_path / "project").exists()
 
@@ -133,7 +133,7 @@ def test_build_without_the_tool_is_missing_tool(backend: str, tmp_path: Path, mo
 def test_build_sh_takes_the_tool_that_is_there(
     backend: str, there: tuple[str, ...], called: str | None, tmp_path: Path
 ) -> None:
-    write_project(small(), SMALL, tmp_path / "project", backend=backend)
+    write_project(small(), SMALL, tmp_path / "project", config=FirmwareConfig(backend=backend))
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in there:
@@ -153,7 +153,7 @@ BUILT = {  # backend: version, clock, cycles and multipliers of its tool's sampl
 
 @pytest.mark.parametrize("backend", BUILT)
 def test_build_runs_the_steps_in_order_and_reads_the_report(backend: str, fake: Path, tmp_path: Path) -> None:
-    result = write_project(small(), SMALL, tmp_path / "project", build=True, backend=backend)
+    result = write_project(small(), SMALL, tmp_path / "project", build=True, config=FirmwareConfig(backend=backend))
     tool, version, clock, cycles, multipliers = BUILT[backend]
     steps = [line.split()[0] for line in fake.read_text().splitlines()]
     assert [step for step in steps if step.endswith("_design")] == [
@@ -186,11 +186,11 @@ def test_build_runs_the_steps_in_order_and_reads_the_report(backend: str, fake: 
 def test_the_fake_of_vivado_hls_rejects_a_wrong_script(
     old: str, new: str, said: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = tcl(small(), SMALL.name, of_board(SMALL, backend=VIVADO))
+    text = tcl(small(), SMALL.name, of_board(SMALL, FirmwareConfig(backend=VIVADO)))
     assert old in text
     monkeypatch.setattr("edgendt.firmware.vendor.tcl", lambda *_: text.replace(old, new))
     with pytest.raises(ToolFailed) as caught:
-        write_project(small(), SMALL, tmp_path / "project", build=True, backend=VIVADO)
+        write_project(small(), SMALL, tmp_path / "project", build=True, config=FirmwareConfig(backend=VIVADO))
     assert re.search(said, Path(caught.value.log).read_text())
 
 
@@ -214,7 +214,7 @@ def test_a_backend_without_a_project_for_the_board_is_one_sentence(
     board: str, backend: str, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match=said):
-        write_project(small(), Board.named(board), tmp_path / "project", backend=backend)
+        write_project(small(), Board.named(board), tmp_path / "project", config=FirmwareConfig(backend=backend))
     assert not (tmp_path / "project").exists()
 
 
@@ -248,7 +248,7 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
     needs("g++")
     monkeypatch.setenv("EDT_FAKE_AP", str(Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"))
     project = tmp_path / "project"
-    result = write_project(small(causal), SMALL, project, build=True, backend=backend)
+    result = write_project(small(causal), SMALL, project, build=True, config=FirmwareConfig(backend=backend))
     tool, _, _, cycles, _ = BUILT[backend]
     assert result["cycles_per_bin" if causal else "cycles_per_window"] == cycles
     assert (project / f"{tool}.log").read_text().count("PASS: 12 bins equal") == 2  # C simulation, co-simulation
@@ -279,7 +279,7 @@ def test_a_part_with_too_little_is_refused(kind: str, tmp_path: Path) -> None:
 
 def test_rows_belong_to_windows_of_tokens(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="rows must be left out: this network has no windows of tokens, got tokens=5"):
-        write_project(small(), SMALL, tmp_path, rows={"tokens": 5})
+        write_project(small(), SMALL, tmp_path, config=FirmwareConfig(rows={"tokens": 5}))
 
 
 def test_the_sample_of_a_report_is_read() -> None:

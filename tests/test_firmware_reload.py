@@ -20,7 +20,7 @@ from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.project import write_project
 from edgendt.firmware.reload import packet
-from edgendt.firmware.target import Target
+from edgendt.firmware.target import FirmwareConfig, Target
 from edgendt.fixed import Codes
 from edgendt.program import Program
 
@@ -108,7 +108,7 @@ def test_what_is_synthesised_of_it_is_clean_and_asks_for_no_rom(tmp_path: Path) 
 
 def test_a_project_brings_its_own_load_packet(tmp_path: Path) -> None:
     program = CASES["bin by bin"]()[0]
-    result = write_project(program, SMALL, tmp_path, ports="axis", weights="reload")
+    result = write_project(program, SMALL, tmp_path, config=FirmwareConfig(ports="axis", weights="reload"))
     assert (result["ports"], result["weights"]) == ("axis", "reload")
     np.testing.assert_array_equal(np.fromfile(tmp_path / "load.bin", "<i4"), packet(program))
 

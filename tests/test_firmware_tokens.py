@@ -25,6 +25,7 @@ from edgendt.firmware.folding import plan  # noqa: E402
 from edgendt.firmware.library import cached  # noqa: E402
 from edgendt.firmware.project import write_project  # noqa: E402
 from edgendt.firmware.room import most_rows  # noqa: E402
+from edgendt.firmware.target import FirmwareConfig  # noqa: E402
 from edgendt.fixed import Codes, Int  # noqa: E402
 from edgendt.ops import GEGLU, CrossAttention, Lookup, Table  # noqa: E402
 from edgendt.program import INDEX, Axis, Input, Node, Program  # noqa: E402
@@ -144,7 +145,7 @@ def test_folding_changes_no_code(tmp_path: Path) -> None:
 
 
 def test_rows_are_those_asked_for(tmp_path: Path) -> None:
-    result = write_project(small(), SMALL, tmp_path, draw(3, 17, 4), rows={"queries": 9})
+    result = write_project(small(), SMALL, tmp_path, draw(3, 17, 4), config=FirmwareConfig(rows={"queries": 9}))
     assert result["analytic"]["rows"] == {"queries": 9, "spikes seen": 40}
     assert re.search(r"result_t layer\d+_out\[9\*6\]", (tmp_path / "firmware" / "edgendt.h").read_text())
 
@@ -173,7 +174,7 @@ def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Pat
     }
     assert made == {6: 128, 5: 32}
     with pytest.raises(DoesNotFit, match=r"at least 6 memory blocks of 18 kbit, the part has 5; .*--rows tokens=N"):
-        write_project(small(), Few(5), tmp_path, draw(3, 17, 4), rows={"queries": 128})
+        write_project(small(), Few(5), tmp_path, draw(3, 17, 4), config=FirmwareConfig(rows={"queries": 128}))
     with pytest.raises(
         DoesNotFit, match=r"needs at least 3 memory .* the part has 2; choose a larger part, or shorter"
     ):
@@ -189,7 +190,7 @@ def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Pat
 )
 def test_rows_that_do_not_suit_are_one_sentence(rows: dict[str, int], said: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=said):
-        write_project(small(), SMALL, tmp_path, draw(3, 17, 4), rows=rows)
+        write_project(small(), SMALL, tmp_path, draw(3, 17, 4), config=FirmwareConfig(rows=rows))
 
 
 def test_c_simulation_passes_on_the_golden_window_and_names_the_first_difference(

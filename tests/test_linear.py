@@ -29,7 +29,7 @@ def test_the_accumulator_limit_is_reached_and_not_passed() -> None:
     reach = 128 * (128 + 127 + 5) + 1000 + 64
     assert op.accumulator_limit(weight, bias) == reach
     op.check(Int(reach.bit_length() + 1), weight=weight, bias=bias)
-    with pytest.raises(ValueError, match=f"can reach {reach}"):
+    with pytest.raises(ValueError, match=f"can reach {reach}: set accumulator to {reach.bit_length() + 1} "):
         op.check(Int(reach.bit_length()), weight=weight, bias=bias)
 
 

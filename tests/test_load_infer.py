@@ -167,6 +167,12 @@ def test_a_board_with_another_engine_or_network_is_one_sentence(tmp_path: Path) 
         load(one, "/dev/none", BOARD, quiet=True)
 
 
+def test_an_engine_that_answers_is_not_counted_against_the_part(tmp_path: Path) -> None:
+    large = compile_program(NETWORKS["a"], Engine.named("large"))
+    with on_a_pty(ReferenceBoard(large)) as port:
+        assert load(run_of("a", tmp_path), port, BOARD, "large", quiet=True)["engine"] == "large"
+
+
 class Deaf(ReferenceBoard):
     """Hears nothing from DATA frame number `frames` (of all loads) on, for `deaf` writes."""
 

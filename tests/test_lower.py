@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgendt.errors import BadInput, UnsupportedOp
-from edgendt.export.graph import QUANT_DOMAIN
+from edgendt.export.graph import QUANT_DOMAIN, SUMS
 from edgendt.fixed import Int
 from edgendt.lower import lower, lowered, read
 from edgendt.lower.deviation import deviations
@@ -391,9 +391,9 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "shapes do not fit",
     ),
     "too many inputs": (lambda n: n.quant(n.node("Relu", matmul(n), n.constant(1.0)), Y), "input size 2 not in range"),
-    "an accumulator of 25 bits": (
+    "an accumulator of 26 bits": (
         lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
-        "accumulator must stay within 24 bits",
+        "accumulator must stay within 24 bits, .*: set accumulator to 26 ",
     ),
 }
 
@@ -430,6 +430,15 @@ def test_what_the_program_cannot_hold_is_refused_with_node_and_reason(case: str,
     net = Net()
     message = refused(net, build(net), tmp_path)
     assert re.search(said, message), message
+
+
+def test_a_file_may_say_how_wide_its_sums_are(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(REFUSALS["an accumulator of 26 bits"][0](net), tmp_path / "net.onnx")
+    model = onnx.load(path)
+    helper.set_model_props(model, {SUMS: "26"})
+    onnx.save(model, path)
+    assert equals_the_executor(path).accumulator == Int(26)
 
 
 def test_the_documented_refusals_are_those_of_the_command(tmp_path: Path) -> None:

@@ -263,7 +263,11 @@ SAYS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         lambda g: g.graph["layer0_mix"].set_attr("bins", 3),
         "layer0_mix .* its bins must be .*, got 3",
     ),
-    "sums": ("tokens", lambda g: g.config.config.update(Accumulator=24), "read_attention .* within 24 bits"),
+    "sums": (
+        "tokens",
+        lambda g: g.config.config.update(Accumulator=24),
+        "read_attention .* within 24 bits, .*: set accumulator to 28",
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from edgendt.data.stimulus import packed
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.library import flags
 from edgendt.firmware.project import of_board
+from edgendt.firmware.target import FirmwareConfig
 from edgendt.program import Program
 from edgendt.synth import synthesise
 from edgendt.tools import run_tool
@@ -39,13 +40,14 @@ def quantized(name: str, folder: Path) -> tuple[Run, Program]:
 def test_a_project_is_equal_at_every_op(name: str, board: str, ports: str, tmp_path: Path) -> None:
     needs("g++")
     run, program = quantized(name, tmp_path / "r")
-    result = synthesise(run, board, flow="hls4ml", ports=ports, rows=MOST if program.inputs else {})
+    config = FirmwareConfig(ports=ports, rows=MOST if program.inputs else {})
+    result = synthesise(run, board, flow="hls4ml", config=config)
     project, analytic = run.stage(f"synth-{board}"), result["analytic"]
     assert analytic["multipliers"] <= analytic["multipliers_available"] and analytic["cycles"] > 0
     assert 0 < analytic["blocks"] <= analytic["blocks_available"]
     assert Folding.load(project / "folding.toml", program).multipliers(program) == analytic["multipliers"]
     words = [word for word in flags(project) if word not in ("-shared", "-O1")]
-    sources = (f"firmware/{stem}.cpp" for stem in of_board(Board.named(board), ports).sources)
+    sources = (f"firmware/{stem}.cpp" for stem in of_board(Board.named(board), config).sources)
     run_tool(("g++", "-O0", *words, "edt_test.cpp", *sources, "-o", "bench"), tmp_path / "log", project)
     done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith("PASS: "), done.stdout

@@ -15,7 +15,7 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import axi_sources, engine_sources, hashes
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
-from edgendt.firmware.target import AMD, VIVADO
+from edgendt.firmware.target import AMD, VIVADO, FirmwareConfig
 from edgendt.firmware.vendor import build_script
 from edgendt.synth import design, synthesise, vivado, vivado_reports
 
@@ -143,10 +143,12 @@ def test_the_design_of_a_firmware_is_the_golden_one(name):
     is_golden(design.script(Board.named(name), design.FIRMWARE), f"vivado/firmware.{name}.tcl")
 
 
-@pytest.mark.parametrize("options", [{"ports": "axis"}, {"weights": "reload"}, {"backend": VIVADO}])
+@pytest.mark.parametrize(
+    "options", [{"ports": "axis"}, {"weights": "reload"}, {"backend": VIVADO}, {"rows": {"tokens": 5}}]
+)
 def test_options_of_the_firmware_are_refused_with_the_engine(run, options):
     with pytest.raises(BadInput, match=f"--{next(iter(options))}.* to --flow hls4ml: the engine has streams"):
-        synthesise(run, "pynq-z2", **options)
+        synthesise(run, "pynq-z2", config=FirmwareConfig(**options))
 
 
 BUILT = [*((name, AMD, 5120) for name in BOARDS), ("pynq-z2", VIVADO, 5304)]
@@ -155,7 +157,8 @@ BUILT = [*((name, AMD, 5120) for name in BOARDS), ("pynq-z2", VIVADO, 5304)]
 @pytest.mark.parametrize("name, backend, cycles", BUILT)
 def test_a_firmware_behind_streams_ends_with_a_bitstream(run, fake, name, backend, cycles):
     """HLS exports what Vivado then finds and joins to the DMA."""
-    result = synthesise(run, name, flow="hls4ml", build=True, ports="axis", weights="reload", backend=backend)
+    config = FirmwareConfig("axis", "reload", backend)
+    result = synthesise(run, name, flow="hls4ml", build=True, config=config)
     folder = run.stage(f"synth-{name}")
     assert (result["stage"], result["bitstream"], result["cycles_per_bin"]) == ("post-route", f"{name}.bit", cycles)
     assert json.loads((folder / "synth.json").read_text()) == result
@@ -183,7 +186,7 @@ def test_the_fake_tool_rejects_a_wrong_design_of_a_firmware(run, fake, monkeypat
     assert text.count(old) == 1
     monkeypatch.setattr(vivado, "script", lambda *_: text.replace(old, new))
     with pytest.raises(ToolFailed, match=said):
-        synthesise(run, "kv260", flow="hls4ml", build=True, ports="axis")
+        synthesise(run, "kv260", flow="hls4ml", build=True, config=FirmwareConfig(ports="axis"))
 
 
 def test_a_missing_tool_is_said_before_anything_is_written(tmp_path, monkeypatch):

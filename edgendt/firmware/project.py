@@ -17,7 +17,7 @@ from edgendt.firmware.folding import Folding
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
-from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, AMD, USUAL, VIVADO, FirmwareConfig, Target
 from edgendt.ops import Lookup
 from edgendt.program import Program
 
@@ -51,29 +51,25 @@ def write_project(
     given: Any = None,
     build: bool = False,
     folding: Folding | None = None,
-    ports: str | None = None,
-    weights: str = "rom",
-    backend: str = AMD,
-    rows: Mapping[str, int] | None = None,
+    config: FirmwareConfig = USUAL,
 ) -> dict[str, Any]:
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `fit` for the part unless given; ports, weights, backend: see
-    of_board; rows: that windows of tokens have room for, by axis, else see held. With `build` the vendor tool
-    runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part has too few multipliers or
-    memory blocks.
+    the inputs by name of a window of tokens. folding: `fit` for the part unless given; rows not asked for: see held.
+    With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
+    has too few multipliers or memory blocks.
     """
     from edgendt.firmware.writer import write_sources
 
-    target = of_board(board, ports, weights, backend)
+    target = of_board(board, config)
     if build:
         vendor.command(target.backend)  # missing: say so before anything is written
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
     part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
-    folding, most = held(program, part, folding, _asked(program, rows or {}, given), _longest(program, given))
+    folding, most = held(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
@@ -93,12 +89,12 @@ def write_project(
     return result | built
 
 
-def of_board(board: Part, ports: str | None = None, weights: str = "rom", backend: str = AMD) -> Target:
-    """What a project for `board` is written for. ports: AXI4-Streams on a card, else arrays, unless given.
+def of_board(board: Part, config: FirmwareConfig = USUAL) -> Target:
+    """What a project for `board` is written for; its backend says by which of AMD's tools it is built.
 
-    backend: of hls4ml, which says by which of AMD's tools the project is built. BadInput for what does not go together.
+    BadInput for what does not go together.
     """
-    kernel, backend = board.alveo is not None, backend.capitalize()  # hls4ml takes either
+    kernel, backend = board.alveo is not None, config.backend.capitalize()  # hls4ml takes either
     if backend == ACCELERATOR.capitalize():
         known = " or ".join(vendor.TOOLS)
         raise BadInput(f"{ACCELERATOR} is in Python alone (edgendt.firmware.accelerator): take {known}")
@@ -106,10 +102,10 @@ def of_board(board: Part, ports: str | None = None, weights: str = "rom", backen
         raise BadInput(f"backend must be one of {', '.join(vendor.TOOLS)}, got {backend!r}")
     if backend == VIVADO and board.part.startswith(vendor.AFTER_VIVADO):
         raise BadInput(f"{board.part} is younger than vivado_hls, which ended with 2020.1: take the backend {AMD}")
-    if kernel and ports == "arrays":
+    if kernel and config.ports == "arrays":
         raise BadInput(f"board {board.name} is a card, whose kernels meet by streams: take ports axis, or name none")
-    ports = ports or ("axis" if kernel else "arrays")
-    return Target(board.part, 1e3 / board.clock_mhz, backend=backend, ports=ports, weights=weights, kernel=kernel)
+    ports, clock_ns = config.ports or ("axis" if kernel else "arrays"), 1e3 / board.clock_mhz
+    return Target(board.part, clock_ns, backend=backend, ports=ports, weights=config.weights, kernel=kernel)
 
 
 def held(

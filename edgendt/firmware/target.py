@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
@@ -21,19 +22,32 @@ WEIGHTS = ("rom", "reload")
 
 
 @dataclass(frozen=True)
+class FirmwareConfig:
+    """What a project may be asked for beside its board. ports: None for AXI4-Streams on a card, arrays elsewhere.
+
+    weights, backend: see Target; backend in upper or lower case. rows: that windows of tokens have room for, by axis.
+    """
+
+    ports: str | None = None
+    weights: str = "rom"
+    backend: str = AMD
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Target:
     """What the project is for; the defaults serve g++ emulation. ports: of the top, plain arrays or AXI4-Streams.
 
-    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams. kernel: for
-    v++ to link on a card, not an IP. board: of hls4ml's own design, see accelerator.py.
+    weights: constants of the build, or memory that a packet writes (reload.py), which needs AXI4-Streams. backend: of
+    hls4ml. kernel: for v++ to link on a card, not an IP. board: of hls4ml's own design, see accelerator.py.
     """
 
     part: str = "xczu5ev-sfvc784-2-i"
     clock_ns: float = 5.0
     name: str = "edgendt"
-    backend: str = AMD
+    backend: str = FirmwareConfig.backend
     ports: str = "arrays"
-    weights: str = "rom"
+    weights: str = FirmwareConfig.weights
     kernel: bool = False
     board: str | None = None
 
@@ -65,4 +79,4 @@ class Target:
         return (self.name,) if self.top == self.name else (self.name, self.top)
 
 
-EMULATED = Target()
+USUAL, EMULATED = FirmwareConfig(), Target()

@@ -13,16 +13,15 @@ from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.data.stimulus import stimulus
 from edgendt.engine.compile import Compiled
-from edgendt.engine.config import ENGINES, Engine
+from edgendt.engine.config import ENGINES
 from edgendt.engine.image import engine_id
-from edgendt.engine.keys import compile_for
 from edgendt.engine.protocol import Answer, Info
 from edgendt.errors import BadInput
 from edgendt.host.kept import Kept
 from edgendt.host.link import Link
 from edgendt.host.port import open_port
 from edgendt.program import Program
-from edgendt.synth.usual import or_another, usual_engine
+from edgendt.synth.usual import compiled_for
 from edgendt.wiring import Wiring
 
 BOARD, EMULATED = "board", "emulated"  # the stage of what is measured through a port
@@ -83,9 +82,7 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
     """
     target = Board.named(board)
     program = wiring.apply(Program.load(run.stage("quantize") / "program.edt"))
-    name = engine or usual_engine(program, target)
-    with or_another(name, target, program):
-        compiled = compile_for(program, Engine.named(name))
+    name, compiled = compiled_for(target, program, engine, built=True)
     stage = stage_of(port)
     baud = target.open.baud if target.open else BAUD
     with closing(open_port(port, baud, SECONDS[stage])) as stream:
@@ -97,7 +94,7 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
                 f"run {run.path} is compiled for engine {own} and the board on {port} has {named(info.engine_id)}: "
                 "give the board's as --engine"
             )
-        yield Attached(run, port, board, str(name), stage, compiled, link, answer, info, wiring)
+        yield Attached(run, port, board, name, stage, compiled, link, answer, info, wiring)
 
 
 def wired(run: Run, wiring: Wiring, bins: int | None = None) -> tuple[Any, ...]:

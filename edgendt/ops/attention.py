@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from edgendt.fixed import Codes, Int, bit_length, narrow, nearest, rne
+from edgendt.fixed import Codes, Int, bit_length, check_sums, narrow, nearest, rne
 from edgendt.ops.layernorm import table_index
 
 EXP: Codes = np.array([nearest(65280 * 2 ** (-i / 256)) for i in range(256)], dtype=np.int64)
@@ -43,11 +43,7 @@ class Scale(NamedTuple):
 
 def check_scores(head_size: int, q: Int, k: Int, accumulator: Int, what: str = "channels") -> None:
     """ValueError when a score of so many `what` per head can leave the accumulator, or C its 15 bits."""
-    score = head_size * q.limit * k.limit
-    if score > accumulator.hi:
-        raise ValueError(
-            f"accumulator must stay within {accumulator.bits} bits, can reach {score} with {head_size} {what} per head"
-        )
+    check_sums(accumulator, head_size * q.limit * k.limit, f" with {head_size} {what} per head")
     if (c := Scale.of(head_size, q, k).c) >= 1 << 15:
         raise ValueError(f"C must be below 2**15, got {c}: the fractions of q and k are too small")
 
@@ -113,11 +109,7 @@ class Attention:
     def check(self, accumulator: Int) -> None:
         """ValueError when scores or weighted values can leave the accumulator, or C its 15 bits."""
         check_scores(self.head_size, self.q, self.k, accumulator)
-        value = self.window * 255 * self.v.limit
-        if value > accumulator.hi:
-            raise ValueError(
-                f"accumulator must stay within {accumulator.bits} bits, can reach {value} with {self.window} keys"
-            )
+        check_sums(accumulator, self.window * 255 * self.v.limit, f" with {self.window} keys")
 
     def mix(self, q: Codes, k: Codes, v: Codes) -> Codes:
         """One bin. q: [heads, d_h]; k, v: [keys, heads, d_h] -> [size]."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgendt.fixed import Codes, Int, narrow
+from edgendt.fixed import Codes, Int, check_sums, narrow
 from edgendt.ops.table import gelu, tabulate
 
 TABLE_BITS = 16
@@ -47,9 +47,7 @@ class GEGLU:
 
     def check(self, accumulator: Int) -> None:
         """ValueError when a product can leave the accumulator."""
-        reach = self.a.limit * int(np.abs(self.table).max())
-        if reach > accumulator.hi:
-            raise ValueError(f"accumulator must stay within {accumulator.bits} bits, can reach {reach}")
+        check_sums(accumulator, self.a.limit * int(np.abs(self.table).max()))
 
     def run(self, a: Codes, gate: Codes) -> Codes:
         """a, gate: [rows, size] -> [rows, size]."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgendt.fixed import Codes, Int, narrow
+from edgendt.fixed import Codes, Int, check_sums, narrow
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ class Linear:
             )
         if not self.w.holds(weight):
             raise ValueError(f"weight must be {self.w.lo}..{self.w.hi}, got {weight.min()}..{weight.max()}")
-        reach = self.accumulator_limit(weight, bias)
-        if reach > accumulator.hi:
-            raise ValueError(f"accumulator must stay within {accumulator.bits} bits, can reach {reach}")
+        check_sums(accumulator, self.accumulator_limit(weight, bias))
 
     def run(self, x: Codes, *, weight: Codes, bias: Codes) -> Codes:
         """x: [bins, inputs] -> [bins, outputs]."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgendt.fixed import Codes, Int, narrow, nearest
+from edgendt.fixed import Codes, Int, check_sums, narrow, nearest
 
 TURN = 1 << 16  # phases of a full turn
 ANGLES = 1024  # of them in the table
@@ -71,9 +71,7 @@ class Rotary:
 
     def check(self, accumulator: Int) -> None:
         """ValueError when a sum of two products can leave the accumulator."""
-        reach = self.x.limit << FRAC + 1
-        if reach > accumulator.hi:
-            raise ValueError(f"accumulator must stay within {accumulator.bits} bits, can reach {reach}")
+        check_sums(accumulator, self.x.limit << FRAC + 1)
 
     def addresses(self, times: Codes) -> Codes:
         """times: [..., rows], any integers -> entries of the table, the nearest to the phase. [..., rows, pairs]"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from edgendt.fixed import Codes, Int, narrow
+from edgendt.fixed import Codes, Int, check_sums, narrow
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,7 @@ class SpatialMix:
     def check(self, accumulator: Int) -> None:
         """ValueError when a sum can leave the accumulator."""
         reach = self.size * self.a.limit * self.z.limit + (1 << max(self.shift - 1, 0))
-        if reach > accumulator.hi:
-            raise ValueError(
-                f"accumulator must stay within {accumulator.bits} bits, can reach {reach} with {self.size} channels"
-            )
+        check_sums(accumulator, reach, f" with {self.size} channels")
 
     def run(self, a: Codes, z: Codes) -> Codes:
         """a: [size, size] or [bins · size, size], z: [bins, size] -> [bins, size]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from edgendt.artifact import Run, write_json
 from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
-from edgendt.firmware.target import AMD
+from edgendt.firmware.target import USUAL, FirmwareConfig
 from edgendt.program import Program
 from edgendt.synth.usual import or_another, usual_engine
 from edgendt.tools import tool_path
@@ -26,18 +26,14 @@ def synthesise(
     seed: int = 1,
     build: bool = False,
     folding: Path | None = None,
-    ports: str | None = None,
-    weights: str = "rom",
-    backend: str = AMD,
-    rows: Mapping[str, int] | None = None,
+    config: FirmwareConfig = USUAL,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Stage synth-<board> of a run; returns its synth.json.
 
     flow: of the board unless given; engine: name or TOML file, else the usual one (synth.usual); seed: of place and
-    route where the tool has one; build: run the vendor's tool, on a board that needs it; folding: a TOML file of the
-    hls4ml flow; ports, weights, backend, rows: see firmware.project. BadInput for a flow the board has not; a failed
-    tool's log is kept.
+    route where the tool has one; build: run the vendor's tool, on a board that needs it; folding, a TOML file, and
+    config: of the hls4ml flow. BadInput for a flow the board has not; a failed tool's log is kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -49,7 +45,7 @@ def synthesise(
         raise BadInput("--folding belongs to --flow hls4ml: the engine has no folding")
     if engine is not None and chosen == "hls4ml":
         raise BadInput("--engine belongs to --flow engine: the firmware of hls4ml is a design of its own, without one")
-    if (ports, weights, backend, rows or {}) != (None, "rom", AMD, {}) and chosen != "hls4ml":
+    if config != USUAL and chosen != "hls4ml":
         said = "--ports, --weights, --backend and --rows belong to --flow hls4ml"
         raise BadInput(f"{said}: the engine has streams, takes any network and is no firmware of hls4ml's")
     network = run.stage("quantize") / "program.edt"
@@ -59,7 +55,7 @@ def synthesise(
         try:
             if name is not None:
                 return _engine(run, target, name, folder, seed, build, progress)
-            return _hls4ml(run, target, folder, build, folding, ports, weights, backend, rows)
+            return _hls4ml(run, target, folder, build, folding, config)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error
 
@@ -81,15 +77,7 @@ def _engine(
 
 
 def _hls4ml(
-    run: Run,
-    board: Board,
-    folder: Path,
-    build: bool,
-    file: Path | None,
-    ports: str | None,
-    weights: str,
-    backend: str,
-    rows: Mapping[str, int] | None,
+    run: Run, board: Board, folder: Path, build: bool, file: Path | None, config: FirmwareConfig
 ) -> dict[str, Any]:
     from edgendt.firmware.folding import Folding
     from edgendt.firmware.project import of_board, write_project
@@ -98,12 +86,12 @@ def _hls4ml(
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    streams = of_board(board, ports, weights, backend).ports == "axis"
+    streams = of_board(board, config).ports == "axis"
     linked, designed = (streams and kind is not None for kind in (board.alveo, board.zynq))
     if build and (linked or designed):
         tool_path(card.TOOL if linked else design.COMMAND[0])  # missing: say so before the HLS tool runs
     given = stimulus(run, program, 1)[0]
-    result = write_project(program, board, folder, given, build, folding, ports, weights, backend, rows)
+    result = write_project(program, board, folder, given, build, folding, config)
     if linked:
         card.write_card(board, folder)
         result |= card.run_card(board, folder) if build else {}

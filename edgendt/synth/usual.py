@@ -65,12 +65,17 @@ def _there(board: Board | None, name: str) -> bool:
     return not engine.ultra if board is None else _holds(board, engine, None)
 
 
-def compiled_for(board: Board | None, program: Program, engine: str | Path | None = None) -> tuple[str, Compiled]:
-    """Name and network of the engine asked for, the usual one otherwise. DoesNotFit, as `or_another` words it."""
+def compiled_for(
+    board: Board | None, program: Program, engine: str | Path | None = None, built: bool = False
+) -> tuple[str, Compiled]:
+    """Name and network of the engine asked for, the usual one otherwise. DoesNotFit, as `or_another` words it.
+
+    built: the engine is there already, so the board's part is not asked.
+    """
     name = str(engine or usual_engine(program, board))
     with or_another(name, board, program):
         compiled = compile_for(program, Engine.named(name))
-        if board is not None:
+        if board is not None and not built:
             part(board, compiled.engine)
     return name, compiled
 
