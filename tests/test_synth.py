@@ -161,7 +161,7 @@ def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
 
 def test_an_engine_with_too_many_multipliers_is_refused_before_any_tool_runs(tmp_path, fakes):
     with pytest.raises(
-        DoesNotFit, match="the engine needs 153 MULT18X18D and LFE5U-45F-6BG381C has 72; choose an engine"
+        DoesNotFit, match="the engine needs 145 MULT18X18D and LFE5U-45F-6BG381C has 72; choose an engine"
     ):
         route(Board.named("ulx3s-45f"), Engine.named("full"), tmp_path / "p")
     assert not (tmp_path / "p").exists()

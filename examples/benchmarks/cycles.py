@@ -48,8 +48,8 @@ def roomy(engine: Engine, **fields: int) -> Engine:
 
 
 def plain(packed: int, splits: int) -> tuple[str, Engine]:
-    """128 lanes of full's shape with memories to fit."""
-    return f"16 × 8, P 8, N 4, {shape(packed, splits)}", roomy(FULL, packed=packed, splits=splits)
+    """128 lanes of full's shape with twice its units and memories to fit."""
+    return f"16 × 8, P 8, N 4, {shape(packed, splits)}", roomy(FULL, sfus=4, packed=packed, splits=splits)
 
 
 def shape(packed: int, splits: int) -> str:
@@ -60,11 +60,10 @@ ENGINES = [
     (DEFAULT, "`small`", SMALL),
     (DEFAULT, "`full`", FULL),
     (S, "`small`, larger memories", roomy(SMALL)),
-    *((S, *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2))),
-    (S, "`full` (packed, splits 4)", FULL),
-    (S, "`full` with N 2", roomy(replace(FULL, sfus=2))),
-    (S4, *plain(1, 2)),
-    (S4, "`full` (packed, splits 4)", FULL),
+    *((S, *plain(packed, splits)) for packed, splits in ((0, 1), (0, 2), (0, 4), (1, 1), (1, 2), (1, 4))),
+    (S, "`full` (N 2, packed, splits 4)", FULL),
+    *((S4, *plain(1, splits)) for splits in (2, 4)),
+    (S4, "`full` (N 2, packed, splits 4)", FULL),
     (S, "`large`", LARGE),
     (M, "`large` (32 × 8, P 16, N 8, packed, splits 8)", LARGE),
     *(
