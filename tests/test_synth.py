@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from networks import random_ndt
 
-from edgendt.artifact import Run
+from edgendt.artifact import Run, read_json
 from edgendt.boards import Board
 from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, engine_id
@@ -18,6 +20,7 @@ from edgendt.synth import parse, synthesise
 from edgendt.synth.engine import route, simulated
 from edgendt.synth.pll import dividers
 from edgendt.synth.project import FAMILIES, write_project
+from edgendt.tools import environment, run_tool
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden" / "synth"
@@ -61,8 +64,9 @@ def test_the_project_is_the_golden_one(tmp_path, fakes):
     bare = re.sub(r" rtl/\S+", "", re.sub(r" -G (\w+)=\S+", "", script))
     assert bare == (GOLDEN / "synth.ys").read_text()
     assert (tmp_path / "p" / "build.sh").read_text() == (GOLDEN / "build.sh").read_text()
-    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "ecppack"]
-    assert fakes()[1] == "nextpnr " + (GOLDEN / "build.sh").read_text().splitlines()[2].split(" ", 1)[1]
+    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "nextpnr", "ecppack"]
+    golden = (GOLDEN / "build.sh").read_text().splitlines()
+    assert fakes()[1:3] == ["nextpnr " + line.split(" ", 1)[1] for line in golden[2:4]]
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "tang-primer-20k", "open-ephys"])
@@ -80,7 +84,7 @@ def test_a_core_is_routed_without_a_bitstream_and_says_so(tmp_path, fakes):
     result = route(replace(Board.named("open-ephys"), clock_mhz=125.0), SMALL, tmp_path)  # its clock is not judged
     assert result["bitstream"] is None and 0 < result["fmax_mhz"] < 125
     assert "no pins, no bitstream" in result["notes"][0]
-    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr"]
+    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "nextpnr"]
 
 
 def test_a_family_whose_delays_are_not_known_has_no_clock_figure(tmp_path, fakes, monkeypatch):
@@ -101,7 +105,8 @@ def test_the_result_says_what_was_reached_and_from_which_sources(tmp_path, fakes
     assert result["sources"] == hashes(board_sources("edt_top_uart"))
     assert hashes(engine_sources()).items() <= result["sources"].items()
     assert result["critical_path"][0].split()[2] == "clk-to-q" and result["critical_path"][-1].split()[2] == "setup"
-    assert len(said) == 3 and "yosys.log" in said[0]
+    assert len(said) == 4 and "yosys.log" in said[0]
+    assert not [path.name for path in tmp_path.glob("*.json") if path.name not in ("netlist.json", "route.json")]
     assert json.dumps(result)
 
 
@@ -146,12 +151,60 @@ def test_the_result_says_whether_this_very_engine_was_simulated(tmp_path):
     assert simulated(run, {"flow": "hls4ml"}) is None
 
 
-def test_failed_timing_is_explained(tmp_path, fakes, monkeypatch):
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """A design that is routed at 41.5 MHz."""
     report = json.loads(REPORT.read_text())
     for clock in report["fmax"].values():
         clock["achieved"] = 41.5
-    (tmp_path / "slow.json").write_text(json.dumps(report))
-    monkeypatch.setenv("EDT_FAKE_REPORT", str(tmp_path / "slow.json"))
+    (tmp_path / "41.5.json").write_text(json.dumps(report))
+    monkeypatch.setenv("EDT_FAKE_REPORT", str(tmp_path / "41.5.json"))
+
+
+@pytest.mark.parametrize("asked", [87.5, 100.0])
+def test_arcs_too_slow_for_the_clock_asked_are_routed_anew(tmp_path, fakes, slow, asked):
+    said = []
+    result = route(replace(ULX3S, clock_mhz=asked), SMALL, tmp_path / "p", progress=said.append)
+    last = [hop["net"] for hop in json.loads(REPORT.read_text())["critical_paths"][0]["path"] if "net" in hop][-1]
+    assert fakes()[4] == f"rerouted {last} for {asked:g}" and result["fmax_mhz"] == asked and result["notes"] == []
+    assert any(line.startswith("slow arcs anew") for line in said)
+
+
+def test_build_sh_routes_them_anew_as_well(tmp_path, fakes, slow):
+    """Its own step for them, run as it stands there."""
+    folder = tmp_path / "p"
+    project = write_project(ULX3S, SMALL, folder)
+    (folder / "netlist.json").write_text("{}")
+    for words in (project.place, project.route):
+        run_tool(words, tmp_path / "tool.log", folder)
+    lines = (folder / "build.sh").read_text().replace("python ", f"{sys.executable} ").splitlines()
+    line = "\n".join([lines[0], *lines[4:6]])
+    subprocess.run(["sh", "-c", line], cwd=folder, env=environment(), check=True)
+    assert fakes()[-1].startswith("rerouted ") and parse.clock(read_json(folder / "route.json"))[1] == 87.5
+    calls = len(fakes())
+    subprocess.run(["sh", "-c", line], cwd=folder, env=environment(), check=True)
+    assert len(fakes()) == calls  # nothing is slow
+
+
+def test_where_some_stay_too_slow_the_best_round_is_made_once_more(tmp_path, fakes, slow, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_REACH", "80")
+    with pytest.raises(ToolFailed, match=r"reaches 79\.\d MHz and the clock asked is 87\.5"):
+        route(ULX3S, SMALL, tmp_path / "p")
+    asked = [float(line.split()[-1]) for line in fakes() if line.startswith("rerouted")]
+    assert asked[0] == 87.5 and 79.5 < asked[1] < 80 and len(asked) == 2
+    assert (tmp_path / "p" / "ulx3s-85f.bit").is_file()
+
+
+def test_a_routing_without_end_is_made_by_the_other_router(tmp_path, fakes, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_FAIL", "circles")
+    result = route(ULX3S, SMALL, tmp_path, seed=4)
+    assert result["notes"] == ["router1 left no fewer arcs for 300,000 of them: routed with router2"]
+    assert "--placer static --router router2 --seed 4" in (tmp_path / "build.sh").read_text()
+    assert [line.split()[0] for line in fakes()] == ["yosys", *["nextpnr"] * 4, "ecppack"]
+
+
+def test_failed_timing_is_explained(tmp_path, fakes, slow, monkeypatch):
+    monkeypatch.setenv("EDT_FAKE_REACH", "0")
     with pytest.raises(
         ToolFailed, match=r"reaches 41\.5 MHz and the clock asked is 87.* ns in wires and ends at"
     ) as error:
@@ -197,9 +250,9 @@ def test_a_placement_without_end_is_made_by_the_other_placer(tmp_path, fakes, mo
     said = []
     result = route(ULX3S, SMALL, tmp_path, seed=4, progress=said.append)
     assert result["notes"] == ["the static placer did not end in 1000 steps: placed with heap"]
-    assert "the static placer did not end in 1000 steps: once more with heap" in said
-    assert "--placer heap --seed 4" in (tmp_path / "build.sh").read_text()
-    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "nextpnr", "ecppack"]
+    assert "the static placer did not end in 1000 steps: placed with heap" in said
+    assert "--placer heap --router router1 --seed 4" in (tmp_path / "build.sh").read_text()
+    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "nextpnr", "nextpnr", "ecppack"]
 
 
 def test_a_missing_tool_is_said_before_anything_runs(tmp_path, monkeypatch):

