@@ -86,12 +86,12 @@ def bit_length(a: ArrayLike) -> Codes:
 
 
 def check_sums(accumulator: Int, reach: int, what: str = "") -> None:
-    """ValueError when sums of `what` that reach so far can leave the accumulator."""
+    """ValueError when sums of at most `reach` leave the accumulator; what: said behind that figure."""
     if reach > accumulator.hi:
-        raise ValueError(
-            f"accumulator must stay within {accumulator.bits} bits, can reach {reach}{what}: set accumulator to "
-            f"{reach.bit_length() + 1} (32 at most), or sum fewer or smaller products"
-        )
+        bits = reach.bit_length() + 1
+        advice = f"set accumulator to {bits} (32 at most), or " if bits <= 32 else ""
+        said = f"accumulator must stay within {accumulator.bits} bits, can reach {reach}{what}"
+        raise ValueError(f"{said}: {advice}sum fewer or smaller products")
 
 
 def as_codes(values: Any, y: Int, name: str) -> Codes:

@@ -22,7 +22,7 @@ from edgendt.synth import parse, vivado
 from edgendt.synth.engine import TOLERANCE
 from edgendt.synth.open_tools import RouterStuck
 from edgendt.synth.project import Project, write_project
-from edgendt.synth.reroute import slow_arcs
+from edgendt.synth.reroute import keep_better, slow_arcs
 from edgendt.synth.size import cells, deviation
 from edgendt.tools import run_tool, share
 
@@ -40,7 +40,7 @@ OUTPUT = {
     "ecp5": "--no-route",
     "gowin": "--write",
     "ice40": "--asc",
-}  # where nextpnr's arguments of a routed design begin
+}  # where those of nextpnr's arguments begin that do not go with --pack-only
 WITH_ENGINE = [board for board in map(Board.named, known()) if board.engine]
 ZYNQ = [board for board in map(Board.named, known()) if board.zynq]
 STAT = "tee -o cells.txt stat\n"  # yosys' own output ends where abc's begins
@@ -193,5 +193,8 @@ def test_nextpnr_takes_slow_arcs_up_again_from_a_routed_design(tmp_path: Path) -
     assert not slow_arcs(tmp_path, parse.clock(first)[1]) and slow_arcs(tmp_path, 600.0)
     rounds = RouterStuck()
     run_tool(project.reroute, tmp_path / "reroute.log", tmp_path, stuck=rounds)
-    reached = parse.clock(read_json(tmp_path / "route.json"))[1]
-    assert rounds.slack and max(rounds.slack) < 0 and 100 < rounds.reached(600.0) <= reached < 600
+    assert rounds.slack and max(rounds.slack) < 0
+    before, after = (parse.clock(read_json(tmp_path / name))[1] for name in ("route.json", "reroute.json"))
+    assert before == parse.clock(first)[1] and 100 < rounds.reached(600.0) < 600
+    assert keep_better(tmp_path) == (after > before)
+    assert parse.clock(read_json(tmp_path / "route.json"))[1] == max(before, after)

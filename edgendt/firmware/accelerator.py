@@ -8,7 +8,7 @@ from typing import Any
 from edgendt.errors import BadInput
 from edgendt.firmware.fit import Budget
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.project import Part, held
+from edgendt.firmware.project import Part, fit_rows
 from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
 from edgendt.program import Program
 
@@ -30,7 +30,7 @@ def accelerator(program: Program, board: Part, folder: Path | str, folding: Fold
     if board.name not in BOARDS:
         known = " and ".join(BOARDS)
         raise BadInput(f"{ACCELERATOR} has a design of {known}, got {board.name}: take the backend {AMD}")
-    fitted, _ = held(program, Budget(board.multipliers, board.rams), folding, {}, {})
+    fitted, _ = fit_rows(program, Budget(board.multipliers, board.rams), folding, {}, {})
     target = Target(board.part, CLOCK_NS, backend=ACCELERATOR, board=board.name)
     return model_graph(program, Path(folder).resolve(), fitted, target)
 

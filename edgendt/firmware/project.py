@@ -56,7 +56,7 @@ def write_project(
     """Write the vendor project of `program` for `board`; returns synth.json.
 
     given: counts [bins, channels], a trial whose first bins, or whole window, become the golden vectors, clipped; or
-    the inputs by name of a window of tokens. folding: `fit` for the part unless given; rows not asked for: see held.
+    the inputs by name of a window of tokens. folding: `fit` for the part unless given; other rows: see fit_rows.
     With `build` the vendor tool runs: ToolMissing without it, ToolFailed when a step fails. DoesNotFit when the part
     has too few multipliers or memory blocks.
     """
@@ -69,7 +69,7 @@ def write_project(
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
     part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
-    folding, most = held(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
+    folding, most = fit_rows(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
     for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
@@ -108,10 +108,10 @@ def of_board(board: Part, config: FirmwareConfig = USUAL) -> Target:
     return Target(board.part, clock_ns, backend=backend, ports=ports, weights=config.weights, kernel=kernel)
 
 
-def held(
+def fit_rows(
     program: Program, part: Budget, folding: Folding | None, asked: Mapping[str, int], least: Mapping[str, int]
 ) -> tuple[Folding, dict[str, int]]:
-    """The folding, and the rows that the part has memory for: where nothing is asked half as many, and again, down to
+    """The folding, and the rows that the part has memory for: those not asked for are halved until it has, down to
     `least`.
     """
     advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"

@@ -68,15 +68,17 @@ def route(
 ) -> dict[str, Any]:
     """Project and bitstream of `engine` on `board`: what `synthesise` reports, for any network that fits.
 
-    A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so,
-    and where a placement or a routing that did not end was made anew by the other placer or router.
+    A core (a board without pins) has no bitstream, a family whose delays are not all known no clock: `notes` say so.
+    They say too where a placer or router that did not end had another one stand in.
     """
     part(board, engine)  # DoesNotFit: counted before any tool runs
-    built = Build(board, engine, folder, seed, progress or (lambda line: None))
-    project = built.project
     assert board.open is not None
+    bitstream = f"{board.name}.{FAMILIES[board.open.family].bits}"
+    (folder / bitstream).unlink(missing_ok=True)  # of a build before
+    build = Build(board, engine, folder, seed, progress or (lambda line: None))
+    build.route()
+    project = build.project
     timed, core = FAMILIES[board.open.family].timed, not project.pack
-    built.run()
     report = read_json(folder / REPORT)
     used, expected = parse.resources(report), cells(engine, board.family, board.hosted)
     check_nothing_pruned(used, expected, folder / "yosys.log")
@@ -89,7 +91,8 @@ def route(
             f"{logic:.1f} ns in logic and {wires:.1f} ns in wires and ends at {path[-1].split(' to ')[1]}; try another "
             f"--seed, a lower clock_mhz in boards/{board.name}.toml, or a smaller engine"
         )
-        raise ToolFailed("timing", folder / "route.log", reason)
+        raise ToolFailed("timing", build.log, reason)
+    build.pack()
     return {
         "board": board.name,
         "flow": "engine",
@@ -99,8 +102,8 @@ def route(
         "resources": used,
         "estimate": expected,
         "critical_path": path if timed else [],
-        "bitstream": None if core else f"{board.name}.{FAMILIES[board.open.family].bits}",
-        "notes": [CORE] * core + [UNTIMED] * (not timed) + built.notes,
+        "bitstream": None if core else bitstream,
+        "notes": [CORE] * core + [UNTIMED] * (not timed) + build.notes,
         "seed": seed,
         "engine": engine.parameters(),
         "engine_id": engine_id(engine.parameters()),

@@ -11,8 +11,19 @@ from edgendt.boards import Board
 from edgendt.engine.config import Engine
 from edgendt.errors import DoesNotFit, ToolFailed, ToolStopped
 from edgendt.synth import parse
-from edgendt.synth.project import OTHER_PLACER, OTHER_ROUTER, PLACED, PLACER, ROUTER, Project, write_project
-from edgendt.synth.reroute import ROUTED, SLOW, slow_arcs
+from edgendt.synth.project import OTHER_PLACER, OTHER_ROUTER, PLACER, ROUTER, Project, write_project
+from edgendt.synth.reroute import (
+    ANEW,
+    CONFIG,
+    EPSILON_NS,
+    PLACED,
+    REPORT,
+    ROUTED,
+    SLOW,
+    choose_router,
+    keep_better,
+    slow_arcs,
+)
 from edgendt.tools import run_tool, tool_path
 
 STEPS = {
@@ -25,69 +36,89 @@ STEPS = {
 PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
 ROUNDS = 8  # of slow arcs routed anew: the first ones bring most
-MARGIN = 0.998
 UNENDED = {
     "place": f"the {PLACER} placer did not end in {PLACER_STEPS} steps: placed with {OTHER_PLACER}",
-    "route": f"{ROUTER} left no fewer arcs for {ROUTER_STEPS},000 of them: routed with {OTHER_ROUTER}",
+    "route": f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}",
 }
+ANEW_SAID = "arcs too slow were routed anew with all delays known, which build.sh does not do"
 
 
 class Build:
-    """A project in `folder` and how far it has got. notes: which tool another one stood in for."""
+    """A project in `folder` and how far it has got. notes: what stood in for what; log: of the routing that stands."""
 
     def __init__(self, board: Board, engine: Engine, folder: Path, seed: int, say: Callable[[str], None]) -> None:
         self.board, self.engine, self.folder, self.seed, self.say = board, engine, folder, seed, say
         self.notes: list[str] = []
+        self.log = folder / "route.log"
         self.project = self._written()
+
+    def route(self) -> None:
+        """Synthesis to the routed design; ToolMissing before minutes have passed."""
+        for name in (CONFIG, REPORT, *ANEW.values()):  # of a build before
+            (self.folder / name).unlink(missing_ok=True)
         for name in STEPS:
             if self._words(name):
-                tool_path(self._words(name)[0])  # a missing tool is said before minutes pass
-
-    def run(self) -> None:
-        """All steps."""
+                tool_path(self._words(name)[0])
         self._step("yosys")
         if not self._step("place", _placer_stuck):
-            self._instead("place", placer=OTHER_PLACER)
+            self._say_instead("place")
+            self.project = self._written(OTHER_PLACER)
             self._step("place")
-        if not self._step("route", RouterStuck()):
-            self._instead("route", placer=self.project.placer, router=OTHER_ROUTER)
-            self._step("place")
+        if not self._step("route", RouterStuck() if self.project.place else None):
+            self._say_instead("route")
+            self.project = self._written(self.project.placer, OTHER_ROUTER)
+            choose_router(self.folder, OTHER_ROUTER)
             self._step("route")
         if self.project.reroute:
             self._reroute()
-        self._step("pack")
         if self.project.place:
             for name in (PLACED, ROUTED, SLOW):  # up to 200 MB each
                 (self.folder / name).unlink(missing_ok=True)
 
+    def pack(self) -> None:
+        """The bitstream; nothing for a core."""
+        self._step("pack")
+
     def _reroute(self) -> None:
-        """Slow arcs anew for the clock asked; if some stay too slow, for the one that the best round reached."""
+        """Slow arcs anew for the clock asked; if some stay too slow, once more for what the best round reached.
+
+        Whatever goes wrong here, the routing that was there stands.
+        """
         aim = self.project.mhz
-        while slow_arcs(self.folder, aim):
+        for _ in range(2):
+            if not slow_arcs(self.folder, aim):
+                return
             rounds = RouterStuck()
-            if self._step("reroute", rounds):
+            try:
+                ended = self._step("reroute", rounds)
+            except ToolFailed as error:
+                self.say(f"left as routed: {error}")
+                return
+            if ended:
+                if keep_better(self.folder):
+                    self.notes.append(ANEW_SAID)
+                    self.log = self.folder / "reroute.log"
                 return
             aim = rounds.reached(aim)
 
     def _written(self, placer: str = PLACER, router: str = ROUTER) -> Project:
         return write_project(self.board, self.engine, self.folder, self.seed, placer, router)
 
-    def _instead(self, name: str, placer: str, router: str = ROUTER) -> None:
+    def _say_instead(self, name: str) -> None:
         self.notes.append(UNENDED[name])
         self.say(UNENDED[name])
-        self.project = self._written(placer, router)
 
     def _words(self, name: str) -> tuple[str, ...]:
         return tuple(getattr(self.project, name))
 
-    def _step(self, name: str, stuck: Callable[[str], bool] = lambda line: False) -> bool:
+    def _step(self, name: str, stuck: Callable[[str], bool] | None = None) -> bool:
         """Run one tool, if there is one; a part too small is DoesNotFit, not a failed tool. False: it was stuck."""
         words, log = self._words(name), self.folder / f"{name}.log"
         if not words:
             return True
         self.say(f"{STEPS[name]} ({words[0]}, log {log})")
         try:
-            run_tool(words, log, self.folder, stuck=stuck)
+            run_tool(words, log, self.folder, stuck=stuck or (lambda line: False))
         except ToolStopped:
             return False
         except ToolFailed as error:
@@ -115,14 +146,18 @@ class RouterStuck:
         self.least, self.steps, self.slack = sys.maxsize, 0, list[float]()
 
     def __call__(self, line: str) -> bool:
-        if found := re.search(r"ripped up due to negative slack WNS=(-?[\d.]+)ns", line):
+        if found := re.search(r"(\d+) arcs ripped up due to negative slack WNS=(-?[\d.]+)ns", line):
             self.least, self.steps = sys.maxsize, 0
-            self.slack.append(float(found[1]))
-        elif found := re.match(r"Info: +\d+ \|.*\|.*\| +(\d+)\|", line):
+            self.slack.append(float(found[2]))
+            return len(self.slack) > ROUNDS and int(found[1]) > 0
+        if found := re.match(r"Info: +\d+ \|.*\|.*\| +(\d+)\|", line):
             left = int(found[1])
             self.least, self.steps = (left, 0) if left < self.least else (self.least, self.steps + 1)
-        return self.steps >= ROUTER_STEPS or len(self.slack) > ROUNDS
+        return self.steps >= ROUTER_STEPS
 
     def reached(self, aim: float) -> float:
-        """MHz to ask for next: a little less than the best of the rounds began with; 0 without rounds."""
-        return MARGIN * 1e3 / (1e3 / aim - max(self.slack)) if self.slack else 0.0
+        """MHz that the best of the rounds began with, where the slow arcs were those of `aim`; 0 without rounds."""
+        if not self.slack:
+            return 0.0
+        digit = 0.01  # of a slack, which is rounded
+        return 1e3 / (1e3 / aim + EPSILON_NS - max(self.slack) + digit)

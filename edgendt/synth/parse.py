@@ -56,9 +56,10 @@ def critical_path(report: Mapping[str, Any], net: str) -> list[str]:
     return [_hop(hop) for hop in _longest(report, net)]
 
 
-def last_wire(report: Mapping[str, Any], net: str) -> str:
-    """The net at the end of that path."""
-    return str([hop["net"] for hop in _longest(report, net) if "net" in hop][-1])
+def last_wire(report: Mapping[str, Any], net: str) -> str | None:
+    """The net at the end of that path; None without such a path."""
+    wires = [str(hop["net"]) for hop in _longest(report, net) if "net" in hop]
+    return wires[-1] if wires else None
 
 
 def _longest(report: Mapping[str, Any], net: str) -> list[Mapping[str, Any]]:

