@@ -35,7 +35,7 @@ STEPS = {
 }
 PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
-ROUNDS = 8  # of slow arcs routed anew: the first ones bring most
+ROUNDS = 2  # of slow arcs routed anew, without one better than those before
 UNENDED = {
     "place": f"the {PLACER} placer did not end in {PLACER_STEPS} steps: placed with {OTHER_PLACER}",
     "route": f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}",
@@ -140,7 +140,7 @@ def _placer_stuck(line: str) -> bool:
 
 
 class RouterStuck:
-    """Whether router1, whose lines it is told one by one, gets no further, or has taken slow arcs up often enough."""
+    """Whether router1, whose lines it is told one by one, gets no further, with all arcs or with slow ones."""
 
     def __init__(self) -> None:
         self.least, self.steps, self.slack = sys.maxsize, 0, list[float]()
@@ -149,7 +149,8 @@ class RouterStuck:
         if found := re.search(r"(\d+) arcs ripped up due to negative slack WNS=(-?[\d.]+)ns", line):
             self.least, self.steps = sys.maxsize, 0
             self.slack.append(float(found[2]))
-            return len(self.slack) > ROUNDS and int(found[1]) > 0
+            since = len(self.slack) - 1 - self.slack.index(max(self.slack))
+            return since >= ROUNDS and int(found[1]) > 0
         if found := re.match(r"Info: +\d+ \|.*\|.*\| +(\d+)\|", line):
             left = int(found[1])
             self.least, self.steps = (left, 0) if left < self.least else (self.least, self.steps + 1)
