@@ -29,7 +29,7 @@ from edgendt.tools import run_tool, tool_path
 STEPS = {
     "yosys": "synthesis",
     "place": "placement",
-    "route": "place and route",
+    "route": "routing",
     "reroute": "slow arcs anew",
     "pack": "bitstream",
 }
@@ -116,7 +116,8 @@ class Build:
         words, log = self._words(name), self.folder / f"{name}.log"
         if not words:
             return True
-        self.say(f"{STEPS[name]} ({words[0]}, log {log})")
+        what = STEPS[name] if name != "route" or self.project.place else "place and route"
+        self.say(f"{what} ({words[0]}, log {log})")
         try:
             run_tool(words, log, self.folder, stuck=stuck or (lambda line: False))
         except ToolStopped:

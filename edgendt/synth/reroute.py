@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from edgendt.artifact import read_json
 from edgendt.synth import parse
@@ -51,6 +52,6 @@ def choose_router(folder: Path, router: str) -> None:
     _write(read_json(folder / PLACED), folder / PLACED, {"router": router})
 
 
-def _write(design: dict, path: Path, settings: dict[str, str]) -> None:  # type: ignore[type-arg]
+def _write(design: dict[str, Any], path: Path, settings: dict[str, str]) -> None:
     design["modules"]["top"]["settings"] |= settings
     path.write_text(json.dumps(design))
