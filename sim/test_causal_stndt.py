@@ -24,6 +24,7 @@ from edgendt.sim.fast import FastCore
 
 GEOMETRIES = 20  # networks per engine
 ROOMY = replace(WINDOWS, prog_depth=128)
+WIDE = replace(BUILDS["wide"], act_depth=8192)
 
 
 @pytest.fixture(scope="module", params=BUILDS)
@@ -157,3 +158,28 @@ def witnesses() -> list[Case]:
 def test_the_bench_rejects(fault: str) -> None:
     needs("verilator")
     assert rejects(witnesses(), *FAULTS[fault], size=ROOMY)
+
+
+def looks_back_first() -> Case:
+    """The first loop over channels begins long before the bin's angles are all there, which only later layers read."""
+    program = random_ndt(
+        1, channels=1, d=96, layers=2, heads=1, ffn=4, outputs=1, bins=9, window=2, spatial=1, rotary=True
+    )
+    gone = [f"layer0.{name}" for name in "ln1 q k v q_rot k_rot attention o res1 ln2 f1 f2 res2".split()]
+    nodes = [
+        replace(node, inputs=tuple(name.replace("layer0.res2", "embed_linear") for name in node.inputs))
+        for node in program.nodes
+        if node.name not in gone
+    ]
+    program = replace(program, nodes=tuple(nodes))
+    return program, random_counts(program, 1, 9)
+
+
+def test_angles_that_are_not_all_there_when_loops_begin_stay_the_bins() -> None:
+    needs("verilator")
+    assert run(looks_back_first(), engine(size=WIDE)).mismatches == 0
+
+
+def test_the_bench_rejects_angles_of_a_channels_slot() -> None:
+    needs("verilator")
+    assert rejects([looks_back_first()], "slots_q <= again_o", "slots_q <= rows_q.loop", size=WIDE)

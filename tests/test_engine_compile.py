@@ -92,20 +92,6 @@ def test_time_courses_up_to_each_bin_are_held_by_engines_built_for_windows_alone
         compile_program(compiled.program, SMALL)
 
 
-def test_a_stream_by_rotary_position_attends_in_time_before_it_looks_back() -> None:
-    turned = replace(WINDOW, rotary=1)
-    program = random_ndt(1, d=8, heads=2, ffn=4, bins=9, window=8, rotary=True, spatial=2)
-    compile_program(program, turned)
-    gone = [f"layer0.{name}" for name in "ln1 q k v q_rot k_rot attention o res1 ln2 f1 f2 res2".split()]
-    nodes = [
-        replace(node, inputs=tuple(name.replace("layer0.res2", "embed_linear") for name in node.inputs))
-        for node in program.nodes
-        if node.name not in gone
-    ]
-    with pytest.raises(UnsupportedOp, match=r"at layer0\.tokens .* an attention in time must come before it"):
-        compile_program(replace(program, nodes=tuple(nodes)), turned)
-
-
 def turning(*steps: tuple[int, ...], x: Int = ACT, y: Int = ACT) -> tuple[Node, ...]:
     """A Linear and a Rotary for each of `steps`, of 2 channels a step."""
     nodes = [(linear(f"x{i}", 3, 2 * len(s), y=x), s) for i, s in enumerate(steps)]

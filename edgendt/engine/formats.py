@@ -113,10 +113,6 @@ def _between_channels(program: Program, node: Node) -> None:
         _need(only, node, "the time courses of channels are read by LayerNorms alone")
         every = {other.op.channels for other in program.nodes if isinstance(other.op, Transpose)}
         _need(len(every) == 1, node, "every Transpose has the same channels")
-        # A loop over channels switches the time that angles are of, so all of the bin's must be there by then.
-        turns = [isinstance(other.op, Rotary) for other in program.nodes]
-        ready = any(turns[: program.nodes.index(node)]) or not (op.causal and any(turns))
-        _need(ready, node, "in a stream by rotary position an attention in time must come before it")
     if isinstance(op, SpatialWeights):
         _need(op.y.bits <= 8 and op.q.bits <= 8 and op.k.bits <= 8, node, "q, k and weights have at most 8 bits")
         _need(op.q.signed and op.k.signed, node, "q and k are signed")

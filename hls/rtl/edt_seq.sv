@@ -235,6 +235,7 @@ module edt_seq
     logic [16:0]         xbase;
     logic [1:0]          xtop_q;
     logic                loop_q, given_q;  // times come with the rows, or are constant
+    logic                slots_q;  // a row's time is its slot; a loop over channels keeps the bin's
     logic [ProgBits-1:0] phase_q;  // where the phase at work begins
     logic [12:0]         act_stride_q, res_stride_q, act_row_q, res_row_q;
     logic                turns;  // the next row is the first one
@@ -257,7 +258,7 @@ module edt_seq
     assign again        = loop_q && turns;
     assign shape        = ready && ins_q.op == OpShape;
     assign res_stride_o = res_stride_q;
-    assign by_slot_o    = loop_q && !given_q;
+    assign by_slot_o    = slots_q && !given_q;
     assign again_o      = finish && rows_q.loop && !inside_q;
     if (Tokens != 0) begin : g_tokens
       // A token or a query: bytes 0 and 1 its row, the last token's marked; 2 and 3 its kind; 4 and 5 its time.
@@ -331,6 +332,7 @@ module edt_seq
       ins_q.bias_base <= raw.bias_base + kind_row;
       if (finish) begin
         loop_q  <= rows_q.loop;
+        slots_q <= again_o;
         phase_q <= resume;
       end
       if (shape && inside_q) phase_q <= pc_q + 1'b1;  // a SHAPE in front of a loop over channels is not repeated
