@@ -151,14 +151,15 @@ module edt_seq
 
   logic [31:0] count_q;
   logic [8:0]  behind;
-  logic        last_seg;
+  logic        last_seg, last_slot_q;  // the latter a cycle behind slot and configuration, which stand by the next use
   assign last_seg = slot_seg_o == cfg_q.group_segs - 11'd1;
   assign behind = (9'(slot_o) | 9'(Sfus - 1)) + 9'd1;
-  assign wraps = of_tokens ? token_last : slot_o == KeyBits'(cfg_q.window - 9'd1) && !of_queries;
+  assign wraps = of_tokens ? token_last : last_slot_q && !of_queries;
   always_ff @(posedge clk_i) begin
     done_o  <= pause;
     count_q <= count_q + 32'd1;
     quiet_q <= quiet_i;
+    last_slot_q <= slot_o == KeyBits'(cfg_q.window - 9'd1);
     oldest_o <= n_keys_o == KeyBits'(cfg_q.window) && behind < cfg_q.window ? behind : 9'd0;
     if (start_i && !busy_q && !refuse_o) begin
       busy_q  <= 1'b1;
