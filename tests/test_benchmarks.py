@@ -100,7 +100,10 @@ def test_every_open_board_is_routed_with_every_seed(fakes, monkeypatch):
     report = json.loads(REPORT.read_text())
     assert rows[0]["fmax MHz"] == round(min(clock["achieved"] for clock in report["fmax"].values()), 1)
     kinds = ("DP16KD", "MULT18X18D", "TRELLIS_COMB", "TRELLIS_FF")
-    assert rows[0]["cells"] == ", ".join(f"{report['utilization'][kind]['used']:,} {kind}" for kind in kinds)
+    assert sorted(rows[0]["cells"].split(", ")) == sorted(
+        f"{report['utilization'][kind]['used']:,} {kind}" for kind in kinds
+    )
+    assert {row["network"] for row in rows} == {"default"} and rows[0]["µs"] == round(rows[0]["cycles"] / 87.5, 1)
 
 
 def test_a_clock_that_is_missed_is_a_result_and_another_failure_is_not(fakes, monkeypatch, tmp_path):
@@ -111,7 +114,8 @@ def test_a_clock_that_is_missed_is_a_result_and_another_failure_is_not(fakes, mo
     slow.write_text(json.dumps(report))
     monkeypatch.setenv("EDT_FAKE_REPORT", str(slow))
     monkeypatch.setenv("EDT_FAKE_REACH", "0")
-    assert [row["fmax MHz"] for row in route.full()] == [10.0]
+    (row,) = route.full()
+    assert (row["fmax MHz"], row["network"]) == (10.0, "S") and row["µs"] == row["cycles"] / 10
     monkeypatch.setenv("EDT_FAKE_FAIL", "place")
     with pytest.raises(ToolFailed):
         route.full()
@@ -141,11 +145,18 @@ def test_a_wrong_number_of_seeds_is_refused(text, monkeypatch):
 
 
 def test_our_row_beside_the_published_ones_has_the_clock_that_was_routed(monkeypatch, tmp_path):
-    kept = tmp_path / "kept.json"
-    kept.write_text(json.dumps({"route-full": {"rows": [{"fmax MHz": 70.0}, {"fmax MHz": 75.5}, {"fmax MHz": 71.0}]}}))
+    kept, today = tmp_path / "kept.json", route._id(rtl.FULL)
+    clocks = (70.0, today), (75.5, today), (99.0, "12345678"), (71.0, today)
+    rows = [{"fmax MHz": clock, "id": engine} for clock, engine in clocks]
+    kept.write_text(json.dumps({"route-full": {"rows": rows}}))
     monkeypatch.setattr(route, "KEPT", kept)
     ours = published.table()[-1]
     assert ours["latency"].endswith("cycles at 75.5 MHz") and ours["stage"] == "analytic cycles, post-route clock"
+    kept.write_text(json.dumps({"route-full": {"rows": rows[2:3]}}))
+    with pytest.raises(
+        BadInput, match=f"no clock of `full` as it is \\({today}\\): run make bench ONLY=route-full first"
+    ):
+        published.table()
 
 
 def test_windows_of_a_run_are_counted_and_a_difference_is_raised(monkeypatch, tmp_path, capsys):

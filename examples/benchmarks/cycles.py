@@ -13,15 +13,17 @@ from edgendt.boards import Board, known
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles, steady, tokens_of, window_of
-from edgendt.engine.reference import DEFAULT, S4, M, S
+from edgendt.engine.reference import DEFAULT, S4, TINY, M, S
 from edgendt.program import Program
 from edgendt.synth import capacity
 from edgendt.synth.size import part
 
 NOTE = """Window full. bound: the larger of products over lanes (those with weights of at most 4 bits by two in a
 packed engine) and weight bits over the width of the weight memories; efficiency = bound ÷ cycles. Weights have 4
-bits, those of embedding and readout 8 unless said otherwise; default: 30 → 30, d 64, 2 layers, W 32. The tests hold
-these cycles equal to the RTL's (`docs/engine.md`). A causal STNDT has its weights between channels anew in every bin
+bits, those of embedding and readout 8 unless said otherwise; tiny: 30 → 30, d 16, 1 layer, W 16; default:
+30 → 30, d 64, 2 layers, W 32. Engines without a name have memories to fit: not each fits a part
+(`docs/decisions/0009-pairs-and-splits.md`). The tests hold these cycles equal to the RTL's (`docs/engine.md`). A
+causal STNDT has its weights between channels anew in every bin
 (`docs/decisions/0021-time-courses-up-to-each-bin.md`)."""
 BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the part: analytic cycles, the window
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
@@ -57,6 +59,7 @@ def shape(packed: int, splits: int) -> str:
 
 
 ENGINES = [
+    (TINY, "`tiny`", Engine.named("tiny")),
     (DEFAULT, "`small`", SMALL),
     (DEFAULT, "`full`", FULL),
     (S, "`small`, larger memories", roomy(SMALL)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,15 +13,19 @@ from typing import Any
 from benchmarks.page import KEPT
 from edgendt.artifact import read_json
 from edgendt.boards import DEFAULT, Board, known
+from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.errors import BadInput, ToolFailed
-from edgendt.synth import parse
+from edgendt.engine.cycles import steady
+from edgendt.engine.image import engine_id
+from edgendt.engine.reference import DEFAULT as PLAIN
+from edgendt.engine.reference import TINY, S
+from edgendt.errors import BadInput, DoesNotFit
 from edgendt.synth.engine import route
-from edgendt.synth.project import FAMILIES
-from edgendt.synth.size import cells
 
 NOTE = """yosys, nextpnr and the part's packer, one after the other, on one core; seeds 1 to `SEEDS` (1 when not set).
-Cells and clock of nextpnr's report; asked: what the PLL makes. Seconds hold whatever else the computer did."""
+Cells and clock of nextpnr's report; asked: what the PLL makes; id: of the engine's parameters, as a board tells it.
+Cycles (analytic) of the largest reference network that the engine holds, and µs at the lower one of both clocks.
+Seconds hold whatever else the computer did. Notes: what `synth.json` says of the way there."""
 
 
 def seeds() -> range:
@@ -43,29 +48,45 @@ def full() -> list[dict[str, Any]]:
 
 
 def reached() -> float:
-    """MHz that `full` reaches on the default board: the best seed of the rows kept."""
-    return float(max(row["fmax MHz"] for row in read_json(KEPT)["route-full"]["rows"]))
+    """MHz that `full` reaches on the default board: the best seed of the rows kept; BadInput if none is of today's."""
+    wanted = _id(Engine.named("full"))
+    clocks = [row["fmax MHz"] for row in read_json(KEPT)["route-full"]["rows"] if row.get("id") == wanted]
+    if not clocks:
+        raise BadInput(f"{KEPT.name} has no clock of `full` as it is ({wanted}): run make bench ONLY=route-full first")
+    return float(max(clocks))
+
+
+def _id(engine: Engine) -> str:
+    return f"{engine_id(engine.parameters()):08x}"
 
 
 def _row(board: Board, name: str, seed: int) -> dict[str, Any]:
     wall, own = perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            asked = route(board, Engine.named(name), Path(folder), seed=seed)["clock_mhz"]
-        except ToolFailed as error:
-            if error.command != "timing":  # a missed clock is a result
-                raise
-            asked = board.clock_mhz
-        report = read_json(Path(folder) / "route.json")
-    used, kinds = parse.resources(report), cells(Engine.named(name), board.family)
+        made = route(board, Engine.named(name), Path(folder), seed=seed, judged=False)
+    network, cycles = _bin(Engine.named(name))
+    clock = min(made["fmax_mhz"], made["clock_mhz"]) if made["fmax_mhz"] else None
     return {
         "board": board.name,
         "engine": f"`{name}`",
+        "id": _id(Engine.named(name)),
         "seed": seed,
-        "fmax MHz": round(parse.clock(report)[1], 1) if FAMILIES[board.family].timed else None,
-        "asked MHz": asked,
-        "cells": ", ".join(f"{used[kind]['used']:,} {kind}" for kind in kinds),
+        "fmax MHz": made["fmax_mhz"] and round(made["fmax_mhz"], 1),
+        "asked MHz": made["clock_mhz"],
+        "network": network,
+        "cycles": cycles,
+        "µs": clock and round(cycles / clock, 1),
+        "cells": ", ".join(f"{made['resources'][kind]['used']:,} {kind}" for kind in made["estimate"]),
         "wall s": round(perf_counter() - wall),
         "user s": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - own),
-        "stage": "post-route",
+        "notes": "; ".join(made["notes"]),
+        "stage": "post-route, analytic cycles",
     }
+
+
+def _bin(engine: Engine) -> tuple[str, int]:
+    """The largest reference network that the engine holds, and the cycles of its bin with the window full."""
+    for network in (S, PLAIN, TINY):
+        with suppress(DoesNotFit):
+            return network.name, steady(compile_program(network.program(), engine)).total
+    raise AssertionError("every engine holds the smallest network")
