@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,7 +65,7 @@ class Alveo:
 @dataclass(frozen=True)
 class Board:
     """A target. flow: the one taken unless another is named; engine: its own, if it has that flow. clock_mhz: asked of
-    the tools, and assumed where none has run.
+    the tools, and assumed where none has run; clocks: the same of engines, by name, that another clock is asked of.
 
     multipliers, rams (of 18 kbit; of 4 kbit on an iCE40), luts, registers, ultra_rams: the part's own.
     """
@@ -79,6 +80,7 @@ class Board:
     luts: int
     registers: int
     engine: str | None = None
+    clocks: Mapping[str, float] = field(default_factory=dict)
     ultra_rams: int = 0
     open: Open | None = None
     zynq: Zynq | None = None
@@ -91,6 +93,10 @@ class Board:
             raise BoardUnknown(name, known())
         path = share("boards") / f"{name}.toml"
         return make(cls, {**read_toml(path), "name": name}, path.name)
+
+    def running(self, engine: str) -> Board:
+        """The board with the clock that is asked of this engine."""
+        return replace(self, clock_mhz=self.clocks.get(engine, self.clock_mhz))
 
     @property
     def family(self) -> str:

@@ -36,6 +36,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
     """
     target = Board.named(board)
     name = str(engine or usual_engine(program, target))
+    target = target.running(name)
     built = Engine.named(name)
     both = ways(program, built) if program.inputs else {}
     with or_another(name, target, program):

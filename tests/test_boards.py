@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgendt.boards import Board, describe, known
+from edgendt.engine.config import ENGINES
 from edgendt.errors import BadInput, BoardUnknown
 from edgendt.synth.project import pll_of
 from edgendt.tools import share
@@ -56,8 +57,10 @@ def test_every_port_of_a_top_has_a_pin_and_every_pin_a_port(name):
 @pytest.mark.parametrize("name", PINNED)
 def test_the_clock_asked_is_one_that_the_pll_makes_of_the_oscillator(name):
     board = Board.named(name)
-    assert pll_of(board).mhz == board.clock_mhz
-    assert board.clock_mhz * 1e6 >= 8 * board.open.baud  # edt_uart_rx
+    assert set(board.clocks) <= set(ENGINES)
+    for asked in (board, *map(board.running, board.clocks)):
+        assert pll_of(asked).mhz == asked.clock_mhz
+        assert asked.clock_mhz * 1e6 >= 8 * board.open.baud  # edt_uart_rx
     if board.open.family == "ecp5":
         said = re.findall(r'FREQUENCY PORT "osc_i" (\S+) MHZ;', board.constraints.read_text())
         assert [float(mhz) for mhz in said] == [board.open.oscillator_mhz]

@@ -62,6 +62,7 @@ def test_a_network_of_tokens_has_the_cycles_of_as_many_as_fit():
 
     program = random_poyo(0, depth=1)
     got = estimate(program, BOARD, "tokens")
+    assert got["clock_mhz"] == Board.named(BOARD).clocks["tokens"]
     compiled = compile_for(program, Engine.named("tokens"))
     most, cycles = got["tokens"], got["cycles"]
     starts = cycles_per_row(compiled, most, 1)

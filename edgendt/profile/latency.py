@@ -76,7 +76,7 @@ def profile(
     cycles, reason = (count_windows if program.inputs else count)(compiled, trials)
     stage = f"synth-{board}"
     synth = read_json(run.stage(stage) / "synth.json") if run.has(stage) else None
-    clock = clock_of(synth, compiled.engine, target.clock_mhz)
+    clock = clock_of(synth, compiled.engine, target.running(name).clock_mhz)
     lengths = [1 if program.bins else len(trial) for trial in trials]
     if program.inputs:  # each window has its own place
         lengths = [len(trials)]

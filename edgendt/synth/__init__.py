@@ -54,7 +54,7 @@ def synthesise(
     with run.write(stage, inputs, {"flow": chosen, "engine": name}, seed) as folder:
         try:
             if name is not None:
-                return _engine(run, target, name, folder, seed, build, progress)
+                return _engine(run, target.running(name), name, folder, seed, build, progress)
             return _hls4ml(run, target, folder, build, folding, config)
         except ToolFailed as error:
             raise _kept(error, run.path, stage) from error

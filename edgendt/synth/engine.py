@@ -97,7 +97,7 @@ def route(
         reason = (
             f"the routed design reaches {mhz:.1f} MHz and the clock asked is {project.mhz:g}: the longest path spends "
             f"{logic:.1f} ns in logic and {wires:.1f} ns in wires and ends at {path[-1].split(' to ')[1]}; try another "
-            f"--seed, a lower clock_mhz in boards/{board.name}.toml, or a smaller engine"
+            f"--seed, a lower clock in boards/{board.name}.toml, or a smaller engine"
         )
         raise ToolFailed("timing", build.log, reason)
     if not missed:

@@ -122,7 +122,7 @@ def _poyo(name: str) -> Program:
 
 
 def _window(name: str, engine: str, board: str, whole: Cycles, behind: Cycles) -> dict[str, Any]:
-    clock = Board.named(board).clock_mhz
+    clock = Board.named(board).running(engine).clock_mhz
     named = {"network": name, "engine": f"`{engine}`", "board": board, "MHz": clock}
     return named | latency(whole, behind, clock) | {"stage": "analytic"}
 

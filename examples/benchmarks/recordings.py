@@ -146,7 +146,7 @@ def _row(one: Recorded, tallies: Sequence[Tally]) -> dict[str, Any]:
         tokens, queries = max((compiled.waits(given), len(given["query_ms"])) for given in windows)
         whole, behind = tokens_of(compiled, tokens, queries), tokens_of(compiled, tokens, queries, tokens - 1)
     compared = {"windows": len(windows), "ops": tally.ops, "codes": tally.codes, "differ": tally.mismatches}
-    columns = latency(whole, behind, Board.named(one.board).clock_mhz)
+    columns = latency(whole, behind, Board.named(one.board).running(one.engine).clock_mhz)
     return {"network": one.network} | compared | columns | {"stage": "simulated"}
 
 

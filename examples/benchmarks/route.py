@@ -61,6 +61,7 @@ def _id(engine: Engine) -> str:
 
 
 def _row(board: Board, name: str, seed: int) -> dict[str, Any]:
+    board = board.running(name)
     wall, own = perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with tempfile.TemporaryDirectory() as folder:
         made = route(board, Engine.named(name), Path(folder), seed=seed, judged=False)
