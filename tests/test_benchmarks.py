@@ -151,7 +151,7 @@ def test_our_row_beside_the_published_ones_has_the_clock_that_was_routed(monkeyp
     kept.write_text(json.dumps({"route-full": {"rows": rows}}))
     monkeypatch.setattr(route, "KEPT", kept)
     ours = published.table()[-1]
-    assert ours["latency"].endswith("cycles at 75.5 MHz") and ours["stage"] == "analytic cycles, post-route clock"
+    assert ours["figure"].endswith("cycles at 75.5 MHz") and ours["stage"] == "analytic cycles, post-route clock"
     kept.write_text(json.dumps({"route-full": {"rows": rows[2:3]}}))
     with pytest.raises(
         BadInput, match=f"no clock of `full` as it is \\({today}\\): run make bench ONLY=route-full first"

@@ -1,4 +1,4 @@
-"""The reference network S on this computer's CPU: float32 in onnxruntime, and the integer Program in numpy."""
+"""The reference network S on this computer's CPU, float32 in onnxruntime and the integer Program, beside the engine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import numpy as np
 from networks import random_counts, random_of
 from numpy.typing import NDArray
 
+from benchmarks.cycles import FULL
+from benchmarks.route import reached
+from benchmarks.rtl import FAST_BINS, quickest
+from edgendt.boards import DEFAULT, Board
+from edgendt.engine.compile import compile_program
+from edgendt.engine.cycles import steady
 from edgendt.engine.reference import S
 from edgendt.metrics import summary
 from edgendt.ops import Attention
@@ -18,7 +24,9 @@ from edgendt.program import INPUT, Node, Program
 NOTE = """One bin of S, random weights, whole trials of 64 bins. cached: keys and values kept between calls, as by the
 engine; window: the whole trailing window of 64 bins computed anew for its last bin, as a host without a
 cache does; whole window: the same call, shared by its 64 bins. Only the call is timed; p50, p99 over bins
-(calls). The quickest of three rounds counts."""
+(calls). The quickest of three rounds counts. compiled RTL: all bins of a trial in one call, their mean. The last row
+is no measurement: every bin of the engine takes the same cycles once the window is full, at the clock of the best seed
+of `route-full`."""
 CALLS, WARMUP, ROUNDS = 300, 30, 3
 
 
@@ -65,10 +73,16 @@ def table() -> list[dict[str, Any]]:
         call = window(program, counts.astype(np.float32), threads)
         rows.append(_row("window, one bin per call", threads, call))
         rows.append(_row("whole window, per bin", threads, {name: us / S.window for name, us in call.items()}))
-    return [*rows, _row("integers, `Program.stream`, numpy", 1, stream(program, counts))]
+    rows.append(_row("integers, `Program.stream`, numpy", 1, stream(program, counts)))
+    rate = FAST_BINS / quickest()[0]
+    rows.append({"how": "compiled RTL of `full`", "threads": 1, "bins/s": round(rate), "stage": "measured"})
+    cycles, clock = steady(compile_program(S.program(), FULL)).total, reached()
+    engine = f"`full` on the {Board.named(DEFAULT).title}, {cycles:,} cycles at {clock:g} MHz"
+    micros = dict.fromkeys(("p50", "p99", "max"), cycles / clock)
+    return [*rows, _row(engine, None, micros) | {"stage": "analytic cycles, post-route clock"}]
 
 
-def _row(what: str, threads: int, micros: dict[str, float]) -> dict[str, Any]:
+def _row(what: str, threads: int | None, micros: dict[str, float]) -> dict[str, Any]:
     quantiles = {f"{name} µs": round(float(value), 1) for name, value in micros.items()}
     return {"how": what, "threads": threads, **quantiles, "bins/s": round(1e6 / micros["p50"]), "stage": "measured"}
 

@@ -62,26 +62,31 @@ def _exact(compiled: Compiled, counts: Codes, codes: Codes, cycles: Any) -> None
 
 def fast() -> list[dict[str, Any]]:
     """Bins per second of the compiled core."""
+    wall, own, cycles = quickest()
+    return [
+        {
+            "network, engine": "S, `full`",
+            "bins": FAST_BINS,
+            "bins/s": round(FAST_BINS / wall, 1),
+            "bins/s of the process": round(FAST_BINS / own, 1),
+            "cycles/s of the process": round(cycles / own),
+            "stage": "measured",
+        }
+    ]
+
+
+def quickest() -> tuple[float, float, int]:
+    """Seconds by the wall and of the process of one trial of FAST_BINS bins, and its cycles: the quickest round."""
     compiled, counts = _case(FAST_BINS)
     core = FastCore(FULL)
     core.load(compiled)
-    rows = []
+    found = []
     for _ in range(ROUNDS):
         wall, own = perf_counter(), process_time()
         codes, cycles, _ = core.run(counts)
-        wall, own = perf_counter() - wall, process_time() - own
+        found.append((perf_counter() - wall, process_time() - own, int(cycles.sum())))
         _exact(compiled, counts, codes, cycles)
-        rows.append(
-            {
-                "network, engine": "S, `full`",
-                "bins": FAST_BINS,
-                "bins/s": round(FAST_BINS / wall, 1),
-                "bins/s of the process": round(FAST_BINS / own, 1),
-                "cycles/s of the process": round(int(cycles.sum()) / own),
-                "stage": "measured",
-            }
-        )
-    return [max(rows, key=lambda row: float(row["bins/s of the process"]))]
+    return min(found, key=lambda one: one[1])
 
 
 def wide() -> list[dict[str, Any]]:
