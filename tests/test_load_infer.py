@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from needs import needs_package
-from networks import random_counts, random_ndt
+from networks import random_counts, random_ndt, save_run
 from reference_board import Networks, ReferenceBoard, on_a_pty
 from rich.console import Console
 from test_cli import edgendt
@@ -44,14 +44,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_of(name: str, folder: Path) -> Run:
     """A run whose network is NETWORKS[name] and whose test trials have LENGTHS."""
-    run, program = Run(folder / name), NETWORKS[name]
-    counts = np.zeros((len(LENGTHS), max(LENGTHS), program.channels), np.int64)
-    for trial, length in enumerate(LENGTHS):
-        counts[trial, :length] = random_counts(program, trial, length)
-    with run.write("quantize") as stage:
-        program.save(stage / "program.edt")
-        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.array(LENGTHS), bin_s=0.02)
-    return run
+    return save_run(folder / name, NETWORKS[name], LENGTHS)
 
 
 def expected(program: Program, counts: Codes) -> Codes:
