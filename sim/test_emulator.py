@@ -15,12 +15,14 @@ from bench import mutate
 from faults import KNOWN_SHAPE as SHAPE
 from faults import campaign
 from needs import needs, needs_package
-from networks import random_counts, random_ndt
+from networks import random_counts, random_ndt, save_run
 from op_engine import TINY
+from test_cli import edgendt
 
 from edgendt.boards import Board
 from edgendt.engine import protocol
 from edgendt.engine.compile import compile_program
+from edgendt.engine.cycles import cycles_per_bin
 from edgendt.engine.protocol import Kind, slip
 from edgendt.errors import EdgendtError
 from edgendt.host import Kept, Link, LinkError, open_port
@@ -34,6 +36,7 @@ COMPILED = [compile_program(program, TINY) for program in NETWORKS]
 LIMIT = NETWORKS[0].input.hi  # the largest count: two of them share a byte on the line
 SERVED = {}  # the board behind each pty
 SECONDS = 3.0  # of silence before the driver repeats
+VERBS, LENGTHS = ("load", "infer"), (12, 7)  # of the trials that they stream
 
 
 @contextmanager
@@ -169,6 +172,28 @@ def a_failed_load_never_answers_and_is_undone(path, tmp_path):
         answers(Link(port), 1, 8)
 
 
+def the_verbs_load_and_infer(path, engine, folder):
+    """`edgendt load` and `edgendt infer`: every answer is checked there, and what they keep of it here."""
+    run = save_run(folder / "run", NETWORKS[1], LENGTHS)
+    loaded, got = (said(verb, str(run.path), "--port", path, "--engine", engine, cwd=folder) for verb in VERBS)
+    assert (loaded["stage"], loaded["repeats"]) == ("emulated", 0)
+    assert loaded["image_crc"] == f"{COMPILED[1].image.crc:08x}"
+    assert (got["stage"], got["trials"], got["bins"], got["mismatches"]) == ("emulated", 2, sum(LENGTHS), 0)
+    assert got["codes"] == sum(LENGTHS) * SHAPE["outputs"]
+    with np.load(got["answers"]) as kept:
+        for trial, length in enumerate(LENGTHS):
+            codes = NETWORKS[1].run(random_counts(NETWORKS[1], trial, length))
+            assert np.array_equal(kept["codes"][trial, :length], codes)
+            assert kept["cycles"][trial, :length].tolist() == cycles_per_bin(COMPILED[1], length)
+
+
+def said(*words, cwd):
+    """What a verb says with --json."""
+    done = edgendt(*words, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 CLAIMS = {
     claim.__name__: claim
     for claim in (
@@ -222,7 +247,7 @@ def test_the_claims_reject(fault, tmp_path):
             claim(path)
 
 
-def test_the_command_serves_until_interrupted(tmp_path):
+def test_the_command_serves_until_interrupted(tmp_path, monkeypatch):
     needs("verilator"), needs("g++")
     engine = tmp_path / "tiny.toml"
     engine.write_text("".join(f"{name} = {value}\n" for name, value in vars(TINY).items()))
@@ -236,9 +261,11 @@ def test_the_command_serves_until_interrupted(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored where pytest runs with &
     )
     try:
-        said = json.loads(process.stdout.readline())
-        assert (said["stage"], said["engine_id"]) == ("emulated", f"{COMPILED[0].image.engine_id:08x}")
-        loads_one_network_after_another(said["port"])
+        start = json.loads(process.stdout.readline())
+        assert (start["stage"], start["engine_id"]) == ("emulated", f"{COMPILED[0].image.engine_id:08x}")
+        loads_one_network_after_another(start["port"])
+        monkeypatch.setenv("EDGENDT_CACHE", str(tmp_path / "cache"))  # images of other days stay out
+        the_verbs_load_and_infer(start["port"], str(engine), tmp_path)
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=20)
     finally:

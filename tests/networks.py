@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from golden_cases import arrays, scalar
 
+from edgendt.artifact import Run
 from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
@@ -207,6 +210,17 @@ def random_counts(program: Program, seed: int, bins: int) -> Codes:
     counts = rng.poisson(1.5, (bins, program.channels))
     counts[rng.random(counts.shape) < 0.02] = program.input.hi
     return np.minimum(counts, program.input.hi).astype(np.int64)
+
+
+def save_run(folder: Path, program: Program, lengths: Sequence[int]) -> Run:
+    """A run whose network is `program`; its test trials are random counts of these lengths."""
+    run, counts = Run(folder), np.zeros((len(lengths), max(lengths), program.channels), np.int64)
+    for trial, length in enumerate(lengths):
+        counts[trial, :length] = random_counts(program, trial, length)
+    with run.write("quantize") as stage:
+        program.save(stage / "program.edt")
+        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.array(lengths), bin_s=0.02)
+    return run
 
 
 def random_of(network: Network, seed: int, bins: int) -> Program:

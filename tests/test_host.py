@@ -3,8 +3,10 @@
 import errno
 import os
 import random
+import sys
 import threading
 import tty
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -180,6 +182,33 @@ def test_a_port_that_cannot_be_opened_says_why_once_and_what_to_do(tmp_path, mon
 
 def refused(*_):
     raise PermissionError(errno.EACCES, "[Errno 13] could not open port")
+
+
+class Pyserial(ModuleType):
+    """The package in Python. without: what a port's `set_low_latency_mode` raises; AttributeError: it has none."""
+
+    def __init__(self, without=None):
+        super().__init__("serial")
+        self.without, self.low = without, []
+
+    def Serial(self, *_, timeout):
+        port = SimpleNamespace(timeout=timeout)
+        if self.without is not AttributeError:
+            port.set_low_latency_mode = self.set_low_latency_mode
+        return port
+
+    def set_low_latency_mode(self, low):
+        if self.without:
+            raise self.without("no such mode")
+        self.low.append(low)
+
+
+@pytest.mark.parametrize("without", [None, AttributeError, NotImplementedError, ValueError])
+def test_a_serial_port_hands_short_answers_over_at_once_where_it_can(without, monkeypatch):
+    """Windows' ports have no such mode, macOS' say so, and on Linux a pty's or a plain adapter's fails."""
+    fake = Pyserial(without)
+    monkeypatch.setitem(sys.modules, "serial", fake)
+    assert open_port("/dev/ttyUSB0", timeout=0.25).timeout == 0.25 and fake.low == [True] * (without is None)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 15, 16])

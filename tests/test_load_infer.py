@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from needs import needs_package
-from networks import random_counts, random_ndt
+from networks import random_counts, random_ndt, random_of, save_run
 from reference_board import Networks, ReferenceBoard, on_a_pty
 from rich.console import Console
 from test_cli import edgendt
 
 from edgendt.artifact import Run, read_json
+from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.protocol import Kind, bytes_per_bin
+from edgendt.engine.protocol import Kind, bytes_per_bin, slip
+from edgendt.engine.reference import S
 from edgendt.errors import BadInput, CyclesDiffer, Mismatch
 from edgendt.fixed import Codes
 from edgendt.host import Kept, Link, LinkError, attach
 from edgendt.host.infer import infer
 from edgendt.host.load import load
+from edgendt.host.wire import BITS
 from edgendt.profile import latency
 from edgendt.program import Program
 from edgendt.wiring import Wiring
@@ -44,14 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_of(name: str, folder: Path) -> Run:
     """A run whose network is NETWORKS[name] and whose test trials have LENGTHS."""
-    run, program = Run(folder / name), NETWORKS[name]
-    counts = np.zeros((len(LENGTHS), max(LENGTHS), program.channels), np.int64)
-    for trial, length in enumerate(LENGTHS):
-        counts[trial, :length] = random_counts(program, trial, length)
-    with run.write("quantize") as stage:
-        program.save(stage / "program.edt")
-        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.array(LENGTHS), bin_s=0.02)
-    return run
+    return save_run(folder / name, NETWORKS[name], LENGTHS)
 
 
 def expected(program: Program, counts: Codes) -> Codes:
@@ -67,6 +64,8 @@ def test_a_run_is_loaded_and_every_answer_equals_the_program(tmp_path: Path) -> 
     frames = list(COMPILED["a"].image.frames())
     assert (loaded["frames"], loaded["repeats"], loaded["stage"]) == (len(frames), 0, "emulated")
     assert loaded["bytes"] > sum(map(len, frames)) and loaded["seconds"] > 0
+    assert (got["repeats"], got["clipped"]) == (0, 0)
+    assert (loaded["bad_frames"], loaded["refused"]) == (got["bad_frames"], got["refused"]) == (0, 0)
     assert (got["trials"], got["bins"], got["mismatches"]) == (3, sum(LENGTHS), 0)
     assert got["codes"] == sum(LENGTHS) * program.outputs and got["stage"] == "emulated"
     assert 0 < got["round_trip_us"]["p50"] <= got["round_trip_us"]["p99"] <= got["round_trip_us"]["max"]
@@ -81,6 +80,28 @@ def test_a_run_is_loaded_and_every_answer_equals_the_program(tmp_path: Path) -> 
             rates = np.exp(codes * program.output_format.scale).astype(np.float32)
             assert np.array_equal(kept["rates"][trial, :length], rates)
         assert kept["cycles"][1, 7:].sum() == kept["rates"][1, 7:].sum() == 0 and (kept["cycles"][0] > 0).all()
+
+
+def test_a_full_sized_network_loads_in_a_second_at_the_boards_baud() -> None:
+    """Analytic: ten bits for each byte that the driver sends; the answers have a wire of their own."""
+    compiled = compile_program(random_of(S, 1, S.window), FULL)
+    board = Counting(compiled)
+    link = Link(board)
+    link.load(compiled.image)
+    open_tools = Board.named(BOARD).open
+    assert open_tools is not None and open_tools.baud == 3_000_000
+    assert link.repeats == 0 and board.sent * BITS <= open_tools.baud
+    assert board.sent > sum(map(len, compiled.image.frames())) and link.status()[1].image_crc == compiled.image.crc
+
+
+class Counting(ReferenceBoard):
+    """Counts the bytes that it is sent."""
+
+    sent = 0
+
+    def write(self, data: bytes) -> None:
+        self.sent += len(data)
+        super().write(data)
 
 
 def test_outputs_and_channels_are_chosen_when_a_network_is_loaded(tmp_path: Path) -> None:
@@ -193,6 +214,51 @@ def deaf(frames: int, writes: int) -> Deaf:
     return board
 
 
+class Noisy(ReferenceBoard):
+    """Every `every`-th packet reaches the device damaged."""
+
+    every, heard, hit = 7, 0, 0
+
+    def write(self, data: bytes) -> None:
+        for packet in self.unslip.feed(data):
+            self.heard += 1
+            if not self.heard % self.every:
+                self.hit, packet = self.hit + 1, packet[:-1] + bytes([packet[-1] ^ 1])
+            self.waiting += slip(self.device.packet(packet))
+
+
+def test_counters_tell_what_befell_the_line(tmp_path: Path) -> None:
+    run, board = run_of("a", tmp_path), Noisy(*COMPILED.values())
+    with on_a_pty(board) as port:
+        loaded = load(run, port, BOARD, quiet=True)
+        at_load = board.hit
+        got = infer(run, port, BOARD, quiet=True)
+    device = board.device
+    assert loaded["bad_frames"] == at_load > 0 and loaded["repeats"] > 0
+    assert loaded["refused"] == got["refused"] == device.refused > 0, "frames behind a damaged one are out of order"
+    assert got["bad_frames"] == device.bad_frames == board.hit and got["mismatches"] == 0
+    assert got["repeats"] == board.hit - at_load > 0, "a bin's damaged request is sent once more"
+    assert got.items() >= read_json(run.stage(f"infer-{BOARD}") / "infer.json").items()
+
+
+@pytest.mark.parametrize("wiring", [Wiring(), Wiring(channels="4,-,0:4", dead="2")], ids=["plain", "mapped"])
+def test_counts_that_the_driver_clips_are_counted_and_the_answers_are_those_of_the_limit(
+    wiring: Wiring, tmp_path: Path
+) -> None:
+    run, path = run_of("a", tmp_path), tmp_path / "a" / "quantize" / "stimulus.npz"
+    with np.load(path) as file:
+        stimulus = dict(file)
+    stimulus["counts"][0, 2, [0, 3]] += NETWORKS["a"].input.hi + 1
+    stimulus["counts"][1, LENGTHS[1], 0] = 255  # behind its trial's end
+    np.savez(path, **stimulus)
+    known = compile_program(wiring.apply(NETWORKS["a"]), SMALL)
+    with on_a_pty(ReferenceBoard(known)) as port:
+        load(run, port, BOARD, wiring=wiring, quiet=True)
+        got = infer(run, port, BOARD, wiring=wiring, quiet=True)
+        trips = latency.round_trip(run, port, BOARD, None, wiring, attach.wired(run, wiring), True)
+    assert (got["clipped"], got["mismatches"], got["bins"], trips["bins"]) == (2, 0, sum(LENGTHS), sum(LENGTHS))
+
+
 def trial(name: str, link: Link) -> bool:
     """Whether the network on the link is NETWORKS[name]."""
     counts = random_counts(NETWORKS[name], 5, 6)
@@ -276,10 +342,12 @@ def test_the_command_line_prints_one_json_object_or_a_table(tmp_path: Path) -> N
         assert json.loads(done.stdout)["engine_id"] == f"{COMPILED['a'].image.engine_id:08x}" and done.stderr == ""
         done = edgendt("load", str(run.path), "--port", port, cwd=tmp_path)
         assert "frames" in done.stdout and "(emulated, engine small)" in done.stdout.replace("\n", " "), done.stderr
+        assert "0 sent again; since power-up 0 bad frames and 0 requests refused\n" in done.stdout
         done = edgendt("infer", str(run.path), "--port", port, "--trials", "2", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         for words in ("19 in 2 trials", "76 equal to the Program", "bins/s (emulated)", "answers.npz"):
             assert words in done.stdout
+        assert re.search(r"line: repeats / bad / refused / clipped +0 / 0 / 0 / 0\s", done.stdout)
     with on_a_pty(wrong_board(code=-2)) as port:
         edgendt("load", str(run.path), "--port", port, cwd=tmp_path)
         done = edgendt("infer", str(run.path), "--port", port, cwd=tmp_path)

@@ -17,8 +17,8 @@ ROWS = ".rows"  # behind the name of an input: rows of each window
 T = TypeVar("T")
 
 
-def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Any, ...]:
-    """Whole test trials of the run, counts clipped to the input format, until there are at least `bins`; all for None.
+def stimulus(run: Run, program: Program, bins: int | None, clip: bool = True) -> tuple[Any, ...]:
+    """Whole test trials of the run, until there are at least `bins`; all for None. clip: counts to the input format.
     Of a network with inputs of its own whole windows, each a mapping of its inputs, until so many rows are answered.
 
     For a network of whole windows of bins a shorter trial ends in bins without spikes, as it did in training.
@@ -36,7 +36,8 @@ def stimulus(run: Run, program: Program, bins: int | None) -> tuple[Any, ...]:
         asked = next(item.name for item in program.inputs if item.axis == program.axis(program.output))
         return tuple(_enough(windows, [len(given[asked]) for given in windows], bins))
     trials = [window(trial[:length], program) for trial, length in zip(counts, lengths, strict=True)]
-    return tuple(program.clip(trial)[0] for trial in _enough(trials, [len(trial) for trial in trials], bins))
+    found = _enough(trials, [len(trial) for trial in trials], bins)
+    return tuple(program.clip(trial)[0] if clip else trial for trial in found)
 
 
 def _enough(found: Sequence[T], rows: Sequence[int], bins: int | None) -> Iterator[T]:

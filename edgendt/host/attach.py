@@ -97,12 +97,12 @@ def attach(run: Run, port: str, board: str, engine: str | None, wiring: Wiring =
         yield Attached(run, port, board, name, stage, compiled, link, answer, info, wiring)
 
 
-def wired(run: Run, wiring: Wiring, bins: int | None = None) -> tuple[Any, ...]:
+def wired(run: Run, wiring: Wiring, bins: int | None = None, clip: bool = True) -> tuple[Any, ...]:
     """The run's test trials (see `stimulus`) as the electrodes see them, [bins, electrodes] each; windows of tokens."""
     network = Program.load(run.stage("quantize") / "program.edt")
     if network.inputs:
         return stimulus(run, network, bins)
-    return tuple(wiring.counts(network, trial) for trial in stimulus(run, network, bins))
+    return tuple(wiring.counts(network, trial) for trial in stimulus(run, network, bins, clip))
 
 
 def stage_of(port: str) -> str:

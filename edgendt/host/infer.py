@@ -56,10 +56,9 @@ def infer(
     model = run.stage("quantize")
     with attach(run, port, board, engine, wiring) as attached, bar("bins", quiet) as progress:
         attached.demand_network()
-        counts = wired(run, wiring)[:trials]
-        got = stream(attached, counts, check, progress)
-        whole = {"whole_window": attached.program.bins}
-        result = attached.head() | summarise(got, check) | whole | {"repeats": attached.link.repeats}
+        got = stream(attached, wired(run, wiring, clip=False)[:trials], check, progress)
+        line = attached.link.counters() | {"clipped": attached.link.clipped}
+        result = attached.head() | summarise(got, check) | {"whole_window": attached.program.bins} | line
     inputs = [model / "program.edt", model / "stimulus.npz"]
     config = {"engine": attached.engine, "check": check, "trials": trials, **asdict(wiring)}
     with run.write(f"infer-{board}", inputs, config) as folder:
@@ -71,7 +70,7 @@ def infer(
 def stream(
     attached: Attached, trials: Sequence[Any], check: bool, progress: Callable[[int, int], None] | None = None
 ) -> Streamed:
-    """trials: counts [bins, channels] or inputs by name each, start by start through the board.
+    """trials: counts [bins, channels] or inputs by name each, start by start through the board, where the driver clips.
 
     Mismatch, CyclesDiffer when `check`.
     """
@@ -111,7 +110,7 @@ def as_output(program: Program, outputs: Sequence[Sequence[int]]) -> Codes:
 def compare_trial(attached: Attached, number: int, trial: Any, codes: Codes, cycles: NDArray[np.int64]) -> None:
     """Every code of one trial against the Program, every start's cycles against the cycle model."""
     program = attached.program
-    expected = program.run(trial)
+    expected = program.run(trial if program.inputs else program.clip(trial)[0])
     tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes})
     if tally.first is not None:
         raise tally.first

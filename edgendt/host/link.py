@@ -70,6 +70,11 @@ class Link:
         self.bin = answer.bin
         return answer, answer.info
 
+    def counters(self) -> dict[str, int]:
+        """What befell the line: repeats, of this driver; bad_frames and refused, by the engine since its power-up."""
+        info = self.status()[1]
+        return {"repeats": self.repeats, "bad_frames": info.bad_frames, "refused": info.refused}
+
     def reset(self) -> None:
         """Start of a trial: the next bin is bin 0."""
         self._demand(self._request(protocol.reset(self._next_tag())), "reset")

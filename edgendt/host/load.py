@@ -16,7 +16,7 @@ def load(
 ) -> dict[str, Any]:
     """Wire, compile and load; returns what was sent. BadInput and LinkError as `attach` and `Link.load` raise them.
 
-    bytes, frames: of the load as it goes over the wire once; repeats: requests sent again.
+    bytes, frames: of the load as it goes over the wire once; see `Link.counters` for what befell it there.
     """
     with attach(run, port, board, engine, wiring) as attached, bar("frames", quiet) as progress:
         image = attached.compiled.image
@@ -32,5 +32,5 @@ def load(
             "seconds": round(seconds, 3),
             "bytes": sum(map(len, packets)),
             "frames": len(packets) - 2,  # without BEGIN and COMMIT
-            "repeats": attached.link.repeats,
+            **attached.link.counters(),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -49,8 +50,11 @@ def open_port(port: str, baud: int = 3_000_000, timeout: float = 0.5) -> Port:
 def _serial(port: str, baud: int, timeout: float) -> Port:
     import serial  # type: ignore[import-untyped]
 
-    stream: Port = serial.Serial(port, baud, timeout=timeout)  # its SerialException is an OSError
-    return stream
+    stream = serial.Serial(port, baud, timeout=timeout)  # its SerialException is an OSError
+    with suppress(AttributeError, NotImplementedError, ValueError):  # Linux alone has it, and there not every port
+        stream.set_low_latency_mode(True)  # an FTDI holds a short answer back for 16 ms otherwise
+    opened: Port = stream
+    return opened
 
 
 def _why(port: str, error: Exception) -> str:
