@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from needs import needs_package
+from nets import BINS, CHANNELS, Net, matmul, refused
 from onnx import TensorProto, helper, numpy_helper
-from test_lower import BINS, CHANNELS, Net, matmul, refused
 
 from edgendt.fixed import Codes, Int
 from edgendt.lower import lowered

@@ -15,7 +15,7 @@ from edgendt.node import Node
 from edgendt.ops import Op
 
 # Reasons that several functions give.
-BINS = "the input must give its number of bins: export with fixed shapes, or give --bins"
+BINS = "the input must give its number of bins"
 ACTIVATION = "its input must be an activation that a Quant node wrote"
 
 

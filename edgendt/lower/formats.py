@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
 from edgendt.lower.calls import Lowering
+from edgendt.lower.nearest import refusal
 from edgendt.program import INPUT
 
 WIDEST = 16  # bits of a residual stream
@@ -23,7 +23,7 @@ def common(lowering: Lowering) -> dict[str, Int]:
         if len(found) > 1:
             if INPUT in group or any(not y.signed for y in found):
                 said = ", ".join(f"{name} {formats[name]}" for name in sorted(group))
-                raise UnsupportedOp("Add", sorted(group)[0], f"what a sum joins must be signed, or one format: {said}")
+                raise refusal("Add", sorted(group)[0], f"what a sum joins must be signed, or one format: {said}")
             y = widest(found)
             lowering.note(", ".join(sorted(group)), f"joined by sums, one format: {y.bits} bits, 2^{-y.frac}")
             chosen |= dict.fromkeys(group, y)

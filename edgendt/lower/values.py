@@ -192,9 +192,19 @@ class View:
     name: str = ""
 
 
+# What a value can be: a constant, codes, an activation that waits for its Quant, or scores that a softmax is made of.
+CONSTANT, CODES, WAITING, SCORES = "constant", "codes", "waiting", "scores"
+ANYTHING = frozenset((CONSTANT, CODES, WAITING, SCORES))
+
+
 @dataclass(frozen=True)
 class Refused:
-    """The result of a node that was refused; what reads it is skipped, so that only causes are reported."""
+    """The result of a node that was refused, or that reads such a one; `kinds`: what it would have been, one of them.
+
+    Of what reads it only that is told which is so whatever it is: only causes are reported.
+    """
+
+    kinds: frozenset[str] = ANYTHING
 
 
 Source = Counts | CodesOf | Product | Curve | Sum | Norm | Scores | Attended
