@@ -138,6 +138,7 @@ def test_scales_that_are_no_powers_of_two_are_refitted_and_their_error_told(
     quantizers = Quantizers(powers=False, per_channel=True, stream=8 if kind == "qcdq" else 12)
     path = export(encoder(quantizers=quantizers, fused=fused), tmp_path / "encoder.onnx", kind)
     notes = lowered(path).notes
+    assert all((note.error or note.bound or 0) > 0 for note in notes if "refitted" in note.what)
     weights = [note for note in notes if re.search(r"scale .* and \d+ more refitted to 2\^-\d", note.what)]
     assert len(weights) == (6 if fused else 8)
     assert all(note.error is not None and 0 < note.error < 0.02 for note in weights)

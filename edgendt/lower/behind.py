@@ -12,7 +12,7 @@ from edgendt.lower.calls import Call
 from edgendt.lower.curves import FUNCTIONS
 from edgendt.lower.einsum import spelt
 from edgendt.lower.folding import MOVES
-from edgendt.lower.quants import spec_of
+from edgendt.lower.quants import one, spec_of
 from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS
 from edgendt.lower.values import (
     ANYTHING,
@@ -78,8 +78,8 @@ def quant(call: Call) -> Refused:
     fields = (good if isinstance(value, Refused) else value for value, good in zip(numbers, right, strict=True))
     grid, steps = spec_of(replace(call, inputs=(source, *fields)))
     maybe = kinds(source)
-    if CONSTANT not in maybe and steps.size > 1:
-        raise ValueError("its scale must be one number, it has several")
+    if CONSTANT not in maybe:
+        one(steps)
     if maybe <= ACTIVATION:
         grid.format()
     return Refused(quantized(maybe))

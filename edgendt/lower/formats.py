@@ -6,6 +6,7 @@ import numpy as np
 
 from edgendt.fixed import Int
 from edgendt.lower.calls import Lowering
+from edgendt.lower.levels import Levels, bound
 from edgendt.lower.nearest import refusal
 from edgendt.program import INPUT
 
@@ -25,7 +26,9 @@ def common(lowering: Lowering) -> dict[str, Int]:
                 said = ", ".join(f"{name} {formats[name]}" for name in sorted(group))
                 raise refusal("Add", sorted(group)[0], f"what a sum joins must be signed, or one format: {said}")
             y = widest(found)
-            lowering.note(", ".join(sorted(group)), f"joined by sums, one format: {y.bits} bits, 2^{-y.frac}")
+            most = max(bound(Levels.of(old), Levels.of(y)) for old in found - {y})
+            told = f"joined by sums, one format: {y.bits} bits, 2^{-y.frac}"
+            lowering.note(", ".join(sorted(group)), told, bound=most)
             chosen |= dict.fromkeys(group, y)
     return chosen
 

@@ -15,7 +15,7 @@ from edgendt.lower import arithmetic, attend, behind, curves, norm, patterns, qc
 from edgendt.lower.calls import Call
 from edgendt.lower.einsum import einsum
 from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
-from edgendt.lower.quants import grid_of, quant
+from edgendt.lower.quants import format_of, one, quant, spec_of
 from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS, check_node
 from edgendt.lower.values import (
     Constant,
@@ -70,11 +70,11 @@ def any_quant(call: Call) -> Value:
         return quant(call)
     if isinstance(seen.source, Counts):
         return through(call, quant)
-    grid = grid_of(replace(call, inputs=(seen.source, *call.inputs[1:])))
     if isinstance(seen.source, Scores):
-        assert isinstance(grid.frac, int)  # one scale
+        grid, steps = spec_of(call)
+        one(steps)
         return attend.left_out(call, seen, seen.source, grid.bits)
-    return attend.quant_view(call, seen, grid.format())
+    return attend.quant_view(call, seen, format_of(call))
 
 
 def moved(call: Call) -> tuple[Value, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.lower.calls import Call, broadcast
+from edgendt.lower.levels import Levels, moved
 from edgendt.lower.values import Constant, Grid, Steps, Value
 
 BITS = {"int4": (4, True), "uint4": (4, False), "int8": (8, True), "uint8": (8, False)} | {
@@ -95,11 +96,16 @@ def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
     elif not np.array_equal(scale.values.reshape(-1), steps.scale.values.reshape(-1)) or zero != steps.zero:
         raise ValueError("it must have the scale and zero point of its QuantizeLinear")
     bits, signed, narrow, stretch = range_of(steps.low - zero, steps.high - zero)
+    grid = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64))
     if stretch != 1:
-        call.lowering.note(steps.name, f"zero point {zero} refitted to 0", node=call.name)
+        apart: dict[str, float] = {}
+        if not isinstance(source, Constant) and scale.values.size == 1:
+            step = float(scale.values.reshape(-1)[0])
+            old = Levels(step, steps.low - zero, steps.high - zero)
+            apart = moved(call.lowering.seen.get(steps.name), old, grid.levels(step * stretch))
+        call.lowering.note(steps.name, f"zero point {zero} refitted to 0", node=call.name, **apart)
     scale = Constant(scale.values.astype(np.float64) * stretch)
     if stretch != 1 and isinstance(source, Constant):
-        grid = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64))
         return Constant(source.values, grid, steps.name, scale.values)
     fields = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
     inputs = (source, scale, Constant(np.zeros(1)), Constant(np.array(bits)))
