@@ -69,9 +69,7 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "Einsum": ({"fused": True, "summed": True}, {}),
     "a weight scale per output": ({"quantizers": Quantizers(per_channel=True)}, {}),
     "opset 11": ({"written": True}, {"opset_version": 11}),
-    "opset 13": ({"fused": True}, {"opset_version": 13}),
-    "opset 17": ({"fused": True}, {"opset_version": 17}),
-    "opset 21": ({"fused": True}, {"opset_version": 21}),
+    **{f"opset {at}": ({"fused": True}, {"opset_version": at}) for at in (*range(12, 20), 21)},
     "a batch that is left open": (
         {"fused": True},
         {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}},
@@ -79,6 +77,11 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "torch's other exporter": ({"fused": True}, {"dynamo": True}),
     "that and all spelt out": ({"written": True}, {"dynamo": True}),
     "QuantizeLinear and DequantizeLinear": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq"}),
+    "those, torch's other exporter": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq", "dynamo": True}),
+    **{
+        f"those, opset {at}": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq", "opset_version": at})
+        for at in (11, 13)
+    },
 }
 
 
