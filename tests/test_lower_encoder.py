@@ -173,7 +173,7 @@ def test_no_op_of_our_own_file_is_off_by_anything(causal: bool, tmp_path: Path) 
 def test_bins_that_a_file_leaves_open_are_given(tmp_path: Path) -> None:
     axes = {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {1: "bins"}, "y": {1: "bins"}}}
     path = export(encoder(), tmp_path / "encoder.onnx", **axes)
-    with pytest.raises(UnsupportedOp, match="export with fixed shapes, or give --bins"):
+    with pytest.raises(UnsupportedOp, match="an export with fixed shapes, or --bins"):
         lowered(path)
     fixed = lowered(export(encoder(), tmp_path / "fixed.onnx")).program
     np.testing.assert_array_equal(lowered(path, bins=BINS).program.run(recording()[0]), fixed.run(recording()[0]))

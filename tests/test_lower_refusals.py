@@ -147,6 +147,7 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: n.quant(n.node("Gelu", n.quant(matmul(n), Y), domain="com.microsoft"), Y),
         "no op of the Program is this operator of com.microsoft; .*: Gelu of opset 20",
     ),
+    "no scale behind a zero point": (lambda n: pair(n, matmul(n), 0.0, zero=100), "constant and positive"),
     "an accumulator of 26 bits": (
         lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
         "accumulator must stay within 24 bits, .*: set accumulator to 26 ",
@@ -172,6 +173,13 @@ def attend(
     y = net.node("MatMul", net.node("Softmax", scores, axis=softmax), x)
     back = net.node("Transpose", y, perm=list(np.argsort(axes)))
     return net.node("Reshape", back, net.shape_of(BINS, 4))
+
+
+def pair(net: Net, x: str, scale: float, other: float | None = None, zero: int = 0) -> str:
+    """QuantizeLinear of one scale, DequantizeLinear of that or another."""
+    point = net.zero(np.uint8, zero)
+    codes = net.node("QuantizeLinear", x, net.constant(scale), point)
+    return net.node("DequantizeLinear", codes, net.constant(scale if other is None else other), point)
 
 
 def opened(net: Net) -> None:
@@ -219,7 +227,7 @@ FOREIGN = {
     "com.microsoft": "BiasGelu FastGelu QuickGelu FusedMatMul QAttention MultiHeadAttention SkipLayerNormalization "
     "MatMulIntegerToFloat DynamicQuantizeMatMul MatMulNBits",
     QUANT_DOMAIN: "MultiThreshold FloatQuant BipolarQuant Trunc",
-    "": "MatMulInteger QLinearMatMul RotaryEmbedding TopK MaxPool GlobalAveragePool Pad Sin Sign LSTM Attention",
+    "": "MatMulInteger QLinearMatMul RotaryEmbedding TopK MaxPool GlobalAveragePool Pad Sinh LSTM Attention",
 }
 
 
@@ -255,13 +263,6 @@ def scores(net: Net, **fields: Any) -> str:
     return net.quant(net.node("MatMul", net.quant(weights, Y, **fields), x), Y)
 
 
-def pair(net: Net, *, scale: float) -> str:
-    """Codes of another scale than their values."""
-    zero = net.zero(np.int8, 0)
-    codes = net.node("QuantizeLinear", logs(net), net.constant(0.5), zero)
-    return net.node("DequantizeLinear", codes, net.constant(scale), zero)
-
-
 def scaled(net: Net) -> str:
     """A Quant whose scale is refused."""
     tail = [net.constant(0.0), net.constant(8.0)]
@@ -283,7 +284,7 @@ BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
     "a narrow activation": (lambda n: n.quant(product(n), Y, narrow=1), ["Quant"]),
     "several scales": (lambda n: n.quant(product(n), Y, [0.5, 0.25, 0.5]), ["Quant"]),
     "no Quant at the end": (lambda n: n.node("Add", product(n), n.constant(1.0)), ["output"]),
-    "a pair of two scales": (lambda n: pair(n, scale=0.25), ["DequantizeLinear"]),
+    "a pair of two scales": (lambda n: pair(n, logs(n), 0.5, 0.25), ["DequantizeLinear"]),
     "a node of ours": (lambda n: n.node("Rotary", logs(n), domain="edgendt", **ROTARY | {"steps": 5}), ["Rotary"]),
     "too many inputs": (lambda n: n.quant(n.node("Relu", logs(n), n.constant(1.0)), Y), ["Relu"]),
     "nothing: it is the output": (logs, []),
@@ -292,7 +293,7 @@ BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
     "nothing: it may be a scale": (scaled, []),
     "nothing: Attention leaves out that Quant": (lambda n: scores(n, narrow=1), []),
     "nothing: log-rates": (lambda n: n.node("Softmax", n.quant(product(n), Y)), []),
-    "nothing: one pair": (lambda n: pair(n, scale=0.5), []),
+    "nothing: one pair": (lambda n: pair(n, logs(n), 0.5), []),
 }
 
 
