@@ -446,8 +446,10 @@ def lower_table(result: dict[str, Any]) -> Group:
             "`op` is fed those values, `net` its own"
         )
     if result["notes"]:
-        rows = [[short(note["where"]), note["what"], note["error"]] for note in result["notes"]]
-        tables.append(grid("not exactly as in the file", ["tensor", "", "rel. RMS"], rows))
+        rows = [[short(note["where"]), note["what"], note["error"], note["bound"]] for note in result["notes"]]
+        told = grid("not exactly as in the file", ["tensor", "", "rel. RMS", "bound"], rows)
+        told.caption = "bound: the most that a value moves which the file does not clip, over the largest of those"
+        tables.append(told)
     return Group(*tables)
 
 

@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from edgendt.errors import BadInput, UnsupportedOp
 from edgendt.lower import lowered, read
 from edgendt.lower.deviation import deviations
+from edgendt.lower.nearest import NEAREST
 
 KINDS = (
     "Add Sub Mul Div MatMul Gemm Softmax Reshape Transpose Split Slice Gather Where Sqrt Exp ReduceMean Relu Clip Pow "
@@ -133,3 +134,19 @@ def test_damaged_bytes_are_one_sentence_or_harmless(files: list[bytes], tmp_path
             warnings.simplefilter("error")
             outcomes.append(outcome(tmp_path / "damaged.onnx"))
     assert "far" not in outcomes and "BadInput" in outcomes, outcomes
+
+
+def test_an_unknown_operator_anywhere_is_all_that_is_refused(files: list[bytes], tmp_path: Path) -> None:
+    for data in files:
+        names = tensors(onnx.load_model_from_string(data).graph)
+        for name in random.Random(0).sample(names, 25):
+            model = onnx.load_model_from_string(data)
+            at = next((i for i, node in enumerate(model.graph.node) if name in node.output), -1) + 1
+            for node in model.graph.node:
+                node.input[:] = ["unknown" if given == name else given for given in node.input]
+            model.graph.node.insert(at, helper.make_node("Unknown", [name], ["unknown"], domain="lab"))
+            model.graph.output[0].name = "unknown" if model.graph.output[0].name == name else model.graph.output[0].name
+            (tmp_path / "unknown.onnx").write_bytes(model.SerializeToString())
+            with pytest.raises(UnsupportedOp, match=r"^Unknown at unknown") as caught:
+                lowered(tmp_path / "unknown.onnx")
+            assert str(caught.value).count(NEAREST) == 1, (name, caught.value)

@@ -70,44 +70,48 @@ def attempt(
     from edgendt.lower import read
     from edgendt.lower.calls import Lowering
     from edgendt.lower.formats import common
+    from edgendt.lower.nearest import refusal
     from edgendt.lower.values import Constant, Counts
 
     values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
     values |= {item.name: Counts(item.size, item.node) for item in given}
     opset = read.opset(path, model)
     lowering = Lowering(bins=given[0].rows, lead=given[0].lead, opset=opset, seen=seen, forced=forced)
+    name = model.graph.output[0].name
     refusals = walk(model.graph, values, lowering)
     if refusals:
-        raise gathered(refusals)
+        raise gathered([*refusals, *ending(name, values, lowering)])
     if forced is None and (one := common(lowering)):
         made = attempt(path, model, arrays, given, seen, one)
         return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
-    output = finished(model.graph.output[0].name, values, lowering)
+    output = finished(name, values, lowering)
     if lowering.input is None:
         raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
     unused = {node.name for node in lowering.nodes} - {node.name for node in nodes}
-    name, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
-    if len(given) == 1:
-        program = Program(name, given[0].size, lowering.input, nodes, meta, sums)
-    else:
-        inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
-        constants = tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
-        program = Program(name, 0, lowering.input, nodes, meta, sums, inputs + constants)
+    title, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
+    inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
+    inputs += tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
+    size, inputs = (0, inputs) if len(given) > 1 else (given[0].size, ())
+    try:
+        program = Program(title, size, lowering.input, nodes, meta, sums, inputs)
+    except UnsupportedOp as error:
+        raise refusal(error.op, error.where, error.reason) from error
     notes = tuple(note for note in lowering.notes if note.node not in unused)
     return Lowered(program, notes, lowering.places)
 
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:
     """Follow the graph; `values` and `lowering` are filled. What was refused, in order, causes only."""
-    from edgendt.lower import read
+    from edgendt.lower import behind, read
     from edgendt.lower.calls import Call
+    from edgendt.lower.nearest import refusal
     from edgendt.lower.operators import apply
     from edgendt.lower.values import Refused
 
     refusals = []
     for node in graph.node:
-        label = read.label(node)
+        inputs: tuple[Value, ...] = ()
         try:
             names = tuple(name for name in node.input if name)
             inputs = tuple(values[name] if name in values else unheld(name) for name in names)
@@ -116,9 +120,25 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
                 values |= dict(zip(node.output, apply(node.domain, node.op_type, call), strict=False))
         except Exception as error:  # strange attributes raise nearly anything
             said = str(error) if isinstance(error, ValueError) else f"it is malformed ({type(error).__name__}: {error})"
-            refusals.append(UnsupportedOp(node.op_type, label, " ".join(said.split())))
-            values |= {name: Refused() for name in node.output}
+            refusals.append(refusal(node.op_type, read.label(node), " ".join(said.split()), node.domain))
+            first, *more = node.output
+            values[first] = Refused(behind.made_of(node.domain, node.op_type, inputs))
+            values |= dict.fromkeys(more, Refused())
     return refusals
+
+
+def ending(name: str, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:
+    """What is refused of the network's output, where nodes before it were."""
+    from edgendt.lower.values import CODES, Refused
+
+    value = values.get(name)
+    if isinstance(value, Refused) and CODES in value.kinds:
+        return []
+    try:
+        finished(name, values, lowering)
+    except UnsupportedOp as error:
+        return [error]
+    return []
 
 
 def unheld(name: str) -> Value:
@@ -129,15 +149,16 @@ def unheld(name: str) -> Value:
 def finished(name: str, values: dict[str, Value], lowering: Lowering) -> str:
     """The Program node whose codes are the network's output. UnsupportedOp when the output is none."""
     from edgendt.lower.calls import Call
+    from edgendt.lower.nearest import refusal
     from edgendt.lower.values import CodesOf
     from edgendt.lower.views import flat
 
     try:
-        value, _ = flat(Call(name, (), {}, lowering), values[name])
+        value, _ = flat(Call(name, (), {}, lowering), values[name] if name in values else unheld(name))
     except ValueError as error:
-        raise UnsupportedOp("output", name, str(error)) from error
+        raise refusal("output", name, str(error)) from error
     if not isinstance(value, CodesOf) or not any(node.name == value.node for node in lowering.nodes):
-        raise UnsupportedOp("output", name, "the network must end in a Quant node behind at least one op")
+        raise refusal("output", name, "the network must end in a Quant node behind at least one op")
     return value.node
 
 

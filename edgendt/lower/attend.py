@@ -169,10 +169,7 @@ def same(a: Scores, b: Scores) -> bool:
 def left_out(call: Call, seen: View, source: Scores, bits: int) -> View:
     """Scores or probabilities behind a Quant, which Attention has none of."""
     if bits < FEWEST_BITS:
-        raise ValueError(
-            f"{source.kind} of {bits} bits are not held: Attention has {FEWEST_BITS} bits and more inside; "
-            f"quantize them to {FEWEST_BITS} bits or not at all"
-        )
+        raise ValueError(f"{source.kind} of {bits} bits are not held: Attention has {FEWEST_BITS} bits and more inside")
     call.lowering.note(call.name, f"Quant of {source.kind} left out: Attention narrows only its output")
     return seen
 

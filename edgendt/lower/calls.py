@@ -15,7 +15,7 @@ from edgendt.node import Node
 from edgendt.ops import Op
 
 # Reasons that several functions give.
-BINS = "the input must give its number of bins: export with fixed shapes, or give --bins"
+BINS = "the input must give its number of bins"
 ACTIVATION = "its input must be an activation that a Quant node wrote"
 
 
@@ -37,13 +37,14 @@ class Place:
 class Note:
     """Where the Program is not exactly what the file says; error: relative RMS, where it is known.
 
-    node: of nothing else, so that it goes where that goes.
+    node: of nothing else, so that it goes where that goes. bound: without data, `levels.bound` of a change of formats.
     """
 
     where: str
     what: str
     error: float | None = None
     node: str = ""
+    bound: float | None = None
 
 
 @dataclass
@@ -65,9 +66,11 @@ class Lowering:
     forced: Mapping[str, Int] | None = None  # formats of nodes that sums join
     asked: dict[str, Int] = field(default_factory=dict)  # formats as the file has them
 
-    def note(self, where: str, what: str, error: float | None = None, node: str = "") -> None:
+    def note(
+        self, where: str, what: str, error: float | None = None, node: str = "", bound: float | None = None
+    ) -> None:
         """Something to tell the user."""
-        self.notes.append(Note(where, what, error, node))
+        self.notes.append(Note(where, what, error, node, bound))
 
     def found(self, name: str) -> CodesOf | None:
         """The codes of the node of that name, where there is one."""

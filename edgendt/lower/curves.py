@@ -16,8 +16,9 @@ from edgendt.ops.table import ADDRESS_BITS
 
 # Operators that begin a curve; those that begin one of few bits, which are steps of a LayerNorm else; that go on.
 FUNCTIONS = (
-    *("Abs", "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Neg", "PRelu"),
-    *("Reciprocal", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"),
+    *("Abs", "Atan", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
+    *("LeakyRelu", "Log", "Mish", "Neg", "PRelu", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus"),
+    *("Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"),
 )
 POWERS = ("Mul", "Pow", "Max", "Min", "Clip")
 ARITHMETIC = (*POWERS, "Add", "Sub", "Div", "Relu")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
 from edgendt.lower.qcdq import along, code_type, limits
-from edgendt.lower.read import Given
+from edgendt.lower.read import QUANT_DOMAINS, Given
 from edgendt.lower.values import Constant, Grid
 from edgendt.program import INPUT, Node, Program
 from edgendt.scales import relative_rms
@@ -69,8 +69,6 @@ def cannot_run(error: Exception) -> BadInput:
 def quant_operators() -> list[Any]:
     """Quant, as QONNX has it, and QuantizeLinear and its inverse of any opset, for the reference implementation."""
     from onnx.reference.op_run import OpRun
-
-    from edgendt.lower.operators import QUANT_DOMAINS
 
     names: list[tuple[str, str, Any]] = [
         (domain, kind, quant) for domain in QUANT_DOMAINS for kind in ("Quant", "IntQuant")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Int
 from edgendt.lower.calls import Lowering
+from edgendt.lower.levels import Levels, bound
+from edgendt.lower.nearest import refusal
 from edgendt.program import INPUT
 
 WIDEST = 16  # bits of a residual stream
@@ -23,9 +24,11 @@ def common(lowering: Lowering) -> dict[str, Int]:
         if len(found) > 1:
             if INPUT in group or any(not y.signed for y in found):
                 said = ", ".join(f"{name} {formats[name]}" for name in sorted(group))
-                raise UnsupportedOp("Add", sorted(group)[0], f"what a sum joins must be signed, or one format: {said}")
+                raise refusal("Add", sorted(group)[0], f"what a sum joins must be signed, or one format: {said}")
             y = widest(found)
-            lowering.note(", ".join(sorted(group)), f"joined by sums, one format: {y.bits} bits, 2^{-y.frac}")
+            most = max(bound(Levels.of(old), Levels.of(y)) for old in found - {y})
+            told = f"joined by sums, one format: {y.bits} bits, 2^{-y.frac}"
+            lowering.note(", ".join(sorted(group)), told, bound=most)
             chosen |= dict.fromkeys(group, y)
     return chosen
 

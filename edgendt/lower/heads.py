@@ -48,7 +48,7 @@ def reach_of(allowed: NDArray[np.bool_] | None, bins: int) -> dict[str, Any]:
     behind = i[:, None] - i
     back, ahead = int(allowed[-1].sum()) - 1, int(allowed[0].sum()) - 1
     if min(back, ahead) < 0 or not np.array_equal(allowed, (behind <= back) & (behind >= -ahead)):
-        raise ValueError("a mask must let bin i see i - back..i + ahead: none, causal, or a window around the bin")
+        raise ValueError("a mask must let bin i see i - back..i + ahead")
     if not ahead:
         return {"window": back + 1, "causal": True}
     limits = [ALL if reach == bins - 1 else reach for reach in (back, ahead)]

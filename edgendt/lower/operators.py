@@ -1,4 +1,4 @@
-"""What each operator of a graph is: which function reads it, and what a person is told of one that none reads."""
+"""What each operator of a graph is: which function reads it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.export.nodes import DOMAIN, OWN
-from edgendt.lower import arithmetic, attend, curves, norm, patterns, qcdq
+from edgendt.lower import arithmetic, attend, behind, curves, norm, patterns, qcdq
 from edgendt.lower.calls import Call
 from edgendt.lower.einsum import einsum
 from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
-from edgendt.lower.quants import grid_of, quant
-from edgendt.lower.read import check_node
+from edgendt.lower.quants import format_of, one, quant, spec_of
+from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS, check_node
 from edgendt.lower.values import (
     Constant,
     Counts,
@@ -29,28 +29,6 @@ from edgendt.lower.values import (
     View,
 )
 from edgendt.lower.views import check_bins, flat, normal, view, wrap
-
-QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
-# The nearest form that is held, for operators that are not.
-NEAREST = {
-    "Attention": "its MatMul, Softmax, MatMul (export with an opset below 23)",
-    "MultiHeadAttention": "its MatMul, Softmax, MatMul",
-    "BatchNormalization": "a LayerNormalization, or its factors folded into the next weights",
-    "InstanceNormalization": "a LayerNormalization",
-    "RMSNormalization": "a LayerNormalization",
-    "GroupNormalization": "a LayerNormalization",
-    "LogSoftmax": "log-rates without a normalisation",
-    "Conv": "a MatMul of each bin",
-    "GRU": "causal attention",
-    "LSTM": "causal attention",
-    "RNN": "causal attention",
-    "If": "an export with fixed shapes, which has one branch",
-    "Loop": "an export with fixed shapes, which is unrolled",
-    "Scan": "an export with fixed shapes, which is unrolled",
-    "BipolarQuant": "a Quant of 2 bits",
-    "Trunc": "a Quant",
-    "DynamicQuantizeLinear": "QuantizeLinear with a constant scale",
-}
 
 
 def through(call: Call, function: Callable[[Call], Value]) -> Value:
@@ -86,15 +64,17 @@ def flat_gemm(call: Call) -> Value:
 def any_quant(call: Call) -> Value:
     """A Quant node: the end of an op, or something that Attention does without."""
     seen = call.inputs[0]
+    if isinstance(seen, Refused):
+        return behind.quant(call)
     if not isinstance(seen, View):
         return quant(call)
     if isinstance(seen.source, Counts):
         return through(call, quant)
-    grid = grid_of(replace(call, inputs=(seen.source, *call.inputs[1:])))
     if isinstance(seen.source, Scores):
-        assert isinstance(grid.frac, int)  # one scale
+        grid, steps = spec_of(call)
+        one(steps)
         return attend.left_out(call, seen, seen.source, grid.bits)
-    return attend.quant_view(call, seen, grid.format())
+    return attend.quant_view(call, seen, format_of(call))
 
 
 def moved(call: Call) -> tuple[Value, ...]:
@@ -181,25 +161,36 @@ STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
 
 def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
     """The values of one graph node. ValueError with the reason when the Program cannot hold it."""
+    check_kind(domain, kind, call)
     if any(isinstance(value, Refused) for value in call.inputs):
-        return tuple(Refused() for _ in call.node.output)
+        return (behind.read(domain, kind, call), *(Refused() for _ in call.node.output[1:]))
+    if domain in QUANT_DOMAINS:
+        return (any_quant(call),)
+    if domain == DOMAIN:
+        return (flat_own(kind, call),)
+    if curves.holds(kind, call):
+        return (curves.applied(call),)
+    known = [value.values for value in call.inputs if isinstance(value, Constant)]
+    if kind in (*ARITHMETIC, *curves.FUNCTIONS) and known and len(known) == len(call.inputs):
+        return tuple(Constant(array) for array in evaluate(call.node, call.lowering.opset, known))
+    if kind in STANDARD:
+        made = STANDARD[kind](call)
+        return made if isinstance(made, tuple) else (made,)
+    if kind in curves.FUNCTIONS:
+        raise ValueError("a function is held of one activation, the same of all its channels")
+    raise ValueError("no op of the Program is this operator of an activation")
+
+
+def check_kind(domain: str, kind: str, call: Call) -> None:
+    """ValueError for an operator that nothing reads, or one that is malformed, whatever its inputs are."""
+    standard = domain in STANDARD_DOMAINS and kind in (*STANDARD, *ARITHMETIC, *curves.FUNCTIONS)
+    quants = domain in QUANT_DOMAINS and kind in ("Quant", "IntQuant")
+    if not (standard or quants or (domain == DOMAIN and kind in OWN)):
+        raise ValueError(f"no op of the Program is this operator{f' of {domain}' if domain else ''}")
     if not call.inputs and kind != "Constant":
         raise ValueError("it must have an input")
-    if domain in QUANT_DOMAINS and kind in ("Quant", "IntQuant"):
-        return (any_quant(call),)
-    if domain == DOMAIN and kind in OWN:
-        return (flat_own(kind, call),)
-    if domain in ("", "ai.onnx") and (kind in STANDARD or kind in ARITHMETIC or kind in curves.FUNCTIONS):
+    if standard:
         check_node(call.node, call.lowering.opset)
-        if curves.holds(kind, call):
-            return (curves.applied(call),)
-        known = [value.values for value in call.inputs if isinstance(value, Constant)]
-        if kind in (*ARITHMETIC, *curves.FUNCTIONS) and known and len(known) == len(call.inputs):
-            return tuple(Constant(array) for array in evaluate(call.node, call.lowering.opset, known))
-        if kind in STANDARD:
-            made = STANDARD[kind](call)
-            return made if isinstance(made, tuple) else (made,)
-    raise ValueError(unknown(domain, kind))
 
 
 def flat_own(kind: str, call: Call) -> Value:
@@ -207,11 +198,3 @@ def flat_own(kind: str, call: Call) -> Value:
     read = [flat(call, value) for value in call.inputs]
     made = patterns.own(kind, replace(call, inputs=tuple(value for value, _ in read)))
     return made
-
-
-def unknown(domain: str, kind: str) -> str:
-    """What to say of an operator that nothing reads."""
-    if kind in curves.FUNCTIONS:
-        return "a function is held of one activation, the same of all its channels"
-    near = f"; the nearest form that is held: {NEAREST[kind]}" if kind in NEAREST else ""
-    return f"no op of the Program is this operator{f' of {domain}' if domain else ''}{near}"

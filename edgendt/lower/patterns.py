@@ -13,7 +13,7 @@ from edgendt.export.nodes import op_of
 from edgendt.fixed import Int
 from edgendt.lower.calls import ACTIVATION, BINS, Call
 from edgendt.lower.quants import settled, unit
-from edgendt.lower.values import CodesOf, Constant, Counts, Product, Source, Sum, Value, whole
+from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Product, Source, Sum, Value, whole
 from edgendt.node import takes
 from edgendt.scales import best_frac, on_grid, relative_rms
 
@@ -24,8 +24,6 @@ def refitted(call: Call, weight: Constant) -> Constant:
     """Weights [inputs, outputs] whose scales are no powers of two, on the grids with the smallest squared error."""
     assert weight.grid is not None and weight.steps is not None
     steps = np.broadcast_to(weight.steps, weight.values.shape)
-    if (steps != steps[:1]).any():
-        raise ValueError(SCALES)
     y, first = Int(weight.grid.bits, 0, weight.grid.signed), float(steps[0, 0])
     rows = [weight.values] if (steps == first).all() else list(weight.values.T)
     fracs = np.array([best_frac(row, y, weight.grid.narrow) for row in rows], np.int64)
@@ -37,16 +35,32 @@ def refitted(call: Call, weight: Constant) -> Constant:
     return Constant(values, grid)
 
 
-def product(call: Call, x: Value, weight: Value) -> Product:
-    """x times weight [inputs, outputs]."""
-    if isinstance(x, Counts):
-        raise ValueError("the counts must go through an unsigned Quant node first")
+def check_quantized(weight: Value) -> Grid:
+    """The grid of weights. ValueError for what is none, whatever it is multiplied by."""
     if not isinstance(weight, Constant):
         raise ValueError("its weights must be constant")
     if weight.grid is None:
         raise ValueError("its weights must go through a Quant node")
     if not weight.grid.signed:
         raise ValueError("its weights must be signed")
+    return weight.grid
+
+
+def check_weights(weight: Value) -> None:
+    """ValueError for weights [inputs, outputs] that no product has, whatever it reads."""
+    grid = check_quantized(weight)
+    assert isinstance(weight, Constant)
+    scales = np.broadcast_to(grid.fracs if weight.steps is None else weight.steps, weight.values.shape)
+    if (scales != scales[:1]).any():
+        raise ValueError(SCALES)
+
+
+def product(call: Call, x: Value, weight: Value) -> Product:
+    """x times weight [inputs, outputs]."""
+    if isinstance(x, Counts):
+        raise ValueError("the counts must go through an unsigned Quant node first")
+    check_weights(weight)
+    assert isinstance(weight, Constant)
     x = settled(call, 0, x, 8)
     if weight.values.ndim != 2 or weight.values.shape[0] != x.size:
         raise ValueError(f"its weights must be [{x.size}, outputs], got {list(weight.values.shape)}")
@@ -55,8 +69,6 @@ def product(call: Call, x: Value, weight: Value) -> Product:
     assert weight.grid is not None
     fracs = weight.grid.fracs
     per_output = np.broadcast_to(fracs, weight.values.shape)
-    if (per_output != per_output[:1]).any():
-        raise ValueError(SCALES)
     first = int(per_output.flat[0])
     own = None if (per_output == first).all() else tuple(int(frac) for frac in per_output[0])
     codes = whole(weight.values, fracs)
@@ -118,14 +130,20 @@ def moved(constant: Constant, move: Callable[[NDArray[Any]], NDArray[Any]]) -> C
     return Constant(move(constant.values), grid, constant.name, steps)
 
 
-def gemm(call: Call) -> Value:
+def gemm_weights(call: Call) -> Value:
+    """The weights [inputs, outputs] of a Gemm. ValueError for fields that no Linear has."""
     call.arity(2, 3)
     if call.attributes.get("alpha", 1.0) != 1 or call.attributes.get("beta", 1.0) != 1 or call.attributes.get("transA"):
         raise ValueError("alpha and beta must be 1 and transA 0")
-    x, weight, *bias = call.inputs
+    weight = call.inputs[1]
     if call.attributes.get("transB") and isinstance(weight, Constant):
         weight = moved(weight, lambda array: array.T)
-    made = product(call, x, weight)
+    return weight
+
+
+def gemm(call: Call) -> Value:
+    weight, bias = gemm_weights(call), call.inputs[2:]
+    made = product(call, call.inputs[0], weight)
     if bias and not isinstance(bias[0], Constant):
         raise ValueError("its bias must be constant")
     return with_bias(call, made, bias[0]) if bias and isinstance(bias[0], Constant) else made

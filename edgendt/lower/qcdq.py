@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.lower.calls import Call, broadcast
+from edgendt.lower.levels import Levels, moved
 from edgendt.lower.values import Constant, Grid, Steps, Value
 
 BITS = {"int4": (4, True), "uint4": (4, False), "int8": (8, True), "uint8": (8, False)} | {
@@ -95,15 +96,20 @@ def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
     elif not np.array_equal(scale.values.reshape(-1), steps.scale.values.reshape(-1)) or zero != steps.zero:
         raise ValueError("it must have the scale and zero point of its QuantizeLinear")
     bits, signed, narrow, stretch = range_of(steps.low - zero, steps.high - zero)
-    if stretch != 1:
-        call.lowering.note(steps.name, f"zero point {zero} refitted to 0", node=call.name)
-    scale = Constant(scale.values.astype(np.float64) * stretch)
+    grid, told = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64)), f"zero point {zero} refitted to 0"
+    wider = Constant(scale.values.astype(np.float64) * stretch)
     if stretch != 1 and isinstance(source, Constant):
-        grid = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64))
-        return Constant(source.values, grid, steps.name, scale.values)
+        call.lowering.note(steps.name, told, node=call.name)
+        return Constant(source.values, grid, steps.name, wider.values)
     fields = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
-    inputs = (source, scale, Constant(np.zeros(1)), Constant(np.array(bits)))
-    return quant(replace(call, inputs=inputs, attributes=fields, tensors=(steps.name,)))
+    inputs = (source, wider, Constant(np.zeros(1)), Constant(np.array(bits)))
+    made = quant(replace(call, inputs=inputs, attributes=fields, tensors=(steps.name,)))
+    if stretch != 1:
+        old, new = (float(one.values.reshape(-1)[0]) for one in (scale, wider))
+        levels = Levels(old, steps.low - zero, steps.high - zero)
+        apart = moved(call.lowering.seen.get(steps.name), levels, grid.levels(new))
+        call.lowering.note(steps.name, told, node=call.name, **apart)
+    return made
 
 
 def along(scale: Constant, axis: int, dimensions: int) -> Constant:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgendt.fixed import Int
 from edgendt.lower.calls import ACTIVATION, Call, broadcast
 from edgendt.lower.heads import attention
+from edgendt.lower.levels import moved
 from edgendt.lower.values import Attended, CodesOf, Constant, Counts, Curve, Grid, Norm, Product, Source, Sum, Value
 from edgendt.ops import Add, LayerNorm, Linear, Position, Table
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
@@ -55,25 +56,29 @@ def spec_of(call: Call) -> tuple[Grid, NDArray[np.float64]]:
     return Grid(int(width), signed, narrow, 1 - np.frexp(steps)[1].astype(np.int64)), steps
 
 
-def grid_of(call: Call) -> Grid:
-    """The format of a Quant node: ties to even, no zero point; a scale that is no power of two is refitted."""
-    grid, steps = spec_of(call)
-    return grid if (np.frexp(steps)[0] == 0.5).all() else refit(call, grid, steps)
-
-
-def refit(call: Call, grid: Grid, steps: NDArray[np.float64]) -> Grid:
-    """The grid of an activation with a power of two for its scale: what suits calibration, or what keeps its range."""
+def one(steps: NDArray[np.float64]) -> float:
+    """The one step there is. ValueError when there are several."""
     if steps.size > 1:
         raise ValueError("its scale must be one number, it has several")
-    where, error = call.tensors[0] if call.tensors else call.name, None
-    if where in call.lowering.seen:
-        seen = call.lowering.seen[where]
-        made = replace(grid, fracs=np.array(best_frac(seen, Int(grid.bits, 0, grid.signed))))
-        error = relative_rms(made.quantize(seen) - grid.on(seen, steps), seen)
-    else:
-        made = replace(grid, fracs=np.array(int(np.floor(-np.log2(float(steps.flat[0]))))))
-    call.lowering.note(where, f"scale {float(steps.flat[0]):.4g} refitted to 2^{-made.frac}", error, call.name)
-    return made
+    return float(steps.flat[0])
+
+
+def format_of(call: Call) -> Int:
+    """The format of a Quant node of an activation; a scale that is no power of two is refitted."""
+    grid, steps = spec_of(call)
+    y = grid.format()
+    return y if (np.frexp(steps)[0] == 0.5).all() else refit(call, grid, one(steps))
+
+
+def refit(call: Call, grid: Grid, step: float) -> Int:
+    """The format with a power of two for its scale: what suits calibration, or without it what keeps the range."""
+    where = call.tensors[0] if call.tensors else call.name
+    seen = call.lowering.seen.get(where)
+    frac = int(np.floor(-np.log2(step))) if seen is None else best_frac(seen, Int(grid.bits, 0, grid.signed))
+    old, new = grid.levels(step), grid.levels(2.0**-frac)
+    told = f"scale {step:.4g} refitted to 2^{-frac}, reach {old.reach:.4g} to {new.reach:.4g}"
+    call.lowering.note(where, told, node=call.name, **moved(seen, old, new))
+    return Int(grid.bits, frac, grid.signed)
 
 
 def quant(call: Call) -> Value:
@@ -83,8 +88,7 @@ def quant(call: Call) -> Value:
         return quant_constant(call, source)
     if isinstance(source, Counts):
         return quant_counts(call, source)
-    grid = grid_of(call)
-    return ended(call, source, grid.format())
+    return ended(call, source, format_of(call))
 
 
 def ended(call: Call, source: Value, y: Int) -> Value:
@@ -153,12 +157,11 @@ def quant_constant(call: Call, source: Constant) -> Constant:
 def quant_counts(call: Call, source: Counts) -> CodesOf:
     """Counts are whole numbers, whatever steps the file takes."""
     spec, steps = spec_of(call)
-    if steps.size != 1:
-        raise ValueError("its scale must be one number, it has several")
-    highest = float(steps.flat[0]) * (2 ** (spec.bits - spec.signed) - 1)
+    step = one(steps)
+    highest = step * (2 ** (spec.bits - spec.signed) - 1)
     y = Int(max(1, min(int(np.ceil(highest)).bit_length(), COUNT_BITS)), 0, False)
-    if spec.signed or steps.flat[0] != 1:
-        call.lowering.note(call.name, f"counts are whole numbers to {y.hi}, not steps of {float(steps.flat[0]):.4g}")
+    if spec.signed or step != 1:
+        call.lowering.note(call.name, f"counts are whole numbers to {y.hi}, not steps of {step:.4g}")
     else:
         y = spec.format()
     if call.lowering.input not in (None, y):

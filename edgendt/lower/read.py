@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST = 7  # opset: broadcasting as it is today
+STANDARD_DOMAINS = ("", "ai.onnx")
+QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
 
 def load(path: Path | str) -> onnx.ModelProto:
@@ -165,7 +167,7 @@ def opset(path: Path | str, model: onnx.ModelProto) -> int:
     from onnx import defs
 
     known = defs.onnx_opset_version()
-    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    version = next((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), 0)
     if not OLDEST <= version <= known:
         raise BadInput(f"{path}: its operators must be those of opset {OLDEST} to {known}, got {version}")
     return int(version)

@@ -50,7 +50,7 @@ def lower_file(
         given = read.inputs(model, graph.graph, read.constants(model, graph.graph), bins)
         for entry, apart in zip(nodes, deviations(graph, given, made, trials), strict=True):
             entry |= apart
-    notes = [{"where": note.where, "what": note.what, "error": note.error} for note in made.notes]
+    notes = [{"where": note.where, "what": note.what, "error": note.error, "bound": note.bound} for note in made.notes]
     counted: dict[str, Any] = {"ops": len(program.nodes), "trials": len(trials)}
     if program.inputs:
         counted["inputs"] = ", ".join(item.name for item in program.inputs if item.codes is None)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Codes, Int
+from edgendt.lower.levels import Levels
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,24 @@ class Grid:
             raise ValueError("activations must use the full range (narrow = 0)")
         return Int(self.bits, self.frac, self.signed)
 
+    @property
+    def low(self) -> int:
+        """The lowest code."""
+        return self.narrow - (1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """The highest code."""
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1 - self.narrow
+
+    def levels(self, step: float) -> Levels:
+        """Its codes times a step."""
+        return Levels(step, self.low, self.high)
+
     def on(self, values: NDArray[Any], steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values rounded to multiples of `steps` and clipped."""
-        low = -(2 ** (self.bits - 1)) + self.narrow if self.signed else 0
-        high = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1 - self.narrow
-        on_grid: NDArray[np.float64] = np.rint(np.clip(np.asarray(values, np.float64) / steps, low, high)) * steps
+        codes = np.rint(np.clip(np.asarray(values, np.float64) / steps, self.low, self.high))
+        on_grid: NDArray[np.float64] = codes * steps
         return on_grid
 
     def quantize(self, values: NDArray[Any]) -> NDArray[np.float64]:
@@ -192,9 +206,19 @@ class View:
     name: str = ""
 
 
+# What a value can be: a constant, codes, an activation that waits for its Quant, or scores that a softmax is made of.
+CONSTANT, CODES, WAITING, SCORES = "constant", "codes", "waiting", "scores"
+ANYTHING = frozenset((CONSTANT, CODES, WAITING, SCORES))
+
+
 @dataclass(frozen=True)
 class Refused:
-    """The result of a node that was refused; what reads it is skipped, so that only causes are reported."""
+    """The result of a node that was refused, or that reads such a one; `kinds`: what it would have been, one of them.
+
+    Of what reads it only that is told which is so whatever it is: only causes are reported.
+    """
+
+    kinds: frozenset[str] = ANYTHING
 
 
 Source = Counts | CodesOf | Product | Curve | Sum | Norm | Scores | Attended

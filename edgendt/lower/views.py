@@ -117,7 +117,7 @@ def flat(call: Call, value: Value) -> tuple[Value, tuple[int, ...] | None]:
         op = Transpose(size, rows, source.y)
         call.lowering.joined.append((value.name, source.node))
         return call.lowering.finish(value.name, op, (source.node,), {}), shape
-    raise ValueError("its input is an activation whose axes were moved: bring it back to [bins, channels] first")
+    raise ValueError("its input is an activation whose axes were moved")
 
 
 def picked(source: Product, chosen: tuple[int, ...]) -> Product:

@@ -1,0 +1,127 @@
+"""Behind a node that was refused: what is told of those that read it, because it is so whatever they would read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgendt.export.nodes import DOMAIN, op_of
+from edgendt.lower import patterns, qcdq
+from edgendt.lower.calls import Call
+from edgendt.lower.curves import FUNCTIONS
+from edgendt.lower.einsum import spelt
+from edgendt.lower.folding import MOVES
+from edgendt.lower.quants import one, spec_of
+from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS
+from edgendt.lower.values import (
+    ANYTHING,
+    CODES,
+    CONSTANT,
+    SCORES,
+    WAITING,
+    CodesOf,
+    Constant,
+    Counts,
+    Moment,
+    Refused,
+    Scores,
+    Steps,
+    Value,
+    View,
+)
+
+ACTIVATION = frozenset((CODES, WAITING))  # no scores
+PASS = (*MOVES, "Identity", "Dropout", "Cast", "Relu", "QuantizeLinear")
+
+
+def read(domain: str, kind: str, call: Call) -> Value:
+    """What a node makes of inputs of which some were refused. ValueError where it is refused whatever they would be."""
+    known = not any(isinstance(value, Refused) for value in call.inputs[1:])  # scale and zero point
+    if domain in QUANT_DOMAINS:
+        return quant(call)
+    if domain == DOMAIN:
+        op_of(kind, call.attributes)
+    elif kind == "QuantizeLinear" and known:
+        return qcdq.quantize(call)
+    elif kind == "DequantizeLinear" and known:
+        qcdq.scale_and_zero(call)
+    elif kind == "MatMul":
+        check_matmul(call)
+    elif kind == "Gemm":
+        weight = patterns.gemm_weights(call)
+        if not isinstance(weight, Refused):
+            patterns.check_weights(weight)
+    elif kind == "Einsum":
+        spelt(str(call.attributes.get("equation", "")))
+        for value in call.inputs:
+            if isinstance(value, Constant):
+                patterns.check_quantized(value)
+    return Refused(made_of(domain, kind, call.inputs))
+
+
+def check_matmul(call: Call) -> None:
+    """ValueError for weights that are none."""
+    call.arity(2)
+    left, right = call.inputs
+    if isinstance(left, Constant):
+        raise ValueError("its weights must stand on the right of the activation")
+    if isinstance(right, Constant):
+        patterns.check_weights(right)
+
+
+def quant(call: Call) -> Refused:
+    """A Quant node, by its fields; those that are refused could be any that are right."""
+    call.arity(4)
+    source, *numbers = call.inputs
+    right = (Constant(np.array(number)) for number in (1.0, 0.0, 8.0))
+    fields = (good if isinstance(value, Refused) else value for value, good in zip(numbers, right, strict=True))
+    grid, steps = spec_of(replace(call, inputs=(source, *fields)))
+    maybe = kinds(source)
+    if CONSTANT not in maybe:
+        one(steps)
+    if maybe <= ACTIVATION:
+        grid.format()
+    return Refused(quantized(maybe))
+
+
+def quantized(maybe: frozenset[str]) -> frozenset[str]:
+    """What a Quant of a value can be."""
+    return (maybe - {WAITING}) | ({CODES} if maybe & ACTIVATION else frozenset())
+
+
+def kinds(value: Value) -> frozenset[str]:
+    """What a value is, or can be where it was refused."""
+    if isinstance(value, Refused):
+        return value.kinds
+    if isinstance(value, View | Steps):
+        return kinds(value.source)
+    if isinstance(value, Counts | Moment):
+        return ANYTHING
+    known = {Constant: CONSTANT, CodesOf: CODES, Scores: SCORES}
+    return frozenset((known.get(type(value), WAITING),))
+
+
+def made_of(domain: str, kind: str, inputs: tuple[Value, ...]) -> frozenset[str]:
+    """What a node's first output can be."""
+    maybe = [kinds(value) for value in inputs] or [ANYTHING]
+    first = maybe[0]
+    if domain in QUANT_DOMAINS:
+        return quantized(first)
+    if domain == DOMAIN:
+        return frozenset((CODES,))
+    if domain not in STANDARD_DOMAINS:
+        return ANYTHING
+    if kind == "DequantizeLinear":
+        return quantized(first)
+    if kind in PASS:
+        return first
+    if kind in ("Gemm", "LayerNormalization"):
+        return frozenset((WAITING,))
+    if kind in ("MatMul", "Einsum"):
+        return frozenset((WAITING,)) if {CONSTANT} in maybe else frozenset((WAITING, SCORES))
+    if kind == "Softmax":
+        return first | {SCORES}  # or nothing, where it is no attention's
+    if (kind == "Add" and any(one <= ACTIVATION for one in maybe)) or (kind in FUNCTIONS and first <= ACTIVATION):
+        return frozenset((WAITING,))
+    return ANYTHING

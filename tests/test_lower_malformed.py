@@ -1,0 +1,141 @@
+"""Files that are no sound ONNX: one clear sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from nets import Net, Y, bias_last, matmul
+from onnx import TensorProto, helper
+
+from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.lower import lower
+
+
+def corrupt(path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
+    net = Net()
+    model = onnx.load(net.save(net.quant(matmul(net), Y), path))
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def drop_initializer(model: onnx.ModelProto) -> None:
+    del model.graph.initializer[3]
+
+
+def cut_data(model: onnx.ModelProto) -> None:
+    model.graph.initializer[3].raw_data = b"\0\0\0"
+
+
+def external(model: onnx.ModelProto) -> None:
+    model.graph.initializer[3].data_location = TensorProto.EXTERNAL
+
+
+def reverse(model: onnx.ModelProto) -> None:
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def cycle(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = model.graph.output[0].name
+
+
+def no_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.node[0].output[:]
+
+
+def words(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+
+
+def huge(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1 << 40
+
+
+def no_opset(model: onnx.ModelProto) -> None:
+    del model.opset_import[0]
+
+
+def no_nodes(model: onnx.ModelProto) -> None:
+    del model.graph.node[:]
+
+
+def two_outputs(model: onnx.ModelProto) -> None:
+    model.graph.output.append(helper.make_tensor_value_info("matmul2", TensorProto.FLOAT, None))
+
+
+def lost_output(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = "elsewhere"
+
+
+def two_inputs(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, (1,)))
+
+
+def open_channels(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].ClearField("dim_value")
+
+
+def twice(model: onnx.ModelProto) -> None:
+    model.graph.node.append(model.graph.node[0])
+
+
+@pytest.mark.parametrize(
+    "change,said",
+    [
+        (drop_initializer, "is malformed: .* which nothing writes: an initializer or a node is missing"),
+        (reverse, "only a later node writes: the graph has a cycle"),
+        (cycle, "quant0 reads '[a-z0-9]*', which only a later node writes: the graph has a cycle"),
+        (no_outputs, "quant0 writes nothing"),
+        (words, "the input must hold counts, it holds string"),
+        (huge, "the input must have at most 67108864 elements"),
+        (no_opset, "its operators must be those of opset 7 to [0-9]+, got 0"),
+        (cut_data, "do not fill its shape"),
+        (external, "in another file: save the model as one file"),
+        (no_nodes, "no nodes"),
+        (two_outputs, "one output, it has 2"),
+        (lost_output, "nothing writes its output 'elsewhere'"),
+        (two_inputs, "one input"),
+        (open_channels, "with channels given"),
+        (twice, "is written twice"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_malformed_file_is_one_clear_sentence(
+    change: Callable[[onnx.ModelProto], None], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=said) as caught:
+        lower(corrupt(tmp_path / "net.onnx", change))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not onnx at all", b"\x08\x07\x12\x04ab"], ids=["empty", "text", "cut"])
+def test_a_file_that_is_no_onnx_is_one_clear_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(content)
+    with pytest.raises(BadInput, match="is not an ONNX file"):
+        lower(tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize(("name", "verb"), [("a.edt", "edgendt estimate"), ("a.npz", "edgendt quantize --data")])
+def test_a_file_for_another_verb_is_said_to_be(name: str, verb: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04 a zip")
+    with pytest.raises(BadInput, match=f"is not an ONNX file, or is cut short: .*`{verb} {tmp_path / name}` takes$"):
+        lower(tmp_path / name)
+
+
+def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read: No such file"):
+        lower(tmp_path / "absent.onnx")
+
+
+def test_every_prefix_of_a_file_is_refused_cleanly(tmp_path: Path) -> None:
+    net = Net()
+    data = net.save(net.quant(bias_last(net), Y), tmp_path / "net.onnx").read_bytes()
+    for length in range(0, len(data), 37):
+        (tmp_path / "cut.onnx").write_bytes(data[:length])
+        with pytest.raises((BadInput, UnsupportedOp)):
+            lower(tmp_path / "cut.onnx")

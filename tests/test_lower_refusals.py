@@ -1,0 +1,313 @@
+"""What no Program holds: every node with its name, the reason and the nearest form, all of them at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from nets import BINS, CHANNELS, Net, Y, equals_the_executor, matmul, refused, relu
+from onnx import helper, numpy_helper
+
+from edgendt.export.graph import QUANT_DOMAIN, SUMS
+from edgendt.fixed import Int
+from edgendt.lower.curves import FUNCTIONS
+from edgendt.lower.folding import ARITHMETIC
+from edgendt.lower.nearest import FUSED, NEAREST, OPERATORS, REASONS, form
+from edgendt.lower.operators import STANDARD
+
+ATTENTION = {"size": 4, "heads": 2, "window": 3} | {
+    f"{name}_{key}": value for name in "qkvy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))
+}
+
+
+ROTARY = {f"{name}_{key}": value for name in "xy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))} | {
+    "size": 4
+}
+
+
+REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
+    "an operator": (
+        lambda n: n.quant(n.node("Softmax", matmul(n)), Y),
+        r"Softmax at softmax.* only behind the scores",
+    ),
+    "a foreign domain": (lambda n: n.quant(n.node("LayerNorm", matmul(n), domain="x"), Y), "LayerNorm at layernorm"),
+    "raw weights": (lambda n: n.quant(n.node("MatMul", n.counts(), n.constant(np.eye(4))), Y), "go through a Quant"),
+    "raw counts": (lambda n: n.quant(n.node("MatMul", "counts", n.weights(4, 3)), Y), "unsigned Quant node first"),
+    "a negative scale": (lambda n: n.quant(matmul(n), Y, -0.5), "constant and positive"),
+    "a zero point": (lambda n: n.quant(matmul(n), Y, zero=1.0), "zero point must be 0"),
+    "floor": (lambda n: n.quant(matmul(n), Y, rounding_mode="FLOOR"), r"must be ROUND \(ties to even\), got FLOOR"),
+    "a narrow activation": (lambda n: n.quant(matmul(n), Y, narrow=1), "full range"),
+    "several scales": (lambda n: n.quant(matmul(n), Y, [0.5, 0.25, 0.5]), "one number, it has several"),
+    "fractional bits": (
+        lambda n: n.quant(matmul(n), Int(8), 0.5) and fractional(n),
+        "must be an integer 1..32, got 7.5",
+    ),
+    "a bias of another size": (lambda n: n.quant(n.node("Add", matmul(n), n.constant([1.0, 2.0])), Y), "bias must be"),
+    "a sum behind a Relu": (lambda n: n.quant(n.node("Add", relu(n), n.constant(1.0)), Y), "wait for the Relu's Quant"),
+    "scores of few bits": (lambda n: n.quant(attend(n, bits=4), Y), "scores of 4 bits are not held"),
+    "sizes that differ": (lambda n: n.quant(n.node("MatMul", n.counts(), n.weights(5, 3)), Y), r"\[4, outputs\]"),
+    "one scale per input": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), n.weights(4, 3, [[1], [2], [1], [4]])), Y),
+        "one scale, or one per output",
+    ),
+    "alpha": (lambda n: n.quant(n.node("Gemm", n.counts(), n.weights(4, 3), alpha=2.0), Y), "alpha and beta must be 1"),
+    "axes that are not there": (lambda n: n.node("Transpose", n.counts(), perm=[0, 3]), "cannot be computed"),
+    "an output of channels": (
+        lambda n: n.node("Transpose", n.counts()),
+        "the output must have rows of bins, not 4 channels",
+    ),
+    "no Quant at the end": (matmul, "must end in a Quant node"),
+    "nothing but the input": (lambda n: n.counts(), "must end in a Quant node behind at least one op"),
+    "attention without formats": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", size=4, heads=2, window=3))(n.counts()),
+        "attribute q_bits is missing",
+    ),
+    "attention with an absurd fraction": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", **ATTENTION | {"q_frac": 9999}))(
+            n.counts()
+        ),
+        "q_frac must be -64..64, got 9999",
+    ),
+    "attention of several sizes": (
+        lambda n: (lambda h: n.node("Attention", h, h, h, domain="edgendt", **ATTENTION | {"size": [4]}))(n.counts()),
+        r"size must be an integer, got \[4\]",
+    ),
+    "rotary of half a bit": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, 6], "x_bits": 7.5}),
+        "x_bits must be an integer, got 7.5",
+    ),
+    "rotary with one step": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": 5}),
+        "steps must be a list of integers, got 5",
+    ),
+    "rotary with a step back": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, -1]}),
+        "steps must be 0..32768, got -1..5",
+    ),
+    "activations times activations": (
+        lambda n: n.quant(n.node("Mul", n.counts(), n.quant(matmul(n), Y)), Y),
+        "activations times activations, element by element",
+    ),
+    "a function of many bits": (
+        lambda n: n.quant(n.node("Tanh", n.quant(matmul(n), Int(12, 7))), Y),
+        "a function of one activation reads at most 8 bits",
+    ),
+    "a function of its own for each channel": (
+        lambda n: n.quant(n.node("PRelu", n.quant(matmul(n), Y), n.constant([0.1, 0.2, 0.3])), Y),
+        "a function is held of one activation",
+    ),
+    "axes that stay moved": (
+        lambda n: n.quant(n.node("MatMul", n.node("Reshape", n.counts(), n.shape_of(8, 3)), n.weights(3, 2)), Y),
+        "its input is an activation whose axes were moved",
+    ),
+    "a part of the counts": (
+        lambda n: n.quant(n.node("MatMul", n.node("Gather", n.counts(), n.shape_of(1, 2), axis=1), n.weights(2, 2)), Y),
+        "only channels of a matrix product can be split, scaled or put in another order, not the counts",
+    ),
+    "open bins": (lambda n: opened(n) or n.quant(attend(n), Y), "the input must give its number of bins"),
+    "scores as they are": (lambda n: n.quant(attend(n, scale=1.0), Y), r"must be scaled by 1/sqrt\(2\) times a power"),
+    "a LayerNorm of a sum": (
+        lambda n: n.quant(n.node("LayerNormalization", matmul(n), n.constant(np.ones(3))), Y),
+        r"its format is chosen on calibration data \(--calibrate\)",
+    ),
+    "a mask with a gap": (
+        lambda n: n.quant(attend(n, mask=np.eye(BINS) * -1e9), Y),
+        "a mask must let bin i see i - back..i [+] ahead",
+    ),
+    "a bias of scores": (lambda n: n.quant(attend(n, mask=np.ones((BINS, 1))), Y), "must add 0, or -1000 or less"),
+    "a mask per head": (
+        lambda n: n.quant(attend(n, mask=np.stack([np.triu(np.full((BINS, BINS), -1e9), at) for at in (1, 2)])), Y),
+        "all heads must have one mask",
+    ),
+    "attention between channels": (
+        lambda n: n.quant(attend(n, axes=[0, 2, 1]), Y),
+        "attention is held over all bins, each head over channels of its own",
+    ),
+    "a softmax over queries": (lambda n: n.quant(attend(n, softmax=1), Y), "its axis must be the last, got 1 of 3"),
+    "an empty scale": (lambda n: n.quant(matmul(n), Y, np.zeros(0)), "constant and positive"),
+    "a scale that does not fit": (
+        lambda n: n.quant(n.constant(np.eye(4)), Y, [1, 2, 4]) and n.quant(matmul(n), Y),
+        "shapes do not fit",
+    ),
+    "too many inputs": (lambda n: n.quant(n.node("Relu", matmul(n), n.constant(1.0)), Y), "input size 2 not in range"),
+    "signs that differ in a sum": (
+        lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), n.quant(relu(n), Int(8, 2, False))), Y),
+        "what a sum joins must be signed, or one format",
+    ),
+    "an operator that is held of known numbers": (
+        lambda n: n.quant(n.node("Concat", matmul(n), matmul(n), axis=1), Y),
+        "no op of the Program is this operator of an activation",
+    ),
+    "a function of others": (
+        lambda n: n.quant(n.node("Gelu", n.quant(matmul(n), Y), domain="com.microsoft"), Y),
+        "no op of the Program is this operator of com.microsoft; .*: Gelu of opset 20",
+    ),
+    "no scale behind a zero point": (lambda n: pair(n, matmul(n), 0.0, zero=100), "constant and positive"),
+    "an accumulator of 26 bits": (
+        lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
+        "accumulator must stay within 24 bits, .*: set accumulator to 26 ",
+    ),
+}
+
+
+def attend(
+    net: Net,
+    scale: float = 0.5**0.5,
+    mask: Any = None,
+    axes: tuple[int, ...] = (1, 0, 2),
+    softmax: int = -1,
+    bits: int = 8,
+) -> str:
+    """Two heads of two channels, of the counts themselves; bits: of the scores."""
+    heads = net.node("Reshape", net.counts(), net.shape_of(BINS, 2, 2))
+    x = net.node("Transpose", heads, perm=list(axes))
+    scores = net.quant(net.node("MatMul", x, net.node("Transpose", x, perm=[0, 2, 1])), Int(bits))
+    scores = net.node("Mul", scores, net.constant(scale))
+    if mask is not None:
+        scores = net.node("Add", scores, net.constant(mask))
+    y = net.node("MatMul", net.node("Softmax", scores, axis=softmax), x)
+    back = net.node("Transpose", y, perm=list(np.argsort(axes)))
+    return net.node("Reshape", back, net.shape_of(BINS, 4))
+
+
+def pair(net: Net, x: str, scale: float, other: float | None = None, zero: int = 0) -> str:
+    """QuantizeLinear of one scale, DequantizeLinear of that or another."""
+    point = net.zero(np.uint8, zero)
+    codes = net.node("QuantizeLinear", x, net.constant(scale), point)
+    return net.node("DequantizeLinear", codes, net.constant(scale if other is None else other), point)
+
+
+def opened(net: Net) -> None:
+    """Bins that the file leaves open."""
+    net.shape = ("bins", CHANNELS)
+
+
+def fractional(net: Net) -> str:
+    """The last Quant node, its bit width 7.5."""
+    net.initializers[-1].CopyFrom(numpy_helper.from_array(np.float32(7.5), net.initializers[-1].name))
+    return net.nodes[-1].output[0]
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_the_program_cannot_hold_is_refused_with_node_and_reason(case: str, tmp_path: Path) -> None:
+    build, said = REFUSALS[case]
+    net = Net()
+    message = refused(net, build(net), tmp_path)
+    assert re.search(said, message) and message.count(NEAREST) == 1, message
+
+
+def test_a_file_may_say_how_wide_its_sums_are(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(REFUSALS["an accumulator of 26 bits"][0](net), tmp_path / "net.onnx")
+    model = onnx.load(path)
+    helper.set_model_props(model, {SUMS: "26"})
+    onnx.save(model, path)
+    assert equals_the_executor(path).accumulator == Int(26)
+
+
+def test_the_documented_refusals_are_those_of_the_command(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "qonnx.md").read_text()
+    operators, reasons = page[page.index("| operator |") :].split("| refused, ")
+    rows = re.findall(r"^\| (`.*`) \| (.*) \|$", operators, re.MULTILINE)
+    assert {near: re.sub("[`,]", "", names) for names, near in rows} == OPERATORS
+    assert dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", reasons, re.MULTILINE)) == REASONS
+    said = []
+    for build, _ in REFUSALS.values():
+        net = Net()
+        said.append(refused(net, build(net), tmp_path))
+    assert [words for words in REASONS if not any(words in message for message in said)] == []
+
+
+FOREIGN = {
+    "com.microsoft": "BiasGelu FastGelu QuickGelu FusedMatMul QAttention MultiHeadAttention SkipLayerNormalization "
+    "MatMulIntegerToFloat DynamicQuantizeMatMul MatMulNBits",
+    QUANT_DOMAIN: "MultiThreshold FloatQuant BipolarQuant Trunc",
+    "": "MatMulInteger QLinearMatMul RotaryEmbedding TopK MaxPool GlobalAveragePool Pad Sinh LSTM Attention",
+}
+
+
+def test_every_operator_that_no_op_is_has_a_form(tmp_path: Path) -> None:
+    net = Net()
+    held = {*STANDARD, *ARITHMETIC, *FUNCTIONS}
+    standard = {schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain} - held
+    kinds = {(domain, kind) for domain, names in FOREIGN.items() for kind in names.split()}
+    kinds |= {("", kind) for kind in standard} | {("lab.ours", "Thing")}
+    for domain, kind in sorted(kinds):
+        net.node(kind, "counts", domain=domain)
+    message = refused(net, net.quant(matmul(net), Y), tmp_path)
+    unheld = re.findall(rf"(\w+) at \w+(?: is not supported)?: no op of [^;]*; {NEAREST}: [^;]+", message)
+    assert sorted(unheld) == sorted(kind for _, kind in kinds)
+    assert {form(kind, "", domain) for domain, names in FOREIGN.items() for kind in names.split()} <= {*OPERATORS}
+    assert form("Thing", "", "lab.ours") == FUSED
+
+
+def logs(net: Net) -> str:
+    """What is refused."""
+    return net.node("LogSoftmax", net.counts())
+
+
+def product(net: Net) -> str:
+    """By weights, of what is refused."""
+    return net.node("MatMul", logs(net), net.weights(CHANNELS, 3))
+
+
+def scores(net: Net, **fields: Any) -> str:
+    """Attention of what is refused, with a Quant of the probabilities."""
+    x = net.quant(product(net), Y)
+    weights = net.node("Softmax", net.node("MatMul", x, net.node("Transpose", x)))
+    return net.quant(net.node("MatMul", net.quant(weights, Y, **fields), x), Y)
+
+
+def scaled(net: Net) -> str:
+    """A Quant whose scale is refused."""
+    tail = [net.constant(0.0), net.constant(8.0)]
+    return net.node("Quant", matmul(net), logs(net), *tail, domain=QUANT_DOMAIN)
+
+
+BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
+    "an operator": (lambda n: n.quant(n.node("LSTM", n.quant(logs(n), Y)), Y), ["LSTM"]),
+    "raw weights, and a rounding": (
+        lambda n: n.quant(n.node("MatMul", logs(n), n.constant(np.eye(4))), Y, rounding_mode="FLOOR"),
+        ["MatMul", "Quant"],
+    ),
+    "weights on the left": (lambda n: n.quant(n.node("MatMul", n.weights(3, BINS), logs(n)), Y), ["MatMul"]),
+    "fields of a Gemm": (lambda n: n.quant(n.node("Gemm", logs(n), n.weights(4, 3), alpha=2.0), Y), ["Gemm"]),
+    "raw weights of an Einsum": (
+        lambda n: n.quant(n.node("Einsum", logs(n), n.constant(np.eye(4)), equation="bi,io->bo"), Y),
+        ["Einsum"],
+    ),
+    "a narrow activation": (lambda n: n.quant(product(n), Y, narrow=1), ["Quant"]),
+    "several scales": (lambda n: n.quant(product(n), Y, [0.5, 0.25, 0.5]), ["Quant"]),
+    "no Quant at the end": (lambda n: n.node("Add", product(n), n.constant(1.0)), ["output"]),
+    "a pair of two scales": (lambda n: pair(n, logs(n), 0.5, 0.25), ["DequantizeLinear"]),
+    "a node of ours": (lambda n: n.node("Rotary", logs(n), domain="edgendt", **ROTARY | {"steps": 5}), ["Rotary"]),
+    "too many inputs": (lambda n: n.quant(n.node("Relu", logs(n), n.constant(1.0)), Y), ["Relu"]),
+    "nothing: it is the output": (logs, []),
+    "nothing: its Quant is": (lambda n: n.node("Relu", n.quant(logs(n), Y)), []),
+    "nothing: it may be weights": (lambda n: n.quant(logs(n), Y, [1, 2, 1, 2], narrow=1), []),
+    "nothing: it may be a scale": (scaled, []),
+    "nothing: Attention leaves out that Quant": (lambda n: scores(n, narrow=1), []),
+    "nothing: log-rates": (lambda n: n.node("Softmax", n.quant(product(n), Y)), []),
+    "nothing: one pair": (lambda n: pair(n, logs(n), 0.5), []),
+}
+
+
+@pytest.mark.parametrize("case", BEHIND)
+def test_behind_a_refusal_what_is_so_whatever_it_would_have_been_is_refused_too(case: str, tmp_path: Path) -> None:
+    build, others = BEHIND[case]
+    net = Net()
+    message = refused(net, build(net), tmp_path)
+    assert re.findall(r"(?:^|; )(\w+) at \w+", message) == ["LogSoftmax", *others], message
+    assert message.count(NEAREST) == 1 + len(others)
+
+
+def test_refusals_of_all_branches_come_at_once(tmp_path: Path) -> None:
+    net = Net()
+    other = net.quant(matmul(net), Y, -0.3)
+    message = refused(net, net.quant(net.node("Add", net.quant(logs(net), Y), other), Y), tmp_path)
+    assert re.findall(r"(?:^|; )(\w+) at", message) == ["Quant", "LogSoftmax"] and "constant and positive" in message
