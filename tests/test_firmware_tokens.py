@@ -210,14 +210,14 @@ def test_c_simulation_passes_on_the_golden_window_and_names_the_first_difference
     assert (project / "tb_data" / "rows.dat").read_text() == "17 4\n"
     np.testing.assert_array_equal(np.loadtxt(project / "tb_data" / "in_tokens.dat"), given["in.tokens"])
     build = project / "edgendt_prj" / "solution1" / "csim" / "build"
-    for file, row, said in (("t", 16, "op t, row 16, index 2"), ("y", 3, "op y, row 3, index 2")):
+    for file, row, said in (("t", 16, "op t, window 0, spike 16"), ("y", 3, "op y, window 0, query 3")):
         vectors = build / "tb_data" / f"{file}.dat"
         kept = vectors.read_text()
         rows = [line.split() for line in kept.splitlines()]
         rows[row][2] = str(int(rows[row][2]) ^ 1)
         vectors.write_text("\n".join(map(" ".join, rows)) + "\n")
         done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and done.stdout.startswith(f"FAIL: {said}: expected {rows[row][2]}, got ")
+        assert done.returncode == 1 and done.stdout.startswith(f"FAIL: {said}, index 2: expected {rows[row][2]}, got ")
         vectors.write_text(kept)
     (build / "tb_data" / "rows.dat").write_text("18 4\n")
     done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
