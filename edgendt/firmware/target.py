@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
@@ -19,6 +20,23 @@ BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the heade
 ACCELERATOR = "VivadoAccelerator"  # Vivado's sources in a board project of hls4ml's own: accelerator.py
 PORTS = ("arrays", "axis")
 WEIGHTS = ("rom", "reload")
+
+
+class Part(Protocol):
+    """What this flow reads of a board. `multipliers`: DSP blocks of the part; `rams`: of 18 kbit; `alveo`: a card's."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def part(self) -> str: ...
+    @property
+    def clock_mhz(self) -> float: ...
+    @property
+    def multipliers(self) -> int: ...
+    @property
+    def rams(self) -> int: ...
+    @property
+    def alveo(self) -> object | None: ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,8 @@ class Target:
     @property
     def top(self) -> str:
         """The function that the vendor's tool synthesises."""
+        if self.backend == ACCELERATOR:
+            return f"{self.name}_axi"  # hls4ml's wrapper
         return f"{self.name}_axis" if self.ports == "axis" else self.name
 
     @property

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgendt.firmware import axis, reload
+from edgendt.firmware import accelerator, axis, reload
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.graph import layer_names, model_graph
 from edgendt.firmware.room import RESET, most_rows, number
-from edgendt.firmware.target import VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, VIVADO, Target
 from edgendt.ops import Linear
 from edgendt.program import BINS, INPUT, Node, Program
 from edgendt.tools import share
@@ -206,6 +206,8 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
         call = [*reset, *_top_call(graph, target, ["in", "reset"])]
     if target.ports == "axis":
         call = axis.call_of_counts(target.name, *_counts(program, graph)).splitlines()
+    if target.backend == ACCELERATOR:
+        call = accelerator.CALL.splitlines()
     ops = [_op(program, node, names[node.name], node.op.size, program.rows(node.name) or 1) for node in program.nodes]
     return "\n".join(
         [
