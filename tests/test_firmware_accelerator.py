@@ -214,5 +214,5 @@ def test_what_the_part_or_the_flow_has_not_is_refused(tmp_path: Path) -> None:
             BadInput, match="VivadoAccelerator has streams of its own, of floats, and weights rom: take"
         ):
             write_project(ndt(), Board.named("pynq-z2"), tmp_path, config=config)
-    with pytest.raises(DoesNotFit, match=r"the firmware needs at least \d+ multipliers, the part has 10"):
+    with pytest.raises(DoesNotFit, match=r"the firmware needs at least \d+ multipliers, the board has 10 for it"):
         accelerator(ndt(), replace(Board.named("pynq-z2"), multipliers=10), tmp_path)

@@ -276,13 +276,28 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
         vectors.write_text(kept)
 
 
+@pytest.mark.parametrize(
+    "board, ports, left",
+    [("pynq-z2", "arrays", (220, 280)), ("pynq-z2", "axis", (220, 272)), ("u55c", None, (6830, 3640))],
+)
+def test_a_plan_leaves_out_what_the_streams_come_through(
+    board: str, ports: str | None, left: tuple[int, int], tmp_path: Path
+) -> None:
+    analytic = write_project(small(), Board.named(board), tmp_path, config=FirmwareConfig(ports))["analytic"]
+    assert (analytic["multipliers_available"], analytic["blocks_available"]) == left
+
+
 @pytest.mark.parametrize("kind", ["multipliers", "rams"])
 def test_a_part_with_too_little_is_refused(kind: str, tmp_path: Path) -> None:
     """With the folding that would be planned, and with one that is given."""
     part, words = replace(SMALL, **{kind: 10}), {"rams": "memory blocks of 18 kbit"}.get(kind, kind)
-    with pytest.raises(DoesNotFit, match=rf"the firmware needs at least \d+ {words}, the part has 10; choose a larger"):
+    with pytest.raises(
+        DoesNotFit, match=rf"the firmware needs at least \d+ {words}, the board has 10 for it; choose a larger"
+    ):
         write_project(small(), part, tmp_path)
-    with pytest.raises(DoesNotFit, match=rf"the folding asks for \d+ {words}, the part has 10; raise reuse or lower"):
+    with pytest.raises(
+        DoesNotFit, match=rf"the folding asks for \d+ {words}, the board has 10 for it; raise reuse or lower"
+    ):
         write_project(small(), part, tmp_path, folding=plan(small()))
     assert not list(tmp_path.iterdir())
 

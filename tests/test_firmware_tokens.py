@@ -166,6 +166,9 @@ class Few:
     clock_mhz: float = 100.0
     alveo: None = None
 
+    def left(self, _: bool) -> tuple[int, int]:
+        return self.multipliers, self.rams
+
 
 def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Path) -> None:
     made = {
@@ -173,10 +176,12 @@ def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Pat
         for blocks in (6, 5)
     }
     assert made == {6: 128, 5: 32}
-    with pytest.raises(DoesNotFit, match=r"at least 6 memory blocks of 18 kbit, the part has 5; .*--rows tokens=N"):
+    with pytest.raises(
+        DoesNotFit, match=r"at least 6 memory blocks of 18 kbit, the board has 5 for it; .*--rows tokens=N"
+    ):
         write_project(small(), Few(5), tmp_path, draw(3, 17, 4), config=FirmwareConfig(rows={"queries": 128}))
     with pytest.raises(
-        DoesNotFit, match=r"needs at least 3 memory .* the part has 2; choose a larger part, or shorter"
+        DoesNotFit, match=r"needs at least 3 memory .* the board has 2 for it; choose a larger part, or shorter"
     ):
         write_project(small(), Few(2), tmp_path, draw(3, 17, 4))
 

@@ -44,7 +44,7 @@ class Budget:
             (needed.blocks, self.blocks, "memory blocks of 18 kbit", advice[1]),
         ):
             if asked > there:
-                raise DoesNotFit(f"{what} {asked} {kind}, the part has {there}", said)
+                raise DoesNotFit(f"{what} {asked} {kind}, the board has {there} for it", said)
 
     def share(self, step: Budget) -> float:
         """Of this part, that a step takes of what it takes most of."""

@@ -53,7 +53,7 @@ def write_project(
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
-    part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
+    part = Budget(*board.left(target.streams))
     folding, most = fit_rows(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
@@ -64,7 +64,7 @@ def write_project(
     (home / vendor.SCRIPT).write_text(vendor.tcl(program, board.name, target))
     (home / vendor.BUILD).write_text(vendor.build_script(target.backend))
     folding.save(home / FILE)
-    result = _result(program, board, folding, target, most)
+    result = _result(board, target) | {"analytic": _analytic(program, part, folding, most)}
     if target.reloads:
         packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
@@ -152,8 +152,8 @@ def _vectors(program: Program, given: Any, folder: Path) -> None:
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
 
 
-def _result(program: Program, board: Part, folding: Folding, target: Target, most: Mapping[str, int]) -> dict[str, Any]:
-    """synth.json of a project that no vendor tool has seen."""
+def _result(board: Part, target: Target) -> dict[str, Any]:
+    """synth.json of a project that no vendor tool has seen, but for what is known of the network."""
     return {
         "board": board.name,
         "flow": "hls4ml",
@@ -166,14 +166,11 @@ def _result(program: Program, board: Part, folding: Folding, target: Target, mos
         "script": vendor.SCRIPT,
         "ports": "floats" if target.backend == ACCELERATOR else target.ports,
         "weights": target.weights,
-        "analytic": {
-            "multipliers_available": board.multipliers,
-            "blocks_available": board.rams,
-            **_analytic(program, folding, most),
-        },
     }
 
 
-def _analytic(program: Program, folding: Folding, most: Mapping[str, int]) -> dict[str, Any]:
+def _analytic(program: Program, part: Budget, folding: Folding, most: Mapping[str, int]) -> dict[str, Any]:
     """Of a network of tokens for the largest window that there is room for: `rows` of each axis."""
-    return ({"rows": dict(most)} if program.inputs else {}) | summary(schedule(program, folding, rows=most))
+    available = {"multipliers_available": part.multipliers, "blocks_available": part.blocks}
+    rows = {"rows": dict(most)} if program.inputs else {}
+    return available | rows | summary(schedule(program, folding, rows=most))

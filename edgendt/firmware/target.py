@@ -23,7 +23,7 @@ WEIGHTS = ("rom", "reload")
 
 
 class Part(Protocol):
-    """What this flow reads of a board. `multipliers`: DSP blocks of the part; `rams`: of 18 kbit; `alveo`: a card's."""
+    """What this flow reads of a board. `alveo`: a card's."""
 
     @property
     def name(self) -> str: ...
@@ -32,11 +32,10 @@ class Part(Protocol):
     @property
     def clock_mhz(self) -> float: ...
     @property
-    def multipliers(self) -> int: ...
-    @property
-    def rams(self) -> int: ...
-    @property
     def alveo(self) -> object | None: ...
+    def left(self, streams: bool) -> tuple[int, int]:
+        """DSP blocks and memory blocks of 18 kbit for a firmware, with or without what its streams come through."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,14 @@ class Target:
         return f"{self.name}_axis" if self.ports == "axis" else self.name
 
     @property
+    def streams(self) -> bool:
+        """Whether that stands behind AXI4-Streams."""
+        return self.top != self.name
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """What it is made of: stems of files in firmware/."""
-        return (self.name,) if self.top == self.name else (self.name, self.top)
+        return (self.name, self.top) if self.streams else (self.name,)
 
 
 USUAL, EMULATED = FirmwareConfig(), Target()
