@@ -11,6 +11,7 @@ from typing import Any
 import hls4ml
 import numpy as np
 import pytest
+from firmware_ast import faults
 from firmware_cases import CASES
 from goldens import is_golden
 from needs import needs
@@ -166,6 +167,12 @@ def test_the_bench_compares_every_op_through_the_top_that_is_synthesised(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (said in done.stdout, done.returncode) == (True, int(fault is not None)), done.stdout
     assert fake.read_text().split("\n")[-2].startswith(step)
+
+
+def test_floats_are_in_hls4mls_wrapper_alone(tmp_path: Path) -> None:
+    """Of all that is synthesised; nothing of it allocates or calls itself."""
+    write_project(stndt(), Board.named("pynq-z2"), tmp_path, config=CHOSEN)
+    assert {line.partition(" has a ")[0] for line in faults(tmp_path, VIVADO)} == {"edgendt_axi"}
 
 
 def test_its_firmware_is_that_of_the_backend_vivado(tmp_path: Path) -> None:
