@@ -23,6 +23,7 @@ TOOLS = {  # of the engine's flow, by family
 }
 HLS = ("vitis-run", "vitis_hls")  # of the other flow: the names that its tool has in newer and older releases
 LINKER = ("v++",)  # a card's
+DMA_RAMS = 8  # of 18 kbit, assumed of a Zynq's AXI DMA and interconnect: docs/firmware.md
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,15 @@ class Zynq:
 
 @dataclass(frozen=True)
 class Alveo:
-    """What v++ needs of a card: the platform that it links to, the memory that packets and answers lie in."""
+    """What v++ needs of a card: the platform that it links to, the memory that packets and answers lie in.
+
+    multipliers, rams: of the part, that a firmware plans with, since the platform takes the others.
+    """
 
     platform: str
     memory: tuple[str, str]
+    multipliers: int
+    rams: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,14 @@ class Board:
     def flows(self) -> tuple[str, ...]:
         """What `edgendt synth --flow` takes for it: hls4ml's firmware needs a vendor tool of its part."""
         return FLOWS if self.zynq else FLOWS[1:] if self.alveo else FLOWS[:1]
+
+    def left(self, streams: bool) -> tuple[int, int]:
+        """Multipliers and RAMs for a firmware, beside a card's platform or, behind streams, a Zynq's DMA. No UltraRAM,
+        which cannot be a ROM.
+        """
+        if self.alveo:
+            return self.alveo.multipliers, self.alveo.rams
+        return self.multipliers, self.rams - (DMA_RAMS if streams else 0)
 
     @property
     def own_engine(self) -> str:

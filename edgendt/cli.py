@@ -158,7 +158,10 @@ def synth(
     ] = None,
     backend: Annotated[
         str | None,
-        typer.Option(help="Of the hls4ml flow: Vitis, the default, or Vivado for vivado_hls, the tool up to 2020.1."),
+        typer.Option(
+            help="Of the hls4ml flow: Vitis, the default, Vivado for vivado_hls, the tool up to 2020.1, or "
+            "VivadoAccelerator for hls4ml's own board design."
+        ),
     ] = None,
     rows: Annotated[
         list[str] | None,

@@ -41,6 +41,12 @@ class Axis:
     def __str__(self) -> str:
         return f"{self.length} {self.name}" if self.length else self.name
 
+    @property
+    def one(self) -> str:
+        """What a row is: bin, query, of the channels of each bin a channel."""
+        word = self.name.partition(" ")[0]
+        return word.removesuffix("ies") + "y" if word.endswith("ies") else word.removesuffix("s")
+
 
 BINS = Axis("bins")
 

@@ -36,7 +36,9 @@ def functions(folder: Path, backend: str = AMD) -> dict[str, Any]:
     needs_package("clang")
     from clang import cindex
 
-    tops = [name for name in ("edgendt", "edgendt_axis") if (folder / "firmware" / f"{name}.cpp").exists()]
+    tops = [
+        name for name in ("edgendt", "edgendt_axis", "edgendt_axi") if (folder / "firmware" / f"{name}.cpp").exists()
+    ]
     sources = [f"firmware/{name}.cpp" for name in tops]
     if card := (folder / "edt_card.cpp").exists():
         sources.append("edt_card.cpp")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from typing import Any
 import hls4ml
 import numpy as np
 import pytest
+from firmware_ast import faults
 from firmware_cases import CASES
+from goldens import is_golden
 from needs import needs
 from networks import random_counts, random_ndt
+from test_firmware_project import fake  # noqa: F401
 
 from edgendt.boards import Board
 from edgendt.compare import compare
@@ -22,11 +25,15 @@ from edgendt.firmware import build
 from edgendt.firmware.accelerator import BOARDS, accelerator
 from edgendt.firmware.folding import plan
 from edgendt.firmware.graph import layer_names
-from edgendt.firmware.target import VIVADO, Target
+from edgendt.firmware.project import write_project
+from edgendt.firmware.target import ACCELERATOR, VIVADO, FirmwareConfig, Target
 from edgendt.fixed import Codes, Int
 from edgendt.program import Program
 
-KNOWN = Path(hls4ml.__file__).parent / "backends" / "vivado_accelerator" / "supported_boards.json"
+PACKAGE = Path(hls4ml.__file__).parent
+KNOWN = PACKAGE / "backends" / "vivado_accelerator" / "supported_boards.json"
+DRIVER = "axi_stream_driver.py"
+CHOSEN = FirmwareConfig(backend=ACCELERATOR)
 
 
 def ndt() -> Program:
@@ -99,15 +106,16 @@ def test_a_wrong_weight_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_hls4ml_writes_its_project_of_the_board(board: str, tmp_path: Path) -> None:
+    """What its package ships and copies needs no golden: design.tcl and the driver."""
     part = Board.named(board)
     assert json.loads(KNOWN.read_text())[board]["part"] == part.part
-    program = ndt()
-    accelerator(program, part, tmp_path).write()
-    design, project = ((tmp_path / name).read_text() for name in ("design.tcl", "project.tcl"))
-    assert f"-part {part.part} -force" in design and "xilinx.com:hls:${project_name}_axi:1.0" in design
-    for said in (f'part "{part.part}"', 'project_name "edgendt"', "clock_period 10.0"):
-        assert f"set {said}\n" in project
-    assert "bit_width_hls_output 32\nset bit_width_hls_input 32\n" in project
+    result = write_project(ndt(), part, tmp_path, config=CHOSEN)
+    shipped = PACKAGE / "templates" / "vivado_accelerator" / board
+    for file, source in (("design.tcl", "tcl_scripts/axi_stream_design.tcl"), (DRIVER, f"python_drivers/{DRIVER}")):
+        assert (tmp_path / file).read_bytes() == (shipped / source).read_bytes()
+    for name in ("project.tcl", "run_hls.tcl", "build.sh"):
+        is_golden((tmp_path / name).read_text(), f"hls4ml/accelerator.{board}.{name}")
+    assert (result["backend"], result["stage"], result["ports"]) == (ACCELERATOR, "project", "floats")
     top, header = ((tmp_path / "firmware" / f"edgendt_axi.{suffix}").read_text() for suffix in ("cpp", "h"))
     assert "void edgendt_axi(input_axi_t in[N_IN], output_axi_t out[N_OUT])" in top
     for port in ("in", "out"):
@@ -115,9 +123,56 @@ def test_hls4ml_writes_its_project_of_the_board(board: str, tmp_path: Path) -> N
     for said in ("unsigned N_IN = 20", "unsigned N_OUT = 12"):
         assert f"static const {said};\n" in header
     assert "typedef float T_in;\ntypedef float T_out;\n" in header
-    script = (tmp_path / "build_prj.tcl").read_text()
-    assert "set_top ${project_name}_axi\nadd_files firmware/edgendt_axi.cpp" in script
-    assert (tmp_path / "axi_stream_driver.py").exists()
+    assert not (tmp_path / "build_prj.tcl").exists()
+
+
+def test_the_tool_runs_in_its_order_and_exports_the_ip_that_hls4mls_design_names(fake: Path, tmp_path: Path) -> None:  # noqa: F811
+    result = write_project(ndt(), Board.named("pynq-z2"), tmp_path, build=True, config=CHOSEN)
+    steps = [line.split()[0] for line in fake.read_text().splitlines() if "_design" in line]
+    assert steps == ["csim_design", "csynth_design", "cosim_design", "export_design"]
+    assert (result["stage"], result["cycles_per_window"]) == ("hls-estimate", 5304)
+    catalogue = (tmp_path / "edgendt_prj" / "solution1" / "impl" / "ip" / "component.xml").read_text()
+    assert catalogue == "xilinx.com:hls:edgendt_axi in out\n"
+    assert "-vlnv xilinx.com:hls:${project_name}_axi:1.0 " in (tmp_path / "design.tcl").read_text()
+
+
+FAULTS = {  # in the vectors, or in hls4ml's wrapper: what the bench says of it
+    "a vector": ("tb_data/layer0_tokens.dat", "", "", "op layer0.tokens, window 0, channel 0, index 0: expected"),
+    "an order": ("firmware/edgendt_axi.cpp", "in[i].data", "in[N_IN - 1 - i].data", "op embed"),
+    "an end": ("firmware/edgendt_axi.cpp", "(i == N_OUT - 1)", "(i == N_OUT - 2)", "the top refused call 0"),
+    "no code": ("firmware/edgendt_axi.cpp", "= out_local[i]", "= float(out_local[i]) / 3", "the top refused call 0"),
+}
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+def test_the_bench_compares_every_op_through_the_top_that_is_synthesised(
+    fault: str | None,
+    fake: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needs("g++")
+    write_project(stndt(), Board.named("zcu102"), tmp_path, config=CHOSEN)
+    said, step = "PASS: 8 bins equal", "exit"
+    if fault:
+        file, right, wrong, what = FAULTS[fault]
+        text = (tmp_path / file).read_text()
+        first = text.split()[0]
+        assert right in text
+        changed = text.replace(right, wrong) if right else text.replace(first, str(int(first) ^ 1), 1)
+        (tmp_path / file).write_text(changed)
+        said, step = f"FAIL: {what}", "csim_design"
+    monkeypatch.setenv("EDT_FAKE_AP", str(PACKAGE / "templates" / "vivado" / "ap_types"))
+    command = ["vivado_hls", "-f", "run_hls.tcl"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (said in done.stdout, done.returncode) == (True, int(fault is not None)), done.stdout
+    assert fake.read_text().split("\n")[-2].startswith(step)
+
+
+def test_floats_are_in_hls4mls_wrapper_alone(tmp_path: Path) -> None:
+    """Of all that is synthesised; nothing of it allocates or calls itself."""
+    write_project(stndt(), Board.named("pynq-z2"), tmp_path, config=CHOSEN)
+    assert {line.partition(" has a ")[0] for line in faults(tmp_path, VIVADO)} == {"edgendt_axi"}
 
 
 def test_its_firmware_is_that_of_the_backend_vivado(tmp_path: Path) -> None:
@@ -129,22 +184,6 @@ def test_its_firmware_is_that_of_the_backend_vivado(tmp_path: Path) -> None:
         for folder in (tmp_path / name / "firmware" for name in ("board", "vivado"))
     )
     assert {path: text for path, text in board.items() if path.name not in names} == vivado and len(board) > len(vivado)
-
-
-def test_build_calls_the_tools_of_hls4ml_in_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HLS, then the block design around the IP that it exported."""
-    model = accelerator(ndt(), Board.named("zcu102"), tmp_path / "project")
-    model.write()
-    log, tools = tmp_path / "log", tmp_path / "tools"
-    tools.mkdir()
-    for tool in ("vivado_hls", "vivado"):
-        (tools / tool).write_text(f'#!/bin/sh\ntest -f "$2" -o -f "$4" && echo "${{0##*/}} $*" >> {log}\n')
-        (tools / tool).chmod(0o755)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(tools), os.environ["PATH"]]))
-    model.build(csim=False, export=True, bitfile=True)
-    hls, design = log.read_text().splitlines()
-    assert hls.startswith("vivado_hls -f build_prj.tcl reset=False csim=False synth=True ") and "export=True" in hls
-    assert design == "vivado -mode batch -source design.tcl"
 
 
 def test_networks_of_more_inputs_are_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -177,5 +216,10 @@ def test_what_the_part_or_the_flow_has_not_is_refused(tmp_path: Path) -> None:
         BadInput, match=r"^VivadoAccelerator has a design of pynq-z2 and zcu102, got kv260: take the ba"
     ):
         accelerator(ndt(), Board.named("kv260"), tmp_path)
-    with pytest.raises(DoesNotFit, match=r"the firmware needs at least \d+ multipliers, the part has 10"):
+    for config in (replace(CHOSEN, ports="axis"), replace(CHOSEN, weights="reload")):
+        with pytest.raises(
+            BadInput, match="VivadoAccelerator has streams of its own, of floats, and weights rom: take"
+        ):
+            write_project(ndt(), Board.named("pynq-z2"), tmp_path, config=config)
+    with pytest.raises(DoesNotFit, match=r"the firmware needs at least \d+ multipliers, the board has 10 for it"):
         accelerator(ndt(), replace(Board.named("pynq-z2"), multipliers=10), tmp_path)

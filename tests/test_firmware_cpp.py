@@ -15,6 +15,7 @@ from needs import needs
 from op_harness import QUIET, isystem
 
 from edgendt.compare import compare
+from edgendt.errors import ToolFailed
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.target import AMD, BACKENDS, VIVADO, Target
 from edgendt.firmware.templates import HEADERS
@@ -33,12 +34,14 @@ FAULTS = {  # what to put into saturate, which every op calls; what is said of i
 
 EMULATION = {f"edt_{stem}" for stem in ("abi.cpp", "window.cpp", "test.cpp", "window_test.cpp", "trace.h", "vectors.h")}
 EMULATION.add("edt_plain.h")
+ARRAYS, AXIS = Target(), Target(ports="axis")
+RELOAD = replace(AXIS, weights="reload")
+VIVADOS = replace(AXIS, backend=VIVADO)
 
 
-def project(name: str, folder: Path, ports: str = "arrays", backend: str = AMD) -> tuple[Firmware, Any]:
+def project(name: str, folder: Path, target: Target = ARRAYS) -> tuple[Firmware, Any]:
     """One of the networks written into `folder`, and what to run through it."""
     program, given = CASES[name]()
-    target = Target(ports=ports, backend=backend)
     return build(program, folder, most=MOST if program.inputs else None, target=target), given
 
 
@@ -53,49 +56,68 @@ def apart(folder: Path, backend: str) -> list[str]:
     return isystem(backend)
 
 
-COMPILED = [(name, backend, "arrays", compiler) for name in CASES for backend in BACKENDS for compiler in WARNINGS]
-COMPILED += [(name, AMD, "axis", compiler) for name in CASES for compiler in WARNINGS]
-COMPILED.append(("bin by bin", VIVADO, "axis", "clang++"))
+def identity(part: str | Target) -> str:
+    """Of a parameter: of a target backend, ports and weights."""
+    return part if isinstance(part, str) else f"{part.backend}-{part.ports}-{part.weights}"
 
 
-@pytest.mark.parametrize(("name", "backend", "ports", "compiler"), COMPILED)
+def words(compiler: str, folder: Path, backend: str = AMD) -> list[str]:
+    """The compiler's command in a project but for sources and output; a warning ends it."""
+    std = TOOLS[backend].std if backend in TOOLS else "c++14"
+    rooms = ["-I.", *(f"-I{room}" for room in BACKENDS[backend]), "-Ifirmware", "-Ifirmware/nnet_utils"]
+    weights = f'-DWEIGHTS_DIR="{folder / "firmware" / "weights"}"'
+    return [compiler, f"-std={std}", "-O1", "-fPIC", *WARNINGS[compiler], *apart(folder, backend), *rooms, weights]
+
+
+TARGETS = [*(replace(ARRAYS, backend=backend) for backend in BACKENDS), AXIS, RELOAD]
+COMPILED = [(name, target, compiler) for name in CASES for target in TARGETS for compiler in WARNINGS]
+COMPILED.append(("bin by bin", VIVADOS, "clang++"))
+
+
+@pytest.mark.parametrize(("name", "target", "compiler"), COMPILED, ids=identity)
 def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
-    name: str, backend: str, ports: str, compiler: str, tmp_path: Path
+    name: str, target: Target, compiler: str, tmp_path: Path
 ) -> None:
     """Through AXI4-Streams too, where the top has them."""
     needs(compiler)
-    firmware, given = project(name, tmp_path, ports, backend)
+    firmware, given = project(name, tmp_path, target)
     program, (host, *rest) = firmware.program, firmware.sources
-    std = TOOLS[backend].std if backend in TOOLS else "c++14"
-    words = [f"-std={std}", "-O1", "-fPIC", "-shared", *WARNINGS[compiler], *apart(tmp_path, backend)]
-    words += ["-I.", *(f"-I{room}" for room in BACKENDS[backend]), "-Ifirmware", "-Ifirmware/nnet_utils"]
-    words.append(f'-DWEIGHTS_DIR="{tmp_path / "firmware" / "weights"}"')
+    command = [*words(compiler, tmp_path, target.backend), "-shared"]
     for source in ("edt_test.cpp", host):
-        run_tool((compiler, *words, source, *rest, "-o", "lib.so"), tmp_path / "log", cwd=tmp_path)
+        run_tool((*command, source, *rest, "-o", "lib.so"), tmp_path / "log", cwd=tmp_path)
     library = replace(firmware, name="lib.so")
     tally = compare("hls4ml", program.trace(given), library.trace(given), whole=bool(program.inputs))
     assert tally.ops == len(program.nodes) and tally.first is None
 
 
-WALKED = [
-    *((name, AMD, "arrays") for name in CASES),
-    *(("bin by bin", backend, "arrays") for backend in BACKENDS if backend != AMD),
-    ("bin by bin", AMD, "axis"),
-]
+@pytest.mark.parametrize("compiler", WARNINGS)
+def test_a_cards_kernels_compile_without_a_warning(compiler: str, tmp_path: Path) -> None:
+    needs(compiler)
+    project("bin by bin", tmp_path, AXIS)
+    shutil.copyfile(share("hls") / "cpp" / CARD, tmp_path / CARD)
+    command = words(compiler, tmp_path)
+    run_tool((*command, "-c", CARD, "-o", "card.o"), tmp_path / "log", cwd=tmp_path)
+    with (tmp_path / CARD).open("a") as source:
+        source.write("static int unused;\n")
+    with pytest.raises(ToolFailed):
+        run_tool((*command, "-c", CARD, "-o", "card.o"), tmp_path / "log", cwd=tmp_path)
+    assert "unused" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize(("name", "backend", "ports"), WALKED)
-def test_nothing_synthesised_allocates_calls_itself_or_is_a_float(
-    name: str, backend: str, ports: str, tmp_path: Path
-) -> None:
+WALKED = [(name, target) for name in CASES for target in (ARRAYS, RELOAD)]
+WALKED += [("bin by bin", target) for target in TARGETS[1:] if target != RELOAD]
+
+
+@pytest.mark.parametrize(("name", "target"), WALKED, ids=identity)
+def test_nothing_synthesised_allocates_calls_itself_or_is_a_float(name: str, target: Target, tmp_path: Path) -> None:
     """Over the call graph from the top, hls4ml's kernels included, and behind streams from a card's kernels; weights
     alone are written in decimals.
     """
-    project(name, tmp_path, ports, backend)
-    if ports == "axis":
+    project(name, tmp_path, target)
+    if target.ports == "axis":
         shutil.copyfile(share("hls") / "cpp" / CARD, tmp_path / CARD)
-    assert len(functions(tmp_path, backend)) > 50
-    assert faults(tmp_path, backend) == []
+    assert len(functions(tmp_path, target.backend)) > 50
+    assert faults(tmp_path, target.backend) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -139,7 +139,9 @@ def test_less_memory_takes_more_cycles_down_to_the_least_there_is() -> None:
         assert cost.blocks <= blocks and cycles > last and cost.multipliers < 9000
         last, spent = cycles, cost.blocks
     assert spent == 44
-    said = r"needs at least 44 memory blocks of 18 kbit, the part has 43; choose a larger part, or a network with"
+    said = (
+        r"needs at least 44 memory blocks of 18 kbit, the board has 43 for it; choose a larger part, or a network with"
+    )
     with pytest.raises(DoesNotFit, match=said):
         fit(program, Budget(9000, 43))
 
@@ -148,7 +150,9 @@ def test_a_part_whose_multipliers_ask_for_more_memory_than_it_has_is_refused() -
     """A cache in many banks is small enough for LUTs; with few multipliers it has few banks, in blocks."""
     program = random_ndt(9, 8, 32, 1, 1, 16, 120, 4, 130)
     assert taken(program, fit(program, Budget(9000, 18)), {})[0].blocks == 18
-    with pytest.raises(DoesNotFit, match=r"within its multipliers the firmware needs 22 memory .*, the part has 18;"):
+    with pytest.raises(
+        DoesNotFit, match=r"within its multipliers the firmware needs 22 memory .*, the board has 18 for it;"
+    ):
         fit(program, Budget(40, 18))
 
 

@@ -29,9 +29,9 @@ VENDOR = [board for board in map(Board.named, known()) if "hls4ml" in board.flow
 SCRIPTS = [(board.name, ports) for board in VENDOR for ports in PORTS if ports == "axis" or not board.alveo]
 
 
-def small(causal: bool = True) -> Program:
+def small(causal: bool = True, spatial: int = 0) -> Program:
     """Compiles fast."""
-    return random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12, causal=causal)
+    return random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12, causal=causal, spatial=spatial)
 
 
 @pytest.fixture
@@ -197,11 +197,11 @@ def test_the_fake_of_vivado_hls_rejects_a_wrong_script(
 @pytest.mark.parametrize(
     "board, backend, said",
     [
-        ("pynq-z2", "quartus", "backend must be one of Vitis, Vivado, got 'Quartus'"),
+        ("pynq-z2", "quartus", "backend must be one of Vitis, Vivado, VivadoAccelerator, got 'quartus'"),
         (
             "pynq-z2",
-            "VivadoAccelerator",
-            r"VivadoAccelerator is in Python alone \(edgendt.firmware.accelerator\): take Vitis or Vivado",
+            "vivadoaccelerator",
+            "VivadoAccelerator takes one input, windows of counts; random10 has counts and",
         ),
         (
             "kv260",
@@ -235,44 +235,69 @@ def test_a_failed_step_is_a_failed_tool(step: str, fake: Path, tmp_path: Path, m
 
 
 @pytest.mark.parametrize(
-    "causal, backend",
-    [(True, AMD), (False, AMD), (True, VIVADO)],
+    "causal, backend, faults",
+    [
+        (True, AMD, {("layer0.f1", 4): "bin 4", ("layer0.tokens", 2 * 6 + 3): "bin 2, channel 3"}),
+        (False, AMD, {("layer0.f1", 4): "window 0, bin 4", ("layer0.tokens", 3): "window 0, channel 3"}),
+        (True, VIVADO, {("layer0.f1", 4): "bin 4"}),
+    ],
     ids=["bin by bin", "whole window", "vivado_hls"],
 )
 def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_difference(
-    causal: bool, backend: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    causal: bool,
+    backend: str,
+    faults: dict[tuple[str, int], str],
+    fake: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The fake compiles the project with the very flags and paths of the script."""
+    """The fake compiles the project with the very flags and paths of the script. faults: op and row in its vectors."""
     import hls4ml
 
     needs("g++")
     monkeypatch.setenv("EDT_FAKE_AP", str(Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"))
     project = tmp_path / "project"
-    result = write_project(small(causal), SMALL, project, build=True, config=FirmwareConfig(backend=backend))
+    program = small(causal, spatial=1 if backend == AMD else 0)
+    result = write_project(program, SMALL, project, build=True, config=FirmwareConfig(backend=backend))
     tool, _, _, cycles, _ = BUILT[backend]
     assert result["cycles_per_bin" if causal else "cycles_per_window"] == cycles
     assert (project / f"{tool}.log").read_text().count("PASS: 12 bins equal") == 2  # C simulation, co-simulation
 
-    vectors = project / "tb_data" / "layer0_f1.dat"
-    rows = [line.split() for line in vectors.read_text().splitlines()]
-    got, rows[4][2] = rows[4][2], "255" if rows[4][2] != "255" else "254"
-    vectors.write_text("\n".join(map(" ".join, rows)) + "\n")
     build = project / "edgendt_prj" / "solution1" / "csim" / "build"
-    (build / "tb_data" / "layer0_f1.dat").write_text(vectors.read_text())
-    log = tmp_path / "log"
-    with log.open("w") as out:
-        status = subprocess.run([build / "csim.exe"], cwd=build, stdout=out, check=False).returncode
-    assert status == 1
-    assert log.read_text() == f"FAIL: op layer0.f1, row 4, index 2: expected {rows[4][2]}, got {got}\n"
+    for (op, row), said in faults.items():
+        vectors = build / "tb_data" / f"{op.replace('.', '_')}.dat"
+        kept = vectors.read_text()
+        rows = [line.split() for line in kept.splitlines()]
+        got, rows[row][2] = rows[row][2], str(int(rows[row][2]) ^ 1)
+        vectors.write_text("\n".join(map(" ".join, rows)) + "\n")
+        done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
+        expected = f"FAIL: op {op}, {said}, index 2: expected {rows[row][2]}, got {got}\n"
+        assert (done.returncode, done.stdout) == (1, expected)
+        vectors.write_text(kept)
+
+
+@pytest.mark.parametrize(
+    "board, ports, left",
+    [("pynq-z2", "arrays", (220, 280)), ("pynq-z2", "axis", (220, 272)), ("u55c", None, (6830, 3640))],
+)
+def test_a_plan_leaves_out_what_the_streams_come_through(
+    board: str, ports: str | None, left: tuple[int, int], tmp_path: Path
+) -> None:
+    analytic = write_project(small(), Board.named(board), tmp_path, config=FirmwareConfig(ports))["analytic"]
+    assert (analytic["multipliers_available"], analytic["blocks_available"]) == left
 
 
 @pytest.mark.parametrize("kind", ["multipliers", "rams"])
 def test_a_part_with_too_little_is_refused(kind: str, tmp_path: Path) -> None:
     """With the folding that would be planned, and with one that is given."""
     part, words = replace(SMALL, **{kind: 10}), {"rams": "memory blocks of 18 kbit"}.get(kind, kind)
-    with pytest.raises(DoesNotFit, match=rf"the firmware needs at least \d+ {words}, the part has 10; choose a larger"):
+    with pytest.raises(
+        DoesNotFit, match=rf"the firmware needs at least \d+ {words}, the board has 10 for it; choose a larger"
+    ):
         write_project(small(), part, tmp_path)
-    with pytest.raises(DoesNotFit, match=rf"the folding asks for \d+ {words}, the part has 10; raise reuse or lower"):
+    with pytest.raises(
+        DoesNotFit, match=rf"the folding asks for \d+ {words}, the board has 10 for it; raise reuse or lower"
+    ):
         write_project(small(), part, tmp_path, folding=plan(small()))
     assert not list(tmp_path.iterdir())
 

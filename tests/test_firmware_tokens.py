@@ -166,6 +166,9 @@ class Few:
     clock_mhz: float = 100.0
     alveo: None = None
 
+    def left(self, _: bool) -> tuple[int, int]:
+        return self.multipliers, self.rams
+
 
 def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Path) -> None:
     made = {
@@ -173,10 +176,12 @@ def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Pat
         for blocks in (6, 5)
     }
     assert made == {6: 128, 5: 32}
-    with pytest.raises(DoesNotFit, match=r"at least 6 memory blocks of 18 kbit, the part has 5; .*--rows tokens=N"):
+    with pytest.raises(
+        DoesNotFit, match=r"at least 6 memory blocks of 18 kbit, the board has 5 for it; .*--rows tokens=N"
+    ):
         write_project(small(), Few(5), tmp_path, draw(3, 17, 4), config=FirmwareConfig(rows={"queries": 128}))
     with pytest.raises(
-        DoesNotFit, match=r"needs at least 3 memory .* the part has 2; choose a larger part, or shorter"
+        DoesNotFit, match=r"needs at least 3 memory .* the board has 2 for it; choose a larger part, or shorter"
     ):
         write_project(small(), Few(2), tmp_path, draw(3, 17, 4))
 
@@ -210,14 +215,14 @@ def test_c_simulation_passes_on_the_golden_window_and_names_the_first_difference
     assert (project / "tb_data" / "rows.dat").read_text() == "17 4\n"
     np.testing.assert_array_equal(np.loadtxt(project / "tb_data" / "in_tokens.dat"), given["in.tokens"])
     build = project / "edgendt_prj" / "solution1" / "csim" / "build"
-    for file, row, said in (("t", 16, "op t, row 16, index 2"), ("y", 3, "op y, row 3, index 2")):
+    for file, row, said in (("t", 16, "op t, window 0, spike 16"), ("y", 3, "op y, window 0, query 3")):
         vectors = build / "tb_data" / f"{file}.dat"
         kept = vectors.read_text()
         rows = [line.split() for line in kept.splitlines()]
         rows[row][2] = str(int(rows[row][2]) ^ 1)
         vectors.write_text("\n".join(map(" ".join, rows)) + "\n")
         done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and done.stdout.startswith(f"FAIL: {said}: expected {rows[row][2]}, got ")
+        assert done.returncode == 1 and done.stdout.startswith(f"FAIL: {said}, index 2: expected {rows[row][2]}, got ")
         vectors.write_text(kept)
     (build / "tb_data" / "rows.dat").write_text("18 4\n")
     done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)

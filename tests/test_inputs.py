@@ -24,6 +24,7 @@ from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import Engine  # noqa: E402
 from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
 from edgendt.fixed import Codes, Int  # noqa: E402
+from edgendt.node import channels  # noqa: E402
 from edgendt.ops import GEGLU, Add, CrossAttention, Linear, Lookup, Rotary  # noqa: E402
 from edgendt.program import BINS, INDEX, INPUT, Axis, Input, Node, Program  # noqa: E402
 from edgendt.wiring import Wiring  # noqa: E402
@@ -97,6 +98,11 @@ def test_what_does_not_fit_together_is_refused(case: str) -> None:
     nodes, said = REFUSED[case]
     with pytest.raises(UnsupportedOp, match=said):
         program(*nodes)
+
+
+def test_a_row_is_named_by_its_axis() -> None:
+    axes = (BINS, channels(6), channels(6, causal=True), A, B, Axis("latents", 4), Axis("spikes seen"), Axis("time"))
+    assert [axis.one for axis in axes] == ["bin", "channel", "channel", "token", "query", "latent", "spike", "time"]
 
 
 def test_inputs_that_contradict_themselves_are_refused() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,17 @@ def quantized(name: str, folder: Path) -> tuple[Run, Program]:
         trial = packed([given]) if program.inputs else {"counts": given[None], "lengths": np.array([len(given)])}
         np.savez(stage / "stimulus.npz", **trial)
     return run, program
+
+
+def test_the_command_line_takes_hls4mls_own_board_design(tmp_path: Path) -> None:
+    run, _ = quantized("STNDT", tmp_path / "r")
+    words = ("synth", "r", "--runs", str(tmp_path), "--board", "pynq-z2", "--flow", "hls4ml", "--json")
+    command = (sys.executable, "-c", "from edgendt.cli import main; main()", *words, "--backend", "VivadoAccelerator")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["backend"], result["stage"], result["ports"]) == ("VivadoAccelerator", "project", "floats")
+    assert (run.stage("synth-pynq-z2") / "design.tcl").exists()
 
 
 @pytest.mark.parametrize(("name", "board", "ports"), PROJECTS)

@@ -37,6 +37,12 @@ def run(home: Path, *words: str | Path, check: bool = True) -> subprocess.Comple
     return done
 
 
+def files(folder: Path) -> set[Path]:
+    """All that it holds, but for what Python leaves beside its sources."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path for path in found if "__pycache__" not in path.parts}
+
+
 def test_the_environment_holds_the_wheel_and_no_torch(home: Path) -> None:
     find = "from importlib.util import find_spec as f; print(f('edgendt').origin, f('cocotb') is None, f('torch'))"
     origin, cocotb, torch = run(home, "venv/bin/python", "-c", find).stdout.split()
@@ -52,12 +58,12 @@ def test_the_installed_command_shows_its_help_and_its_boards(home: Path) -> None
 
 
 def test_the_wheel_carries_the_sources_that_verbs_build_from(home: Path) -> None:
-    find = "from edgendt.tools import find_tool, share; print(share('hls'), share('sim'), find_tool('verilator'))"
-    hls, sim, verilator = map(Path, run(home, "venv/bin/python", "-c", find).stdout.split())
-    for room, folder in (("hls", hls), ("sim", sim)):
+    rooms = ("hls", "sim", "boards")
+    find = f"from edgendt.tools import find_tool, share; print(*map(share, {rooms}), find_tool('verilator'))"
+    *folders, verilator = map(Path, run(home, "venv/bin/python", "-c", find).stdout.split())
+    for room, folder in zip(rooms, folders, strict=True):
         assert folder.is_relative_to(home / "venv")
-        kept = {path.relative_to(ROOT / room) for path in (ROOT / room).rglob("*.*v")}
-        assert kept == {path.relative_to(folder) for path in folder.rglob("*.*v")}
+        assert files(ROOT / room) == files(folder)
     assert verilator.is_relative_to(home / "venv")
 
 

@@ -6,15 +6,32 @@ from pathlib import Path
 from typing import Any
 
 from edgendt.errors import BadInput
-from edgendt.firmware.fit import Budget
+from edgendt.firmware.fit import Budget, fit_rows
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.project import Part, fit_rows
-from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, FirmwareConfig, Part, Target
 from edgendt.program import Program
 
 BOARDS = ("pynq-z2", "zcu102")  # of ours, that hls4ml has a design of
 CLOCK_NS = 10.0  # of those designs
 EXACT = 1 << 24  # up to here every code is a float: hls4ml 1.3.0 writes no other type of a stream that C++ knows
+INSTEAD = f"take ports axis of the backend {AMD} or {VIVADO}"
+# Body of edt_network::call through hls4ml's wrapper; a value that is no code or a wrong TLAST is a refusal.
+CALL = """\
+    (void)first;
+    static input_axi_t given[N_IN];
+    static output_axi_t answer[N_OUT];
+    for (unsigned i = 0; i < N_IN; i++) {
+        given[i].data = T_in(in[i].to_double());
+        given[i].last = i == N_IN - 1;
+    }
+    edgendt_axi(given, answer);
+    for (unsigned i = 0; i < N_OUT; i++) {
+        out[i] = answer[i].data;
+        if (out[i].to_double() != answer[i].data || answer[i].last != (i == N_OUT - 1)) {
+            return 1;
+        }
+    }
+    return 0;"""
 
 
 def accelerator(program: Program, board: Part, folder: Path | str, folding: Folding | None = None) -> Any:
@@ -26,22 +43,28 @@ def accelerator(program: Program, board: Part, folder: Path | str, folding: Fold
     """
     from edgendt.firmware.graph import model_graph
 
-    _demand_one_input(program)
-    if board.name not in BOARDS:
-        known = " and ".join(BOARDS)
-        raise BadInput(f"{ACCELERATOR} has a design of {known}, got {board.name}: take the backend {AMD}")
-    fitted, _ = fit_rows(program, Budget(board.multipliers, board.rams), folding, {}, {})
-    target = Target(board.part, CLOCK_NS, backend=ACCELERATOR, board=board.name)
+    demand_one_input(program)
+    target = of_board(board, FirmwareConfig(backend=ACCELERATOR))
+    fitted, _ = fit_rows(program, Budget(*board.left(target.streams)), folding, {}, {})
     return model_graph(program, Path(folder).resolve(), fitted, target)
 
 
-def _demand_one_input(program: Program) -> None:
+def of_board(board: Part, config: FirmwareConfig) -> Target:
+    """What a project for `board` is written for. BadInput for a board or a configuration that the flow has not."""
+    if board.name not in BOARDS:
+        known = " and ".join(BOARDS)
+        raise BadInput(f"{ACCELERATOR} has a design of {known}, got {board.name}: take the backend {AMD}")
+    if config.ports or config.weights != FirmwareConfig.weights:
+        raise BadInput(f"{ACCELERATOR} has streams of its own, of floats, and weights rom: {INSTEAD}")
+    return Target(board.part, CLOCK_NS, backend=ACCELERATOR, board=board.name)
+
+
+def demand_one_input(program: Program) -> None:
     """BadInput but for a network of whole windows whose codes are floats."""
-    instead = f"take ports axis of the backend {AMD} or {VIVADO}"
     if program.inputs or program.streams:
         more = "inputs and their numbers of rows" if program.inputs else "counts and a reset"
-        raise BadInput(f"{ACCELERATOR} takes one input, windows of counts; {program.name} has {more}: {instead}")
+        raise BadInput(f"{ACCELERATOR} takes one input, windows of counts; {program.name} has {more}: {INSTEAD}")
     for what, form in (("counts", program.input), ("outputs", program.output_format)):
         if form.limit > EXACT:
             said = f"{ACCELERATOR} passes floats, exact up to {EXACT}; {what} of {program.name} reach {form.limit}"
-            raise BadInput(f"{said}: {instead}")
+            raise BadInput(f"{said}: {INSTEAD}")

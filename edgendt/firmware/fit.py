@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edgendt.errors import DoesNotFit
-from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
+from edgendt.firmware.folding import FILE, Folding, divisors, length, plan, reuses
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import Row, row, schedule
 from edgendt.ops import Linear
@@ -44,7 +44,7 @@ class Budget:
             (needed.blocks, self.blocks, "memory blocks of 18 kbit", advice[1]),
         ):
             if asked > there:
-                raise DoesNotFit(f"{what} {asked} {kind}, the part has {there}", said)
+                raise DoesNotFit(f"{what} {asked} {kind}, the board has {there} for it", said)
 
     def share(self, step: Budget) -> float:
         """Of this part, that a step takes of what it takes most of."""
@@ -69,6 +69,29 @@ def fit(program: Program, part: Budget, most: Mapping[str, int] | None = None) -
         taken |= better
     part.demand(_cost(ways, taken), "within its multipliers the firmware needs", advice)
     return _with(folding, taken)
+
+
+def fit_rows(
+    program: Program, part: Budget, folding: Folding | None, asked: Mapping[str, int], least: Mapping[str, int]
+) -> tuple[Folding, dict[str, int]]:
+    """The folding, and the rows that the part has memory for: those not asked for are halved until it has, down to
+    `least`.
+    """
+    advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FILE} is then planned"
+    most = most_rows(program, asked)
+    most |= {name: max(most[name], rows) for name, rows in least.items()}
+    while True:
+        try:
+            fitted = folding or fit(program, part, most)
+            part.demand(Budget.of(schedule(program, fitted, rows=most)), "the folding asks for", (advice, advice))
+            return fitted, most
+        except DoesNotFit as error:
+            free = {name: count for name, count in most.items() if name not in asked and count > least[name]}
+            if not free:
+                shorter = error.advice == ROWS and not asked
+                raise DoesNotFit(error.what, SHORTER if shorter else error.advice) from None
+        largest = max(free, key=free.__getitem__)
+        most = most | {largest: max(free[largest] // 2, least[largest])}
 
 
 def _ways(program: Program, node: Node, folding: Folding, rows: Mapping[str, int]) -> dict[int, Row]:

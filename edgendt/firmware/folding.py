@@ -15,6 +15,7 @@ from edgendt.ops import GEGLU, Attention, CrossAttention, LayerNorm, Linear, Op,
 from edgendt.program import Program
 
 ELEMENTS = 4  # per cycle, of an op that is not a Linear, unless a file says otherwise
+FILE = "folding.toml"  # of a project
 HEAD = "# Multiplications per multiplier of each Linear; elements (of a rotary pairs) per cycle of each other op.\n"
 
 

@@ -17,7 +17,7 @@ from edgendt.firmware.described import described, integer_name, layer_of, type_n
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.memory import banks
 from edgendt.firmware.room import RESET, most_rows, number
-from edgendt.firmware.target import ACCELERATOR, EMULATED, Target
+from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes, Int
 from edgendt.ops import CrossAttention, Linear, SpatialMix
 from edgendt.program import INPUT, Node, Program
@@ -191,7 +191,7 @@ def model_graph(
     # One bin per call: a DATAFLOW top would gain nothing, and its rules (one reader per array, no state that two
     # processes share) do not hold for a residual stream. The ops run in order, each a pipelined loop.
     graph.config.pipeline_style = "inline off"
-    if target.backend in (*vendor.TOOLS, ACCELERATOR):
+    if target.backend in vendor.TOOLS:
         _keep_rows_in_memory(program, graph, names, folding)
     graph.config.trace_output = True
     return graph

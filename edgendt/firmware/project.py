@@ -6,42 +6,25 @@ import shutil
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from edgendt.errors import BadInput, DoesNotFit
-from edgendt.firmware import vendor
-from edgendt.firmware.fit import ROWS, SHORTER, Budget, fit
-from edgendt.firmware.folding import Folding
+from edgendt.errors import BadInput
+from edgendt.firmware import accelerator, vendor
+from edgendt.firmware.fit import Budget, fit_rows
+from edgendt.firmware.folding import FILE, Folding
 from edgendt.firmware.reload import packet
 from edgendt.firmware.room import most_rows
 from edgendt.firmware.schedule import schedule, summary
-from edgendt.firmware.target import ACCELERATOR, AMD, USUAL, VIVADO, FirmwareConfig, Target
+from edgendt.firmware.target import ACCELERATOR, AMD, USUAL, VIVADO, FirmwareConfig, Part, Target
 from edgendt.ops import Lookup
 from edgendt.program import Program
 
-FOLDING = "folding.toml"
 LOAD = "load.bin"  # this network's load packet, where the firmware takes one
 BINS = 40  # of golden vectors at most: co-simulation is slow
+# hls4ml's own scripts call a test bench that always passes.
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
-
-
-class Part(Protocol):
-    """What this flow reads of a board. `multipliers`: DSP blocks of the part; `rams`: of 18 kbit; `alveo`: a card's."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def part(self) -> str: ...
-    @property
-    def clock_mhz(self) -> float: ...
-    @property
-    def multipliers(self) -> int: ...
-    @property
-    def rams(self) -> int: ...
-    @property
-    def alveo(self) -> object | None: ...
 
 
 def write_project(
@@ -63,22 +46,25 @@ def write_project(
     from edgendt.firmware.writer import write_sources
 
     target = of_board(board, config)
+    if target.backend == ACCELERATOR:
+        accelerator.demand_one_input(program)
     if build:
         vendor.command(target.backend)  # missing: say so before anything is written
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
-    part = Budget(board.multipliers, board.rams)  # an UltraRAM cannot be a ROM
+    part = Budget(*board.left(target.streams))
     folding, most = fit_rows(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
-    for name in STOCK:  # hls4ml's own scripts call a test bench that always passes
-        (home / name).unlink(missing_ok=True)
+    for name in STOCK:
+        if target.backend != ACCELERATOR or name != "project.tcl":  # which its design reads
+            (home / name).unlink(missing_ok=True)
     _vectors(program, given, home / "tb_data")
     (home / vendor.SCRIPT).write_text(vendor.tcl(program, board.name, target))
     (home / vendor.BUILD).write_text(vendor.build_script(target.backend))
-    folding.save(home / FOLDING)
-    result = _result(program, board, folding, target, most)
+    folding.save(home / FILE)
+    result = _result(board, target) | {"analytic": _analytic(program, part, folding, most)}
     if target.reloads:
         packet(program).astype("<i4").tofile(home / LOAD)
     if not build:
@@ -94,41 +80,18 @@ def of_board(board: Part, config: FirmwareConfig = USUAL) -> Target:
 
     BadInput for what does not go together.
     """
-    kernel, backend = board.alveo is not None, config.backend.capitalize()  # hls4ml takes either
-    if backend == ACCELERATOR.capitalize():
-        known = " or ".join(vendor.TOOLS)
-        raise BadInput(f"{ACCELERATOR} is in Python alone (edgendt.firmware.accelerator): take {known}")
-    if backend not in vendor.TOOLS:
-        raise BadInput(f"backend must be one of {', '.join(vendor.TOOLS)}, got {backend!r}")
+    kernel, known = board.alveo is not None, {name.lower(): name for name in vendor.TOOLS}  # hls4ml takes either
+    backend = known.get(config.backend.lower())
+    if backend is None:
+        raise BadInput(f"backend must be one of {', '.join(vendor.TOOLS)}, got {config.backend!r}")
+    if backend == ACCELERATOR:
+        return accelerator.of_board(board, config)
     if backend == VIVADO and board.part.startswith(vendor.AFTER_VIVADO):
         raise BadInput(f"{board.part} is younger than vivado_hls, which ended with 2020.1: take the backend {AMD}")
     if kernel and config.ports == "arrays":
         raise BadInput(f"board {board.name} is a card, whose kernels meet by streams: take ports axis, or name none")
     ports, clock_ns = config.ports or ("axis" if kernel else "arrays"), 1e3 / board.clock_mhz
     return Target(board.part, clock_ns, backend=backend, ports=ports, weights=config.weights, kernel=kernel)
-
-
-def fit_rows(
-    program: Program, part: Budget, folding: Folding | None, asked: Mapping[str, int], least: Mapping[str, int]
-) -> tuple[Folding, dict[str, int]]:
-    """The folding, and the rows that the part has memory for: those not asked for are halved until it has, down to
-    `least`.
-    """
-    advice = f"raise reuse or lower unroll in the folding file, or leave it out: {FOLDING} is then planned"
-    most = most_rows(program, asked)
-    most |= {name: max(most[name], rows) for name, rows in least.items()}
-    while True:
-        try:
-            fitted = folding or fit(program, part, most)
-            part.demand(Budget.of(schedule(program, fitted, rows=most)), "the folding asks for", (advice, advice))
-            return fitted, most
-        except DoesNotFit as error:
-            free = {name: count for name, count in most.items() if name not in asked and count > least[name]}
-            if not free:
-                shorter = error.advice == ROWS and not asked
-                raise DoesNotFit(error.what, SHORTER if shorter else error.advice) from None
-        largest = max(free, key=free.__getitem__)
-        most = most | {largest: max(free[largest] // 2, least[largest])}
 
 
 def _longest(program: Program, given: Any) -> dict[str, int]:
@@ -189,8 +152,8 @@ def _vectors(program: Program, given: Any, folder: Path) -> None:
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
 
 
-def _result(program: Program, board: Part, folding: Folding, target: Target, most: Mapping[str, int]) -> dict[str, Any]:
-    """synth.json of a project that no vendor tool has seen."""
+def _result(board: Part, target: Target) -> dict[str, Any]:
+    """synth.json of a project that no vendor tool has seen, but for what is known of the network."""
     return {
         "board": board.name,
         "flow": "hls4ml",
@@ -201,16 +164,13 @@ def _result(program: Program, board: Part, folding: Folding, target: Target, mos
         "resources": {},
         "bitstream": None,
         "script": vendor.SCRIPT,
-        "ports": target.ports,
+        "ports": "floats" if target.backend == ACCELERATOR else target.ports,
         "weights": target.weights,
-        "analytic": {
-            "multipliers_available": board.multipliers,
-            "blocks_available": board.rams,
-            **_analytic(program, folding, most),
-        },
     }
 
 
-def _analytic(program: Program, folding: Folding, most: Mapping[str, int]) -> dict[str, Any]:
+def _analytic(program: Program, part: Budget, folding: Folding, most: Mapping[str, int]) -> dict[str, Any]:
     """Of a network of tokens for the largest window that there is room for: `rows` of each axis."""
-    return ({"rows": dict(most)} if program.inputs else {}) | summary(schedule(program, folding, rows=most))
+    available = {"multipliers_available": part.multipliers, "blocks_available": part.blocks}
+    rows = {"rows": dict(most)} if program.inputs else {}
+    return available | rows | summary(schedule(program, folding, rows=most))

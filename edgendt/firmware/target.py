@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from edgendt.errors import BadInput
 from edgendt.fixed import Int
@@ -19,6 +20,22 @@ BACKENDS = {  # of hls4ml that g++ emulates, and where a project keeps the heade
 ACCELERATOR = "VivadoAccelerator"  # Vivado's sources in a board project of hls4ml's own: accelerator.py
 PORTS = ("arrays", "axis")
 WEIGHTS = ("rom", "reload")
+
+
+class Part(Protocol):
+    """What this flow reads of a board. `alveo`: a card's."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def part(self) -> str: ...
+    @property
+    def clock_mhz(self) -> float: ...
+    @property
+    def alveo(self) -> object | None: ...
+    def left(self, streams: bool) -> tuple[int, int]:
+        """DSP blocks and memory blocks of 18 kbit for a firmware, with or without what its streams come through."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,12 +88,19 @@ class Target:
     @property
     def top(self) -> str:
         """The function that the vendor's tool synthesises."""
+        if self.backend == ACCELERATOR:
+            return f"{self.name}_axi"  # hls4ml's wrapper
         return f"{self.name}_axis" if self.ports == "axis" else self.name
+
+    @property
+    def streams(self) -> bool:
+        """Whether that stands behind AXI4-Streams."""
+        return self.top != self.name
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What it is made of: stems of files in firmware/."""
-        return (self.name,) if self.top == self.name else (self.name, self.top)
+        return (self.name, self.top) if self.streams else (self.name,)
 
 
 USUAL, EMULATED = FirmwareConfig(), Target()

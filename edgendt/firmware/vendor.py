@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from edgendt.errors import ToolFailed, ToolMissing
-from edgendt.firmware.target import AMD, VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
 from edgendt.program import Program
 from edgendt.tools import HINTS, find_tool, run_tool
 
@@ -21,13 +21,16 @@ AFTER_VIVADO = ("xck26", "xcu55c")  # Kria's module and the card came in 2021
 class Tool:
     """calls: of the script, the one to prefer first, each up to the script's name; std: of C++.
 
-    flow: the tool knows flows, and exports kernels by one; settings: what hls4ml has its script say.
+    flow: the tool knows flows, and exports kernels by one; settings: what hls4ml has its script say. ip: by which names
+    it exports one; design: a block design of hls4ml's own around it, for Vivado.
     """
 
     calls: tuple[tuple[str, ...], ...]
     std: str
     flow: bool
     settings: tuple[str, ...]
+    ip: str = "ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0"
+    design: str | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +57,8 @@ TOOLS = {
         ),
     ),
 }
+# hls4ml's design looks for the IP by the names that it has unless it is given others.
+TOOLS[ACCELERATOR] = replace(TOOLS[VIVADO], ip="ip_catalog -version 1.0.0", design="design.tcl")
 TCL = """\
 # {network} for {board}: C simulation, synthesis, co-simulation, {what}. Start with `sh build.sh`.
 # A step that fails ends the run with an error.
@@ -78,7 +83,6 @@ cosim_design
 export_design -format {export}
 exit
 """
-IP = "ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0"
 KERNEL = "xo -output {top}.xo"
 
 
@@ -92,7 +96,7 @@ def tcl(program: Program, board: str, target: Target) -> str:
         what="kernel" if target.kernel else "IP",
         flow=f" -flow_target {'vitis' if target.kernel else 'vivado'}" if tool.flow else "",
         settings="\n".join(tool.settings),
-        export=(KERNEL if target.kernel else IP).format(top=target.top),
+        export=(KERNEL if target.kernel else tool.ip).format(top=target.top),
         top=target.top,
         sources="\n".join(f'add_files firmware/{name}.cpp -cflags "{cflags}"' for name in target.sources),
         cflags=cflags,
@@ -103,8 +107,11 @@ def tcl(program: Program, board: str, target: Target) -> str:
 
 def build_script(backend: str) -> str:
     """build.sh: the tool of this machine on the script, or a sentence; more may stand behind it."""
-    ways = [f"if command -v {call[0]} > /dev/null; then {' '.join((*call, SCRIPT))}" for call in TOOLS[backend].calls]
-    return "\n".join(["set -e", "\nel".join(ways), f'else echo "error: {missing(backend)}" >&2; exit 1', "fi", ""])
+    tool = TOOLS[backend]
+    ways = [f"if command -v {call[0]} > /dev/null; then {' '.join((*call, SCRIPT))}" for call in tool.calls]
+    after = [f"vivado -mode batch -source {tool.design}"] if tool.design else []
+    missed = f'else echo "error: {missing(backend)}" >&2; exit 1'
+    return "\n".join(["set -e", "\nel".join(ways), missed, "fi", *after, ""])
 
 
 def command(backend: str) -> list[str]:

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgendt.firmware import axis, reload
+from edgendt.firmware import accelerator, axis, reload
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.graph import layer_names, model_graph
 from edgendt.firmware.room import RESET, most_rows, number
-from edgendt.firmware.target import VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, VIVADO, Target
 from edgendt.ops import Linear
-from edgendt.program import INPUT, Program
+from edgendt.program import BINS, INPUT, Node, Program
 from edgendt.tools import share
 
 # Run on a computer, never synthesised: what a project has, and of which file.
@@ -29,8 +29,9 @@ OP = """\
 struct Op {
     const char *name;
     const char *layer;
-    int size; // of a row
-    int rows; // of one call
+    const char *row; // what one is; none where a call is a row
+    int size;        // of a row
+    int rows;        // of one call
     int frac;
 };"""
 INPUT_OF_TOKENS = """\
@@ -43,8 +44,9 @@ OP_OF_TOKENS = """\
 struct Op {
     const char *name;
     const char *layer;
-    int size; // of a row
-    int rows; // at most
+    const char *row; // what one is
+    int size;        // of a row
+    int rows;        // at most
     int axis; // -1: it always has that many rows
     int frac;
 };"""
@@ -181,6 +183,19 @@ def _beside(graph: Any, target: Target) -> list[str]:
     return {"Quartus": ["#include <algorithm>"], "Catapult": arrays}.get(target.backend, [])
 
 
+def _op(program: Program, node: Node, layer: str, *numbers: int) -> str:
+    """A line of edt_network::op: its names, what a row is, numbers, fraction bits."""
+    axis = program.axis(node.name)
+    row = "nullptr" if program.streams and axis == BINS else json.dumps(axis.one)
+    fields = (json.dumps(node.name), f'"{layer}"', row, *numbers, node.op.y.frac)
+    return f"    {{{', '.join(map(str, fields))}}},"
+
+
+def _each(program: Program) -> str:
+    """edt_network::each."""
+    return f'const char *const each = "{"bin" if program.streams else "window"}"; // what a call of the top computes'
+
+
 def network_header(program: Program, graph: Any, target: Target) -> str:
     """edt_network.h: sizes, the top's call, and every op in the Program's order."""
     names = layer_names(program)
@@ -191,10 +206,9 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
         call = [*reset, *_top_call(graph, target, ["in", "reset"])]
     if target.ports == "axis":
         call = axis.call_of_counts(target.name, *_counts(program, graph)).splitlines()
-    ops = [
-        f'    {{{json.dumps(n.name)}, "{names[n.name]}", {n.op.size}, {program.rows(n.name) or 1}, {n.op.y.frac}}},'
-        for n in program.nodes
-    ]
+    if target.backend == ACCELERATOR:
+        call = accelerator.CALL.splitlines()
+    ops = [_op(program, node, names[node.name], node.op.size, program.rows(node.name) or 1) for node in program.nodes]
     return "\n".join(
         [
             f"// Network {json.dumps(program.name)}: sizes, and each op's name, layer, size, rows, fraction bits.",
@@ -205,6 +219,7 @@ def network_header(program: Program, graph: Any, target: Target) -> str:
             "namespace edt_network {",
             f"const int bins = {program.bins or 1}; // of one call",
             f"const bool streams = {str(not program.bins).lower()};",
+            _each(program),
             f"const int channels = {program.channels};",
             f"const int outputs = {program.outputs};",
             f"const int max_bins = {program.max_bins or 0};",
@@ -247,9 +262,8 @@ def window_header(program: Program, graph: Any, target: Target) -> str:
     shapes = [variables[names[node.name]].shape for node in program.nodes]
     places = {axis: at for at, axis in enumerate(axes)}
     ops = [
-        f'    {{{json.dumps(node.name)}, "{names[node.name]}", {size}, {rows}, {axis}, {node.op.y.frac}}},'
+        _op(program, node, names[node.name], size, rows, places.get(program.axis(node.name), -1))
         for node, (rows, size) in zip(program.nodes, shapes, strict=True)
-        for axis in [places.get(program.axis(node.name), -1)]
     ]
     read = [f'    {{"{names[item.name]}", {item.size}, {places[item.axis]}}},' for item in given]
     return "\n".join(
@@ -266,6 +280,7 @@ def window_header(program: Program, graph: Any, target: Target) -> str:
             f"const int axes = {len(axes)}; // that a window has its own number of rows of",
             f"const int output_axis = {places[program.axis(program.output)]};",
             f"const int inputs = {len(given)};",
+            _each(program),
             INPUT_OF_TOKENS,
             *_array("Input input", read),
             f"const int ops = {len(program.nodes)};",

@@ -55,15 +55,15 @@ int main() {
             const int rows = edt_network::op[op].rows;
             for (int i = 0; i < rows * size; i++) {
                 const int expected = golden[op][call * rows * size + i];
-                if (!equal(op, call * rows + i / size, i % size, expected, trace.code(op, i))) {
+                if (!equal(op, call, i / size, i % size, expected, trace.code(op, i))) {
                     return 1;
                 }
             }
         }
 #endif
         for (int i = 0; i < results; i++) {
-            const int row = call * edt_network::bins + i / edt_network::outputs;
-            if (!equal(last, row, i % edt_network::outputs, golden[last][call * results + i], int(edt::code(out[i])))) {
+            const int row = i / edt_network::outputs, index = i % edt_network::outputs;
+            if (!equal(last, call, row, index, golden[last][call * results + i], int(edt::code(out[i])))) {
                 return 1;
             }
         }

@@ -26,11 +26,14 @@ inline bool read(const std::string &stem, std::vector<int32_t> &numbers) {
     return !numbers.empty();
 }
 
-// Whether an op's code is what it should be; where it is not, it is said.
-inline bool equal(int op, int row, int index, int expected, int got) {
+// Whether an op's code is what it should be; where it is not, it is said. call: of the top, from 0; row: of that call.
+inline bool equal(int op, int call, int row, int index, int expected, int got) {
     if (expected != got) {
-        std::printf("FAIL: op %s, row %d, index %d: expected %d, got %d\n", edt_network::op[op].name, row, index,
-                    expected, got);
+        std::printf("FAIL: op %s, %s %d, ", edt_network::op[op].name, edt_network::each, call);
+        if (edt_network::op[op].row != nullptr) {
+            std::printf("%s %d, ", edt_network::op[op].row, row);
+        }
+        std::printf("index %d: expected %d, got %d\n", index, expected, got);
     }
     return expected == got;
 }

@@ -65,11 +65,11 @@ int main() {
             from_op[op] += codes;
             for (int i = 0; i < codes; i++) {
 #ifndef RTL_SIM
-                if (!equal(op, i / size, i % size, expected[i], trace.code(op, i))) {
+                if (!equal(op, window, i / size, i % size, expected[i], trace.code(op, i))) {
                     return 1;
                 }
 #endif
-                if (op == last && !equal(op, i / size, i % size, expected[i], int(edt::code(out[i])))) {
+                if (op == last && !equal(op, window, i / size, i % size, expected[i], int(edt::code(out[i])))) {
                     return 1;
                 }
             }
