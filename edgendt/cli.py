@@ -244,7 +244,7 @@ def sim(
     from edgendt.sim import regress
 
     options: dict[str, Any] = {"engine": engine, "strict": strict, "waves": waves, "rtl": rtl}
-    result = regress(Run.open(run, runs), links.split(","), bins, quiet=json, **options)
+    result = regress(Run.open(run, runs), links.split(","), bins, quiet=json, warn=warn, **options)
     show(result, json, sim_table)
     for link in result["links"]:
         if link["status"] == "fail":

@@ -19,6 +19,7 @@ from edgendt import quantize_poyo
 from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
 from edgendt.qat.job import Job, Networks, Scores
+from edgendt.qat.limits import no_engine
 from edgendt.qat.poyo_job import PoyoJob
 from edgendt.qat.recipe import POYO, QuantizeConfig
 from edgendt.qat.train import Progress
@@ -41,7 +42,7 @@ def quantize(
     "velocity" (`Job.score_velocity`) where an NDT's recording has one; of a POYO also the metrics of a "gru".
 
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
-    terminal by default, nothing when quiet. warn: told, before training, which engines the network is too large for.
+    terminal by default, nothing when quiet. warn: told, before training, which engines do not hold the network.
     Raises BadInput for data or options that cannot be used.
     """
     torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
@@ -49,7 +50,7 @@ def quantize(
     job: Any = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
     write_files: Callable[..., None] = quantize_poyo.write if config.model.kind == POYO else write
     run = asked or Run.new(default_name(job), root)
-    if warn is not None and isinstance(job, PoyoJob) and (said := quantize_poyo.too_long(job)):
+    if warn is not None and (said := not_held(job)):
         warn(said)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
@@ -68,6 +69,11 @@ def quantize(
             shutil.copytree(folder / "tensorboard", stage / "tensorboard")
     shutil.rmtree(folder)
     return {"run": str(run.path), "metrics": scores} | ({} if velocity is None else {"velocity": velocity})
+
+
+def not_held(job: Job | PoyoJob) -> str | None:
+    """What engines lack for the network, known before training; None where they hold it."""
+    return quantize_poyo.too_long(job) if isinstance(job, PoyoJob) else no_engine(job.geometry)
 
 
 def default_name(job: Job | PoyoJob) -> str:

@@ -19,11 +19,14 @@ from torch import Tensor, nn  # noqa: E402
 
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
-from edgendt.errors import BadInput  # noqa: E402
+from edgendt.engine.compile import compile_program  # noqa: E402
+from edgendt.engine.config import ENGINES  # noqa: E402
+from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
 from edgendt.models.checkpoint import Checkpoint, read  # noqa: E402
-from edgendt.models.ndt import NDT  # noqa: E402
+from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
 from edgendt.program import Axis, Program  # noqa: E402
 from edgendt.qat.job import geometry_of  # noqa: E402
+from edgendt.qat.limits import no_engine  # noqa: E402
 from edgendt.qat.recipe import ModelConfig, QuantizeConfig, geometry, of_checkpoint  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
 
@@ -206,9 +209,22 @@ def test_quantize_starts_from_an_stndt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = saved(tmp_path / "stndt.pth", PublicSTNDT(), FULL_CONTEXT=True)
     config = load_config(QuantizeConfig, None, QUICK, {"train.checkpoint": str(path)})
-    quantize(config, tmp_path, "mine", quiet=True)
+    told: list[str] = []
+    quantize(config, tmp_path, "mine", quiet=True, warn=told.append)
     program = Program.load(Run.open("mine", tmp_path).stage("quantize") / "program.edt")
     assert program.bins == BINS and program.axis("course") == program.axis("courses") == Axis("channels", CHANNELS)
+    assert len(told) == 1 and "no engine does: tokens of its first layer are the counts' own time courses" in told[0]
+    for engine in ENGINES.values():
+        with pytest.raises(UnsupportedOp):
+            compile_program(program, engine)
+
+
+@pytest.mark.parametrize(("back", "ahead"), [(8, 4), (3, -1), (-1, 2), (-1, -1)])
+def test_bins_that_do_not_see_all_others_are_told_to_be_for_no_engine(back: int, ahead: int) -> None:
+    config = NDTConfig(CHANNELS, CHANNELS, D, LAYERS, 2, FFN, BINS, max_bins=BINS, causal=False, back=back, ahead=ahead)
+    told = no_engine(config)
+    assert (told is None) == ((back, ahead) == (-1, -1))
+    assert told is None or told.endswith("bins of its windows do not see all others (model.back, model.ahead)")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,17 @@ def test_a_network_of_tokens_gets_the_largest_engine_that_the_part_holds():
     program = random_poyo(0, depth=1)
     engines = {"ulx3s-85f": "tokens", "zcu102": "tokens-large", "kv260": "kria", "icebreaker": "tokens"}
     assert {board: usual_engine(program, Board.named(board)) for board in engines} == engines
-    assert usual_engine(program) == "tokens-large"
+
+
+def test_without_a_board_the_default_ones_engine_is_taken_or_the_first_that_holds_the_network():
+    pytest.importorskip("torch")
+    from poyos import random_poyo
+
+    wide = {"bins": 14, "causal": False, "channels": 130, "d": 174, "outputs": 174, "spatial": 2}
+    taken = {"small": {}, "large": LARGE, "window": {"bins": 9, "causal": False}, "kria": wide}
+    assert {name: usual_engine(random_ndt(1, **changes)) for name, changes in taken.items()} == {n: n for n in taken}
+    assert usual_engine(random_poyo(0, depth=1)) == "tokens"
+    assert usual_engine(random_ndt(3, bins=5000)) == "small"  # which says what is short
 
 
 def test_figures_carry_their_stages():
@@ -129,7 +139,9 @@ def test_a_network_too_large_says_what_to_change(change, advice):
     "change, board, engine, said",
     [
         (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or raise weight_depth"),
-        (LARGE, BOARD, None, "no named engine on ulx3s-85f holds the network: raise weight_depth"),
+        ({**LARGE, "bins": 9, "causal": False}, BOARD, None, "take --board kv260 --engine kria, or raise"),
+        ({"bins": 5000}, BOARD, None, "no named engine on ulx3s-85f holds the network: raise pos_depth"),
+        (LARGE, BOARD, None, "holds the network: take --board zcu102 --engine large, or raise weight_depth"),
         ({"layers": 6}, BOARD, "tiny", "take --engine small, .* or tokens, which fit on ulx3s-85f, or raise bias"),
         ({}, "ulx3s-45f", "full", "take --engine tiny, compact or small, which fit on ulx3s-45f, or choose"),
     ],

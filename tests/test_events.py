@@ -12,7 +12,7 @@ from needs import shared
 from edgendt.data import Dataset, load, split
 from edgendt.data.events import SpikeTimes, jittered, read_times
 from edgendt.data.lorenz import lorenz_sessions
-from edgendt.data.tokens import END, SPIKE, START, Cut, causal, ending_at, gather, whole
+from edgendt.data.tokens import END, SPIKE, START, Cut, causal, ending_at, gather, last_spike, spikes_last, whole
 from edgendt.errors import BadInput
 
 DATA = lorenz_sessions(0, sessions=2, trials=4, bins=15, channels=5, bin_s=0.1)
@@ -130,6 +130,18 @@ def test_a_window_holds_its_spikes_and_two_tokens_of_every_unit() -> None:
     assert windows.ms[0].tolist() == [0] * 5 + (ms - 300).tolist() + [600] * 5
     assert windows.query_ms[0].tolist() == [150, 250, 350, 450]
     assert np.array_equal(windows.vel[0], SESSIONS[1].vel[2, 4:8])
+
+
+def test_a_window_is_sent_with_its_spikes_last() -> None:
+    found = gather(SESSIONS, [Cut(0, 0, 0, 1000, 0, 10)])
+    kept = {"tokens": np.stack([found.unit[0], found.kind[0]], 1), "token_ms": found.ms[0], "query_ms": found.query_ms}
+    sent, units, n = spikes_last(kept), SESSIONS[0].units, len(found.kind[0])
+    assert sent["tokens"][:, 1].tolist() == [START] * units + [END] * units + [SPIKE] * (n - 2 * units)
+    assert sent["token_ms"].tolist() == [0] * units + [1000] * units + found.ms[0, units:-units].tolist()
+    assert sent["query_ms"] is kept["query_ms"]
+    assert (last_spike(sent), last_spike(kept)) == (n - 1, n - units - 1)
+    silent = {"tokens": np.array([[0, START], [0, END]]), "token_ms": np.array([0, 1000])}
+    assert last_spike(silent) == 1
 
 
 def test_units_that_are_not_kept_have_no_token_at_all() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,12 @@ from test_cli import edgendt
 
 from edgendt.artifact import Run, read_json
 from edgendt.boards import Board
+from edgendt.data.stimulus import packed, stimulus
+from edgendt.data.tokens import spikes_last
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_start
+from edgendt.engine.keys import compile_for
 from edgendt.engine.protocol import Kind, bytes_per_bin, slip
 from edgendt.engine.reference import S
 from edgendt.errors import BadInput, CyclesDiffer, Mismatch
@@ -102,6 +108,49 @@ class Counting(ReferenceBoard):
     def write(self, data: bytes) -> None:
         self.sent += len(data)
         super().write(data)
+
+
+def stndt() -> tuple[Program, dict[str, Any]]:
+    """A network of whole windows, and windows that are not all as long."""
+    program = random_ndt(1, channels=5, d=8, outputs=4, bins=6, causal=False, spatial=2)
+    counts = np.stack([random_counts(program, trial, 6) for trial in range(2)])
+    counts[1, 4:] = 0
+    return program, {"counts": counts, "lengths": np.array([6, 4])}
+
+
+def poyo() -> tuple[Program, dict[str, Any]]:
+    """A network of tokens, and windows of other numbers of tokens and queries."""
+    needs_package("torch")
+    from poyos import random_poyo, windows
+
+    return random_poyo(0, depth=1), packed([spikes_last(given) for given in windows()])
+
+
+@pytest.mark.parametrize(
+    "made, engine, starts", [(stndt, "window", [12, 12]), (poyo, "tokens", None)], ids=["stndt", "poyo"]
+)
+def test_whole_windows_are_loaded_and_every_answer_equals_the_program(
+    made: Callable[[], tuple[Program, dict[str, Any]]], engine: str, starts: list[int] | None, tmp_path: Path
+) -> None:
+    (program, arrays), run = made(), Run(tmp_path / "run")
+    with run.write("quantize") as stage:
+        program.save(stage / "program.edt")
+        np.savez(stage / "stimulus.npz", **arrays)
+    trials, compiled = stimulus(run, program, None), compile_for(program, Engine.named(engine))
+    with on_a_pty(ReferenceBoard(compiled)) as port:
+        assert load(run, port, BOARD, quiet=True)["engine"] == engine
+        got = infer(run, port, BOARD, quiet=True)
+    every = [program.run(trial) for trial in trials]
+    assert (got["trials"], got["bins"], got["mismatches"]) == (len(trials), sum(map(len, every)), 0)
+    assert got["codes"] == sum(codes.size for codes in every) and got["whole_window"] == program.bins
+    with np.load(got["answers"]) as kept:
+        assert kept["lengths"].tolist() == [len(codes) for codes in every]
+        for trial, codes in enumerate(every):
+            assert np.array_equal(kept["codes"][trial, : len(codes)], codes)
+        took = [cycles_per_start(compiled, trial) for trial in trials]
+        assert [len(one) for one in took] == (starts or [len(compiled.starts(trial)) for trial in trials])
+        for one, cycles in zip(took, kept["cycles"], strict=True):
+            assert cycles[: len(one)].tolist() == one
 
 
 def test_outputs_and_channels_are_chosen_when_a_network_is_loaded(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from rich.console import Console
 
 from edgendt.artifact import Run, read_json
 from edgendt.data.stimulus import packed
+from edgendt.data.tokens import END, spikes_last
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
+from edgendt.engine.cycles import cycles_per_start
 from edgendt.engine.sources import board_sources, hashes
 from edgendt.errors import BadInput, BoardUnknown, DoesNotFit
 from edgendt.metrics import summary
@@ -127,7 +129,7 @@ SIZES = {"segments": 1, "lanes": 4, "acc_bits": 28, "act_depth": 4096, "res_dept
 SIZES |= {"prog_depth": 256, "rotary": 1, "windows": 1, "tokens": 1}
 
 
-def test_a_network_of_tokens_is_profiled_from_the_last_token_on(tmp_path):
+def test_a_network_of_tokens_is_profiled_from_the_last_spike_on(tmp_path):
     needs_package("torch")
     from poyos import random_poyo, windows
 
@@ -136,7 +138,7 @@ def test_a_network_of_tokens_is_profiled_from_the_last_token_on(tmp_path):
     run, program = Run(tmp_path / "run"), random_poyo(0, depth=1)
     with run.write("quantize") as folder:
         program.save(folder / "program.edt")
-        np.savez(folder / "stimulus.npz", **packed(windows()))
+        np.savez(folder / "stimulus.npz", **packed([spikes_last(one) for one in windows()]))
     (tmp_path / "small.toml").write_text("".join(f"{name} = {size}\n" for name, size in SIZES.items()))
     got = room.profile(run, BOARD, str(tmp_path / "small.toml"))
     assert got["tokens"]["counts"]["max"] == max(len(one["tokens"]) for one in windows()) <= got["tokens"]["most"]
@@ -145,7 +147,18 @@ def test_a_network_of_tokens_is_profiled_from_the_last_token_on(tmp_path):
     console = Console(width=120, file=io.StringIO())
     console.print(room.render(got))
     text = " ".join(console.file.getvalue().split())  # a title breaks where the table ends
-    assert "from the last token to the first answer" in text and "each token before the last" in text
+    assert "from the last spike to the first answer" in text and "each token before the last" in text
+
+
+def test_what_a_window_holds_behind_its_last_spike_counts():
+    needs_package("torch")
+    from poyos import random_poyo, windows
+
+    compiled = compile_program(random_poyo(0, depth=1), Engine(**SIZES))
+    for window in windows():  # their ends come last
+        each, ends = cycles_per_start(compiled, window)[0], int((window["tokens"][:, 1] == END).sum())
+        late, soon = (room.behind_last(compiled, given).total for given in (window, spikes_last(window)))
+        assert late == soon + ends * each and ends
 
 
 def test_without_a_simulator_cycles_are_called_analytic(run, quick_cpu, monkeypatch):

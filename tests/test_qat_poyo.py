@@ -12,11 +12,11 @@ from needs import needs_package, shared
 
 torch = needs_package("torch")
 
-from poyos import DATA, SESSIONS, network, tokens  # noqa: E402
+from poyos import DATA, SESSIONS, network, tokens, windows  # noqa: E402
 
 from edgendt.data import load, split  # noqa: E402
 from edgendt.data.events import jittered  # noqa: E402
-from edgendt.data.tokens import Cut, whole  # noqa: E402
+from edgendt.data.tokens import Cut, spikes_last, whole  # noqa: E402
 from edgendt.errors import BadInput  # noqa: E402
 from edgendt.fixed import Codes  # noqa: E402
 from edgendt.models.poyo import Tokens  # noqa: E402
@@ -64,6 +64,16 @@ def test_torch_equals_the_program_at_every_node_of_padded_windows(seed: int) -> 
     net = QuantPOYO.from_float(network(seed=seed), tokens(), bits)
     assert compare(net, tokens()) > 40_000
     assert all(codes.min() < codes.max() for codes in reference(net, tokens(), 0).values())
+
+
+def test_the_order_of_tokens_is_no_part_of_the_answer() -> None:
+    program, rng = QuantPOYO.from_float(network(), tokens()).program(), np.random.default_rng(0)
+    for window in windows():
+        order, sent = rng.permutation(len(window["tokens"])), spikes_last(window)
+        assert (sent["tokens"] != window["tokens"]).any()
+        mixed = {**window, **{name: window[name][order] for name in ("tokens", "token_ms")}}
+        for other in (sent, mixed):
+            np.testing.assert_array_equal(program.run(other), program.run(window))
 
 
 def test_keys_and_values_of_a_token_are_a_table_of_its_unit_and_kind() -> None:

@@ -21,7 +21,7 @@ from edgendt import quantize as room  # noqa: E402
 from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
 from edgendt.data.stimulus import stimulus  # noqa: E402
-from edgendt.data.tokens import whole  # noqa: E402
+from edgendt.data.tokens import last_spike, whole  # noqa: E402
 from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import Engine  # noqa: E402
 from edgendt.engine.formats import check_formats  # noqa: E402
@@ -417,6 +417,7 @@ def test_what_a_poyo_says_comes_back_as_velocity(tmp_path: Path) -> None:
     expected = job.sessions.predict(net, 0, trials, whole)
     windows = stimulus(run, program, None)
     assert len(windows) == len(trials) == 2 and len(stimulus(run, program, 1)) == 1
+    assert [last_spike(given) for given in windows] == [len(given["tokens"]) - 1 for given in windows]
     codes = np.stack([program.run(given) for given in windows])
     assert np.allclose(groups(program)["velocity"].values(codes, program.output_format), expected, atol=1e-12)
     with np.load(run.stage("quantize") / "stimulus.npz") as arrays:

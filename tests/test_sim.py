@@ -14,11 +14,12 @@ from networks import golden_ndt, random_counts, random_ndt
 from test_cli import edgendt
 
 from edgendt.artifact import Run
+from edgendt.compare import LinkResult
 from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
 from edgendt.export import export_program
 from edgendt.program import Program
-from edgendt.sim import links, regress
+from edgendt.sim import links, regress, regression
 
 
 @pytest.fixture
@@ -130,6 +131,28 @@ def test_an_engine_that_is_none_stops_the_regression_before_it_begins(run: Run) 
     ):
         regress(run, ["stream"], bins=1, engine="nofile.toml")
     assert not run.has("sim")
+
+
+def test_an_engine_that_the_default_board_does_not_hold_is_said_before_it_is_simulated(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def never(name: str, run: Run, folder: Path, options: dict[str, Any], strict: bool) -> LinkResult:
+        asked.append((name, options["engine"]))
+        return LinkResult(name, "skipped", "not run here")
+
+    monkeypatch.setattr(regression, "in_process", never)
+    said: list[str] = []
+    regress(run, ["engine"], bins=1, quiet=True, warn=said.append)
+    assert (asked, said) == ([("engine", "small")], [])
+    random_ndt(1, channels=5, d=128, layers=4, heads=4, ffn=256).save(run.stage("quantize") / "program.edt")
+    np.savez(run.stage("quantize") / "stimulus.npz", counts=np.zeros((1, 3, 5), int), lengths=[3])
+    regress(run, ["engine"], bins=1, quiet=True, warn=said.append)
+    (sentence,) = said
+    assert asked[1] == ("engine", "large") and "engine small, of board ulx3s-85f, does not hold random1" in sentence
+    regress(run, ["engine"], bins=1, engine="small", quiet=True, warn=said.append)
+    assert asked[2] == ("engine", "small") and len(said) == 1
 
 
 def test_a_link_named_twice_is_refused(run: Run) -> None:

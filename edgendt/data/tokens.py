@@ -5,7 +5,7 @@ After Azabou et al. 2023 (POYO). A window is an index range of a trial, padding 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,20 @@ def _tokens(data: SpikeTimes, cut: Cut, units: NDArray[np.int64]) -> NDArray[np.
         unit, ms = unit[inside], ms[inside]
     parts = ((units, START, 0), (unit, SPIKE, ms - cut.start_ms), (units, END, cut.stop_ms - cut.start_ms))
     return np.concatenate([np.stack(np.broadcast_arrays(*part)) for part in parts], axis=1)
+
+
+def spikes_last(given: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """A window, as a Program takes it, in the order to send it in: starts and ends of units, known ahead, come before
+    its spikes. The answers are the same: keys of an attention are summed (docs/ops/cross_attention.md).
+    """
+    order = np.argsort(given["tokens"][:, 1] == SPIKE, kind="stable")
+    return {**given, **{name: given[name][order] for name in ("tokens", "token_ms")}}
+
+
+def last_spike(given: Mapping[str, NDArray[np.int64]]) -> int:
+    """Its place among the tokens; that of the last token where no unit fired."""
+    spikes = np.flatnonzero(given["tokens"][:, 1] == SPIKE)
+    return int(spikes[-1]) if len(spikes) else len(given["tokens"]) - 1
 
 
 def _padded(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgendt.artifact import Run, read_arrays, read_json, write_json
 from edgendt.boards import Board
+from edgendt.data.tokens import last_spike
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles as Counted
@@ -148,13 +149,12 @@ def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | No
 
 
 def behind_last(compiled: Compiled, given: Any) -> Counted:
-    """Cycles from a window's last token to its first answer."""
-    tokens = compiled.waits(given)
-    return tokens_of(compiled, tokens, 1, max(tokens - 1, 0))
+    """Cycles from a window's last spike to its first answer: of it, of what is sent behind it, of latents and query."""
+    return tokens_of(compiled, compiled.waits(given), 1, last_spike(given))
 
 
 def count_windows(compiled: Compiled, trials: Sequence[Any]) -> tuple[Cycles, str | None]:
-    """Of each window the cycles from its last token to its first answer: counted in the compiled RTL, or modelled."""
+    """Of each window the cycles from its last spike to its first answer: counted in the compiled RTL, or modelled."""
     model = [behind_last(compiled, given) for given in trials]
     found = Cycles(tuple(one.total for one in model), tuple(one.bound for one in model), ANALYTIC)
     absent = [tool for tool in SIMULATOR if find_tool(tool) is None]
@@ -281,7 +281,7 @@ def render(result: Mapping[str, Any]) -> Any:
 
 def _quantiles(result: Mapping[str, Any]) -> Any:
     """Cycles, µs, share of the bin and the CPU: p50, p99, max and the stage of each."""
-    bins, last = result["whole_window"], "from the last token to the first answer"
+    bins, last = result["whole_window"], "from the last spike to the first answer"
     unit = f"one window of {bins} bins" if bins else last if result["tokens"] else "one bin"
     table = _table(f"{result['run']}: {unit} on {result['board']}", "", *QUANTILES, "stage")
     mhz = f"{result['clock_mhz']:.1f} MHz"

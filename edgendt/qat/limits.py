@@ -1,8 +1,10 @@
-"""The largest network that later stages hold (docs/engine.md, Limits): what is larger is refused before training."""
+"""The largest network that later stages hold (docs/engine.md, Limits): what is larger is refused before training, what
+no engine runs is told."""
 
 from __future__ import annotations
 
 from edgendt.models.ndt import NDTConfig
+from edgendt.ops.attention import ALL
 from edgendt.qat.formats import Bits
 
 # tests/test_quantize.py holds them equal to the engine's; within them no attention leaves its accumulator.
@@ -23,3 +25,15 @@ def check_limits(config: NDTConfig, bits: Bits) -> None:
     for name, most in LIMITS.items():
         if (getattr(config, name) or 0) > most:
             raise ValueError(f"{WORDS.get(name, name)} must be at most {most}, got {getattr(config, name)}")
+
+
+def no_engine(config: NDTConfig) -> str | None:
+    """Why no engine runs the network though all else holds it (docs/checkpoints.md); None where one may."""
+    reasons = []
+    if config.courses:
+        reasons.append("tokens of its first layer are the counts' own time courses (model.courses)")
+    if (config.back, config.ahead) != (ALL, ALL):
+        reasons.append("bins of its windows do not see all others (model.back, model.ahead)")
+    if not reasons:
+        return None
+    return f"torch, QONNX, Program and the hls4ml firmware hold this network, no engine does: {' and '.join(reasons)}"

@@ -14,7 +14,7 @@ from torch import nn
 
 from edgendt.data import split
 from edgendt.data.load import load_times
-from edgendt.data.tokens import Cut, causal, gather, whole
+from edgendt.data.tokens import Cut, causal, gather, spikes_last, whole
 from edgendt.errors import BadInput
 from edgendt.fixed import Codes
 from edgendt.models.poyo import POYO, POYOConfig, Tokens, preset
@@ -168,10 +168,10 @@ class PoyoJob:
         return {"velocity_r2": r2(causal), "whole_window_r2": r2(whole)}
 
     def windows(self) -> Iterator[tuple[Cut, dict[str, Codes]]]:
-        """The test trials in whole windows, each bin asked for once, as a Program takes them."""
+        """The test trials in whole windows, each bin asked for once, as a Program takes them, spikes last."""
         for i, (data, parts) in enumerate(zip(self.sessions.data, self.sessions.splits, strict=True)):
             for cut in whole(data, i, parts.test, self.sessions.window_ms):
-                yield cut, given(Tokens.of(gather(self.sessions.data, [cut])), 0)
+                yield cut, spikes_last(given(Tokens.of(gather(self.sessions.data, [cut])), 0))
 
 
 def new_poyo(config: POYOConfig, seed: int) -> POYO:

@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from edgendt.artifact import Run, read_json, write_json
+from edgendt.boards import DEFAULT, Board
 from edgendt.compare import LinkResult
 from edgendt.data.stimulus import stimulus
 from edgendt.engine.config import Engine
@@ -19,6 +20,7 @@ from edgendt.errors import BadInput
 from edgendt.program import Program
 from edgendt.sim.links import LINKS, PROVEN, VENDOR
 from edgendt.sim.vendor import sources
+from edgendt.synth.usual import usual_engine
 from edgendt.tools import environment
 
 PARALLEL = 2
@@ -34,12 +36,14 @@ def regress(
     waves: bool = False,
     quiet: bool = False,
     rtl: Path | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run the links in parallel and keep `sim/sim.json`; returns {"run", "links"}.
 
     A link that cannot run is `skipped` with its reason, or fails when `strict`; one not asked for is `skipped`.
     rtl: a folder of a vendor's Verilog, which becomes a link too. Where the engine link passed, "sources" (SHA-256 by
-    file) and "engine" (parameters) say what was proven. BadInput, before anything runs, for links, an engine, a folder
+    file) and "engine" (parameters) say what was proven. warn: told where not the engine of the default board is taken,
+    which does not hold the network. BadInput, before anything runs, for links, an engine, a folder
     or a run that cannot be used.
     """
     check(run, links, bins, engine)
@@ -47,6 +51,8 @@ def regress(
         sources(rtl)
         links = [*links, VENDOR]
     model = run.stage("quantize")
+    if engine is None and "engine" in links:
+        engine = _usual(Program.load(model / "program.edt"), warn)
     options = {"bins": bins, "engine": engine, "waves": waves, "rtl": rtl and str(rtl.resolve())}
     with run.write("sim", inputs=[model / "program.edt", model / "stimulus.npz"], config=options) as folder:
         with progress(quiet) as bar, ThreadPoolExecutor(PARALLEL) as pool:
@@ -65,6 +71,14 @@ def regress(
             data |= read_json(folder / "engine" / PROVEN)
         write_json(folder / "sim.json", data)
     return data
+
+
+def _usual(program: Program, warn: Callable[[str], None] | None) -> str:
+    """The engine that is simulated where none is named."""
+    own, name = usual_engine(program, Board.named(DEFAULT)), usual_engine(program)
+    if name != own and warn is not None:
+        warn(f"engine {own}, of board {DEFAULT}, does not hold {program.name}: {name} is simulated in its place")
+    return name
 
 
 def check(run: Run, links: Sequence[str], bins: int, engine: str | None) -> None:

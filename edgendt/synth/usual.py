@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edgendt.boards import DEFAULT, Board
+from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.keys import compile_for
@@ -24,17 +24,20 @@ BUILT_FOR = {  # largest first
 
 
 def usual_engine(program: Program, board: Board | None = None) -> str:
-    """The board's own (of the default board where none is given), unless the network needs a build that it is not.
+    """The board's own, unless the network needs a build that it is not.
 
     Then the largest one with it that the part holds, or the smallest, whose DoesNotFit will say what is short. Where no
-    board is given UltraRAM is not taken for granted. BadInput for a board that has none.
+    board is given that of the default board, or else the first named one that holds the network. BadInput for a board
+    that has none.
     """
-    own = (board or Board.named(DEFAULT)).own_engine
+    if board is None:
+        own = usual_engine(program, Board.named(DEFAULT))
+        return next((name for name in (own, *ENGINES) if _holds(None, Engine.named(name), program)), own)
     need = needed(program)
-    if all(getattr(Engine.named(own), one) for one in need):
-        return own
+    if all(getattr(Engine.named(board.own_engine), one) for one in need):
+        return board.own_engine
     names = BUILT_FOR[need]
-    return next((name for name in names if _there(board, name)), names[-1])
+    return next((name for name in names if _holds(board, Engine.named(name), None)), names[-1])
 
 
 def needed(program: Program) -> tuple[str, ...]:
@@ -59,12 +62,6 @@ def rooms(program: Program) -> dict[str, int]:
     return found
 
 
-def _there(board: Board | None, name: str) -> bool:
-    """The board's part holds the engine."""
-    engine = Engine.named(name)
-    return not engine.ultra if board is None else _holds(board, engine, None)
-
-
 def compiled_for(
     board: Board | None, program: Program, engine: str | Path | None = None, built: bool = False
 ) -> tuple[str, Compiled]:
@@ -82,17 +79,30 @@ def compiled_for(
 
 @contextmanager
 def or_another(asked: str, board: Board | None = None, program: Program | None = None) -> Iterator[None]:
-    """DoesNotFit in the block says which engines hold the program on the board, or that none does."""
+    """DoesNotFit in the block says which engines hold the program on the board, or which other board has one."""
     try:
         yield
     except DoesNotFit as error:
         fit = [name for name, engine in ENGINES.items() if name != asked and _holds(board, engine, program)]
         where = f" on {board.name}" if board else ""
+        there = _elsewhere(program) if program is not None and board is not None else None
         names = " or ".join(filter(None, (", ".join(fit[:-1]), *fit[-1:])))
         taken = f"take --engine {names}, which {'fit' if fit[1:] else 'fits'}{where}, or"
+        moved = f" take {there}, or" if there else ""
         raise DoesNotFit(
-            error.what, f"{taken if fit else f'no named engine{where} holds the network:'} {error.advice}"
+            error.what, f"{taken if fit else f'no named engine{where} holds the network:{moved}'} {error.advice}"
         ) from error
+
+
+def _elsewhere(program: Program) -> str | None:
+    """The first named engine that holds the program, on the first board whose part holds that, as options."""
+    boards = [Board.named(name) for name in (DEFAULT, *known())]
+    for name, engine in ENGINES.items():
+        if _holds(None, engine, program):
+            for board in boards:
+                if board.engine is not None and _holds(board, engine, None):
+                    return f"--board {board.name} --engine {name}"
+    return None
 
 
 def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool:

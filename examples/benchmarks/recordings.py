@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 MAZE, REACH, SESSION = "mc_maze_2trials_1ms.npz", "miller_reach_myow.npz", "chewie_20131003_100ms_all"
 COMPARED = """every code of every op compared with the Program, the cycles of every start with the model. Cycles, bound
 and efficiency of the longest window, ms at the clock that the board asks of the tools (assumed: not routed). Last: the
-last bin, or the last token."""
+last bin, or the last spike."""
 NOTE = f"""Networks of the published sizes with random weights, whole windows of recordings through the compiled RTL of
 `kria` (kv260): {COMPARED} MC_Maze: two trials in bins of 5 ms, windows of 180 that overlap, 137 of its 182 units
 given."""
@@ -92,7 +92,7 @@ def _poyo(name: str, window_ms: int) -> Case:
 
     from edgendt.data import load
     from edgendt.data.events import jittered
-    from edgendt.data.tokens import whole
+    from edgendt.data.tokens import spikes_last, whole
     from edgendt.models.poyo import preset
     from edgendt.qat.poyo import QuantPOYO, given
 
@@ -101,7 +101,7 @@ def _poyo(name: str, window_ms: int) -> Case:
     config = preset(name, data[0].units, window_ms=window_ms)
     net = network(data, **{key: value for key, value in asdict(config).items() if key not in ("units", "sessions")})
     program = QuantPOYO.from_float(net, tokens(cuts[:8], data)).program(f"poyo-{name}")
-    return program, [given(tokens([cut], data), 0) for cut in cuts]
+    return program, [spikes_last(given(tokens([cut], data), 0)) for cut in cuts]
 
 
 @dataclass(frozen=True)
