@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgendt.artifact import RUNS, Run
-from edgendt.errors import BadInput, EdgendtError
+from edgendt.errors import BadInput, DoesNotFit, EdgendtError
 from edgendt.tools import missing_package
 
 BOARD = "ulx3s-85f"
@@ -373,12 +373,18 @@ def estimate(
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
-    """Cycles and memory before any build, and what to change when a model does not fit."""
-    from edgendt.estimate import estimate, program_of, render
+    """Cycles and memory before any build; when a model does not fit, what to change and smaller ones that do."""
+    from edgendt.estimate import estimate, instead, program_of, render, render_instead
     from edgendt.wiring import Wiring
 
     wired = Wiring(outputs, channels, dead).apply(program_of(run, runs))
-    show(estimate(wired, board, engine), json, render)
+    try:
+        result = estimate(wired, board, engine)
+    except DoesNotFit as error:
+        complain(str(error))
+        show(instead(wired, board, error), json, render_instead)
+        raise typer.Exit(error.exit_code) from None
+    show(result, json, render)
 
 
 @app.command()

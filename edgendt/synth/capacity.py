@@ -16,7 +16,7 @@ from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.reference import DEFAULT, TINY, Network, S
 from edgendt.errors import DoesNotFit
-from edgendt.synth.size import part
+from edgendt.synth.size import fits
 
 ARRAYS = ((16, 8), (16, 4), (8, 4), (8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
 SHARED = ((1, 4), (0, 1))  # packed, splits
@@ -45,7 +45,7 @@ def lanes(board: Board) -> int:
     """The widest named engine or power of two of lanes, one weight block each, that fits the part; 0 for none."""
     small = replace(ENGINES["small"], weight_depth=LEAST)
     arrays = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in _arrays()]
-    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if _fits(board, engine)]
+    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if fits(board, engine)]
     return max(fitting, default=0)
 
 
@@ -75,7 +75,7 @@ def latency(board: Board) -> dict[str, Any] | None:
 def _named(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
     """(engine, cycles) of the named engines that the part holds and that hold the network."""
     for engine in ENGINES.values():
-        if _fits(board, engine):
+        if fits(board, engine):
             with suppress(DoesNotFit):
                 yield engine, _compiled(network, engine)[1]
 
@@ -100,13 +100,13 @@ def sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
         if array.products < widest:
             return
         large = {"weights": network.weights >> array.packed, "kv": network.cached}
-        if not _fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
+        if not fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
             continue  # weights, keys and values alone are too many: nothing to compile
         try:
             engine, cycles = _compiled(network, array)
         except DoesNotFit:  # more words than any memory of these pipes may have
             continue
-        if _fits(board, engine):
+        if fits(board, engine):
             widest = engine.products
             yield engine, cycles
 
@@ -126,11 +126,3 @@ def _shrunk(array: Engine, sizes: Mapping[str, int]) -> Engine:
     least = {"act_depth": 256 // array.pipes}
     depths = {depth: max(sizes.get(name, 0), least.get(depth, 16)) for name, (depth, *_) in DEPTHS.items()}
     return replace(array, **depths)
-
-
-def _fits(board: Board, engine: Engine) -> bool:
-    try:
-        part(board, engine)
-    except DoesNotFit:
-        return False
-    return True
