@@ -391,9 +391,10 @@ def estimate(
 def boards(json: JsonOpt = False) -> None:
     """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
 
-    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; most lanes, of any array
-    that fits the part; network, the largest reference network that fits; lanes, of the fastest engine for it that the
-    part holds; MHz, the clock assumed; µs, its bin there.
+    Columns: flow and engine, of `synth` where none is named; tools, whether all are here; most lanes, of any array that
+    fits the part; network, the largest reference network that fits; on, the fastest named engine for it that the part
+    holds; lanes, its own; MHz, the board's clock; clock, whether that engine kept it post-route or it is assumed; µs, a
+    bin there, none where the board's tool cannot time it.
     """
     from edgendt.synth.capacity import describe
 
@@ -401,16 +402,30 @@ def boards(json: JsonOpt = False) -> None:
 
 
 def boards_table(result: dict[str, Any]) -> Table:
-    """One row per board; the last columns say which network takes how long, on how many lanes."""
-    quoted = ("network", "lanes", "clock_mhz", "us")
+    """One row per board; the last columns say which network takes how long, on which engine. Below it the tools."""
+    quoted = ("network", "engine", "lanes", "clock_mhz", "clock_stage", "us")
     rows: list[list[object]] = [
-        [b["name"], b["flow"], b.get("engine"), ", ".join(b["missing"]) or "all found", b["lanes"]]
+        [b["name"], b["flow"], b.get("engine"), f"{len(b['missing'])} missing" if b["missing"] else "found", b["lanes"]]
         + [(b["latency"] or dict.fromkeys(quoted))[name] for name in quoted]
         for b in result["boards"]
     ]
-    title = "boards: a reference network's bin on the fastest engine that fits (analytic cycles, assumed clock)"
-    header = ["board", "flow", "engine", "missing", "most lanes", "network", "lanes", "MHz", "µs"]
-    return grid(title, header, rows)
+    title = "boards: a reference network's bin on the fastest named engine that the part holds (analytic cycles)"
+    header = ["board", "flow", "engine", "tools", "most lanes", "network", "on", "lanes", "MHz", "clock", "µs"]
+    table = grid(title, header, rows)
+    table.caption, table.caption_justify = tools_line(result["boards"]), "left"
+    return table
+
+
+def tools_line(described: list[dict[str, Any]]) -> str:
+    """Tools found here, and those that are not, each with the boards that need it."""
+    boards_of: dict[str, list[str]] = {}
+    for board in described:
+        for tool in board["tools"]:
+            boards_of.setdefault(tool, []).append(board["name"])
+    missing = {tool for board in described for tool in board["missing"]}
+    found = ", ".join(tool for tool in boards_of if tool not in missing)
+    lacking = "; ".join(f"{tool} ({', '.join(names)})" for tool, names in boards_of.items() if tool in missing)
+    return f"tools found here: {found or 'none'}\nmissing: {lacking or 'none'}"
 
 
 @app.command()

@@ -16,6 +16,7 @@ from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.reference import DEFAULT, TINY, Network, S
 from edgendt.errors import DoesNotFit
+from edgendt.synth.project import FAMILIES
 from edgendt.synth.size import fits
 
 ARRAYS = ((16, 8), (16, 4), (8, 4), (8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
@@ -50,34 +51,35 @@ def lanes(board: Board) -> int:
 
 
 def latency(board: Board) -> dict[str, Any] | None:
-    """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest engine that the part holds.
+    """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest named engine that the part holds.
 
-    A named one, or an array with no more memory than the network needs; the clock is the board's, assumed. None when
-    none fits.
+    The clock is the board's, kept post-route or assumed; where the board's tool times no multiplier, neither stage nor
+    time is given. None when none fits.
     """
+    timed = board.open is None or FAMILIES[board.open.family].timed
     for network in (S, DEFAULT, TINY):
-        found = [*_named(board, network), *sized(board, network)]
+        found = dict(_named(board, network))
         if found:
-            engine, cycles = min(found, key=lambda one: one[1])
+            name = min(found, key=lambda one: found[one])
             return {
                 "network": network.name,
-                "cycles": cycles,
-                "us": cycles / board.clock_mhz,
+                "engine": name,
+                "lanes": ENGINES[name].products,
+                "cycles": found[name],
                 "stage": "analytic",
                 "clock_mhz": board.clock_mhz,
-                "clock_stage": "assumed",
-                "lanes": engine.products,
-                "engine": engine.parameters(),
+                "clock_stage": ("post-route" if name in board.routed else "assumed") if timed else None,
+                "us": found[name] / board.clock_mhz if timed else None,
             }
     return None
 
 
-def _named(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
-    """(engine, cycles) of the named engines that the part holds and that hold the network."""
-    for engine in ENGINES.values():
+def _named(board: Board, network: Network) -> Iterator[tuple[str, int]]:
+    """(name, cycles) of the engines that the part holds and that hold the network."""
+    for name, engine in ENGINES.items():
         if fits(board, engine):
             with suppress(DoesNotFit):
-                yield engine, _compiled(network, engine)[1]
+                yield name, _compiled(network, engine)[1]
 
 
 def _arrays() -> Iterator[Engine]:
