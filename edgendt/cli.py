@@ -374,12 +374,12 @@ def estimate(
     json: JsonOpt = False,
 ) -> None:
     """Cycles and memory before any build; when a model does not fit, what to change and smaller ones that do."""
-    from edgendt.estimate import estimate, instead, program_of, render, render_instead
+    from edgendt.estimate import estimate, instead, largest_count, program_of, render, render_instead
     from edgendt.wiring import Wiring
 
     wired = Wiring(outputs, channels, dead).apply(program_of(run, runs))
     try:
-        result = estimate(wired, board, engine)
+        result = estimate(wired, board, engine, largest_count(run, runs))
     except DoesNotFit as error:
         complain(str(error))
         show(instead(wired, board, error), json, render_instead)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgendt.artifact import Run
+from edgendt.artifact import Run, read_json
 from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, steady, tokens_of, window_of
 from edgendt.engine.keys import compared, taken, ways
 from edgendt.engine.reference import Network
-from edgendt.errors import DoesNotFit
+from edgendt.errors import DoesNotFit, reading
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
@@ -32,10 +32,21 @@ def program_of(run: str | Path | None, runs: Path) -> Program:
     return Program.load(Run.open(run, runs).stage("quantize") / "program.edt")
 
 
-def estimate(program: Program, board: str, engine: str | None = None) -> dict[str, Any]:
+def largest_count(run: str | Path | None, runs: Path) -> int | None:
+    """Of the inputs of a run's recording; None where that is not known."""
+    if run is not None and Path(run).is_file():
+        return None
+    path = Run.open(run, runs).stage("quantize") / "data.json"
+    with reading(str(path)):
+        found = read_json(path).get("largest_count") if path.is_file() else None
+        return None if found is None else int(found)
+
+
+def estimate(program: Program, board: str, engine: str | None = None, largest: int | None = None) -> dict[str, Any]:
     """Cycles (exactly the RTL's), memory words, and the part's blocks, from the Program alone.
 
-    DoesNotFit says what to change; BadInput for a board without an engine.
+    largest: count of the recording, for the link. DoesNotFit says what to change; BadInput for a board without an
+    engine.
     """
     target = Board.named(board)
     name = str(engine or usual_engine(program, target))
@@ -60,7 +71,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "latency_us": {key: value / target.clock_mhz for key, value in quantiles.items()},
         "clock_mhz": target.clock_mhz,
         "clock_stage": "assumed",
-        "link": wire(program, target),
+        "link": wire(program, target, largest),
         "image_bytes": len(compiled.image.to_bytes()),
         "memories": memories(compiled),
         "resources": needs,

@@ -68,7 +68,7 @@ def test_the_clock_asked_is_one_that_the_pll_makes_of_the_oscillator(name):
 
 
 def test_routed_are_the_engines_that_kept_the_clock_of_the_board_in_the_benchmark():
-    kept = json.loads((share("boards").parent / "docs" / "benchmarks.json").read_text())
+    kept = json.loads((Path(__file__).parent.parent / "docs" / "benchmarks.json").read_text())
     for name in known():
         rows = [row for row in [*kept["route"]["rows"], *kept["route-full"]["rows"]] if row["board"] == name]
         board = Board.named(name)

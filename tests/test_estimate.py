@@ -18,6 +18,7 @@ from needs import needs_package
 from networks import random_ndt
 from rich.console import Console
 
+from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import ENGINES, Engine
@@ -25,7 +26,8 @@ from edgendt.engine.cycles import cycles_of, cycles_per_row, steady
 from edgendt.engine.keys import compile_for
 from edgendt.engine.reference import M, Network, S
 from edgendt.errors import BadInput, DoesNotFit, MemoryTooSmall
-from edgendt.estimate import estimate, instead, memories, program_of, render, render_instead
+from edgendt.estimate import estimate, instead, largest_count, memories, program_of, render, render_instead
+from edgendt.host.wire import wire, words
 from edgendt.synth.size import fits, part
 from edgendt.synth.usual import or_another, usual_engine
 from edgendt.wiring import Wiring
@@ -51,6 +53,25 @@ def test_the_link_of_network_s_takes_a_hundred_bytes_where_velocity_alone_comes_
     assert [(line["request_bytes"], line["answer_bytes"]) for line in got] == [(79, 379), (79, 19)]
     assert got[1]["bytes"] == 98 and got[1]["us"] == 326.67 and got[1]["stage"] == "analytic"
     assert estimate(PROGRAM, "kv260", "small")["link"]["us"] is None
+
+
+def test_the_link_of_counts_of_eight_bits_says_what_four_would_take_where_the_recording_allows_it():
+    eight, four = (Wiring(outputs="0:2").apply(replace(S, counts=bits).program()) for bits in (8, 4))
+    board = Board.named(BOARD)
+    got = wire(eight, board, largest=15)
+    assert got["bytes"] == 166 and got["four_bits"] == {key: wire(four, board)[key] for key in got["four_bits"]}
+    assert words(got).endswith("(analytic); 98 with bits.counts=4, and no count of the recording is above 15")
+    for plain in (wire(eight, board), wire(eight, board, largest=16), wire(four, board, largest=7)):
+        assert plain["four_bits"] is None and words(plain).endswith("(analytic)")
+
+
+def test_the_largest_count_is_that_of_the_run_s_recording(tmp_path: Path) -> None:
+    PROGRAM.save(tmp_path / "mine.edt")
+    assert largest_count(tmp_path / "mine.edt", tmp_path) is None
+    for name, data in (("new", {"largest_count": 7}), ("old", {})):
+        with Run(tmp_path / name).write("quantize") as folder:
+            (folder / "data.json").write_text(json.dumps(data))
+        assert largest_count(name, tmp_path) == data.get("largest_count")
 
 
 def test_a_network_of_whole_windows_has_the_cycles_of_a_window():

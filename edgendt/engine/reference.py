@@ -13,14 +13,15 @@ from edgendt.ops.layernorm import eps_code
 from edgendt.ops.rotary import geometric
 from edgendt.program import INPUT, Node, Program
 
-COUNTS, RESIDUAL, ACT, HIDDEN, OUT = Int(4, 0, False), Int(12, 7), Int(8, 5), Int(8, 5, False), Int(16, 10)
+RESIDUAL, ACT, HIDDEN, OUT = Int(12, 7), Int(8, 5), Int(8, 5, False), Int(16, 10)
 
 
 @dataclass(frozen=True)
 class Network:
-    """Sizes of a causal NDT that embeds linearly; weights of `bits` bits, of embedding and readout of `ends` bits.
+    """Sizes of a causal NDT that embeds linearly.
 
-    bins: position rows, one per bin of the window by default; rotary: queries and keys are turned instead.
+    bits: of weights, those of embedding and readout have `ends`; counts: bits of a count; bins: position rows, one per
+    bin of the window by default; rotary: queries and keys are turned instead.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Network:
     bits: int = 4
     bins: int = 0
     rotary: bool = False
+    counts: int = 4
 
     @classmethod
     def of(cls, program: Program) -> Network | None:
@@ -57,6 +59,7 @@ class Network:
             bits=max(op.w.bits for op in inner),
             bins=program.max_bins or 0,
             rotary=any(isinstance(node.op, Rotary) for node in program.nodes),
+            counts=program.input.bits,
         )
         return found if _wiring(found.program()) == _wiring(program) else None
 
@@ -91,8 +94,8 @@ class Network:
             op = LayerNorm(d, RESIDUAL, Int(8, 6), ACT, eps_code(d, RESIDUAL))
             return add(name, op, source, gamma=(d,), beta=(d,))
 
-        d = self.d
-        linear("embed_linear", INPUT, self.channels, d, COUNTS, self.ends, RESIDUAL)
+        d, counts = self.d, Int(self.counts, 0, False)
+        linear("embed_linear", INPUT, self.channels, d, counts, self.ends, RESIDUAL)
         stream = "embed_linear"
         if not self.rotary:
             stream = add("embed", Position(d, self.rows, RESIDUAL), stream, table=(self.rows, d))
@@ -110,7 +113,7 @@ class Network:
             linear(p + "f2", p + "f1", self.ffn, d, HIDDEN, self.bits, RESIDUAL)
             stream = add(p + "res2", Add(d, RESIDUAL), stream, p + "f2")
         linear("readout", norm("lnf", stream), d, self.outputs, ACT, self.ends, OUT)
-        return Program(self.name, self.channels, COUNTS, tuple(nodes))
+        return Program(self.name, self.channels, counts, tuple(nodes))
 
 
 def _wiring(program: Program) -> int:
