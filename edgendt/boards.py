@@ -73,7 +73,8 @@ class Board:
     """A target. flow: the one taken unless another is named; engine: its own, if it has that flow. clock_mhz: asked of
     the tools, and assumed where none has run; clocks: the same of engines, by name, that another clock is asked of.
 
-    multipliers, rams (of 18 kbit; of 4 kbit on an iCE40), luts, registers, ultra_rams: the part's own.
+    routed: engines that kept that clock post-route (docs/benchmarks.md). multipliers, rams (of 18 kbit; of 4 kbit on an
+    iCE40), luts, registers, ultra_rams: the part's own.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Board:
     registers: int
     engine: str | None = None
     clocks: Mapping[str, float] = field(default_factory=dict)
+    routed: tuple[str, ...] = ()
     ultra_rams: int = 0
     open: Open | None = None
     zynq: Zynq | None = None
@@ -171,6 +173,7 @@ def _describe(board: Board) -> dict[str, Any]:
         "flows": board.flows,
         "engine": board.engine,
         "clock_mhz": board.clock_mhz,
+        "routed": board.routed,
         "multipliers": board.multipliers,
         "rams": board.rams,
         "ultra_rams": board.ultra_rams,

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgendt.artifact import RUNS, Run
-from edgendt.errors import BadInput, EdgendtError
+from edgendt.errors import BadInput, DoesNotFit, EdgendtError
 from edgendt.tools import missing_package
 
 BOARD = "ulx3s-85f"
@@ -378,21 +378,28 @@ def estimate(
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
-    """Cycles and memory before any build, and what to change when a model does not fit."""
-    from edgendt.estimate import estimate, program_of, render
+    """Cycles and memory before any build; when a model does not fit, what to change and smaller ones that do."""
+    from edgendt.estimate import estimate, instead, largest_count, program_of, render, render_instead
     from edgendt.wiring import Wiring
 
     wired = Wiring(outputs, channels, dead).apply(program_of(run, runs))
-    show(estimate(wired, board, engine), json, render)
+    try:
+        result = estimate(wired, board, engine, largest_count(run, runs))
+    except DoesNotFit as error:
+        complain(str(error))
+        show(instead(wired, board, error), json, render_instead)
+        raise typer.Exit(error.exit_code) from None
+    show(result, json, render)
 
 
 @app.command()
 def boards(json: JsonOpt = False) -> None:
     """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
 
-    Columns: flow and engine, of `synth` where none is named; missing, tools not found here; most lanes, of any array
-    that fits the part; network, the largest reference network that fits; lanes, of the fastest engine for it that the
-    part holds; MHz, the clock assumed; µs, its bin there.
+    Columns: flow and engine, of `synth` where none is named; tools, whether all are here; most lanes, of any array that
+    fits the part; network, the largest reference network that fits; on, the fastest named engine for it that the part
+    holds; lanes, its own; MHz, the board's clock; clock, whether that engine kept it post-route or it is assumed; µs, a
+    bin there, none where the board's tool cannot time it.
     """
     from edgendt.synth.capacity import describe
 
@@ -400,16 +407,30 @@ def boards(json: JsonOpt = False) -> None:
 
 
 def boards_table(result: dict[str, Any]) -> Table:
-    """One row per board; the last columns say which network takes how long, on how many lanes."""
-    quoted = ("network", "lanes", "clock_mhz", "us")
+    """One row per board; the last columns say which network takes how long, on which engine. Below it the tools."""
+    quoted = ("network", "engine", "lanes", "clock_mhz", "clock_stage", "us")
     rows: list[list[object]] = [
-        [b["name"], b["flow"], b.get("engine"), ", ".join(b["missing"]) or "all found", b["lanes"]]
+        [b["name"], b["flow"], b.get("engine"), f"{len(b['missing'])} missing" if b["missing"] else "found", b["lanes"]]
         + [(b["latency"] or dict.fromkeys(quoted))[name] for name in quoted]
         for b in result["boards"]
     ]
-    title = "boards: a reference network's bin on the fastest engine that fits (analytic cycles, assumed clock)"
-    header = ["board", "flow", "engine", "missing", "most lanes", "network", "lanes", "MHz", "µs"]
-    return grid(title, header, rows)
+    title = "boards: a reference network's bin on the fastest named engine that the part holds (analytic cycles)"
+    header = ["board", "flow", "engine", "tools", "most lanes", "network", "on", "lanes", "MHz", "clock", "µs"]
+    table = grid(title, header, rows)
+    table.caption, table.caption_justify = tools_line(result["boards"]), "left"
+    return table
+
+
+def tools_line(described: list[dict[str, Any]]) -> str:
+    """Tools found here, and those that are not, each with the boards that need it."""
+    boards_of: dict[str, list[str]] = {}
+    for board in described:
+        for tool in board["tools"]:
+            boards_of.setdefault(tool, []).append(board["name"])
+    missing = {tool for board in described for tool in board["missing"]}
+    found = ", ".join(tool for tool in boards_of if tool not in missing)
+    lacking = "; ".join(f"{tool} ({', '.join(names)})" for tool, names in boards_of.items() if tool in missing)
+    return f"tools found here: {found or 'none'}\nmissing: {lacking or 'none'}"
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,6 +82,18 @@ class DoesNotFit(EdgendtError):
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(f"{what}; {advice}")
         self.what, self.advice = what, advice
+
+
+class MemoryTooSmall(DoesNotFit):
+    """A model that takes more of an engine's memories than there is.
+
+    short: the depth that `what` tells of; depths: all that are too small, as the model takes them; training: what else
+    to change.
+    """
+
+    def __init__(self, what: str, short: str, depths: Mapping[str, int], training: str) -> None:
+        super().__init__(what, f"raise {short} to {depths[short]} in a FILE.toml, or {training}")
+        self.short, self.depths, self.training = short, depths, training
 
 
 class ToolMissing(EdgendtError):

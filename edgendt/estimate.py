@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgendt.artifact import Run
+from edgendt.artifact import Run, read_json
 from edgendt.boards import Board
 from edgendt.engine.compile import DEPTHS, Compiled, compile_program
 from edgendt.engine.config import Engine
-from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, tokens_of, window_of
+from edgendt.engine.cycles import Cycles, cycles_of, cycles_per_bin, cycles_per_row, steady, tokens_of, window_of
 from edgendt.engine.keys import compared, taken, ways
+from edgendt.engine.reference import Network
+from edgendt.errors import DoesNotFit, reading
 from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.program import Program
 from edgendt.synth.size import part
+from edgendt.synth.smaller import Held, lacking, smaller
 from edgendt.synth.usual import or_another, usual_engine
 
 STAGE = "analytic"
@@ -29,10 +32,21 @@ def program_of(run: str | Path | None, runs: Path) -> Program:
     return Program.load(Run.open(run, runs).stage("quantize") / "program.edt")
 
 
-def estimate(program: Program, board: str, engine: str | None = None) -> dict[str, Any]:
+def largest_count(run: str | Path | None, runs: Path) -> int | None:
+    """Of the inputs of a run's recording; None where that is not known."""
+    if run is not None and Path(run).is_file():
+        return None
+    path = Run.open(run, runs).stage("quantize") / "data.json"
+    with reading(str(path)):
+        found = read_json(path).get("largest_count") if path.is_file() else None
+        return None if found is None else int(found)
+
+
+def estimate(program: Program, board: str, engine: str | None = None, largest: int | None = None) -> dict[str, Any]:
     """Cycles (exactly the RTL's), memory words, and the part's blocks, from the Program alone.
 
-    DoesNotFit says what to change; BadInput for a board without an engine.
+    largest: count of the recording, for the link. DoesNotFit says what to change; BadInput for a board without an
+    engine.
     """
     target = Board.named(board)
     name = str(engine or usual_engine(program, target))
@@ -58,7 +72,7 @@ def estimate(program: Program, board: str, engine: str | None = None) -> dict[st
         "latency_us": {key: value / target.clock_mhz for key, value in quantiles.items()},
         "clock_mhz": target.clock_mhz,
         "clock_stage": "assumed",
-        "link": wire(program, target),
+        "link": wire(program, target, largest),
         "image_bytes": len(compiled.image.to_bytes()),
         "memories": memories(compiled),
         "resources": needs,
@@ -87,6 +101,46 @@ def per_tokens(compiled: Compiled) -> tuple[dict[str, float], Cycles]:
     return {"token": first, "last_token": last, "query": query, "window": window.total}, window
 
 
+def instead(program: Program, board: str, error: DoesNotFit) -> dict[str, Any]:
+    """Networks like one that is too large that the board's named engines hold, window full; None where it is no NDT.
+
+    lacking: why there is none.
+    """
+    target, asked = Board.named(board), Network.of(program)
+    found = [] if asked is None else [_instead(one, target) for one in smaller(target, asked)]
+    return {
+        "program": program.name,
+        "board": board,
+        "error": str(error),
+        "stage": STAGE,
+        "clock_mhz": target.clock_mhz,
+        "clock_stage": "assumed",
+        "channels": program.channels,
+        "outputs": program.outputs,
+        "smaller": None if asked is None else found,
+        "lacking": None if asked is None or found else lacking(target, asked),
+    }
+
+
+def _instead(held: Held, board: Board) -> dict[str, Any]:
+    network, cycles = held.network, steady(held.compiled).total
+    return {
+        "layers": network.layers,
+        "d": network.d,
+        "heads": network.heads,
+        "ffn": network.ffn,
+        "window": network.window,
+        "max_bins": network.rows or None,
+        "weights": network.weights,
+        "engine": held.engine,
+        "lanes": held.compiled.engine.products,
+        "cycles": cycles,
+        "us": cycles / board.clock_mhz,
+        "memories": memories(held.compiled),
+        "resources": part(board, held.compiled.engine),
+    }
+
+
 def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
     """Words used and there, by memory."""
     return {
@@ -98,15 +152,6 @@ def memories(compiled: Compiled) -> dict[str, dict[str, int]]:
 def render(result: Mapping[str, Any]) -> Any:
     """Tables for a terminal."""
     from rich.console import Group
-    from rich.table import Table
-
-    def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
-        made = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for index, column in enumerate(columns):
-            made.add_column(column, justify="right" if index else "left")
-        for row in rows:
-            made.add_row(*row)
-        return made
 
     cycles, micro = result["cycles"], result["latency_us"]
     rows = [[key.replace("_", " "), f"{cycles[key]:,.0f}", f"{micro[key]:.1f}"] for key in cycles]
@@ -116,16 +161,18 @@ def render(result: Mapping[str, Any]) -> Any:
     at = f"µs at {result['clock_mhz']:g} MHz ({result['clock_stage']})"
     used = {**result["memories"], **result["resources"]}
     return Group(
-        table(head, [f"{unit} ({result['stage']})", "cycles", at], rows),
+        _table(head, [f"{unit} ({result['stage']})", "cycles", at], rows),
         f"bound {result['bound_cycles']:,} cycles, efficiency {result['efficiency']:.2f}; "
         f"image {result['image_bytes'] / 1000:.1f} kB",
         f"{words(result['link'])}\n",
-        table("memory", ["", "used", "there"], [[k, f"{v['used']:,}", f"{v['available']:,}"] for k, v in used.items()]),
-        *([] if result["keys"] is None else ["", *_keys(result["keys"], table)]),
+        _table(
+            "memory", ["", "used", "there"], [[k, f"{v['used']:,}", f"{v['available']:,}"] for k, v in used.items()]
+        ),
+        *([] if result["keys"] is None else ["", *_keys(result["keys"])]),
     )
 
 
-def _keys(keys: Mapping[str, Any], table: Callable[..., Any]) -> list[Any]:
+def _keys(keys: Mapping[str, Any]) -> list[Any]:
     """Both ways of holding keys and values of tokens, for a terminal."""
     columns = ["keys and values of tokens", "kbit", "products of a token", "cycles of a token"]
     rows = []
@@ -133,4 +180,56 @@ def _keys(keys: Mapping[str, Any], table: Callable[..., Any]) -> list[Any]:
         cycles = way["short"] or f"{way['token']:,}"
         taken = f"{name} (taken)" if name == keys["choice"] else name
         rows.append([taken, f"{way['bits'] / 1000:,.0f}", f"{way['products_per_token']:,}", cycles])
-    return [table(f"a table has room for {keys['rows']} units ({STAGE})", columns, rows)]
+    return [_table(f"a table has room for {keys['rows']} units ({STAGE})", columns, rows)]
+
+
+def render_instead(result: Mapping[str, Any]) -> Any:
+    """A table for a terminal, or why there is none; None where nothing was looked for."""
+    if not result["smaller"]:
+        why = result["lacking"]
+        return why and f"no smaller network with its channels and outputs fits, either: {why}"
+    blocks = next(kind for kind in list(result["smaller"][0]["resources"])[1:])
+    columns = [
+        "layers",
+        "d",
+        "FFN",
+        "W",
+        "bins",
+        "weights",
+        "engine",
+        "cycles",
+        "µs",
+        "weights per lane",
+        "KV per lane",
+    ]
+    rows = [
+        [
+            *(str(one[key]) for key in ("layers", "d", "ffn", "window")),
+            str(one["max_bins"] or "–"),
+            f"{one['weights']:,}",
+            one["engine"],
+            f"{one['cycles']:,}",
+            f"{one['us']:.1f}",
+            *(_of(one["memories"][DEPTHS[name][1]]) for name in ("weights", "kv")),
+            _of(one["resources"][blocks]),
+        ]
+        for one in result["smaller"]
+    ]
+    at = f"{result['stage']}, window full, {result['clock_mhz']:g} MHz {result['clock_stage']}"
+    like = "networks like {program}, {channels} -> {outputs}, that {board} holds".format(**result)
+    return _table(f"{like} ({at})", [*columns, blocks], rows)
+
+
+def _of(count: Mapping[str, int]) -> str:
+    return f"{count['used']:,} of {count['available']:,}"
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]]) -> Any:
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="right" if index else "left")
+    for row in rows:
+        made.add_row(*row)
+    return made

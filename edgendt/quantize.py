@@ -165,14 +165,15 @@ def write(stage: Path, job: Job, networks: Networks, scores: dict[str, Scores]) 
 def describe(job: Job) -> dict[str, Any]:
     """The data and how it was split; `clipped`: input counts beyond what the network's input format holds."""
     data, split = job.data, job.split
-    beyond = data.spikes[:, :, split.held_in] > 2**job.config.bits.counts - 1
+    inputs = data.spikes[:, :, split.held_in]
     return {
         "name": data.name,
         "trials": data.trials,
         "bins": int(data.lengths.sum()),
         "channels": data.channels,
         "bin_s": data.bin_s,
-        "clipped": int(beyond.sum()),
+        "clipped": int((inputs > 2**job.config.bits.counts - 1).sum()),
+        "largest_count": int(inputs.max()),
         **{key: getattr(split, key).tolist() for key in ("train", "val", "test", "held_in", "held_out")},
     }
 

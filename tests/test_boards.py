@@ -1,5 +1,6 @@
 """The boards' files."""
 
+import json
 import re
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def test_the_clock_asked_is_one_that_the_pll_makes_of_the_oscillator(name):
         assert [float(mhz) for mhz in said] == [board.open.oscillator_mhz]
     else:  # no PLL of theirs is known here
         assert board.clock_mhz == board.open.oscillator_mhz
+
+
+def test_routed_are_the_engines_that_kept_the_clock_of_the_board_in_the_benchmark():
+    kept = json.loads((Path(__file__).parent.parent / "docs" / "benchmarks.json").read_text())
+    for name in known():
+        rows = [row for row in [*kept["route"]["rows"], *kept["route-full"]["rows"]] if row["board"] == name]
+        board = Board.named(name)
+        assert all(row["asked MHz"] == board.clock_mhz for row in rows)
+        reached = {row["engine"].strip("`") for row in rows if (row["fmax MHz"] or 0) >= row["asked MHz"]}
+        assert set(board.routed) == reached <= set(ENGINES)
 
 
 def test_an_unknown_board_names_the_known_ones():

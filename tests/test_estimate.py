@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from operator import ge
 from pathlib import Path
 
 import pytest
@@ -11,15 +18,18 @@ from needs import needs_package
 from networks import random_ndt
 from rich.console import Console
 
+from edgendt.artifact import Run
 from edgendt.boards import Board
 from edgendt.engine.compile import compile_program
-from edgendt.engine.config import Engine
-from edgendt.engine.cycles import cycles_of, cycles_per_row
+from edgendt.engine.config import ENGINES, Engine
+from edgendt.engine.cycles import cycles_of, cycles_per_row, steady
 from edgendt.engine.keys import compile_for
-from edgendt.engine.reference import S
-from edgendt.errors import BadInput, DoesNotFit
-from edgendt.estimate import estimate, program_of, render
-from edgendt.synth.usual import usual_engine
+from edgendt.engine.reference import M, Network, S
+from edgendt.errors import BadInput, DoesNotFit, MemoryTooSmall
+from edgendt.estimate import estimate, instead, largest_count, memories, program_of, render, render_instead
+from edgendt.host.wire import wire, words
+from edgendt.synth.size import fits, part
+from edgendt.synth.usual import or_another, usual_engine
 from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
@@ -43,6 +53,25 @@ def test_the_link_of_network_s_takes_a_hundred_bytes_where_velocity_alone_comes_
     assert [(line["request_bytes"], line["answer_bytes"]) for line in got] == [(79, 379), (79, 19)]
     assert got[1]["bytes"] == 98 and got[1]["us"] == 326.67 and got[1]["stage"] == "analytic"
     assert estimate(PROGRAM, "kv260", "small")["link"]["us"] is None
+
+
+def test_the_link_of_counts_of_eight_bits_says_what_four_would_take_where_the_recording_allows_it():
+    eight, four = (Wiring(outputs="0:2").apply(replace(S, counts=bits).program()) for bits in (8, 4))
+    board = Board.named(BOARD)
+    got = wire(eight, board, largest=15)
+    assert got["bytes"] == 166 and got["four_bits"] == {key: wire(four, board)[key] for key in got["four_bits"]}
+    assert words(got).endswith("(analytic); 98 with bits.counts=4, and no count of the recording is above 15")
+    for plain in (wire(eight, board), wire(eight, board, largest=16), wire(four, board, largest=7)):
+        assert plain["four_bits"] is None and words(plain).endswith("(analytic)")
+
+
+def test_the_largest_count_is_that_of_the_run_s_recording(tmp_path: Path) -> None:
+    PROGRAM.save(tmp_path / "mine.edt")
+    assert largest_count(tmp_path / "mine.edt", tmp_path) is None
+    for name, data in (("new", {"largest_count": 7}), ("old", {})):
+        with Run(tmp_path / name).write("quantize") as folder:
+            (folder / "data.json").write_text(json.dumps(data))
+        assert largest_count(name, tmp_path) == data.get("largest_count")
 
 
 def test_a_network_of_whole_windows_has_the_cycles_of_a_window():
@@ -127,21 +156,132 @@ def test_every_memory_shows_what_is_used_of_what_is_there():
 
 
 @pytest.mark.parametrize(
-    ("change", "advice"),
-    [(LARGE, "weight_depth"), ({"bins": 5000}, "pos_depth")],
+    ("change", "depth"),
+    [({"d": 64, "heads": 4, "layers": 3, "ffn": 256}, "weight_depth"), ({"bins": 600}, "pos_depth")],
 )
-def test_a_network_too_large_says_what_to_change(change, advice):
-    with pytest.raises(DoesNotFit, match=rf"raise {advice} to \d+ in a FILE.toml, or train with"):
-        estimate(random_ndt(3, **change), BOARD)
+def test_more_memory_is_advised_where_the_part_has_it(change, depth, tmp_path):
+    with pytest.raises(DoesNotFit, match=rf"raise {depth} to \d+ in a FILE.toml, or train with") as caught:
+        estimate(random_ndt(3, **change), BOARD, "small")
+    words = int(re.search(r"raise \w+ to (\d+)", str(caught.value))[1])
+    part(Board.named(BOARD), replace(Engine.named("small"), **{depth: words}))
+
+
+@pytest.mark.parametrize(
+    "program, board, said",
+    [
+        (random_ndt(3, **LARGE), BOARD, "on LFE5U-85F-6BG381C weight_depth of small can be 10240 at most; train with"),
+        (random_ndt(3, bins=5000), BOARD, "pos_depth of small can be 8192 at most; train with fewer position rows"),
+        (random_ndt(3, **LARGE), "icebreaker", "small itself is too large for iCE40UP5K-SG48; train with"),
+    ],
+)
+def test_more_memory_than_the_part_has_is_not_advised(program, board, said):
+    said = f"no named engine on {board} holds the network: .*{said}.*, or choose a larger part"
+    with pytest.raises(DoesNotFit, match=said) as caught:
+        estimate(program, board, "small")
+    assert "raise" not in str(caught.value)
+    if most := re.search(r"(weight_depth) of small can be (\d+) at most", str(caught.value)):
+        with_it, beyond = (replace(Engine.named("small"), **{most[1]: int(most[2]) + more}) for more in (0, 1))
+        assert fits(Board.named(board), with_it) and not fits(Board.named(board), beyond)
+
+
+def test_memories_that_the_part_has_one_by_one_but_not_together_are_not_advised():
+    depths = {"weight_depth": 10240, "kv_depth": 1024}
+    said = r"^it needs more; no named .* has no room for weight_depth 10240, kv_depth 1024 together; train less, or ch"
+    with pytest.raises(DoesNotFit, match=said), or_another("small", Board.named(BOARD), random_ndt(3, **LARGE)):
+        raise MemoryTooSmall("it needs more", "weight_depth", depths, "train less")
+
+
+def refused(program, board, engine=None):
+    """What is said where the network does not fit."""
+    with pytest.raises(DoesNotFit) as caught:
+        estimate(program, board, engine)
+    return instead(program, board, caught.value)
+
+
+@pytest.mark.parametrize("name", ["tang-primer-20k", "ulx3s-45f"])
+def test_smaller_networks_like_the_one_asked_fit_and_cost_what_is_said(name):
+    got, board = refused(M.program(), name), Board.named(name)
+    assert (got["stage"], got["clock_stage"], got["clock_mhz"]) == ("analytic", "assumed", board.clock_mhz)
+    weights = [one["weights"] for one in got["smaller"]]
+    assert len(weights) > 2 and weights == sorted(weights, reverse=True)
+    sizes = [tuple(one[key] for key in ("layers", "d", "window", "max_bins")) for one in got["smaller"]]
+    for one, size in zip(got["smaller"], sizes, strict=True):
+        assert one["engine"] in ENGINES and (one["heads"], one["ffn"]) == (M.heads, M.ffn)
+        assert not any(other != size and all(map(ge, other, size)) for other in sizes)
+        layers, d, window, rows = size
+        network = replace(M, layers=layers, d=d, window=window, bins=rows)
+        compiled = compile_program(network.program(), Engine.named(one["engine"]))
+        assert one["cycles"] == steady(compiled).total and one["us"] == one["cycles"] / board.clock_mhz
+        assert one["memories"] == memories(compiled)
+        assert one["resources"] == part(board, compiled.engine)
+
+
+def test_the_network_asked_stands_alone_in_the_table_where_another_engine_holds_it():
+    (one,) = refused(random_ndt(3, layers=6), "ulx3s-45f", "tiny")["smaller"]
+    assert [one[key] for key in ("engine", "layers", "d", "window", "max_bins")] == ["small", 6, 16, 9, 33]
+
+
+def test_a_board_that_holds_no_such_network_says_what_is_short():
+    got = refused(M.program(), "icebreaker")
+    assert got["smaller"] == []
+    assert got["lacking"] == "M with 1 layer, d 16, FFN 128, W 16 needs 203 bias words, the engine has 128"
+    assert render_instead(got) == f"no smaller network with its channels and outputs fits, either: {got['lacking']}"
+
+
+def test_no_table_is_made_of_a_network_of_another_kind():
+    got = refused(random_ndt(3, **LARGE, bins=9, causal=False), BOARD, "window")
+    assert got["smaller"] is None and got["lacking"] is None and render_instead(got) is None
+
+
+@pytest.mark.parametrize("network", [S, M, replace(M, bits=8, bins=200), replace(S, rotary=True, bins=0)])
+def test_a_network_is_read_from_its_program(network):
+    read = Network.of(network.program())
+    assert read.program() == network.program() and read.weights == network.weights
+
+
+@pytest.mark.parametrize("change", [{}, {"rotary": True}, {"heads": 4, "ffn": 40}, {"weight": 8}])
+def test_a_network_that_is_read_from_a_program_costs_the_same(change):
+    program, engine = random_ndt(3, **change), Engine.named("streaming")
+    read, asked = (compile_program(one, engine) for one in (Network.of(program).program(), program))
+    assert (steady(read).total, read.sizes) == (steady(asked).total, asked.sizes)
+
+
+@pytest.mark.parametrize("change", [{"spatial": 2, "window": 8}, {"bins": 9, "causal": False}])
+def test_another_kind_of_network_is_not_read_as_one(change):
+    assert Network.of(random_ndt(3, **change)) is None
+
+
+def test_a_network_wired_otherwise_is_not_read_as_one():
+    program = random_ndt(3)
+    nodes = [replace(node, inputs=("layer0.ln1",)) if node.name == "layer0.f1" else node for node in program.nodes]
+    assert Network.of(replace(program, nodes=tuple(nodes))) is None
+
+
+def test_a_network_that_does_not_fit_exits_1_with_a_sentence_and_a_table(tmp_path):
+    M.program().save(tmp_path / "M.edt")
+    command = [sys.executable, "-c", "from edgendt.cli import main; main()", "estimate", "M.edt", "-b", "ulx3s-45f"]
+    env = os.environ | {"COLUMNS": "120"}
+    table, printed = (
+        subprocess.run([*command, *more], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        for more in ([], ["--json"])
+    )
+    assert (table.returncode, printed.returncode) == (1, 1) and table.stderr == printed.stderr
+    assert table.stderr.startswith("error: M needs 25688 weights") and table.stderr.count("\n") == 1
+    got = json.loads(printed.stdout)
+    assert f"error: {got['error']}\n" == table.stderr
+    head, columns, *rows = table.stdout.splitlines()
+    assert "analytic" in head and "87.5 MHz assumed" in head and max(map(len, table.stdout.splitlines())) <= 120
+    assert [row.split()[0] for row in rows] == [str(one["layers"]) for one in got["smaller"]]
+    assert {"µs", "cycles", "engine", "weights"} <= set(columns.split())
 
 
 @pytest.mark.parametrize(
     "change, board, engine, said",
     [
-        (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or raise weight_depth"),
-        ({**LARGE, "bins": 9, "causal": False}, BOARD, None, "take --board kv260 --engine kria, or raise"),
-        ({"bins": 5000}, BOARD, None, "no named engine on ulx3s-85f holds the network: raise pos_depth"),
-        (LARGE, BOARD, None, "holds the network: take --board zcu102 --engine large, or raise weight_depth"),
+        (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or train with fewer"),
+        ({**LARGE, "bins": 9, "causal": False}, BOARD, None, "; take --board kv260 --engine kria, or train with"),
+        ({"bins": 5000}, BOARD, None, "no named engine on ulx3s-85f holds the network: .*pos_depth"),
+        (LARGE, BOARD, None, "holds the network: on LFE5U-85F.*; take --board zcu102 --engine large, or train with"),
         ({"layers": 6}, BOARD, "tiny", "take --engine small, .* or tokens, which fit on ulx3s-85f, or raise bias"),
         ({}, "ulx3s-45f", "full", "take --engine tiny, compact or small, which fit on ulx3s-45f, or choose"),
     ],

@@ -23,7 +23,7 @@ from edgendt.engine.schedule import Rows, Tap, channels_of
 from edgendt.engine.sections import sections
 from edgendt.engine.spatial import between_channels, columns
 from edgendt.engine.tokens import TokenLowering
-from edgendt.errors import DoesNotFit
+from edgendt.errors import DoesNotFit, MemoryTooSmall
 from edgendt.fixed import Codes, Int
 from edgendt.ops import Attention, CrossAttention, SpatialWeights, Transpose
 from edgendt.program import BINS as BINS_AXIS
@@ -160,8 +160,7 @@ def compile_program(program: Program, engine: Engine, choice: Choice | None = No
     compiled = attempts(program, engine, choice)
     fitting = [one for one in compiled if not shortfalls(one)]
     if not fitting:
-        what, advice = min((shortfalls(one) for one in compiled), key=len)[0]
-        raise DoesNotFit(what, advice)
+        raise min((shortfalls(one) for one in compiled), key=len)[0]
     if len(fitting) == 1:
         return fitting[0]
     from edgendt.engine.cycles import steady  # the cycle model reads a Compiled
@@ -299,18 +298,14 @@ def _over(sizes: Mapping[str, int], engine: Engine) -> bool:
     return any(sizes[name] > getattr(engine, depth) for name, (depth, *_) in DEPTHS.items())
 
 
-def shortfalls(compiled: Compiled) -> list[tuple[str, str]]:
-    """(what does not fit, what to change) for every memory that is too small."""
-    found = []
-    for name, (depth, what, model) in DEPTHS.items():
-        needed, there = compiled.sizes[name], getattr(compiled.engine, depth)
-        if needed > there:
-            found.append(
-                (
-                    f"{compiled.program.name} needs {needed} {what}, the engine has {there}",
-                    f"raise {depth} to {needed} in a FILE.toml, or train with {model}",
-                )
-            )
+def shortfalls(compiled: Compiled) -> list[MemoryTooSmall]:
+    """What does not fit and what to change, for every memory that is too small."""
+    sizes, engine, found = compiled.sizes, compiled.engine, []
+    over = {depth: sizes[name] for name, (depth, *_) in DEPTHS.items() if sizes[name] > getattr(engine, depth)}
+    for depth, what, model in DEPTHS.values():
+        if depth in over:
+            told = f"{compiled.program.name} needs {over[depth]} {what}, the engine has {getattr(engine, depth)}"
+            found.append(MemoryTooSmall(told, depth, over, f"train with {model}"))
     return found
 
 

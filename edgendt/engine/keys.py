@@ -12,7 +12,7 @@ from typing import Any
 from edgendt.engine.compile import Compiled, attempts, compile_program, shortfalls
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_row
-from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.errors import UnsupportedOp
 from edgendt.ops import LayerNorm, Linear, Lookup
 from edgendt.ops.layernorm import BETA
 from edgendt.program import Node, Program
@@ -47,7 +47,7 @@ def taken(found: Mapping[str, Compiled]) -> Compiled:
     """The one of `choice`. DoesNotFit where neither fits."""
     name = choice(found)
     if name is None:
-        raise DoesNotFit(*shortfalls(found[PROJECTION])[0])
+        raise shortfalls(found[PROJECTION])[0]
     return found[name]
 
 
@@ -74,7 +74,7 @@ def compared(found: Mapping[str, Compiled]) -> dict[str, Any] | None:
             "bits": sum(_constants(node) for node in made),
             "products_per_token": sum(node.op.inputs * node.op.outputs for node in made if isinstance(node.op, Linear)),
             "token": None if short else _token(one),
-            "short": short[0][0] if short else None,
+            "short": short[0].what if short else None,
         }
     return {"choice": choice(found), "rows": _rows(found[TABLE]), "ways": sides}
 

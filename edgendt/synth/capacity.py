@@ -16,7 +16,8 @@ from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.reference import DEFAULT, TINY, Network, S
 from edgendt.errors import DoesNotFit
-from edgendt.synth.size import part
+from edgendt.synth.project import FAMILIES
+from edgendt.synth.size import fits
 
 ARRAYS = ((16, 8), (16, 4), (8, 4), (8, 2), (4, 1), (2, 1))  # narrowing pipes, special-function units
 SHARED = ((1, 4), (0, 1))  # packed, splits
@@ -45,39 +46,40 @@ def lanes(board: Board) -> int:
     """The widest named engine or power of two of lanes, one weight block each, that fits the part; 0 for none."""
     small = replace(ENGINES["small"], weight_depth=LEAST)
     arrays = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in _arrays()]
-    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if _fits(board, engine)]
+    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if fits(board, engine)]
     return max(fitting, default=0)
 
 
 def latency(board: Board) -> dict[str, Any] | None:
-    """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest engine that the part holds.
+    """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest named engine that the part holds.
 
-    A named one, or an array with no more memory than the network needs; the clock is the board's, assumed. None when
-    none fits.
+    The clock is the board's, kept post-route or assumed; where the board's tool times no multiplier, neither stage nor
+    time is given. None when none fits.
     """
+    timed = board.open is None or FAMILIES[board.open.family].timed
     for network in (S, DEFAULT, TINY):
-        found = [*_named(board, network), *sized(board, network)]
+        found = dict(_named(board, network))
         if found:
-            engine, cycles = min(found, key=lambda one: one[1])
+            name = min(found, key=lambda one: found[one])
             return {
                 "network": network.name,
-                "cycles": cycles,
-                "us": cycles / board.clock_mhz,
+                "engine": name,
+                "lanes": ENGINES[name].products,
+                "cycles": found[name],
                 "stage": "analytic",
                 "clock_mhz": board.clock_mhz,
-                "clock_stage": "assumed",
-                "lanes": engine.products,
-                "engine": engine.parameters(),
+                "clock_stage": ("post-route" if name in board.routed else "assumed") if timed else None,
+                "us": found[name] / board.clock_mhz if timed else None,
             }
     return None
 
 
-def _named(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
-    """(engine, cycles) of the named engines that the part holds and that hold the network."""
-    for engine in ENGINES.values():
-        if _fits(board, engine):
+def _named(board: Board, network: Network) -> Iterator[tuple[str, int]]:
+    """(name, cycles) of the engines that the part holds and that hold the network."""
+    for name, engine in ENGINES.items():
+        if fits(board, engine):
             with suppress(DoesNotFit):
-                yield engine, _compiled(network, engine)[1]
+                yield name, _compiled(network, engine)[1]
 
 
 def _arrays() -> Iterator[Engine]:
@@ -100,13 +102,13 @@ def sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
         if array.products < widest:
             return
         large = {"weights": network.weights >> array.packed, "kv": network.cached}
-        if not _fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
+        if not fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
             continue  # weights, keys and values alone are too many: nothing to compile
         try:
             engine, cycles = _compiled(network, array)
         except DoesNotFit:  # more words than any memory of these pipes may have
             continue
-        if _fits(board, engine):
+        if fits(board, engine):
             widest = engine.products
             yield engine, cycles
 
@@ -126,11 +128,3 @@ def _shrunk(array: Engine, sizes: Mapping[str, int]) -> Engine:
     least = {"act_depth": 256 // array.pipes}
     depths = {depth: max(sizes.get(name, 0), least.get(depth, 16)) for name, (depth, *_) in DEPTHS.items()}
     return replace(array, **depths)
-
-
-def _fits(board: Board, engine: Engine) -> bool:
-    try:
-        part(board, engine)
-    except DoesNotFit:
-        return False
-    return True

@@ -58,6 +58,15 @@ def part(board: Board, engine: Engine) -> dict[str, dict[str, int]]:
     return {kind: {"used": needed[kind], "available": available} for kind, available in there.items()}
 
 
+def fits(board: Board, engine: Engine) -> bool:
+    """The board's part has enough of everything."""
+    try:
+        part(board, engine)
+    except DoesNotFit:
+        return False
+    return True
+
+
 def deviation(used: dict[str, dict[str, int]], expected: dict[str, int]) -> dict[str, float]:
     """(used - expected) / expected by kind."""
     return {kind: used.get(kind, {"used": 0})["used"] / count - 1 for kind, count in expected.items()}

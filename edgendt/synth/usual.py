@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.keys import compile_for
-from edgendt.errors import DoesNotFit, UnsupportedOp
+from edgendt.errors import DoesNotFit, MemoryTooSmall, UnsupportedOp
 from edgendt.ops import Rotary, Table, Transpose
 from edgendt.program import Program
-from edgendt.synth.size import part
+from edgendt.synth.size import fits, part
 
 BUILT_FOR = {  # largest first
     ("tokens",): ("kria", "tokens-large", "tokens"),
@@ -79,7 +81,10 @@ def compiled_for(
 
 @contextmanager
 def or_another(asked: str, board: Board | None = None, program: Program | None = None) -> Iterator[None]:
-    """DoesNotFit in the block says which engines hold the program on the board, or which other board has one."""
+    """DoesNotFit in the block says which engines hold the program on the board, or which other board has one.
+
+    More memory is advised only where the board's part has it.
+    """
     try:
         yield
     except DoesNotFit as error:
@@ -88,10 +93,33 @@ def or_another(asked: str, board: Board | None = None, program: Program | None =
         there = _elsewhere(program) if program is not None and board is not None else None
         names = " or ".join(filter(None, (", ".join(fit[:-1]), *fit[-1:])))
         taken = f"take --engine {names}, which {'fit' if fit[1:] else 'fits'}{where}, or"
-        moved = f" take {there}, or" if there else ""
-        raise DoesNotFit(
-            error.what, f"{taken if fit else f'no named engine{where} holds the network:{moved}'} {error.advice}"
-        ) from error
+        none, moved = f"no named engine{where} holds the network:", f"take {there}, or " if there else ""
+        advice = f"{taken} {error.advice}" if fit else f"{none} {moved}{error.advice}"
+        if board and isinstance(error, MemoryTooSmall) and not _deepens(board, asked, error.depths):
+            larger = "" if there else ", or choose a larger part"
+            advice = f"{none} {_room(board, asked, error)}; {moved}{error.training}{larger}"
+            advice = f"{taken} {error.training}" if fit else advice
+        raise DoesNotFit(error.what, advice) from error
+
+
+def _deepens(board: Board, name: str, depths: Mapping[str, int]) -> bool:
+    """The board's part holds the engine with memories so deep."""
+    try:
+        return fits(board, replace(Engine.named(name), **depths))
+    except ValueError:  # deeper than any engine's
+        return False
+
+
+def _room(board: Board, name: str, error: MemoryTooSmall) -> str:
+    """How much of the memory that is short the engine could have on the board's part."""
+    depths = range(getattr(Engine.named(name), error.short), error.depths[error.short] + 1)
+    there = bisect_left(depths, True, key=lambda depth: not _deepens(board, name, {error.short: depth}))
+    if not there:
+        return f"{name} itself is too large for {board.part}"
+    if there < len(depths):
+        return f"on {board.part} {error.short} of {name} can be {depths[there - 1]} at most"
+    needed = ", ".join(f"{depth} {words}" for depth, words in error.depths.items())
+    return f"{board.part} has no room for {needed} together"
 
 
 def _elsewhere(program: Program) -> str | None:
