@@ -186,7 +186,7 @@ def test_more_memory_than_the_part_has_is_not_advised(program, board, said):
 
 def test_memories_that_the_part_has_one_by_one_but_not_together_are_not_advised():
     depths = {"weight_depth": 10240, "kv_depth": 1024}
-    said = r"^it needs more; no named .* has no room for weight_depth 10240, kv_depth 1024 together; take .*, or train less"
+    said = r"^it needs more; no named .* has no room for weight_depth 10240, kv_depth 1024 together; take .*, or train"
     with pytest.raises(DoesNotFit, match=said), or_another("small", Board.named(BOARD), random_ndt(3, **LARGE)):
         raise MemoryTooSmall("it needs more", "weight_depth", depths, "train less")
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cpu, cycles, firmware, published, recordings, route, rtl
+from benchmarks import cpu, cycles, firmware, projects, published, recordings, route, rtl
 from benchmarks.page import KEPT, page
 from edgendt.artifact import commit, read_json, write_json
 from edgendt.errors import BadInput, EdgendtError
@@ -40,6 +40,7 @@ BENCHMARKS = (
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
+    Benchmark("projects", "Projects of the hls4ml flow", projects.table, projects.NOTE),
     Benchmark("fast", "The engine's RTL, compiled", rtl.fast, rtl.FAST_NOTE),
     Benchmark("wide", "Network M on the engine of the KV260", rtl.wide, rtl.WIDE_NOTE),
     Benchmark("link", "A bin on the line", rtl.link, rtl.LINK_NOTE),
