@@ -23,8 +23,9 @@ from edgendt.tools import run_tool
 
 NOTE = """`edgendt synth --flow hls4ml` of networks of the sizes that `edgendt quantize` makes of the Lorenz data (30
 channels, random weights), onto two AMD boards each; the project's own test bench, compiled with g++, compares every op
-of a trial or a window with the Program. Multipliers, blocks of 18 kbit and cycles (of a bin, or of a window) are of the
-folding plan, analytic; no vendor tool has run."""
+of a trial or a window with the Program. Multipliers, blocks of 18 kbit and cycles (of a bin or a window; of a POYO
+with as many tokens as the part has room for, of which the window here has 269) are of the folding plan, analytic; no
+vendor tool has run."""
 BINS, UNITS = 50, 30
 BOARDS = {"NDT": ("pynq-z2", "kv260"), "STNDT": ("pynq-z2", "kv260"), "POYO": ("zcu102", "zcu104")}
 
