@@ -73,8 +73,8 @@ class Board:
     """A target. flow: the one taken unless another is named; engine: its own, if it has that flow. clock_mhz: asked of
     the tools, and assumed where none has run; clocks: the same of engines, by name, that another clock is asked of.
 
-    routed: engines that kept that clock post-route (docs/benchmarks.md). multipliers, rams (of 18 kbit; of 4 kbit on an
-    iCE40), luts, registers, ultra_rams: the part's own.
+    routed: engines that kept their clock post-route (docs/benchmarks.md). multipliers, rams (of 18 kbit; of 4 kbit on
+    an iCE40), luts, registers, ultra_rams: the part's own.
     """
 
     name: str

@@ -47,6 +47,11 @@ def full() -> list[dict[str, Any]]:
     return [_row(Board.named(DEFAULT), "full", seed) for seed in seeds()]
 
 
+def tokens() -> list[dict[str, Any]]:
+    """`tokens` on the default board."""
+    return [_row(Board.named(DEFAULT), "tokens", seed) for seed in seeds()]
+
+
 def reached() -> float:
     """MHz that `full` reaches on the default board: the best seed of the rows kept; BadInput if none is of today's."""
     wanted = _id(Engine.named("full"))

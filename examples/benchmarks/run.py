@@ -47,6 +47,7 @@ BENCHMARKS = (
     Benchmark("load", "Loading a network", rtl.load, rtl.LOAD_NOTE),
     Benchmark("route", "Clock and size, every open board's own engine", route.boards, route.NOTE),
     Benchmark("route-full", "Clock and size of `full`", route.full, route.NOTE),
+    Benchmark("route-tokens", "Clock and size of `tokens`", route.tokens, route.NOTE),
     Benchmark("published", "Published figures beside ours", published.table, published.NOTE),
 )
 
