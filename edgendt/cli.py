@@ -396,10 +396,10 @@ def estimate(
 def boards(json: JsonOpt = False) -> None:
     """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
 
-    Columns: flow and engine, of `synth` where none is named; tools, whether all are here; most lanes, of any array that
-    fits the part; network, the largest reference network that fits; on, the fastest named engine for it that the part
-    holds; lanes, its own; MHz, the board's clock; clock, whether that engine kept it post-route or it is assumed; µs, a
-    bin there, none where the board's tool cannot time it.
+    Columns: engine, or flow where there is none, of `synth` where none is named; most lanes, of any array that fits the
+    part; network, the largest reference network that fits; on, the fastest named engine for it that the part holds;
+    lanes, its own; MHz, the board's clock, with a star where that engine kept it post-route; µs, a bin there, none
+    where the board's tool cannot time it.
     """
     from edgendt.synth.capacity import describe
 
@@ -408,16 +408,16 @@ def boards(json: JsonOpt = False) -> None:
 
 def boards_table(result: dict[str, Any]) -> Table:
     """One row per board; the last columns say which network takes how long, on which engine. Below it the tools."""
-    quoted = ("network", "engine", "lanes", "clock_mhz", "clock_stage", "us")
-    rows: list[list[object]] = [
-        [b["name"], b["flow"], b.get("engine"), f"{len(b['missing'])} missing" if b["missing"] else "found", b["lanes"]]
-        + [(b["latency"] or dict.fromkeys(quoted))[name] for name in quoted]
-        for b in result["boards"]
-    ]
-    title = "boards: a reference network's bin on the fastest named engine that the part holds (analytic cycles)"
-    header = ["board", "flow", "engine", "tools", "most lanes", "network", "on", "lanes", "MHz", "clock", "µs"]
-    table = grid(title, header, rows)
-    table.caption, table.caption_justify = tools_line(result["boards"]), "left"
+    rows: list[list[object]] = []
+    for board in result["boards"]:
+        said = board["latency"] or dict.fromkeys(("network", "engine", "lanes", "clock_mhz", "clock_stage", "us"))
+        clock = text(said["clock_mhz"]) + "*" * (said["clock_stage"] == "post-route")
+        quoted = [said["network"], said["engine"], said["lanes"], clock, said["us"]]
+        rows.append([board["name"], board["engine"] or board["flow"], board["lanes"], *quoted])
+    title = "boards: a reference network's bin on the fastest named engine that the part holds"
+    table = grid(title, ["board", "engine", "most lanes", "network", "on", "lanes", "MHz", "µs"], rows)
+    stages = "cycles analytic; clocks assumed, but * kept post-route"
+    table.caption, table.caption_justify = f"{stages}\n{tools_line(result['boards'])}", "left"
     return table
 
 
