@@ -113,7 +113,6 @@ def instead(program: Program, board: str, error: DoesNotFit) -> dict[str, Any]:
         "board": board,
         "error": str(error),
         "stage": STAGE,
-        "clock_mhz": target.clock_mhz,
         "clock_stage": "assumed",
         "channels": program.channels,
         "outputs": program.outputs,
@@ -124,6 +123,7 @@ def instead(program: Program, board: str, error: DoesNotFit) -> dict[str, Any]:
 
 def _instead(held: Held, board: Board) -> dict[str, Any]:
     network, cycles = held.network, steady(held.compiled).total
+    clock = board.running(held.engine).clock_mhz
     return {
         "layers": network.layers,
         "d": network.d,
@@ -135,7 +135,8 @@ def _instead(held: Held, board: Board) -> dict[str, Any]:
         "engine": held.engine,
         "lanes": held.compiled.engine.products,
         "cycles": cycles,
-        "us": cycles / board.clock_mhz,
+        "clock_mhz": clock,
+        "us": cycles / clock,
         "memories": memories(held.compiled),
         "resources": part(board, held.compiled.engine),
     }
@@ -189,19 +190,7 @@ def render_instead(result: Mapping[str, Any]) -> Any:
         why = result["lacking"]
         return why and f"no smaller network with its channels and outputs fits, either: {why}"
     blocks = next(kind for kind in list(result["smaller"][0]["resources"])[1:])
-    columns = [
-        "layers",
-        "d",
-        "FFN",
-        "W",
-        "bins",
-        "weights",
-        "engine",
-        "cycles",
-        "µs",
-        "weights per lane",
-        "KV per lane",
-    ]
+    columns = ["layers", "d", "FFN", "W", "bins", "weights", "engine", "cycles", "MHz", "µs", blocks]
     rows = [
         [
             *(str(one[key]) for key in ("layers", "d", "ffn", "window")),
@@ -209,19 +198,15 @@ def render_instead(result: Mapping[str, Any]) -> Any:
             f"{one['weights']:,}",
             one["engine"],
             f"{one['cycles']:,}",
+            f"{one['clock_mhz']:g}",
             f"{one['us']:.1f}",
-            *(_of(one["memories"][DEPTHS[name][1]]) for name in ("weights", "kv")),
-            _of(one["resources"][blocks]),
+            "{used:,} of {available:,}".format(**one["resources"][blocks]),
         ]
         for one in result["smaller"]
     ]
-    at = f"{result['stage']}, window full, {result['clock_mhz']:g} MHz {result['clock_stage']}"
+    at = f"{result['stage']}, window full, clocks {result['clock_stage']}"
     like = "networks like {program}, {channels} -> {outputs}, that {board} holds".format(**result)
-    return _table(f"{like} ({at})", [*columns, blocks], rows)
-
-
-def _of(count: Mapping[str, int]) -> str:
-    return f"{count['used']:,} of {count['available']:,}"
+    return _table(f"{like} ({at})", columns, rows)
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> Any:

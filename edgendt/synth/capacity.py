@@ -53,23 +53,24 @@ def lanes(board: Board) -> int:
 def latency(board: Board) -> dict[str, Any] | None:
     """Cycles per bin, window full, of S, else `default`, else `tiny`, on the fastest named engine that the part holds.
 
-    The clock is the board's, kept post-route or assumed; where the board's tool times no multiplier, neither stage nor
-    time is given. None when none fits.
+    The clock is the one asked of that engine, kept post-route or assumed; where the board's tool times no multiplier,
+    neither stage nor time is given. None when none fits.
     """
     timed = board.open is None or FAMILIES[board.open.family].timed
     for network in (S, DEFAULT, TINY):
         found = dict(_named(board, network))
         if found:
             name = min(found, key=lambda one: found[one])
+            clock = board.running(name).clock_mhz
             return {
                 "network": network.name,
                 "engine": name,
                 "lanes": ENGINES[name].products,
                 "cycles": found[name],
                 "stage": "analytic",
-                "clock_mhz": board.clock_mhz,
+                "clock_mhz": clock,
                 "clock_stage": ("post-route" if name in board.routed else "assumed") if timed else None,
-                "us": found[name] / board.clock_mhz if timed else None,
+                "us": found[name] / clock if timed else None,
             }
     return None
 
