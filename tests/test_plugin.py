@@ -131,7 +131,7 @@ def test_gelu_is_a_table_on_an_engine_that_holds_it(tmp_path: Path) -> None:
 def test_gelu_is_refused_by_name_where_it_is_not_held(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOp, match=r"table at g is not supported: an engine looks functions up .* `tokens`"):
         with_gelu(tmp_path / "project", engine="small").write()
-    with pytest.raises(DoesNotFit, match="no named engine on icebreaker holds the network: choose"):
+    with pytest.raises(DoesNotFit, match="no named engine on icebreaker holds the network: take --board ulx3s-85f"):
         with_gelu(tmp_path / "project", board="icebreaker").write()
     with pytest.raises(UnsupportedOp, match=r"Activation at g .*: give the layer before it a result of 8 bits"):
         with_gelu(tmp_path / "project", read=STREAM).write()
