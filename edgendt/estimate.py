@@ -189,7 +189,7 @@ def render_instead(result: Mapping[str, Any]) -> Any:
     if not result["smaller"]:
         why = result["lacking"]
         return why and f"no smaller network with its channels and outputs fits, either: {why}"
-    blocks = next(kind for kind in list(result["smaller"][0]["resources"])[1:])
+    _, blocks, *_ = result["smaller"][0]["resources"]
     columns = ["layers", "d", "FFN", "W", "bins", "weights", "engine", "cycles", "MHz", "µs", blocks]
     rows = [
         [

@@ -11,6 +11,7 @@ import numpy as np
 from golden_cases import arrays, scalar
 
 from edgendt.artifact import Run
+from edgendt.data.stimulus import packed
 from edgendt.engine.reference import Network
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
@@ -214,13 +215,24 @@ def random_counts(program: Program, seed: int, bins: int) -> Codes:
 
 def save_run(folder: Path, program: Program, lengths: Sequence[int]) -> Run:
     """A run whose network is `program`; its test trials are random counts of these lengths."""
-    run, counts = Run(folder), np.zeros((len(lengths), max(lengths), program.channels), np.int64)
+    counts = np.zeros((len(lengths), max(lengths), program.channels), np.int64)
     for trial, length in enumerate(lengths):
         counts[trial, :length] = random_counts(program, trial, length)
+    return keep_run(folder, program, counts=counts, lengths=np.array(lengths), bin_s=0.02)
+
+
+def keep_run(folder: Path, program: Program, **stimulus: Any) -> Run:
+    """A run as quantize leaves it: its network, and the arrays of stimulus.npz."""
+    run = Run(folder)
     with run.write("quantize") as stage:
         program.save(stage / "program.edt")
-        np.savez(stage / "stimulus.npz", counts=counts, lengths=np.array(lengths), bin_s=0.02)
+        np.savez(stage / "stimulus.npz", **stimulus)
     return run
+
+
+def one_trial(program: Program, given: Any) -> dict[str, Any]:
+    """stimulus.npz's arrays of one trial, counts [bins, channels], or one window of tokens."""
+    return packed([given]) if program.inputs else {"counts": given[None], "lengths": np.array([len(given)])}
 
 
 def random_of(network: Network, seed: int, bins: int) -> Program:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from needs import needs_package
-from networks import random_counts, random_ndt, random_of, save_run
+from networks import keep_run, random_counts, random_ndt, random_of, save_run
 from reference_board import Networks, ReferenceBoard, on_a_pty
 from rich.console import Console
 from test_cli import edgendt
@@ -132,10 +132,8 @@ def poyo() -> tuple[Program, dict[str, Any]]:
 def test_whole_windows_are_loaded_and_every_answer_equals_the_program(
     made: Callable[[], tuple[Program, dict[str, Any]]], engine: str, starts: list[int] | None, tmp_path: Path
 ) -> None:
-    (program, arrays), run = made(), Run(tmp_path / "run")
-    with run.write("quantize") as stage:
-        program.save(stage / "program.edt")
-        np.savez(stage / "stimulus.npz", **arrays)
+    program, arrays = made()
+    run = keep_run(tmp_path / "run", program, **arrays)
     trials, compiled = stimulus(run, program, None), compile_for(program, Engine.named(engine))
     with on_a_pty(ReferenceBoard(compiled)) as port:
         assert load(run, port, BOARD, quiet=True)["engine"] == engine

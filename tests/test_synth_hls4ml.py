@@ -7,21 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import own_bench
 import pytest
 from firmware_cases import CASES, MOST
 from needs import needs
+from networks import keep_run, one_trial
 
 from edgendt.artifact import Run
-from edgendt.boards import Board
-from edgendt.data.stimulus import packed
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.library import flags
-from edgendt.firmware.project import of_board
 from edgendt.firmware.target import FirmwareConfig
 from edgendt.program import Program
 from edgendt.synth import synthesise
-from edgendt.tools import run_tool
 
 NETWORKS = {"NDT": "bin by bin", "STNDT": "whole window", "POYO": "tokens"}
 BOARDS = ("pynq-z2", "kv260")
@@ -30,12 +26,8 @@ PROJECTS = [*((name, board, "arrays") for name in NETWORKS for board in BOARDS),
 
 def quantized(name: str, folder: Path) -> tuple[Run, Program]:
     """A run of one of the networks, as quantize leaves it."""
-    (program, given), run = CASES[NETWORKS[name]](), Run(folder)
-    with run.write("quantize") as stage:
-        program.save(stage / "program.edt")
-        trial = packed([given]) if program.inputs else {"counts": given[None], "lengths": np.array([len(given)])}
-        np.savez(stage / "stimulus.npz", **trial)
-    return run, program
+    program, given = CASES[NETWORKS[name]]()
+    return keep_run(folder, program, **one_trial(program, given)), program
 
 
 def test_the_command_line_takes_hls4mls_own_board_design(tmp_path: Path) -> None:
@@ -59,12 +51,10 @@ def test_a_project_is_equal_at_every_op(name: str, board: str, ports: str, tmp_p
     assert analytic["multipliers"] <= analytic["multipliers_available"] and analytic["cycles"] > 0
     assert 0 < analytic["blocks"] <= analytic["blocks_available"]
     assert Folding.load(project / "folding.toml", program).multipliers(program) == analytic["multipliers"]
-    words = [word for word in flags(project) if word not in ("-shared", "-O1")]
-    sources = (f"firmware/{stem}.cpp" for stem in of_board(Board.named(board), config).sources)
-    run_tool(("g++", "-O0", *words, "edt_test.cpp", *sources, "-o", "bench"), tmp_path / "log", project)
-    done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stdout.startswith("PASS: "), done.stdout
+    bench = own_bench.compiled(project, board, config)
+    status, told = own_bench.said(bench)
+    assert status == 0 and told.startswith("PASS: "), told
     vectors = project / "tb_data" / f"{sorted(path.stem for path in (project / 'tb_data').glob('*ln*.dat'))[0]}.dat"
     vectors.write_text(vectors.read_text().replace("1", "2"))
-    done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stdout.startswith("FAIL: op "), done.stdout
+    status, told = own_bench.said(bench)
+    assert status == 1 and told.startswith("FAIL: op "), told

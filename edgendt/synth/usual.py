@@ -39,7 +39,7 @@ def usual_engine(program: Program, board: Board | None = None) -> str:
     if all(getattr(Engine.named(board.own_engine), one) for one in need):
         return board.own_engine
     names = BUILT_FOR[need]
-    return next((name for name in names if _holds(board, Engine.named(name), None)), names[-1])
+    return next((name for name in names if fits(board, Engine.named(name))), names[-1])
 
 
 def needed(program: Program) -> tuple[str, ...]:
@@ -94,12 +94,11 @@ def or_another(asked: str, board: Board | None = None, program: Program | None =
         names = " or ".join(filter(None, (", ".join(fit[:-1]), *fit[-1:])))
         taken = f"take --engine {names}, which {'fit' if fit[1:] else 'fits'}{where}, or"
         none, moved = f"no named engine{where} holds the network:", f"take {there}, or " if there else ""
-        advice = f"{taken} {error.advice}" if fit else f"{none} {moved}{error.advice}"
+        advice, room = error.advice, ""
         if board and isinstance(error, MemoryTooSmall) and not _deepens(board, asked, error.depths):
-            larger = "" if there else ", or choose a larger part"
-            advice = f"{none} {_room(board, asked, error)}; {moved}{error.training}{larger}"
-            advice = f"{taken} {error.training}" if fit else advice
-        raise DoesNotFit(error.what, advice) from error
+            advice = error.training if fit or there else f"{error.training}, or choose a larger part"
+            room = "" if fit else f" {_room(board, asked, error)};"
+        raise DoesNotFit(error.what, f"{taken} {advice}" if fit else f"{none}{room} {moved}{advice}") from error
 
 
 def _deepens(board: Board, name: str, depths: Mapping[str, int]) -> bool:
@@ -128,17 +127,16 @@ def _elsewhere(program: Program) -> str | None:
     for name, engine in ENGINES.items():
         if _holds(None, engine, program):
             for board in boards:
-                if board.engine is not None and _holds(board, engine, None):
+                if board.engine is not None and fits(board, engine):
                     return f"--board {board.name} --engine {name}"
     return None
 
 
 def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool:
-    try:
-        if board is not None:
-            part(board, engine)
+    if board is not None and not fits(board, engine):
+        return False
+    with suppress(DoesNotFit, UnsupportedOp):
         if program is not None:
             compile_for(program, engine)
-    except (DoesNotFit, UnsupportedOp):
-        return False
-    return True
+        return True
+    return False

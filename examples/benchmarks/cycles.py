@@ -30,9 +30,9 @@ full, at the clock that the board asks of the tools (assumed: not routed). RAM: 
 board holds has no row with cycles."""
 
 WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 550 tokens in, ten answers out: cycles,
-those from the last bin or spike on, and their time at the clock that the board asks of the tools, which `window` keeps
-(docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's (`sim/test_windows.py`,
-`sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
+those from the last bin or spike on, and their time at the clock that the board asks of the tools, which `window` and
+`tokens` keep (docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's
+(`sim/test_windows.py`, `sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
 them. The networks of Lorenz here and above take all 30 channels; those that `edgendt quantize` makes take 22, for eight
 are held out, and some cycles fewer (docs/engine.md)."""
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from networks import random_counts, random_ndt
+import own_bench
+from networks import keep_run, one_trial, random_counts, random_ndt
 
-from edgendt.artifact import Run
-from edgendt.boards import Board
-from edgendt.data.stimulus import packed
 from edgendt.errors import ToolFailed
-from edgendt.firmware.library import flags
-from edgendt.firmware.project import of_board
 from edgendt.program import Program
 from edgendt.synth import synthesise
-from edgendt.tools import run_tool
 
 NOTE = """`edgendt synth --flow hls4ml` of networks of the sizes that `edgendt quantize` makes of the Lorenz data (30
 channels, random weights), onto two AMD boards each; the project's own test bench, compiled with g++, compares every op
@@ -61,13 +54,12 @@ def _poyo() -> tuple[Program, Mapping[str, Any]]:
 
 def _row(name: str, program: Program, given: Any, board: str) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
-        run = Run(Path(folder) / "r")
-        with run.write("quantize") as stage:
-            program.save(stage / "program.edt")
-            trial = packed([given]) if program.inputs else {"counts": given[None], "lengths": np.array([len(given)])}
-            np.savez(stage / "stimulus.npz", **trial)
+        run = keep_run(Path(folder) / "r", program, **one_trial(program, given))
         plan = synthesise(run, board, flow="hls4ml")["analytic"]
-        said = _bench(run.stage(f"synth-{board}"), of_board(Board.named(board)).sources)
+        bench = own_bench.compiled(run.stage(f"synth-{board}"), board, level="-O1")
+        status, said = own_bench.said(bench)
+        if status:
+            raise ToolFailed("bench", bench, said)
     return {
         "network": name,
         "board": board,
@@ -78,14 +70,3 @@ def _row(name: str, program: Program, given: Any, board: str) -> dict[str, Any]:
         "bench": said,
         "stage": "analytic; emulated",
     }
-
-
-def _bench(project: Path, sources: tuple[str, ...]) -> str:
-    """What the project's test bench says; ToolFailed unless every op is equal."""
-    words = [word for word in flags(project) if word not in ("-shared", "-O1")]
-    files = (f"firmware/{stem}.cpp" for stem in sources)
-    run_tool(("g++", "-O1", *words, "edt_test.cpp", *files, "-o", "bench"), project / "bench.log", project)
-    done = subprocess.run([project / "bench"], cwd=project, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ToolFailed("bench", project / "bench.log", done.stdout.strip())
-    return done.stdout.strip()

@@ -13,7 +13,7 @@ from edgendt.engine.reference import S
 
 NOTE = """Figures as their sources state them; networks, data, precision and what a figure includes differ, so no row
 ranks another. A window or a trial is many bins; ours is one bin, without the line
-to the host, at the clock of the best seed of `route-full` above. Of those that name no source none is at hand."""
+to the host, at the clock of the best seed of `route-full` above. A dash: not known here."""
 UNNAMED = "–"
 PUBLISHED = (
     (
@@ -55,14 +55,14 @@ PUBLISHED = (
         "transformer by FINN, 4 bits, d 96",
         "AMD ZU3EG",
         "0.75 ms, and 0.74 ms on the CPU behind it; 1,461/s",
-        "measured",
+        UNNAMED,
         UNNAMED,
     ),
     (
         "transformer by finn-plus, its own check",
-        "simulation",
+        UNNAMED,
         "equal within `atol` 0.5",
-        "simulated",
+        UNNAMED,
         UNNAMED,
     ),
 )

@@ -38,6 +38,9 @@ BENCHMARKS = (
     Benchmark("recordings", "Whole windows of recordings", recordings.table, recordings.NOTE),
     Benchmark("recordings-open", "A recording on an open board", recordings.on_open_boards, recordings.OPEN_NOTE),
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
+    Benchmark("route", "Clock and size, every open board's own engine", route.boards, route.NOTE),
+    Benchmark("route-full", "Clock and size of `full`", route.full, route.NOTE),
+    Benchmark("route-tokens", "Clock and size of `tokens`", route.tokens, route.NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
     Benchmark("projects", "Projects of the hls4ml flow", projects.table, projects.NOTE),
@@ -45,9 +48,6 @@ BENCHMARKS = (
     Benchmark("wide", "Network M on the engine of the KV260", rtl.wide, rtl.WIDE_NOTE),
     Benchmark("link", "A bin on the line", rtl.link, rtl.LINK_NOTE),
     Benchmark("load", "Loading a network", rtl.load, rtl.LOAD_NOTE),
-    Benchmark("route", "Clock and size, every open board's own engine", route.boards, route.NOTE),
-    Benchmark("route-full", "Clock and size of `full`", route.full, route.NOTE),
-    Benchmark("route-tokens", "Clock and size of `tokens`", route.tokens, route.NOTE),
     Benchmark("published", "Published figures beside ours", published.table, published.NOTE),
 )
 
