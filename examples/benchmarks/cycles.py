@@ -29,12 +29,12 @@ BOARDS_NOTE = """The fastest engine whose memories, cut to the network, fit the 
 full, at the clock that the board asks of the tools (assumed: not routed). RAM: blocks of 18 kbit. A network that no
 board holds has no row with cycles."""
 
-WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 550 tokens in, ten answers out: cycles,
-those from the last bin or spike on, and their time at the clock that the board asks of the tools, which `window` and
+WINDOWS_NOTE = """All bins of a window in, all answers out; of a POYO 550 tokens in, ten answers out: cycles, those
+from the last bin or spike on, and their time at the clock that the board asks of the tools, which `window` and
 `tokens` keep (docs/synth.md) and the others are assumed to. The tests hold these cycles equal to the RTL's
-(`sim/test_windows.py`, `sim/test_tokens.py`), the section below those of the published networks. Weights are random: cycles do not depend on
-them. The networks of Lorenz here and above take all 30 channels; those that `edgendt quantize` makes take 22, for eight
-are held out, and some cycles fewer (docs/engine.md)."""
+(`sim/test_windows.py`, `sim/test_tokens.py`), the section below those of the published networks. Weights are random:
+cycles do not depend on them. The networks of Lorenz here and above take all 30 channels; those that `edgendt
+quantize` makes take 22, for eight are held out, and some cycles fewer (docs/engine.md)."""
 
 FULL = Engine.named("full")
 LARGE = Engine.named("large")
