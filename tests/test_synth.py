@@ -268,14 +268,24 @@ def test_a_tools_own_error_is_quoted_with_its_log(tmp_path, fakes, monkeypatch, 
     assert Path(error.value.log).is_file()
 
 
-def test_a_placement_without_end_is_made_by_the_other_placer(tmp_path, fakes, monkeypatch):
-    monkeypatch.setenv("EDT_FAKE_FAIL", "stuck")
-    said = []
-    result = route(ULX3S, SMALL, tmp_path, seed=4, progress=said.append)
-    assert result["notes"] == ["the static placer did not end in 1000 steps: placed with heap"]
-    assert "the static placer did not end in 1000 steps: placed with heap" in said
-    assert "--placer heap --router router1 --seed 4" in (tmp_path / "build.sh").read_text()
-    assert [line.split()[0] for line in fakes()] == ["yosys", "nextpnr", "nextpnr", "nextpnr", "ecppack"]
+@pytest.mark.parametrize(
+    "fail, seeds, said, ways",
+    [
+        ("stuck-once", [4, 1004, 1004], ": placed with seed 1004", "--placer static --router router1 --seed 1004"),
+        ("stuck", [4, 1004, 4, 4], ": placed with heap", "--placer heap --router router1 --seed 4"),
+    ],
+)
+def test_a_placement_without_end_has_another_seed_and_then_another_placer(
+    tmp_path, fakes, monkeypatch, fail, seeds, said, ways
+):
+    monkeypatch.setenv("EDT_FAKE_FAIL", fail)
+    lines = []
+    result = route(ULX3S, SMALL, tmp_path, seed=4, progress=lines.append)
+    note = f"the static placer did not end in 1000 steps{said}"
+    assert result["notes"] == [note] and note in lines and result["seed"] == 4
+    assert ways in (tmp_path / "build.sh").read_text()
+    assert [int(found) for found in re.findall(r"--seed (\d+)", "\n".join(fakes()))] == seeds
+    assert [line.split()[0] for line in fakes()] == ["yosys", *["nextpnr"] * len(seeds), "ecppack"]
 
 
 def test_a_missing_tool_is_said_before_anything_runs(tmp_path, monkeypatch):

@@ -36,10 +36,9 @@ STEPS = {
 PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
 ROUNDS = 2  # of slow arcs routed anew, without one better than those before
-UNENDED = {
-    "place": f"the {PLACER} placer did not end in {PLACER_STEPS} steps: placed with {OTHER_PLACER}",
-    "route": f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}",
-}
+RESEED = 1000  # from a seed whose placement did not end to the one that stands in, which nobody asks for next
+PLACER_UNENDED = f"the {PLACER} placer did not end in {PLACER_STEPS} steps"
+ROUTER_UNENDED = f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}"
 ANEW_SAID = "arcs too slow were routed anew with all delays known, which build.sh does not do"
 
 
@@ -47,7 +46,8 @@ class Build:
     """A project in `folder` and how far it has got. notes: what stood in for what; log: of the routing that stands."""
 
     def __init__(self, board: Board, engine: Engine, folder: Path, seed: int, say: Callable[[str], None]) -> None:
-        self.board, self.engine, self.folder, self.seed, self.say = board, engine, folder, seed, say
+        self.board, self.engine, self.folder, self.say = board, engine, folder, say
+        self.seed, self.placer, self.router = seed, PLACER, ROUTER
         self.notes: list[str] = []
         self.log = folder / "route.log"
         self.project = self._written()
@@ -60,13 +60,10 @@ class Build:
             if self._words(name):
                 tool_path(self._words(name)[0])
         self._step("yosys")
-        if not self._step("place", _placer_stuck):
-            self._say_instead("place")
-            self.project = self._written(OTHER_PLACER)
-            self._step("place")
+        self._place()
         if not self._step("route", RouterStuck() if self.project.place else None):
-            self._say_instead("route")
-            self.project = self._written(self.project.placer, OTHER_ROUTER)
+            self.router = OTHER_ROUTER
+            self.notes.append(self._instead(ROUTER_UNENDED))
             choose_router(self.folder, OTHER_ROUTER)
             self._step("route")
         if self.project.reroute:
@@ -78,6 +75,17 @@ class Build:
     def pack(self) -> None:
         """The bitstream; nothing for a core."""
         self._step("pack")
+
+    def _place(self) -> None:
+        """The placer asked, once more with another seed where it did not end, and then the other placer."""
+        if self._step("place", _placer_stuck):
+            return
+        asked, other = self.seed, self.seed + RESEED
+        for self.placer, self.seed, what in ((PLACER, other, f"seed {other}"), (OTHER_PLACER, asked, OTHER_PLACER)):
+            note = self._instead(f"{PLACER_UNENDED}: placed with {what}")
+            if self._step("place", _placer_stuck):
+                self.notes.append(note)
+                return
 
     def _reroute(self) -> None:
         """Slow arcs anew for the clock asked; if some stay too slow, once more for what the best round reached.
@@ -101,12 +109,14 @@ class Build:
                 return
             aim = rounds.reached(aim)
 
-    def _written(self, placer: str = PLACER, router: str = ROUTER) -> Project:
-        return write_project(self.board, self.engine, self.folder, self.seed, placer, router)
+    def _written(self) -> Project:
+        return write_project(self.board, self.engine, self.folder, self.seed, self.placer, self.router)
 
-    def _say_instead(self, name: str) -> None:
-        self.notes.append(UNENDED[name])
-        self.say(UNENDED[name])
+    def _instead(self, note: str) -> str:
+        """Say `note`, which names what stands in, and write the project of it."""
+        self.say(note)
+        self.project = self._written()
+        return note
 
     def _words(self, name: str) -> tuple[str, ...]:
         return tuple(getattr(self.project, name))

@@ -21,7 +21,7 @@ read_slang {hierarchy}-j 1 {define}--top {top} {blackboxes} {parameters} {source
 {command} -top {top}{write}
 tee -o cells.txt stat
 """
-# Of an ECP5, each with what takes its place where it does not end: a third less wire than heap on the engine
+# Of an ECP5, each with what stands in where it gets nowhere (open_tools.py): a third less wire than heap on the engine
 # (docs/synth.md); shorter wires than router2.
 PLACER, OTHER_PLACER = "static", "heap"
 ROUTER, OTHER_ROUTER = "router1", "router2"
@@ -73,7 +73,6 @@ class Project:
     reroute: tuple[str, ...]
     pack: tuple[str, ...]
     sources: dict[str, str]
-    placer: str
 
 
 def write_project(
@@ -109,7 +108,7 @@ def write_project(
     pack = _pack(board, target)
     lines = [" ".join(words) for words in (yosys, place, routed, pack) if words]
     (folder / "build.sh").write_text("\n".join(["set -e", *lines, ""]))
-    return Project(folder, pll.mhz, yosys, place, routed, again, pack, hashes(sources), placer)
+    return Project(folder, pll.mhz, yosys, place, routed, again, pack, hashes(sources))
 
 
 def pll_of(board: Board) -> Pll:
