@@ -114,11 +114,11 @@ def test_a_clock_that_is_missed_is_a_result_and_another_failure_is_not(fakes, mo
     slow.write_text(json.dumps(report))
     monkeypatch.setenv("EDT_FAKE_REPORT", str(slow))
     monkeypatch.setenv("EDT_FAKE_REACH", "0")
-    (row,) = route.full()
+    (row,) = route.on_default("full")
     assert (row["fmax MHz"], row["network"]) == (10.0, "S") and row["µs"] == row["cycles"] / 10
     monkeypatch.setenv("EDT_FAKE_FAIL", "place")
     with pytest.raises(ToolFailed):
-        route.full()
+        route.on_default("full")
 
 
 def test_core_line_and_round_trip_of_a_bin_have_the_same_quantiles(monkeypatch):

@@ -1,4 +1,4 @@
-"""Place and route: clock, cells and time of the open boards' own engines, and of `full`."""
+"""Place and route: clock, cells and time of the open boards' own engines, and of the default board's others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from edgendt.engine.reference import TINY, S
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.synth.engine import route
 
+OTHERS = ("full", "streaming", "window", "tokens")  # engines of the default board beside its own
 NOTE = """yosys, nextpnr and the part's packer, one after the other, on one core; seeds 1 to `SEEDS` (1 when not set).
 Cells and clock of nextpnr's report; asked: what the PLL makes; id: of the engine's parameters, as a board tells it.
 Cycles (analytic) of the largest reference network that the engine holds, and µs at the lower one of both clocks.
@@ -42,14 +43,9 @@ def boards() -> list[dict[str, Any]]:
     return [_row(board, board.engine, seed) for board in targets for seed in seeds()]
 
 
-def full() -> list[dict[str, Any]]:
-    """`full` on the default board."""
-    return [_row(Board.named(DEFAULT), "full", seed) for seed in seeds()]
-
-
-def tokens() -> list[dict[str, Any]]:
-    """`tokens` on the default board."""
-    return [_row(Board.named(DEFAULT), "tokens", seed) for seed in seeds()]
+def on_default(engine: str) -> list[dict[str, Any]]:
+    """One of `OTHERS` on the default board."""
+    return [_row(Board.named(DEFAULT), engine, seed) for seed in seeds()]
 
 
 def reached() -> float:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ BENCHMARKS = (
     Benchmark("recordings-open", "A recording on an open board", recordings.on_open_boards, recordings.OPEN_NOTE),
     Benchmark("boards", "Networks of M's kind on the open boards", cycles.on_boards, cycles.BOARDS_NOTE),
     Benchmark("route", "Clock and size, every open board's own engine", route.boards, route.NOTE),
-    Benchmark("route-full", "Clock and size of `full`", route.full, route.NOTE),
-    Benchmark("route-tokens", "Clock and size of `tokens`", route.tokens, route.NOTE),
+    *(
+        Benchmark(f"route-{name}", f"Clock and size of `{name}`", partial(route.on_default, name), route.NOTE)
+        for name in route.OTHERS
+    ),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
     Benchmark("projects", "Projects of the hls4ml flow", projects.table, projects.NOTE),
