@@ -69,7 +69,7 @@ def reported(memory: int, address: int, bit: int, folder: Path) -> Mismatch:
     traced = rtl.trace(compiled, trials, folder, image=corrupted(compiled, memory, address, bit))
     tally = rtl.check(program, trials, traced)
     assert tally.first is not None and tally.mismatches > 0 and tally.first.link == "engine"
-    assert tally.first.bin in range(len(trials[0])) and tally.first.expected != tally.first.got
+    assert tally.first.row["bin"] in range(len(trials[0])) and tally.first.expected != tally.first.got
     return tally.first
 
 

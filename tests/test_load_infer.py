@@ -208,7 +208,7 @@ def test_a_wrong_code_is_named_and_no_stage_is_kept(tmp_path: Path) -> None:
         assert not run.has(f"infer-{BOARD}")
         unchecked = infer(run, port, BOARD, check=False, trials=1, quiet=True)
     found = caught.value
-    assert (found.link, found.op, found.bin, found.index) == ("emulated, trial 0", "readout", 3, 2)
+    assert (found.link, found.op, found.row, found.index) == ("emulated, trial 0", "readout", {"bin": 3}, 2)
     assert found.got == found.expected + 1 and found.exit_code == 1
     assert (unchecked["checked"], unchecked["mismatches"], unchecked["bins"]) == (False, None, LENGTHS[0])
 
