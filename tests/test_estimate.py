@@ -29,11 +29,12 @@ from edgendt.errors import BadInput, DoesNotFit, MemoryTooSmall
 from edgendt.estimate import estimate, instead, largest_count, memories, program_of, render, render_instead
 from edgendt.host.wire import wire, words
 from edgendt.synth.size import fits, part
-from edgendt.synth.usual import or_another, usual_engine
+from edgendt.synth.usual import crowded, or_another, usual_engine
 from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
 PROGRAM = random_ndt(3)
+WIDE = replace(S, name="wide", channels=182, outputs=182, d=256, layers=12, ffn=256)
 LARGE = {"d": 128, "heads": 4, "layers": 4, "ffn": 256}
 
 
@@ -182,6 +183,26 @@ def test_more_memory_than_the_part_has_is_not_advised(program, board, said):
     if most := re.search(r"(weight_depth) of small can be (\d+) at most", str(caught.value)):
         with_it, beyond = (replace(Engine.named("small"), **{most[1]: int(most[2]) + more}) for more in (0, 1))
         assert fits(Board.named(board), with_it) and not fits(Board.named(board), beyond)
+
+
+def test_no_engine_is_tried_whose_lanes_cannot_hold_the_weights_of_a_very_large_network(monkeypatch):
+    tried: list[Engine] = []
+    monkeypatch.setattr("edgendt.synth.usual.compile_for", lambda _, engine: tried.append(engine))
+    with pytest.raises(DoesNotFit, match=r"^wide needs 4796 .* no named engine on kv260 holds the network: "):
+        estimate(WIDE.program(), "kv260")
+    assert tried == []
+
+
+@pytest.mark.parametrize("network", [S, M, WIDE, replace(S, d=192, bits=8)], ids=lambda one: f"{one.name}-{one.bits}")
+def test_no_engine_that_holds_a_network_is_too_crowded_for_it(network):
+    program = network.program()
+    for engine in ENGINES.values():
+        fits = True
+        try:
+            compile_program(program, engine)
+        except DoesNotFit:
+            fits = False
+        assert not (fits and crowded(program, engine))
 
 
 def test_memories_that_the_part_has_one_by_one_but_not_together_are_not_advised():
