@@ -144,9 +144,10 @@ def test_without_a_board_the_default_ones_engine_is_taken_or_the_first_that_hold
 
 
 def test_figures_carry_their_stages():
-    got = estimate(PROGRAM, BOARD)
-    assert (got["stage"], got["clock_stage"]) == ("analytic", "assumed")
-    assert got["latency_us"]["max"] == got["cycles"]["max"] / got["clock_mhz"]
+    for engine, stage in ((None, "post-route"), ("full", "assumed")):
+        got = estimate(PROGRAM, BOARD, engine)
+        assert (got["stage"], got["clock_stage"]) == ("analytic", stage)
+        assert got["latency_us"]["max"] == got["cycles"]["max"] / got["clock_mhz"]
 
 
 def test_every_memory_shows_what_is_used_of_what_is_there():
@@ -222,7 +223,7 @@ def refused(program, board, engine=None):
 @pytest.mark.parametrize("name", ["tang-primer-20k", "ulx3s-45f"])
 def test_smaller_networks_like_the_one_asked_fit_and_cost_what_is_said(name):
     got, board = refused(M.program(), name), Board.named(name)
-    assert (got["stage"], got["clock_stage"]) == ("analytic", "assumed")
+    assert got["stage"] == "analytic"
     weights = [one["weights"] for one in got["smaller"]]
     assert len(weights) > 2 and weights == sorted(weights, reverse=True)
     sizes = [tuple(one[key] for key in ("layers", "d", "window", "max_bins")) for one in got["smaller"]]
@@ -233,6 +234,7 @@ def test_smaller_networks_like_the_one_asked_fit_and_cost_what_is_said(name):
         network = replace(M, layers=layers, d=d, window=window, bins=rows)
         compiled = compile_program(network.program(), Engine.named(one["engine"]))
         assert one["clock_mhz"] == board.running(one["engine"]).clock_mhz
+        assert one["clock_stage"] == ("post-route" if one["engine"] in board.routed else "assumed")
         assert one["cycles"] == steady(compiled).total and one["us"] == one["cycles"] / one["clock_mhz"]
         assert one["memories"] == memories(compiled)
         assert one["resources"] == part(board, compiled.engine)
@@ -293,9 +295,11 @@ def test_a_network_that_does_not_fit_exits_1_with_a_sentence_and_a_table(tmp_pat
     assert f"error: {got['error']}\n" == table.stderr
     *head, columns = table.stdout.splitlines()[: -len(got["smaller"])]
     rows = table.stdout.splitlines()[len(head) + 1 :]
-    assert "(analytic, window full, clocks assumed)" in " ".join(line.strip() for line in head)
+    assert "(analytic, window full, clocks assumed, * kept post-route)" in " ".join(line.strip() for line in head)
     assert [row.split()[0] for row in rows] == [str(one["layers"]) for one in got["smaller"]]
     assert {"µs", "cycles", "engine", "weights"} <= set(columns.split())
+    kept = [one["engine"] in Board.named("ulx3s-45f").routed for one in got["smaller"]]
+    assert ["*" in row for row in rows] == kept and any(kept)
 
 
 @pytest.mark.parametrize(
@@ -339,4 +343,4 @@ def test_the_table_shows_every_memory():
     console.print(render(got))
     text = console.file.getvalue()
     assert all(name in text for name in got["memories"] | got["resources"])
-    assert "assumed" in text and "analytic" in text
+    assert "µs at 87.5 MHz (post-route)" in text and "analytic" in text

@@ -69,7 +69,7 @@ def latency(board: Board) -> dict[str, Any] | None:
                 "cycles": found[name],
                 "stage": "analytic",
                 "clock_mhz": clock,
-                "clock_stage": ("post-route" if name in board.routed else "assumed") if timed else None,
+                "clock_stage": board.clock_stage(name) if timed else None,
                 "us": found[name] / clock if timed else None,
             }
     return None
