@@ -125,7 +125,7 @@ def simulate(
                 log_file=log,
                 waves=waves is not None,
             )
-        except SystemExit:
+        except (SystemExit, RuntimeError):  # the latter where the RTL ended it: a failed assertion, a $fatal
             raise AssertionError(f"{module} on {top} failed:\n{_tail(log)}") from None
         finally:
             if waves is not None and (where / DUMP).exists():
@@ -145,7 +145,9 @@ def lint(top: str, sources: Sequence[Path], parameters: Mapping[str, object] | N
 
 
 def last_error(text: str) -> str:
-    """The last exception that a simulation's log shows, or its last line."""
+    """What ended a simulation, from its log: an assertion of the RTL, or the last exception, or the last line."""
+    if found := re.search(r"Assertion failed in \S+: .+", text):
+        return found[0]
     lines = text.strip().splitlines() or ["no output"]
     return next((line.strip() for line in reversed(lines) if re.match(r"\s+[\w.]*[A-Z]\w+: \S", line)), lines[-1])
 
