@@ -419,7 +419,7 @@ def boards_table(result: dict[str, Any]) -> Table:
         said = board["latency"] or dict.fromkeys(("network", "engine", "lanes", "clock_mhz", "clock_stage", "us"))
         clock = text(said["clock_mhz"]) + "*" * (said["clock_stage"] == "post-route")
         quoted = [said["network"], said["engine"], said["lanes"], clock, said["us"]]
-        rows.append([board["name"], board["engine"] or board["flow"], board["lanes"], *quoted])
+        rows.append([board["name"], board["engine"] or board["flow"], board["most_lanes"], *quoted])
     title = "boards: a reference network's bin on the fastest named engine that the part holds"
     table = grid(title, ["board", "engine", "most lanes", "network", "on", "lanes", "MHz", "µs"], rows)
     stages = "cycles analytic; clocks assumed, but * kept post-route"
