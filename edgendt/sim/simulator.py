@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-from edgendt.tools import cache_folder, environment, share, tool_path
+from edgendt.tools import cache_folder, environment, share, tool_path, version
 
+SIMULATORS = {"verilator": ("verilator", "--version"), "icarus": ("iverilog", "-V")}  # how each tells its version
 DUMP = "dump.vcd"  # what a simulation calls its waveform
 CFLAGS = "-O1"  # compiling dominates short benches
 # A bench sees the signals of the top only: with all of them public a large design takes minutes to compile.
@@ -39,10 +41,10 @@ def build(
     waves: bool = False,
     simulator: str = "verilator",
 ) -> Path:
-    """Build folder of `top` for cocotb; built once per content of sources and options.
+    """Build folder of `top` for cocotb; built once per content of sources and options, simulator and cocotb.
 
     parameters: integers; others are passed as written (`"32'hFF"`). simulator: `verilator` or `icarus`. Raises
-    RuntimeError with the compiler's last words.
+    RuntimeError with the compiler's last words; ToolMissing without the simulator.
     """
     parameters, defines = dict(parameters or {}), dict(defines or {})
     what = [
@@ -56,6 +58,8 @@ def build(
         CFLAGS,
         VISIBLE,
         sys.version,
+        package_version("cocotb"),
+        version(*SIMULATORS[simulator]),
     ]
     folder = cache_folder("sim", f"{top}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}")
     with locked(folder.with_suffix(".lock")), _simulator_environment():
