@@ -106,6 +106,10 @@ class Board:
         """The board with the clock that is asked of this engine."""
         return replace(self, clock_mhz=self.clocks.get(engine, self.clock_mhz))
 
+    def clock_stage(self, engine: str) -> str:
+        """How the clock of that engine is known: kept post-route, or assumed."""
+        return "post-route" if engine in self.routed else "assumed"
+
     @property
     def family(self) -> str:
         """Of its part, as edgendt.blocks knows it."""

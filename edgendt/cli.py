@@ -320,8 +320,11 @@ def load_line(result: dict[str, Any]) -> str:
     """What was sent, in one line."""
     where = f"{result['port']} ({result['stage']}, engine {result['engine']})"
     sent = f"{result['bytes']:,} bytes in {result['frames']} frames, {result['repeats']} sent again"
-    since = f"since power-up {result['bad_frames']:,} bad frames and {result['refused']:,} requests refused"
-    return f"{result['run']} is on {where}: {result['seconds']:.2f} s, {sent}; {since}"
+    if result["lost"]:
+        befell = f"what it counted is not known, for {result['lost']}"
+    else:
+        befell = f"since power-up {result['bad_frames']:,} bad frames and {result['refused']:,} requests refused"
+    return f"{result['run']} is on {where}: {result['seconds']:.2f} s, {sent}; {befell}"
 
 
 @app.command()
@@ -351,6 +354,7 @@ def infer(
 def infer_table(result: dict[str, Any]) -> Table:
     """Bins, cycles and the round trip as the host sees it."""
     trip, stage, line = result["round_trip_us"], result["stage"], ("repeats", "bad_frames", "refused", "clipped")
+    befell = [result[name] for name in line]
     checked = f"{result['codes']:,} equal to the Program" if result["checked"] else "not checked"
     micros = " / ".join(f"{trip[name]:,.0f}" for name in ("p50", "p99", "max"))
     per = "start, two a bin" if result["whole_window"] else "bin"
@@ -361,9 +365,11 @@ def infer_table(result: dict[str, Any]) -> Table:
         ["cycles, p50 / max", f"{result['cycles']['p50']:,} / {result['cycles']['max']:,}"],
         [f"bytes per {per}, p50 / p99 / max", " / ".join(str(result["bytes"][name]) for name in trip)],
         [f"host round trip, µs, p50 / p99 / max ({stage})", micros],
-        ["line: repeats / bad / refused / clipped", " / ".join(f"{result[name]:,}" for name in line)],
+        ["line: repeats / bad / refused / clipped", " / ".join("–" if n is None else f"{n:,}" for n in befell)],
         ["answers", result["answers"]],
     ]
+    if result["lost"]:
+        rows.append(["not counted", result["lost"]])
     return grid(f"{result['run']} on {result['port']}", ["", ""], rows)
 
 
@@ -413,7 +419,7 @@ def boards_table(result: dict[str, Any]) -> Table:
         said = board["latency"] or dict.fromkeys(("network", "engine", "lanes", "clock_mhz", "clock_stage", "us"))
         clock = text(said["clock_mhz"]) + "*" * (said["clock_stage"] == "post-route")
         quoted = [said["network"], said["engine"], said["lanes"], clock, said["us"]]
-        rows.append([board["name"], board["engine"] or board["flow"], board["lanes"], *quoted])
+        rows.append([board["name"], board["engine"] or board["flow"], board["most_lanes"], *quoted])
     title = "boards: a reference network's bin on the fastest named engine that the part holds"
     table = grid(title, ["board", "engine", "most lanes", "network", "on", "lanes", "MHz", "µs"], rows)
     stages = "cycles analytic; clocks assumed, but * kept post-route"

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgendt.errors import Mismatch
 from edgendt.fixed import Codes
+from edgendt.program import Program
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,17 @@ class LinkResult:
         return asdict(self)
 
 
-def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes], whole: bool = False) -> Tally:
-    """expected, got: [bins, size] by op name; `got` must hold every op of `expected`, to the last code.
+def compare(
+    link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes], program: Program | None = None
+) -> Tally:
+    """expected, got: [rows, size] by op name; `got` must hold every op of `expected`, to the last code.
 
-    Ops are compared in the order of `expected`; `first` is the earliest bin's first differing op and index. In `whole`
+    Ops are compared in the order of `expected`; `first` is the earliest bin's first differing op and index. In whole
     windows, where a difference spreads to bins before it, it is the first differing op's earliest row and index.
-    A code that `got` lacks is a mismatch.
+    A code that `got` lacks is a mismatch. program: of these ops, which says what their rows are; bins without one.
     """
-    codes = mismatches = 0
+    whole = program is not None and not program.streams
+    codes = mismatches = earliest = 0
     first: Mismatch | None = None
     bins = len(list(expected.values())[-1]) if expected else 0
     for op, want in expected.items():
@@ -75,13 +79,23 @@ def compare(link: str, expected: Mapping[str, Codes], got: Mapping[str, Codes], 
         mismatches += int(wrong.sum())
         if wrong.any():
             row, index = (int(i) for i in np.argwhere(wrong)[0])
-            bin = row if whole else row // max(1, len(want) // max(1, bins))  # a bin may have several rows
-            if first is None or (bin < first.bin and not whole):
+            bin, named = _named(row, op, program)
+            if first is None or (bin < earliest and not whole):
                 present = row < len(have) and have.ndim == 2 and index < have.shape[1]
-                first = Mismatch(
-                    link, op, bin, index, int(want[row, index]), int(have[row, index]) if present else None
-                )
+                found = int(have[row, index]) if present else None
+                earliest, first = bin, Mismatch(link, op, named, index, int(want[row, index]), found)
     return Tally(len(expected), codes, mismatches, first, bins)
+
+
+def _named(row: int, op: str, program: Program | None) -> tuple[int, dict[str, int]]:
+    """(bin of a stream, what to call the row), as a vendor project's test bench does."""
+    what = program.row(op) if program is not None else None
+    if program is None or what is None:
+        return row, {"bin": row}
+    if not program.streams:
+        return 0, {what: row}
+    bin, inside = divmod(row, program.rows(op))
+    return bin, {"bin": bin, what: inside}
 
 
 def _wrong(want: Codes, have: Codes) -> Any:

@@ -118,13 +118,12 @@ class ToolStopped(ToolFailed):
 
 
 class Mismatch(EdgendtError):
-    """Two links of the chain disagree: the first differing code, all of it."""
+    """Two links of the chain disagree: the first differing code, all of it. row: numbers by what they count."""
 
-    def __init__(self, link: str, op: str, bin: int, index: int, expected: int, got: int | None) -> None:
-        super().__init__(
-            f"{link}: op {op}, bin {bin}, index {index}: expected {expected}, got {'nothing' if got is None else got}"
-        )
-        self.link, self.op, self.bin, self.index, self.expected, self.got = link, op, bin, index, expected, got
+    def __init__(self, link: str, op: str, row: Mapping[str, int], index: int, expected: int, got: int | None) -> None:
+        where = ", ".join(f"{what} {number}" for what, number in {**row, "index": index}.items())
+        super().__init__(f"{link}: op {op}, {where}: expected {expected}, got {'nothing' if got is None else got}")
+        self.link, self.op, self.row, self.index, self.expected, self.got = link, op, row, index, expected, got
 
 
 class CyclesDiffer(EdgendtError):

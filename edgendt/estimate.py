@@ -71,7 +71,7 @@ def estimate(program: Program, board: str, engine: str | None = None, largest: i
         "efficiency": median.efficiency,
         "latency_us": {key: value / target.clock_mhz for key, value in quantiles.items()},
         "clock_mhz": target.clock_mhz,
-        "clock_stage": "assumed",
+        "clock_stage": target.clock_stage(name),
         "link": wire(program, target, largest),
         "image_bytes": len(compiled.image.to_bytes()),
         "memories": memories(compiled),
@@ -113,7 +113,6 @@ def instead(program: Program, board: str, error: DoesNotFit) -> dict[str, Any]:
         "board": board,
         "error": str(error),
         "stage": STAGE,
-        "clock_stage": "assumed",
         "channels": program.channels,
         "outputs": program.outputs,
         "smaller": None if asked is None else found,
@@ -136,6 +135,7 @@ def _instead(held: Held, board: Board) -> dict[str, Any]:
         "lanes": held.compiled.engine.products,
         "cycles": cycles,
         "clock_mhz": clock,
+        "clock_stage": board.clock_stage(held.engine),
         "us": cycles / clock,
         "memories": memories(held.compiled),
         "resources": part(board, held.compiled.engine),
@@ -198,13 +198,14 @@ def render_instead(result: Mapping[str, Any]) -> Any:
             f"{one['weights']:,}",
             one["engine"],
             f"{one['cycles']:,}",
-            f"{one['clock_mhz']:g}",
+            f"{one['clock_mhz']:g}" + "*" * (one["clock_stage"] == "post-route"),
             f"{one['us']:.1f}",
             "{used:,} of {available:,}".format(**one["resources"][blocks]),
         ]
         for one in result["smaller"]
     ]
-    at = f"{result['stage']}, window full, clocks {result['clock_stage']}"
+    kept = ", * kept post-route" * any(one["clock_stage"] == "post-route" for one in result["smaller"])
+    at = f"{result['stage']}, window full, clocks assumed{kept}"
     like = "networks like {program}, {channels} -> {outputs}, that {board} holds".format(**result)
     return _table(f"{like} ({at})", columns, rows)
 

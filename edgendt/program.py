@@ -137,6 +137,11 @@ class Program:
         axis = self.axis(name)
         return (self.bins or 0) if axis == BINS else axis.length
 
+    def row(self, name: str) -> str | None:
+        """What a row of the codes of `name` is in a window or, in a stream, in a bin; None for that bin's only one."""
+        axis = self.axis(name)
+        return None if self.streams and axis == BINS else axis.one
+
     def rows_of(self, name: str, bins: int) -> int:
         """Rows of the codes of `name` in a trial of so many bins."""
         axis = self.axis(name)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def tool_path(name: str) -> Path:
     if path is None:
         raise ToolMissing(name, HINTS.get(name, f"install {name} and put it on PATH"))
     return path
+
+
+def version(name: str, flag: str = "--version") -> str:
+    """What an external program says of its version; ToolMissing."""
+    return _said(tool_path(name), flag)
+
+
+@cache
+def _said(program: Path, flag: str) -> str:
+    done = subprocess.run([program, flag], env=environment(), capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def cache_folder(*parts: str) -> Path:

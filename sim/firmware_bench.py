@@ -45,7 +45,7 @@ async def trial(link, program, tap, counts):
 def demand(program, counts, got):
     """Raise the first Mismatch between a trial's trace and the Program's."""
     expected = program.trace(counts)
-    tally = compare("hls4ml", {name: expected[name] for name in got}, got)
+    tally = compare("hls4ml", {name: expected[name] for name in got}, got, program)
     assert tally.codes > 0
     if tally.first:
         raise tally.first

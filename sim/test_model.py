@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench import mutate
 from needs import needs
 from networks import golden_ndt, random_counts, random_ndt
+from op_engine import TINY
 from trained import NAMES, trained
 
 from edgendt.engine import layout
 from edgendt.engine.compile import Compiled, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, Section
-from edgendt.errors import Mismatch
+from edgendt.engine.sources import engine_sources
+from edgendt.errors import Mismatch, ToolFailed
 from edgendt.ops import LayerNorm
 from edgendt.ops.layernorm import table_index
 from edgendt.sim import rtl
@@ -69,7 +72,7 @@ def reported(memory: int, address: int, bit: int, folder: Path) -> Mismatch:
     traced = rtl.trace(compiled, trials, folder, image=corrupted(compiled, memory, address, bit))
     tally = rtl.check(program, trials, traced)
     assert tally.first is not None and tally.mismatches > 0 and tally.first.link == "engine"
-    assert tally.first.bin in range(len(trials[0])) and tally.first.expected != tally.first.got
+    assert tally.first.row["bin"] in range(len(trials[0])) and tally.first.expected != tally.first.got
     return tally.first
 
 
@@ -111,3 +114,12 @@ def test_one_flipped_bit_of_the_microprogram_is_reported_with_op_and_bin(op: str
     index = [instr.owner for instr in compile_program(golden_ndt()[0], SMALL).instrs].index(op)
     chunk, bit = divmod(at, layout.CHUNK_BITS)
     assert reported(layout.MEM_PROG, 8 * index + chunk, bit, tmp_path).op == op
+
+
+@pytest.mark.parametrize("engine", [TINY, Engine(1, 4, 2, 1, serial=1)], ids=["array", "serial"])
+def test_a_link_that_resets_the_trial_of_a_running_bin_is_stopped_by_the_core(engine: Engine, tmp_path: Path) -> None:
+    program = random_ndt(7, channels=5, d=8, layers=1, heads=2, ffn=6, window=3, outputs=4, bins=9)
+    compiled, counts = compile_program(program, engine), random_counts(program, 1, 3)
+    early = mutate(engine_sources(), "trial_reset_o <= reset_bins && !rst_i;", "trial_reset_o <= start_o;")
+    with pytest.raises(ToolFailed, match="a trial is reset while a bin runs"):
+        rtl.trace(compiled, [counts], tmp_path, sources=early)

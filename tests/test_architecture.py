@@ -36,6 +36,7 @@ LINES = (
     ("quantize", "sim", "plugin"),
     ("estimate", "profile", "report"),
     ("cli",),
+    ("__main__",),
 )
 RANK = {room: rank for rank, rooms in enumerate(LINES) for room in rooms}
 TORCH_ROOMS = {"models", "qat", "export", "quantize", "quantize_poyo"}

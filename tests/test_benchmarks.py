@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "examples"))
 
 from benchmarks import cycles, published, route, rtl, run  # noqa: E402
+from benchmarks.cut import cut_to  # noqa: E402
 from networks import random_ndt  # noqa: E402
 from reference_board import ReferenceBoard  # noqa: E402
 
@@ -21,8 +22,10 @@ from edgendt.boards import Board, known  # noqa: E402
 from edgendt.compare import compare  # noqa: E402
 from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import Engine  # noqa: E402
-from edgendt.engine.cycles import cycles_per_bin  # noqa: E402
+from edgendt.engine.cycles import cycles_per_bin, steady  # noqa: E402
+from edgendt.engine.reference import TINY  # noqa: E402
 from edgendt.errors import BadInput, Mismatch, ToolFailed  # noqa: E402
+from edgendt.synth.size import part  # noqa: E402
 from edgendt.wiring import choose_outputs  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -53,6 +56,15 @@ def test_every_figure_has_its_stage_and_its_source():
 
 def test_the_documented_cycles_are_those_of_the_compiler():
     assert json.loads(run.KEPT.read_text())["cycles"]["rows"] == cycles.table()
+
+
+def test_an_array_is_cut_to_a_network_and_to_the_part():
+    board = Board.named("tang-primer-20k")
+    found = list(cut_to(TINY, board))
+    assert len(found) > 1
+    for engine, said in found:
+        part(board, engine)
+        assert steady(compile_program(TINY.program(), engine)).total == said
 
 
 def test_one_benchmark_replaces_its_own_section_alone(tmp_path, monkeypatch, capsys):

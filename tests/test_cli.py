@@ -23,7 +23,7 @@ from edgendt.errors import BadInput
 
 def edgendt(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
-    command = [sys.executable, "-c", "from edgendt.cli import main; main()", *words]
+    command = [sys.executable, "-m", "edgendt", *words]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 

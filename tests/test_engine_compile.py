@@ -13,7 +13,7 @@ from needs import needs_package
 from networks import golden_ndt, random_ndt
 
 from edgendt.engine import layout as lay
-from edgendt.engine.compile import UNWRITTEN, Compiled, choices_of, compile_program
+from edgendt.engine.compile import UNWRITTEN, Compiled, attempts, choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import bound_of, cycles_of, cycles_per_bin, steady, window_of
 from edgendt.engine.formats import same_heads
@@ -367,3 +367,9 @@ def test_a_shape_says_all_of_the_configuration_that_phases_change() -> None:
     assert shapes[0] == shapes[1] == shapes[-1] == compiled.config
     assert [shape["window"] for shape in shapes] == list(compiled.loops) == [8, 8, 6, 6, 6, 8]
     assert (shapes[3]["head_dim"], shapes[4]["head_dim"], shapes[4]["groups"]) == (4, 6, 1)
+
+
+def test_memory_contents_are_made_of_the_schedule_that_is_taken_alone() -> None:
+    every = attempts(golden_ndt()[0], Engine.named("full"))
+    assert len(every) > 1 and not any("sections" in vars(one) for one in every)
+    assert every[0].image.sections == every[0].sections != ()

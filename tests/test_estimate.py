@@ -29,11 +29,12 @@ from edgendt.errors import BadInput, DoesNotFit, MemoryTooSmall
 from edgendt.estimate import estimate, instead, largest_count, memories, program_of, render, render_instead
 from edgendt.host.wire import wire, words
 from edgendt.synth.size import fits, part
-from edgendt.synth.usual import or_another, usual_engine
+from edgendt.synth.usual import crowded, or_another, usual_engine
 from edgendt.wiring import Wiring
 
 BOARD = "ulx3s-85f"
 PROGRAM = random_ndt(3)
+WIDE = replace(S, name="wide", channels=182, outputs=182, d=256, layers=12, ffn=256)
 LARGE = {"d": 128, "heads": 4, "layers": 4, "ffn": 256}
 
 
@@ -143,9 +144,10 @@ def test_without_a_board_the_default_ones_engine_is_taken_or_the_first_that_hold
 
 
 def test_figures_carry_their_stages():
-    got = estimate(PROGRAM, BOARD)
-    assert (got["stage"], got["clock_stage"]) == ("analytic", "assumed")
-    assert got["latency_us"]["max"] == got["cycles"]["max"] / got["clock_mhz"]
+    for engine, stage in ((None, "post-route"), ("full", "assumed")):
+        got = estimate(PROGRAM, BOARD, engine)
+        assert (got["stage"], got["clock_stage"]) == ("analytic", stage)
+        assert got["latency_us"]["max"] == got["cycles"]["max"] / got["clock_mhz"]
 
 
 def test_every_memory_shows_what_is_used_of_what_is_there():
@@ -184,6 +186,26 @@ def test_more_memory_than_the_part_has_is_not_advised(program, board, said):
         assert fits(Board.named(board), with_it) and not fits(Board.named(board), beyond)
 
 
+def test_no_engine_is_tried_whose_lanes_cannot_hold_the_weights_of_a_very_large_network(monkeypatch):
+    tried: list[Engine] = []
+    monkeypatch.setattr("edgendt.synth.usual.compile_for", lambda _, engine: tried.append(engine))
+    with pytest.raises(DoesNotFit, match=r"^wide needs 4796 .* no named engine on kv260 holds the network: "):
+        estimate(WIDE.program(), "kv260")
+    assert tried == []
+
+
+@pytest.mark.parametrize("network", [S, M, WIDE, replace(S, d=192, bits=8)], ids=lambda one: f"{one.name}-{one.bits}")
+def test_no_engine_that_holds_a_network_is_too_crowded_for_it(network):
+    program = network.program()
+    for engine in ENGINES.values():
+        fits = True
+        try:
+            compile_program(program, engine)
+        except DoesNotFit:
+            fits = False
+        assert not (fits and crowded(program, engine))
+
+
 def test_memories_that_the_part_has_one_by_one_but_not_together_are_not_advised():
     depths = {"weight_depth": 10240, "kv_depth": 1024}
     said = r"^it needs more; no named .* has no room for weight_depth 10240, kv_depth 1024 together; take .*, or train"
@@ -201,7 +223,7 @@ def refused(program, board, engine=None):
 @pytest.mark.parametrize("name", ["tang-primer-20k", "ulx3s-45f"])
 def test_smaller_networks_like_the_one_asked_fit_and_cost_what_is_said(name):
     got, board = refused(M.program(), name), Board.named(name)
-    assert (got["stage"], got["clock_stage"]) == ("analytic", "assumed")
+    assert got["stage"] == "analytic"
     weights = [one["weights"] for one in got["smaller"]]
     assert len(weights) > 2 and weights == sorted(weights, reverse=True)
     sizes = [tuple(one[key] for key in ("layers", "d", "window", "max_bins")) for one in got["smaller"]]
@@ -212,6 +234,7 @@ def test_smaller_networks_like_the_one_asked_fit_and_cost_what_is_said(name):
         network = replace(M, layers=layers, d=d, window=window, bins=rows)
         compiled = compile_program(network.program(), Engine.named(one["engine"]))
         assert one["clock_mhz"] == board.running(one["engine"]).clock_mhz
+        assert one["clock_stage"] == ("post-route" if one["engine"] in board.routed else "assumed")
         assert one["cycles"] == steady(compiled).total and one["us"] == one["cycles"] / one["clock_mhz"]
         assert one["memories"] == memories(compiled)
         assert one["resources"] == part(board, compiled.engine)
@@ -272,9 +295,11 @@ def test_a_network_that_does_not_fit_exits_1_with_a_sentence_and_a_table(tmp_pat
     assert f"error: {got['error']}\n" == table.stderr
     *head, columns = table.stdout.splitlines()[: -len(got["smaller"])]
     rows = table.stdout.splitlines()[len(head) + 1 :]
-    assert "(analytic, window full, clocks assumed)" in " ".join(line.strip() for line in head)
+    assert "(analytic, window full, clocks assumed, * kept post-route)" in " ".join(line.strip() for line in head)
     assert [row.split()[0] for row in rows] == [str(one["layers"]) for one in got["smaller"]]
     assert {"µs", "cycles", "engine", "weights"} <= set(columns.split())
+    kept = [one["engine"] in Board.named("ulx3s-45f").routed for one in got["smaller"]]
+    assert ["*" in row for row in rows] == kept and any(kept)
 
 
 @pytest.mark.parametrize(
@@ -318,4 +343,4 @@ def test_the_table_shows_every_memory():
     console.print(render(got))
     text = console.file.getvalue()
     assert all(name in text for name in got["memories"] | got["resources"])
-    assert "assumed" in text and "analytic" in text
+    assert "µs at 87.5 MHz (post-route)" in text and "analytic" in text

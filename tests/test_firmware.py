@@ -44,7 +44,7 @@ def firmware(program: Program) -> Firmware:
 
 def demand(program: Program, counts: Codes, got: dict[str, Codes]) -> None:
     """Raise the first Mismatch; every op of the Program must have been traced."""
-    tally = compare("hls4ml", program.trace(counts), got)
+    tally = compare("hls4ml", program.trace(counts), got, program)
     assert tally.ops == len(program.nodes)
     if tally.first:
         raise tally.first
@@ -248,7 +248,7 @@ def test_a_wrong_weight_is_named_by_op_bin_and_index(tmp_path: Path) -> None:
     weights.write_text(", ".join(map(str, values)))
     tally = compare("hls4ml", program.trace(counts), Firmware(program, folder).trace(counts))
     assert isinstance(tally.first, Mismatch)
-    assert (tally.first.op, tally.first.bin, tally.first.index) == ("readout", 0, 3)
+    assert (tally.first.op, tally.first.row, tally.first.index) == ("readout", {"bin": 0}, 3)
     assert tally.mismatches <= len(counts)
 
 

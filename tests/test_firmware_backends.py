@@ -72,7 +72,7 @@ def test_a_wrong_weight_is_named_by_op_bin_and_index(backend: str, tmp_path: Pat
     values[3 * op.inputs] = str(value - op.w.scale * np.sign(value))  # one step, in output 3
     weights.write_text(text.replace(listed, ", ".join(values)))
     counts = random_counts(program, 1, 12)
-    tally = compare("hls4ml", program.trace(counts), library.trace(counts))
+    tally = compare("hls4ml", program.trace(counts), library.trace(counts), program)
     assert tally.first is not None and (tally.first.op, tally.first.index) == ("readout", 3)
     assert 0 < tally.mismatches <= len(counts)
 

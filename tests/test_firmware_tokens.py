@@ -43,7 +43,7 @@ def firmware(program: Program, most: dict[str, int] = MOST) -> Firmware:
 
 def demand(program: Program, given: Any, library: Firmware) -> None:
     """Raise the first Mismatch; every op of the Program must have been traced."""
-    tally = compare("hls4ml", program.trace(given), library.trace(given), whole=True)
+    tally = compare("hls4ml", program.trace(given), library.trace(given), program)
     assert tally.ops == len(program.nodes)
     if tally.first:
         raise tally.first

@@ -19,6 +19,7 @@ from test_cli import edgendt
 
 from edgendt.artifact import Run, read_json
 from edgendt.boards import Board
+from edgendt.cli import infer_table, load_line
 from edgendt.data.stimulus import packed, stimulus
 from edgendt.data.tokens import spikes_last
 from edgendt.engine.compile import compile_program
@@ -208,7 +209,7 @@ def test_a_wrong_code_is_named_and_no_stage_is_kept(tmp_path: Path) -> None:
         assert not run.has(f"infer-{BOARD}")
         unchecked = infer(run, port, BOARD, check=False, trials=1, quiet=True)
     found = caught.value
-    assert (found.link, found.op, found.bin, found.index) == ("emulated, trial 0", "readout", 3, 2)
+    assert (found.link, found.op, found.row, found.index) == ("emulated, trial 0", "readout", {"bin": 3}, 2)
     assert found.got == found.expected + 1 and found.exit_code == 1
     assert (unchecked["checked"], unchecked["mismatches"], unchecked["bins"]) == (False, None, LENGTHS[0])
 
@@ -286,6 +287,43 @@ def test_counters_tell_what_befell_the_line(tmp_path: Path) -> None:
     assert got["bad_frames"] == device.bad_frames == board.hit and got["mismatches"] == 0
     assert got["repeats"] == board.hit - at_load > 0, "a bin's damaged request is sent once more"
     assert got.items() >= read_json(run.stage(f"infer-{BOARD}") / "infer.json").items()
+
+
+class Dying(ReferenceBoard):
+    """Answers no STATUS once a packet of kind `last` has come."""
+
+    last: Kind | None = None
+    gone = False
+
+    def write(self, data: bytes) -> None:
+        for packet in self.unslip.feed(data):
+            self.gone |= packet[0] == self.last
+            if not (self.gone and packet[0] == Kind.STATUS):
+                self.waiting += slip(self.device.packet(packet))
+
+
+def test_a_line_that_dies_before_its_counters_are_told_undoes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attach, "SECONDS", {attach.EMULATED: 0.4})
+    run, board = run_of("a", tmp_path), Dying(*COMPILED.values())
+    with on_a_pty(board) as port:
+        board.last = Kind.COMMIT
+        loaded = load(run, port, BOARD, quiet=True)
+        kept = Kept.of_port(port).get()
+        board.last, board.gone = Kind.COUNTS, False
+        got = infer(run, port, BOARD, quiet=True)
+    assert kept is not None and loaded["image_crc"] == f"{kept.crc:08x}"
+    for result in (loaded, got):
+        assert (result["bad_frames"], result["refused"]) == (None, None)
+        assert result["lost"].startswith("the engine did not answer STATUS in 4 tries")
+    assert (got["mismatches"], got["bins"]) == (0, sum(LENGTHS)) and run.has(f"infer-{BOARD}")
+    said = load_line(loaded)
+    assert said.startswith(f"{run.path} is on {port}") and "; what it counted is not known, for the engine did" in said
+    cells = [list(column.cells) for column in infer_table(got).columns]
+    shown = dict(zip(*cells, strict=True))
+    assert " / – / – / 0" in shown["line: repeats / bad / refused / clipped"]
+    assert shown["not counted"] == got["lost"]
 
 
 @pytest.mark.parametrize("wiring", [Wiring(), Wiring(channels="4,-,0:4", dead="2")], ids=["plain", "mapped"])

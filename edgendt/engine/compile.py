@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from edgendt.engine.image import Image, Section
 from edgendt.engine.layout import Instr
 from edgendt.engine.phases import BINS, COLUMNS, TOKENS
 from edgendt.engine.rows import axes, starts
-from edgendt.engine.schedule import Rows, Tap, channels_of
+from edgendt.engine.schedule import Emitter, Rows, Tap, channels_of
 from edgendt.engine.sections import sections
 from edgendt.engine.spatial import between_channels, columns
 from edgendt.engine.tokens import TokenLowering
@@ -44,11 +44,16 @@ class Compiled:
     config: Mapping[str, int]
     taps: Mapping[int, Tap]
     sizes: Mapping[str, int]
-    sections: tuple[Section, ...]
+    emitter: Emitter = field(repr=False, compare=False)
     choice: Choice
     phase_of: Mapping[str, int]  # of each node; 0 in a stream
     loops: tuple[int, ...]  # how often each phase runs: for each bin of a whole window, or each channel
     most: int = 0  # tokens of a window that there is room for
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """Memory contents; made when asked for, since of many schedules one is taken."""
+        return tuple(sections(self.emitter, self.engine, self.config))
 
     @cached_property
     def image(self) -> Image:
@@ -169,7 +174,7 @@ def compile_program(program: Program, engine: Engine, choice: Choice | None = No
 
 
 def attempts(program: Program, engine: Engine, choice: Choice | None = None) -> list[Compiled]:
-    """Every schedule worth trying, also those that do not fit (their `sections` are empty)."""
+    """Every schedule worth trying, also those that do not fit."""
     check_formats(program, engine)
     if program.inputs:
         return _of_tokens(program, engine)
@@ -205,10 +210,10 @@ def _of_tokens(program: Program, engine: Engine) -> list[Compiled]:
     lanes, most = engine.lane_count, min(*keys, (1 << 9) * engine.pipes, lay.KEYS)
     best = _compile(program, engine, Choice(), None, min(lanes, most))
     low, high = 1, -(-most // lanes)
-    while low < high and best.sections:  # of so many tiles `low` are known to fit
+    while low < high and not shortfalls(best):  # of so many tiles `low` are known to fit
         middle = (low + high + 1) // 2
         tried = _compile(program, engine, Choice(), None, min(middle * lanes, most))
-        best, low, high = (tried, middle, high) if tried.sections else (best, low, middle - 1)
+        best, low, high = (best, low, middle - 1) if shortfalls(tried) else (tried, middle, high)
     return [best]
 
 
@@ -250,7 +255,6 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     config["pos_stride"] = emitter.sizes["pos"]
     positions = emitter.sizes["pos"] * (program.max_bins or constant) + emitter.sizes["table"]
     sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": positions}
-    loaded = tuple(sections(emitter, engine, config)) if not _over(sizes, engine) else ()
     names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}
     phase_of = {name: phases.of[name] if phases else 0 for name in names}
@@ -261,7 +265,7 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
         lengths = {str(item.axis): item.axis.length or 1 for item in program.inputs}
         loops = tuple(lengths[over] for over in phases.over)
     instrs = tuple(emitter.instrs)
-    return Compiled(program, engine, instrs, config, taps, sizes, loaded, choice, phase_of, loops, most)
+    return Compiled(program, engine, instrs, config, taps, sizes, emitter, choice, phase_of, loops, most)
 
 
 def trailing(program: Program) -> int:
@@ -292,10 +296,6 @@ DEPTHS = {
     "gamma": ("gamma_depth", "LayerNorm words", "fewer layers"),
     "prog": ("prog_depth", "instructions", "fewer layers or heads"),
 }
-
-
-def _over(sizes: Mapping[str, int], engine: Engine) -> bool:
-    return any(sizes[name] > getattr(engine, depth) for name, (depth, *_) in DEPTHS.items())
 
 
 def shortfalls(compiled: Compiled) -> list[MemoryTooSmall]:

@@ -68,6 +68,10 @@ class Lowering:
 
     def _name(self) -> None:
         self.by_name = {node.name: node for node in self.nodes}
+        self._readers: dict[str, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for slot, source in enumerate(node.inputs):
+                self._readers.setdefault(source, []).append((node, slot))
 
     def _keep_counts(self, late: frozenset[str]) -> None:
         """The counts of a bin are overwritten by the next one's: what reads them in a later phase reads a copy."""
@@ -79,7 +83,7 @@ class Lowering:
             self.phases = phases_of(self.nodes, self.deferred)
 
     def readers(self, name: str) -> list[tuple[Node, int]]:
-        return [(node, slot) for node in self.nodes for slot, source in enumerate(node.inputs) if source == name]
+        return self._readers.get(name, [])
 
     def run(self) -> Emitter:
         """Emit every node, then the end."""

@@ -85,11 +85,27 @@ class Region:
     reader: int
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Those of a pass, which become words once its schedule is taken: many are tried. node: a Linear, or one zero."""
+
+    tiling: Tiling
+    node: Node | None
+    inputs: Positions
+    outputs: Positions
+
+    def codes(self) -> NDArray[np.int64]:
+        """[rows, lanes]"""
+        weight = np.zeros((1, 1), np.int64) if self.node is None else self.node.constants["weight"]
+        whole = np.pad(weight, ((0, 1), (0, 1)))  # index -1, a hole, is zero
+        return self.tiling.codes(whole[:, self.inputs][self.outputs])
+
+
 @dataclass
 class Words:
     """Memory contents that grow while instructions are emitted."""
 
-    weights: list[tuple[bool, NDArray[np.int64]]] = field(default_factory=list)  # (pairs?, [rows, lanes]) each
+    weights: list[Weights] = field(default_factory=list)
     bias: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, pipes, (shift, bias)]
     pos: NDArray[np.int64] | None = None  # [bins, words, pipes]
     gamma: list[NDArray[np.int64]] = field(default_factory=list)  # each [words, sfus, (gamma, beta)]
@@ -288,9 +304,7 @@ class Emitter:
         tiling = best(self.engine, op.w.bits, inputs, len(flat), source.rate or inputs)
         source.rate = 0
         tiles, length = tiling.tiles(len(flat)), tiling.elements(inputs)
-        weight = np.zeros((op.outputs + 1, op.inputs + 1), np.int64)  # index -1, a hole, is zero
-        weight[:-1, :-1] = node.constants["weight"]
-        self.words.weights.append((tiling.paired, tiling.codes(weight[:, source.positions][flat])))
+        self.words.weights.append(Weights(tiling, node, source.positions, flat))
         steps = words - (tiles - 1) * tiling.words
         fields = {
             "xsigned": int(source.form.signed),
@@ -314,7 +328,7 @@ class Emitter:
     def nothing(self) -> dict[str, int]:
         """Fields of a pass over one element of weight zero: what it adds is all that comes out."""
         tiling = Tiling(self.engine, bool(self.engine.packed))
-        self.words.weights.append((tiling.paired, tiling.codes(np.zeros((1, 1), np.int64))))
+        self.words.weights.append(Weights(tiling, None, np.zeros(1, np.int64), np.zeros(1, np.int64)))
         fields = {"sbase": self.grow("weights", 1), "paired": int(tiling.paired)}
         return fields | {"sstride": 1, "n_red": 1, "n_tiles": 1, "xstride": 1}
 

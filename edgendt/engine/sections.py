@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
 from edgendt.engine.image import Section
-from edgendt.engine.schedule import Emitter
+from edgendt.engine.schedule import Emitter, Weights
 from edgendt.engine.tiling import both
-from edgendt.fixed import Codes
 from edgendt.ops.attention import EXP, RECIP
 from edgendt.ops.layernorm import RSQRT
 from edgendt.ops.rotary import COS
@@ -59,11 +58,11 @@ def sections(emitter: Emitter, engine: Engine, config: Mapping[str, int]) -> lis
     return made
 
 
-def _weight_sections(passes: list[tuple[bool, Codes]], engine: Engine) -> list[Section]:
-    """passes: (pairs?, [rows, lanes]) each, one behind the other; four lanes share a load word, a byte each."""
+def _weight_sections(passes: list[Weights], engine: Engine) -> list[Section]:
+    """Of passes one behind the other; four lanes share a load word, a byte each."""
     depth_bits, row, sections = (engine.weight_depth - 1).bit_length(), 0, []
-    for paired, group in groupby(passes, key=itemgetter(0)):
-        weights = np.concatenate([codes for _, codes in group])
+    for paired, group in groupby(passes, key=attrgetter("tiling.paired")):
+        weights = np.concatenate([one.codes() for one in group])
         bytes_ = (weights if not paired else both(weights)) & 0xFF
         words = bytes_.reshape(len(weights), -1, 4) @ (1 << 8 * np.arange(4))
         mem = lay.MEM_PAIR if paired else lay.MEM_WEIGHT

@@ -17,7 +17,7 @@ from edgendt.firmware.graph import layer_names, model_graph
 from edgendt.firmware.room import RESET, most_rows, number
 from edgendt.firmware.target import ACCELERATOR, VIVADO, Target
 from edgendt.ops import Linear
-from edgendt.program import BINS, INPUT, Node, Program
+from edgendt.program import INPUT, Node, Program
 from edgendt.tools import share
 
 # Run on a computer, never synthesised: what a project has, and of which file.
@@ -185,9 +185,9 @@ def _beside(graph: Any, target: Target) -> list[str]:
 
 def _op(program: Program, node: Node, layer: str, *numbers: int) -> str:
     """A line of edt_network::op: its names, what a row is, numbers, fraction bits."""
-    axis = program.axis(node.name)
-    row = "nullptr" if program.streams and axis == BINS else json.dumps(axis.one)
-    fields = (json.dumps(node.name), f'"{layer}"', row, *numbers, node.op.y.frac)
+    row = program.row(node.name)
+    named = "nullptr" if row is None else json.dumps(row)
+    fields = (json.dumps(node.name), f'"{layer}"', named, *numbers, node.op.y.frac)
     return f"    {{{', '.join(map(str, fields))}}},"
 
 

@@ -111,7 +111,7 @@ def compare_trial(attached: Attached, number: int, trial: Any, codes: Codes, cyc
     """Every code of one trial against the Program, every start's cycles against the cycle model."""
     program = attached.program
     expected = program.run(trial if program.inputs else program.clip(trial)[0])
-    tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes})
+    tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes}, program)
     if tally.first is not None:
         raise tally.first
     for bin, (model, took) in enumerate(zip(cycles_per_start(attached.compiled, trial), cycles, strict=True)):

@@ -70,10 +70,16 @@ class Link:
         self.bin = answer.bin
         return answer, answer.info
 
-    def counters(self) -> dict[str, int]:
-        """What befell the line: repeats, of this driver; bad_frames and refused, by the engine since its power-up."""
-        info = self.status()[1]
-        return {"repeats": self.repeats, "bad_frames": info.bad_frames, "refused": info.refused}
+    def counters(self) -> dict[str, Any]:
+        """What befell the line: repeats, of this driver; bad_frames and refused, by the engine since its power-up.
+
+        Those are None where the engine no longer answers, `lost` says why: what it answered before still stands.
+        """
+        try:
+            info = self.status()[1]
+        except LinkError as error:
+            return {"repeats": self.repeats, "bad_frames": None, "refused": None, "lost": str(error)}
+        return {"repeats": self.repeats, "bad_frames": info.bad_frames, "refused": info.refused, "lost": None}
 
     def reset(self) -> None:
         """Start of a trial: the next bin is bin 0."""

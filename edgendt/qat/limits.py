@@ -7,7 +7,7 @@ from edgendt.models.ndt import NDTConfig
 from edgendt.ops.attention import ALL
 from edgendt.qat.formats import Bits
 
-# tests/test_quantize.py holds them equal to the engine's; within them no attention leaves its accumulator.
+# tests/test_quantize_options.py holds them equal to the engine's; within them no attention leaves its accumulator.
 LIMITS = {"outputs": 256, "d_model": 256, "heads": 8, "ffn": 1024, "window": 256, "max_bins": 65535}
 WORDS = {"outputs": "channels of the data"}  # every channel is an output, held-in ones are inputs as well
 

@@ -114,8 +114,9 @@ class FastCore:
         program = self.compiled.program
         output, cycles, got = self.run(given, taps)
         expected = program.trace(given)
-        tally = compare("engine", {name: expected[name] for name in program.trace_points if taps}, got)
-        tally += compare("engine", {"output": expected[program.output]}, {"output": output})
+        tally = compare("engine", {name: expected[name] for name in program.trace_points if taps}, got, program)
+        name = program.output
+        tally += compare("engine's answer", {name: expected[name]}, {name: output}, program)
         model = np.array(cycles_per_start(self.compiled, given))[:, None]
         return tally + compare("engine", {"cycles": model}, {"cycles": cycles[:, None]})
 

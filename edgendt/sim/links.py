@@ -81,7 +81,7 @@ def over_trials(
     for given in case.trials:
         expected = case.program.trace(given)
         seen = {name: expected[name] for name in points or case.program.trace_points}
-        tally += compare(link, seen, trace(given), whole=not case.program.streams)
+        tally += compare(link, seen, trace(given), case.program)
     return tally
 
 

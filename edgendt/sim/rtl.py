@@ -87,9 +87,11 @@ def check(
     for counts, got in zip(trials, traced, strict=True):
         expected = program.trace(counts)
         seen = {name: expected[name] for name in points or program.trace_points}
-        tally += compare("engine", seen, got.ops, whole=not program.streams)
-        answer = f"{program.output} (answer)"
-        tally += replace(compare("engine", {answer: expected[program.output]}, {answer: got.answers}), bins=0)
+        tally += compare("engine", seen, got.ops, program)
+        answered = compare(
+            "engine's answer", {program.output: expected[program.output]}, {program.output: got.answers}, program
+        )
+        tally += replace(answered, bins=0)
     return tally
 
 

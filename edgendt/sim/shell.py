@@ -76,4 +76,4 @@ def _compare(program: Program, counts: Codes, found: Any, trial: int) -> Tally:
     }
     got[program.output] = found[f"{trial}/answers"]
     expected = program.trace(counts)
-    return compare("hls4ml", {name: expected[name] for name in program.trace_points}, got)
+    return compare("hls4ml", {name: expected[name] for name in program.trace_points}, got, program)

@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-from edgendt.tools import cache_folder, environment, share, tool_path
+from edgendt.tools import cache_folder, environment, share, tool_path, version
 
+SIMULATORS = {"verilator": ("verilator", "--version"), "icarus": ("iverilog", "-V")}  # how each tells its version
 DUMP = "dump.vcd"  # what a simulation calls its waveform
 CFLAGS = "-O1"  # compiling dominates short benches
 # A bench sees the signals of the top only: with all of them public a large design takes minutes to compile.
@@ -39,10 +41,10 @@ def build(
     waves: bool = False,
     simulator: str = "verilator",
 ) -> Path:
-    """Build folder of `top` for cocotb; built once per content of sources and options.
+    """Build folder of `top` for cocotb; built once per content of sources and options, simulator and cocotb.
 
     parameters: integers; others are passed as written (`"32'hFF"`). simulator: `verilator` or `icarus`. Raises
-    RuntimeError with the compiler's last words.
+    RuntimeError with the compiler's last words; ToolMissing without the simulator.
     """
     parameters, defines = dict(parameters or {}), dict(defines or {})
     what = [
@@ -56,6 +58,8 @@ def build(
         CFLAGS,
         VISIBLE,
         sys.version,
+        package_version("cocotb"),
+        version(*SIMULATORS[simulator]),
     ]
     folder = cache_folder("sim", f"{top}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}")
     with locked(folder.with_suffix(".lock")), _simulator_environment():
@@ -125,7 +129,7 @@ def simulate(
                 log_file=log,
                 waves=waves is not None,
             )
-        except SystemExit:
+        except (SystemExit, RuntimeError):  # the latter where the RTL ended it: a failed assertion, a $fatal
             raise AssertionError(f"{module} on {top} failed:\n{_tail(log)}") from None
         finally:
             if waves is not None and (where / DUMP).exists():
@@ -145,7 +149,9 @@ def lint(top: str, sources: Sequence[Path], parameters: Mapping[str, object] | N
 
 
 def last_error(text: str) -> str:
-    """The last exception that a simulation's log shows, or its last line."""
+    """What ended a simulation, from its log: an assertion of the RTL, or the last exception, or the last line."""
+    if found := re.search(r"Assertion failed in \S+: .+", text):
+        return found[0]
     lines = text.strip().splitlines() or ["no output"]
     return next((line.strip() for line in reversed(lines) if re.match(r"\s+[\w.]*[A-Z]\w+: \S", line)), lines[-1])
 

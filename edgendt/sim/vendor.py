@@ -72,5 +72,4 @@ def _compare(program: Program, given: Any, answers: list[Any], folder: Path) -> 
             reason = f"call {call} was answered by {len(words)} words, the first {words[0]}, instead of 0 and {size}"
             raise ToolFailed("the vendor's RTL", folder, reason)
     codes = np.concatenate([words[1:] for words in answers]).astype(np.int64).reshape(expected.shape)
-    whole = not program.streams
-    return compare("rtl", {program.output: expected}, {program.output: codes}, whole=whole)
+    return compare("rtl", {program.output: expected}, {program.output: codes}, program)

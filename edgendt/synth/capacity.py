@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -11,7 +11,7 @@ from typing import Any
 
 from edgendt import boards
 from edgendt.boards import Board
-from edgendt.engine.compile import DEPTHS, compile_program
+from edgendt.engine.compile import compile_program
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.cycles import cycles_of
 from edgendt.engine.reference import DEFAULT, TINY, Network, S
@@ -38,15 +38,15 @@ def describe() -> dict[str, Any]:
 
 def _capacity(board: Board) -> dict[str, Any]:
     if board.engine is None:
-        return {"lanes": None, "latency": None}
-    return {"lanes": lanes(board), "latency": latency(board)}
+        return {"most_lanes": None, "latency": None}
+    return {"most_lanes": most_lanes(board), "latency": latency(board)}
 
 
-def lanes(board: Board) -> int:
+def most_lanes(board: Board) -> int:
     """The widest named engine or power of two of lanes, one weight block each, that fits the part; 0 for none."""
     small = replace(ENGINES["small"], weight_depth=LEAST)
-    arrays = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in _arrays()]
-    fitting = [engine.products for engine in [*ENGINES.values(), *arrays] if fits(board, engine)]
+    plain = [replace(small, segments=a.segments, lanes=a.lanes, pipes=a.pipes, sfus=a.sfus) for a in arrays()]
+    fitting = [engine.products for engine in [*ENGINES.values(), *plain] if fits(board, engine)]
     return max(fitting, default=0)
 
 
@@ -69,7 +69,7 @@ def latency(board: Board) -> dict[str, Any] | None:
                 "cycles": found[name],
                 "stage": "analytic",
                 "clock_mhz": clock,
-                "clock_stage": ("post-route" if name in board.routed else "assumed") if timed else None,
+                "clock_stage": board.clock_stage(name) if timed else None,
                 "us": found[name] / clock if timed else None,
             }
     return None
@@ -80,10 +80,10 @@ def _named(board: Board, network: Network) -> Iterator[tuple[str, int]]:
     for name, engine in ENGINES.items():
         if fits(board, engine):
             with suppress(DoesNotFit):
-                yield name, _compiled(network, engine)[1]
+                yield name, _cycles(network, engine)
 
 
-def _arrays() -> Iterator[Engine]:
+def arrays() -> Iterator[Engine]:
     """Arrays of 1024 to 4 lanes, the widest first, then the serial core, with room for any reference network."""
     for power in range(10, 1, -1):
         each = min(8, 1 << power)
@@ -96,36 +96,10 @@ def _arrays() -> Iterator[Engine]:
     yield Engine(1, 4, 2, 1, serial=1, **ROOM)
 
 
-def sized(board: Board, network: Network) -> Iterator[tuple[Engine, int]]:
-    """(engine, cycles) of the widest arrays that hold the network in the part's memory."""
-    widest = 0
-    for array in _arrays():
-        if array.products < widest:
-            return
-        large = {"weights": network.weights >> array.packed, "kv": network.cached}
-        if not fits(board, _shrunk(array, {name: -(-count // array.lane_count) for name, count in large.items()})):
-            continue  # weights, keys and values alone are too many: nothing to compile
-        try:
-            engine, cycles = _compiled(network, array)
-        except DoesNotFit:  # more words than any memory of these pipes may have
-            continue
-        if fits(board, engine):
-            widest = engine.products
-            yield engine, cycles
-
-
 @cache
-def _compiled(network: Network, array: Engine) -> tuple[Engine, int]:
-    """`array` with the memory that the network takes, and the cycles of a bin once the window is full."""
-    compiled = compile_program(_program(network), array)
-    return _shrunk(array, compiled.sizes), cycles_of(compiled, network.window - 1).total
+def _cycles(network: Network, engine: Engine) -> int:
+    """Of a bin once the window is full. DoesNotFit."""
+    return cycles_of(compile_program(_program(network), engine), network.window - 1).total
 
 
 _program = cache(Network.program)
-
-
-def _shrunk(array: Engine, sizes: Mapping[str, int]) -> Engine:
-    """`array` with memories of these sizes, no smaller than an engine may have."""
-    least = {"act_depth": 256 // array.pipes}
-    depths = {depth: max(sizes.get(name, 0), least.get(depth, 16)) for name, (depth, *_) in DEPTHS.items()}
-    return replace(array, **depths)

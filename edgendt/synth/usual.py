@@ -12,8 +12,9 @@ from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.keys import compile_for
+from edgendt.engine.tiling import PAIR_BITS
 from edgendt.errors import DoesNotFit, MemoryTooSmall, UnsupportedOp
-from edgendt.ops import Rotary, Table, Transpose
+from edgendt.ops import Linear, Rotary, Table, Transpose
 from edgendt.program import Program
 from edgendt.synth.size import fits, part
 
@@ -132,8 +133,20 @@ def _elsewhere(program: Program) -> str | None:
     return None
 
 
+def crowded(program: Program, engine: Engine) -> bool:
+    """The weights alone are more than the lanes hold in any schedule: nothing to compile.
+
+    Never of a network of tokens, some of whose Linears may become tables.
+    """
+    linears = [] if program.inputs else [node.op for node in program.nodes if isinstance(node.op, Linear)]
+    words = sum(op.inputs * op.outputs / (1 + (engine.packed and op.w.bits <= PAIR_BITS)) for op in linears)
+    return words > engine.lane_count * engine.weight_depth
+
+
 def _holds(board: Board | None, engine: Engine, program: Program | None) -> bool:
     if board is not None and not fits(board, engine):
+        return False
+    if program is not None and crowded(program, engine):
         return False
     with suppress(DoesNotFit, UnsupportedOp):
         if program is not None:

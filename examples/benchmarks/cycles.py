@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from networks import random_ndt
 
+from benchmarks.cut import cut_to
 from edgendt.boards import DEFAULT as DEFAULT_BOARD
 from edgendt.boards import Board, known
 from edgendt.engine.compile import compile_program
@@ -15,7 +16,6 @@ from edgendt.engine.config import Engine
 from edgendt.engine.cycles import Cycles, steady, tokens_of, window_of
 from edgendt.engine.reference import DEFAULT, S4, TINY, M, S
 from edgendt.program import Program
-from edgendt.synth import capacity
 from edgendt.synth.size import part
 
 NOTE = """Window full. bound: the larger of products over lanes (those with weights of at most 4 bits by two in a
@@ -176,7 +176,7 @@ def on_boards() -> list[dict[str, Any]]:
 
 def _held(network: Any, board: Board) -> list[dict[str, Any]]:
     """At most one row: the fastest engine of the board that holds the network."""
-    found = list(capacity.sized(board, network))
+    found = list(cut_to(network, board))
     if not found:
         return []
     engine, cycles = min(found, key=lambda one: one[1])

@@ -43,7 +43,7 @@ def table() -> list[dict[str, Any]]:
 
 def _verified(firmware: Firmware, program: Program, counts: Codes) -> None:
     """Compiled, and equal at every op."""
-    tally = compare("hls4ml", program.trace(counts), firmware.trace(counts))
+    tally = compare("hls4ml", program.trace(counts), firmware.trace(counts), program)
     if tally.first or tally.ops != len(program.nodes):
         raise tally.first or AssertionError("an op was not compared")
 

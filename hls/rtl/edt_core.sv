@@ -615,6 +615,8 @@ module edt_core
       assert (!(turned_row && n_q[9].valid && n_q[9].dst.kv)) else $error("two rows of the KV memory");
       assert (!(row_en && col_en)) else $error("two writers of the KV memory");
       assert (!((value_beat.valid || (Stages > 0 && late_q[Stages].valid)) && norm_beat.valid)) else $error("two users of the special-function units");
+      // What whoever drives the core promises: nothing in it is ready to begin a trial while a bin runs.
+      assert (!(trial_reset_i && busy_o)) else $error("a trial is reset while a bin runs");
     end
 `endif
   wire unused = &{1'b0, n_q[9], early_q[0], s_q[20], sfu_we, sfu_ins, table_word, y, load_data_i, x_index, bias_addr[Stages],

@@ -535,6 +535,9 @@ module edt_serial
   assign tap_sfu_pc_o      = 10'(pc_q);
   assign tap_sfu_addr_o    = ins.dst_base + 13'(out_q[9:1]);
   assign tap_sfu_data_o    = {2{y_q[7:0]}};
+
+  // What whoever drives the core promises: nothing in it is ready to begin a trial while a bin runs.
+  always_ff @(posedge clk_i) if (!rst_i) assert (!(trial_reset_i && busy_o)) else $error("a trial is reset while a bin runs");
 `endif
   wire unused = &{1'b0, word_q, ins, load_addr_i, load_data_i, y_q, table_addr};
 endmodule
