@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -262,6 +263,10 @@ def test_another_network_is_no_parent_and_a_run_is_not_its_own_child(root: Path,
     run = save_run(tmp_path / "ndt", ndt, [len(random_counts(ndt, 0, 9))])
     with pytest.raises(BadInput, match=r"run \S+ndt is no POYO: give one that `edgendt quantize --model poyo` made"):
         adapt(run, config(), tmp_path, "new")
+    shutil.copytree(root / "parent", tmp_path / "torn")
+    (tmp_path / "torn" / "quantize" / "float.pt").write_bytes(b"torn")
+    with pytest.raises(BadInput, match=r"torn/quantize cannot be read: "):
+        adapt(Run(tmp_path / "torn"), config(), tmp_path, "new")
     with pytest.raises(BadInput, match="has no quantize stage: run `edgendt quantize` first"):
         adapt(Run(tmp_path), config(), tmp_path, "new")
     with pytest.raises(BadInput, match="must be another than that of the run that is adapted, got 'parent'"):

@@ -78,11 +78,11 @@ class Parent:
         state = read_state(stage / "qat.pt") if (stage / "qat.pt").is_file() else {}
         if state.get("model") != KIND:
             raise BadInput(f"run {run.path} is no POYO: give one that `edgendt quantize --model poyo` made")
-        with reading(str(stage / "float.pt")):
+        with reading(str(stage)):
             saved = torch.load(stage / "float.pt", weights_only=True)
             net, control = (_network(saved["config"], saved[name]) for name in ("weights", "control"))
-        sessions = read_json(stage / "data.json")["sessions"]
-        source = read_toml(stage / "config.toml")["data"]["source"]
+            sessions = read_json(stage / "data.json")["sessions"]
+            source = read_toml(stage / "config.toml")["data"]["source"]
         return cls(run, net, control, QuantPOYO.from_state(state), sessions, source)
 
     @property
