@@ -40,6 +40,11 @@ PortOpt = Annotated[
 OutputsOpt = Annotated[str, typer.Option(help="rates, velocity, all, numbers and ranges: 0:10,12.")]
 ChannelsOpt = Annotated[str, typer.Option(help="The network's channel for every electrode, or -: a list, or its file.")]
 DeadOpt = Annotated[str, typer.Option(help="Electrodes to ignore: 3,17.")]
+KeysArg = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. seed=3; --keys lists them.")]
+ListOpt = Annotated[bool, typer.Option("--keys", help="List every KEY with its default, and do no more.")]
+ConfigOpt = Annotated[Path | None, typer.Option(help="TOML file of the same keys.")]
+SessionOpt = Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")]
+NameOpt = Annotated[str | None, typer.Option(help="Name of the run that is made.")]
 RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 
@@ -83,20 +88,18 @@ def text(cell: object) -> str:
 
 @app.command()
 def quantize(
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. seed=3; --keys lists them.")
-    ] = None,
-    list_keys: Annotated[bool, typer.Option("--keys", help="List every KEY with its default, and do no more.")] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file of the same keys.")] = None,
+    overrides: KeysArg = None,
+    list_keys: ListOpt = False,
+    config: ConfigOpt = None,
     data: Annotated[str | None, typer.Option(help="lorenz, chaotic_rnn, or FILE.npz with `spikes`.")] = None,
-    session: Annotated[str | None, typer.Option(help="Session inside FILE.npz, where it holds several.")] = None,
+    session: SessionOpt = None,
     model: Annotated[
         str | None, typer.Option(help="ndt; stndt: neurons attend to each other; poyo: single spikes.")
     ] = None,
     from_checkpoint: Annotated[
         str | None, typer.Option(help="FILE of an NDT, STNDT or POYO of its public code, instead of float training.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    name: NameOpt = None,
     runs: RunsOpt = RUNS,
     json: JsonOpt = False,
 ) -> None:
@@ -110,6 +113,36 @@ def quantize(
     chosen = {"data.source": data, "data.session": session, "model.kind": model, "train.checkpoint": from_checkpoint}
     values = {key: value for key, value in chosen.items() if value is not None}
     result = quantize(load_config(QuantizeConfig, config, overrides or [], values), runs, name, quiet=json, warn=warn)
+    show(result, json, metrics_table)
+
+
+@app.command()
+def adapt(
+    run: RunArg = None,
+    overrides: KeysArg = None,
+    list_keys: ListOpt = False,
+    config: ConfigOpt = None,
+    data: Annotated[
+        str | None, typer.Option(help="FILE.npz with spikes and velocity, or lorenz; the run's own by default.")
+    ] = None,
+    session: SessionOpt = None,
+    name: NameOpt = None,
+    runs: RunsOpt = RUNS,
+    json: JsonOpt = False,
+) -> None:
+    """A POYO's run, and a session that is new to it -> a run whose rows of units alone are new; the engine stays."""
+    from edgendt.config import keys, load_config, sections
+    from edgendt.quantize import AdaptConfig, adapt
+
+    if list_keys:
+        show({"keys": keys(AdaptConfig), "sections": sections(AdaptConfig)}, json, keys_table)
+        return
+    words = overrides or []
+    if run is not None and "=" in run:  # a key, of the newest run
+        words, run = [run, *words], None
+    values = {key: value for key, value in (("data.source", data), ("data.session", session)) if value is not None}
+    asked = load_config(AdaptConfig, config, words, values)
+    result = adapt(Run.open(run, runs), asked, runs, name, quiet=json, warn=warn)
     show(result, json, metrics_table)
 
 
@@ -131,10 +164,11 @@ def written(default: object) -> str | None:
 def metrics_table(result: dict[str, Any]) -> Table:
     """Scores of the networks and baselines on the test trials."""
     known = {"co_bps": "co-bps", "rate_r2": "rate R²", "velocity_r2": "velocity R²"}
-    known |= {"whole_window_r2": "velocity R², whole windows"}
+    known |= {"whole_window_r2": "velocity R², whole windows", "before_r2": "velocity R² before"}
     names = {key: words for key, words in known.items() if key in result["metrics"]["float"]}
     rows: list[list[object]] = [[row, *map(scores.get, names)] for row, scores in result["metrics"].items()]
-    table = grid(f"{result['run']}: scores on test trials", ["network", *names.values()], rows)
+    learned = "" if "parent" not in result else f", {result['parent']} adapted on {result['trials']} trials"
+    table = grid(f"{result['run']}: scores on test trials{learned}", ["network", *names.values()], rows)
     if velocity := result.get("velocity"):
         table.caption = "velocity R² on the chip {readout_r2:.3f}, in float {readout_float_r2:.3f}".format(**velocity)
     return table

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,8 @@ import torch
 from edgendt import quantize_poyo
 from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
+from edgendt.errors import BadInput
+from edgendt.qat.adapt_job import AdaptConfig, AdaptJob
 from edgendt.qat.job import Job, Networks, Scores
 from edgendt.qat.limits import no_engine
 from edgendt.qat.poyo_job import PoyoJob
@@ -25,7 +27,7 @@ from edgendt.qat.recipe import POYO, QuantizeConfig
 from edgendt.qat.train import Progress
 from edgendt.wiring import RATES, VELOCITY, Group
 
-__all__ = ["QuantizeConfig", "quantize"]
+__all__ = ["AdaptConfig", "QuantizeConfig", "adapt", "quantize"]
 UNFINISHED = ".training"  # checkpoints of a run that has not finished; removed when it has
 SHOWN_TRIALS = 32  # test trials in predictions.npz
 
@@ -45,24 +47,60 @@ def quantize(
     terminal by default, nothing when quiet. warn: told, before training, which engines do not hold the network.
     Raises BadInput for data or options that cannot be used.
     """
-    torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
     asked = None if name is None else Run.new(name, root)
-    job: Any = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
-    write_files: Callable[..., None] = quantize_poyo.write if config.model.kind == POYO else write
+    job = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
     run = asked or Run.new(default_name(job), root)
+    return make(job, run, (config.data.source, config.train.checkpoint), progress, quiet, warn)
+
+
+def adapt(
+    parent: Run,
+    config: AdaptConfig,
+    root: Path = RUNS,
+    name: str | None = None,
+    progress: Progress | None = None,
+    quiet: bool = False,
+    warn: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Make the quantize stage of a run: that of the POYO `parent` with rows of a session that it does not know.
+
+    {"run", "metrics", "parent", "trials"}: of the metrics `before_r2` is that of the parent as it is, None where its
+    rows are not as many as the units; trials: that were learned from. All else as in `quantize`.
+    """
+    asked = None if name is None else Run.new(name, root)
+    if asked is not None and asked.path.resolve() == parent.path.resolve():
+        raise BadInput(f"name must be another than that of the run that is adapted, got {name!r}")
+    job = AdaptJob.of(parent, config)
+    run = asked or Run.new(default_name(job), root)
+    made = make(job, run, [str(job.config.data.source), *job.parent.files], progress, quiet, warn)
+    return made | {"parent": str(parent.path), "trials": job.trials}
+
+
+def make(
+    job: Job | PoyoJob | AdaptJob,
+    run: Run,
+    inputs: Iterable[str | Path],
+    progress: Progress | None,
+    quiet: bool,
+    warn: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    """Train, score and write; inputs: files that it was made from, or words that name none."""
+    torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
+    write_files: Callable[..., None] = write if isinstance(job, Job) else quantize_poyo.write
     if warn is not None and (said := not_held(job)):
         warn(said)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
-        networks = job.train(folder, show, writer)
-        scores, velocity = job.scores(networks, show), job.score_velocity(networks)
+        networks: Any = job.train(folder, show, writer)
+        scores = job.scores(networks, show)
+        velocity = job.score_velocity(networks) if isinstance(job, Job) else None
         for network, values in scores.items():
             for metric, value in values.items():
                 if value is not None:
                     writer.add_scalar(f"test/{metric}/{network}", value, 0)
         writer.close()
-        inputs = [path for path in map(Path, (config.data.source, config.train.checkpoint)) if path.is_file()]
-        with run.write("quantize", inputs=inputs, config=asdict(job.config), seed=config.seed) as stage:
+        files = [path for path in map(Path, inputs) if path.is_file()]
+        with run.write("quantize", inputs=files, config=asdict(job.config), seed=job.config.seed) as stage:
             write_files(stage, job, networks, scores)
             if velocity is not None:
                 write_json(stage / "velocity.json", velocity)
@@ -71,12 +109,12 @@ def quantize(
     return {"run": str(run.path), "metrics": scores} | ({} if velocity is None else {"velocity": velocity})
 
 
-def not_held(job: Job | PoyoJob) -> str | None:
+def not_held(job: Job | PoyoJob | AdaptJob) -> str | None:
     """What engines lack for the network, known before training; None where they hold it."""
-    return quantize_poyo.too_long(job) if isinstance(job, PoyoJob) else no_engine(job.geometry)
+    return no_engine(job.geometry) if isinstance(job, Job) else quantize_poyo.too_long(job)
 
 
-def default_name(job: Job | PoyoJob) -> str:
+def default_name(job: Job | PoyoJob | AdaptJob) -> str:
     """A name that tells the data, and the options by hash: other options never overwrite a run."""
     digest = hashlib.sha256(dump_config(job.config).encode()).hexdigest()[:6]
     stem = re.sub(r"[^A-Za-z0-9]+", "-", job.name.rpartition("/")[2]).strip("-").lower()
@@ -104,7 +142,7 @@ def bars(quiet: bool) -> Iterator[Progress]:
 
 
 @contextmanager
-def unfinished(run: Run, job: Job | PoyoJob) -> Iterator[Path]:
+def unfinished(run: Run, job: Job | PoyoJob | AdaptJob) -> Iterator[Path]:
     """The folder of checkpoints; one of other options or other data is emptied first. It outlives an error."""
     folder = run.path / UNFINISHED
     digest = hashlib.sha256(dump_config(job.config).encode() + job.digest()).hexdigest()

@@ -14,35 +14,37 @@ from edgendt.config import dump_config
 from edgendt.data.stimulus import packed
 from edgendt.export import export_program
 from edgendt.lower import lower
-from edgendt.qat.poyo import QuantPOYO
-from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks, Scores, new_poyo
+from edgendt.qat.adapt_job import AdaptJob
+from edgendt.qat.decode import Scores
+from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks
 from edgendt.synth.usual import rooms
 from edgendt.wiring import VELOCITY, Group
 
 
-def write(stage: Path, job: PoyoJob, networks: PoyoNetworks, scores: dict[str, Scores]) -> None:
+def write(stage: Path, job: PoyoJob | AdaptJob, networks: PoyoNetworks, scores: dict[str, Scores]) -> None:
     """Every file of the quantize stage but the event files."""
+    found: dict[str, Any] = dict(scores)
+    if isinstance(job, AdaptJob):
+        found = {"parent": str(job.parent.run.path), "trials": job.trials, "metrics": scores}
     export_program(networks.integer.program(meta=meta(job)), stage / "model.onnx")
     lower(stage / "model.onnx").save(stage / "program.edt")
-    write_json(stage / "metrics.json", scores)
+    write_json(stage / "metrics.json", found)
     write_json(stage / "data.json", described(job))
     (stage / "config.toml").write_text(dump_config(job.config))
     networks.integer.save(stage / "qat.pt")
     saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
     torch.save(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
-    cuts, windows = zip(*job.windows(), strict=True)
+    cuts, windows = zip(*job.sessions.windows(), strict=True)
     vel = np.concatenate([job.sessions.data[cut.session].vel[cut.trial, cut.first : cut.last] for cut in cuts])
     arrays: dict[str, Any] = {"vel": vel, **packed(windows)}
     np.savez_compressed(stage / "stimulus.npz", **arrays)
 
 
-def too_long(job: PoyoJob) -> str | None:
+def too_long(job: PoyoJob | AdaptJob) -> str | None:
     """Known before training: the longest window, the named engines that lack room for it and what to change; None
     where none does.
     """
-    network = new_poyo(job.geometry, job.config.seed)
-    program = QuantPOYO.from_float(network, job.sessions.calibration(1), job.config.bits).program()
-    room, longest = rooms(program), job.sessions.most_tokens()
+    room, longest = rooms(job.untrained().program()), job.sessions.most_tokens()
     short = [many for many in room.values() if many < longest]
     if not room:
         return "no named engine holds this network: `edgendt estimate` says why"
@@ -50,13 +52,14 @@ def too_long(job: PoyoJob) -> str | None:
         return None
     words = {name: f"{name} (room for {many:,})" for name, many in room.items()}
     fit = [words.pop(name) for name, many in room.items() if many >= longest]
-    advice = [f"lower poyo.window_ms, now {job.geometry.window_ms}"] if any(short) else []
+    of = f" of run {job.parent.run.path}" if isinstance(job, AdaptJob) else ""
+    advice = [f"lower poyo.window_ms{of}, now {job.geometry.window_ms}"] if any(short) else []
     advice += [] if all(short) else ["choose a smaller network"]
     advice += [f"take --engine {' or '.join(fit)}"] if fit else []
     return f"windows of up to {longest:,} tokens do not fit engine {', '.join(words.values())}: {', or '.join(advice)}"
 
 
-def meta(job: PoyoJob) -> dict[str, Any]:
+def meta(job: PoyoJob | AdaptJob) -> dict[str, Any]:
     """What travels with the Program: its outputs are standardised velocity; of one session, how it comes back."""
     group = Group(tuple(range(job.geometry.outputs)))
     targets = [(target.std.tolist(), target.mean.tolist()) for target in job.sessions.targets]
@@ -67,27 +70,16 @@ def meta(job: PoyoJob) -> dict[str, Any]:
         {"name": data.binned.name, "bin_s": data.binned.bin_s, "units": data.units, "scale": scale, "offset": offset}
         for data, (scale, offset) in zip(job.sessions.data, targets, strict=True)
     ]
-    return {"data": job.name, "sessions": sessions, "outputs": {VELOCITY: group.to_json()}}
+    return {"data": job.sessions.name, "sessions": sessions, "outputs": {VELOCITY: group.to_json()}}
 
 
-def described(job: PoyoJob) -> dict[str, Any]:
+def described(job: PoyoJob | AdaptJob) -> dict[str, Any]:
     """The data in all, and session by session; train, val, test: pairs of session and trial."""
-    sessions: list[dict[str, Any]] = [
-        {
-            "name": data.binned.name,
-            "source": data.source,
-            "trials": data.binned.trials,
-            "bins": int(data.binned.lengths.sum()),
-            "channels": data.units,
-            "spikes": len(data.ms),
-            "bin_s": data.binned.bin_s,
-        }
-        for data in job.sessions.data
-    ]
+    sessions = [data.summary for data in job.sessions.data]
     parts = {
         key: [[i, int(trial)] for i, split in enumerate(job.sessions.splits) for trial in getattr(split, key)]
         for key in ("train", "val", "test")
     }
     totals = {key: sum(session[key] for session in sessions) for key in ("trials", "bins", "channels", "spikes")}
     units = {"held_in": list(range(job.geometry.units)), "held_out": [], "clipped": 0}
-    return {"name": job.name, "bin_s": sessions[0]["bin_s"], **totals, **parts, **units, "sessions": sessions}
+    return {"name": job.sessions.name, "bin_s": sessions[0]["bin_s"], **totals, **parts, **units, "sessions": sessions}

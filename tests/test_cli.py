@@ -27,7 +27,9 @@ def edgendt(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["synth", "sim", "profile", "estimate", "report", "load --port p", "infer -p p"])
+@pytest.mark.parametrize(
+    "verb", ["adapt", "synth", "sim", "profile", "estimate", "report", "load --port p", "infer -p p"]
+)
 def test_without_a_run_a_verb_says_where_to_start(verb: str, tmp_path: Path) -> None:
     done = edgendt(*verb.split(), cwd=tmp_path)
     assert done.returncode == 2

@@ -51,7 +51,9 @@ def test_the_environment_holds_the_wheel_and_no_torch(home: Path) -> None:
 
 def test_the_installed_command_shows_its_help_and_its_boards(home: Path) -> None:
     shown = run(home, "venv/bin/edgendt", "--help").stdout
-    assert all(verb in shown for verb in ("quantize", "synth", "sim", "profile", "estimate", "report", "boards"))
+    assert all(
+        verb in shown for verb in ("quantize", "adapt", "synth", "sim", "profile", "estimate", "report", "boards")
+    )
     assert "ulx3s-85f" in run(home, "venv/bin/edgendt", "boards").stdout
     boards = json.loads(run(home, "venv/bin/edgendt", "boards", "--json").stdout)["boards"]
     assert {path.stem for path in (ROOT / "boards").glob("*.toml")} == {board["name"] for board in boards}

@@ -44,6 +44,19 @@ class SpikeTimes:
         assert self.binned.vel is not None
         return self.binned.vel
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What it is and how much there is of it."""
+        return {
+            "name": self.binned.name,
+            "source": self.source,
+            "trials": self.binned.trials,
+            "bins": int(self.binned.lengths.sum()),
+            "channels": self.units,
+            "spikes": len(self.ms),
+            "bin_s": self.binned.bin_s,
+        }
+
     def edges_ms(self, bins: Any) -> NDArray[np.int64]:
         """Where bins begin, in ms from the trial's start; bin i holds what lies before edges_ms(i + 1)."""
         return edges_ms(bins, self.binned.bin_s)

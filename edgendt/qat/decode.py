@@ -6,6 +6,7 @@ together. Every score is R² over the bins of trials, mean over axes (edgendt.me
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +18,16 @@ from torch import Tensor, nn
 
 from edgendt.data import Dataset, Split
 from edgendt.data.events import SpikeTimes
-from edgendt.data.tokens import Cut, ending_at, gather, whole
+from edgendt.data.tokens import Cut, causal, ending_at, gather, spikes_last, whole
+from edgendt.fixed import Codes
 from edgendt.metrics import Array, decode, velocity_r2
 from edgendt.models.gru import GRU
 from edgendt.models.poyo import Tokens
+from edgendt.qat.poyo import given
 from edgendt.qat.train import Masking, Phase, Plan, Progress
 
 SCORE_BATCH = 32  # windows
+Scores = dict[str, float | None]
 Cuts = Callable[[SpikeTimes, int, Array, int], Iterator[Cut]]  # tokens.causal or tokens.whole
 
 
@@ -66,6 +70,16 @@ class Sessions:
     @property
     def units(self) -> int:
         return sum(session.units for session in self.data)
+
+    @property
+    def name(self) -> str:
+        """Of the first one's data."""
+        return self.data[0].binned.name
+
+    def digest(self) -> bytes:
+        """Of the data."""
+        parts = (part.tobytes() for data in self.data for part in (data.unit, data.ms, data.vel))
+        return hashlib.sha256(b"".join(parts)).digest()
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
@@ -111,6 +125,20 @@ class Sessions:
         net.train()
         return 1.0 - float(np.mean([score for score in scores if score is not None]))
 
+    def scores(self, net: nn.Module) -> Scores:
+        """Velocity R² on test trials, mean over sessions: of a bin from its spikes and the past; of whole windows."""
+
+        def r2(cuts: Cuts) -> float | None:
+            return mean([self.score(net, i, split.test, cuts) for i, split in enumerate(self.splits)])
+
+        return {"velocity_r2": r2(causal), "whole_window_r2": r2(whole)}
+
+    def windows(self) -> Iterator[tuple[Cut, dict[str, Codes]]]:
+        """The test trials in whole windows, each bin asked for once, as a Program takes them, spikes last."""
+        for i, (data, split) in enumerate(zip(self.data, self.splits, strict=True)):
+            for cut in whole(data, i, split.test, self.window_ms):
+                yield cut, spikes_last(given(Tokens.of(gather(self.data, [cut])), 0))
+
     def score(self, net: nn.Module, session: int, trials: Array, cuts: Cuts) -> float | None:
         """Velocity R² on some trials of a session."""
         part = self.data[session].binned.select(trials)
@@ -128,6 +156,12 @@ class Sessions:
             for cut, found in zip(batch, out, strict=True):
                 vel[row[cut.trial], cut.first : cut.last] = target.decode(found[: cut.last - cut.first])
         return vel
+
+
+def mean(scores: list[float | None]) -> float | None:
+    """Of those that are known."""
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if known else None
 
 
 def batches(cuts: Iterator[Cut]) -> Iterator[list[Cut]]:

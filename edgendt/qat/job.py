@@ -55,7 +55,7 @@ class Job:
     @classmethod
     def of(cls, config: QuantizeConfig) -> Job:
         """Load and split the data, check the options. Raises BadInput."""
-        check_seed(config)
+        check_seed(config.seed)
         chosen = config.data
         checkpoint = read_checkpoint(config.train.checkpoint) if config.train.checkpoint else None
         if checkpoint is not None:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 
 from edgendt.data import split
 from edgendt.data.load import load_times
-from edgendt.data.tokens import Cut, causal, gather, spikes_last, whole
 from edgendt.errors import BadInput
-from edgendt.fixed import Codes
-from edgendt.models.poyo import POYO, POYOConfig, Tokens, preset
+from edgendt.models.poyo import POYO, POYOConfig, preset
 from edgendt.models.poyo_checkpoint import PoyoCheckpoint
 from edgendt.models.poyo_checkpoint import read as read_checkpoint
-from edgendt.qat.decode import Counts, Sessions, ridge_score
-from edgendt.qat.poyo import QuantPOYO, given
+from edgendt.qat.decode import Counts, Scores, Sessions, mean, ridge_score
+from edgendt.qat.poyo import QuantPOYO
 from edgendt.qat.poyo_graph import KEYS, layout
 from edgendt.qat.recipe import PoyoConfig, QuantizeConfig, check, check_seed, resolve_poyo
 from edgendt.qat.train import Masking, Phase, Plan, Progress, Writer
 
 M = TypeVar("M", bound=nn.Module)
-Scores = dict[str, float | None]
 GEOMETRY = [field.name for field in fields(PoyoConfig) if field.name not in ("preset", "least_units")]
 
 
@@ -52,7 +47,7 @@ class PoyoJob:
     @classmethod
     def of(cls, config: QuantizeConfig) -> PoyoJob:
         """Load and split the data, check the options. Raises BadInput."""
-        check_seed(config)
+        check_seed(config.seed)
         config = resolve_poyo(config)
         check(config)
         chosen, asked = config.data, config.poyo or PoyoConfig()
@@ -98,12 +93,16 @@ class PoyoJob:
     @property
     def name(self) -> str:
         """Of the data."""
-        return self.sessions.data[0].binned.name
+        return self.sessions.name
 
     def digest(self) -> bytes:
         """Of the data."""
-        parts = (part.tobytes() for data in self.sessions.data for part in (data.unit, data.ms, data.vel))
-        return hashlib.sha256(b"".join(parts)).digest()
+        return self.sessions.digest()
+
+    def untrained(self) -> QuantPOYO:
+        """An integer network of the same size: what engines make of it is known before training."""
+        network = new_poyo(self.geometry, self.config.seed)
+        return QuantPOYO.from_float(network, self.sessions.calibration(1), self.config.bits)
 
     def plan(self, phase: str) -> Plan:
         """The phase `float`, `control` or `qat`."""
@@ -143,11 +142,10 @@ class PoyoJob:
         return run("float", network) if new else network
 
     def scores(self, networks: PoyoNetworks, progress: Progress) -> dict[str, Scores]:
-        """Velocity R² on the test trials, mean over sessions: of a bin from its spikes and the past; of whole windows.
-
-        baseline: ridge; as the GRU, which `progress` sees training, it knows the past alone.
+        """`Sessions.scores` of every network. baseline: ridge; as the GRU, which `progress` sees training, it knows the
+        past alone.
         """
-        found = {name: self.score(getattr(networks, name)) for name in ("float", "control", "integer")}
+        found = {name: self.sessions.scores(getattr(networks, name)) for name in ("float", "control", "integer")}
         both = list(zip(self.sessions.data, self.sessions.splits, strict=True))
         ridge = [ridge_score(data.binned, parts) for data, parts in both]
         counts = [Counts(data.binned, parts) for data, parts in both]
@@ -155,33 +153,9 @@ class PoyoJob:
         recurrent = [task.score(net, task.split.test) for task, net in zip(counts, gru, strict=True)]
         return found | {name: {"velocity_r2": mean(r2)} for name, r2 in (("baseline", ridge), ("gru", recurrent))}
 
-    def score_velocity(self, networks: PoyoNetworks) -> None:
-        """None: velocity is all that it says, not outputs behind rates."""
-
-    def score(self, network: nn.Module) -> Scores:
-        """A network's scores."""
-
-        def r2(cuts: Any) -> float | None:
-            splits = enumerate(self.sessions.splits)
-            return mean([self.sessions.score(network, i, parts.test, cuts) for i, parts in splits])
-
-        return {"velocity_r2": r2(causal), "whole_window_r2": r2(whole)}
-
-    def windows(self) -> Iterator[tuple[Cut, dict[str, Codes]]]:
-        """The test trials in whole windows, each bin asked for once, as a Program takes them, spikes last."""
-        for i, (data, parts) in enumerate(zip(self.sessions.data, self.sessions.splits, strict=True)):
-            for cut in whole(data, i, parts.test, self.sessions.window_ms):
-                yield cut, spikes_last(given(Tokens.of(gather(self.sessions.data, [cut])), 0))
-
 
 def new_poyo(config: POYOConfig, seed: int) -> POYO:
     """A float network before training."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return POYO(config)
-
-
-def mean(scores: list[float | None]) -> float | None:
-    """Of those that are known."""
-    known = [score for score in scores if score is not None]
-    return float(np.mean(known)) if known else None

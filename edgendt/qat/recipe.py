@@ -240,23 +240,22 @@ def _fill(config: C, **chosen: Any) -> C:
     return replace(config, **{key: value for key, value in chosen.items() if getattr(config, key) is None})
 
 
-def check_seed(config: QuantizeConfig) -> None:
+def check_seed(seed: int) -> None:
     """BadInput for a seed that numpy or torch would not take."""
-    if not 0 <= config.seed < 2**31:
-        raise BadInput(f"seed must be 0 to {2**31 - 1}, got {config.seed}")
+    if not 0 <= seed < 2**31:
+        raise BadInput(f"seed must be 0 to {2**31 - 1}, got {seed}")
 
 
 def check(config: QuantizeConfig) -> None:
     """BadInput for a number that no training can use; a resolved config."""
     train, qat = config.train, config.qat
-    _least("train.steps", train.steps)
-    _least("train.batch", train.batch)
-    _least("train.val_every", train.val_every, 0)
-    _least("qat.steps", qat.steps)
-    _least("qat.calibration_trials", qat.calibration_trials)
+    check_least("train.steps", train.steps)
+    check_least("train.batch", train.batch)
+    check_least("train.val_every", train.val_every, 0)
+    check_least("qat.steps", qat.steps)
+    check_least("qat.calibration_trials", qat.calibration_trials)
     for name, rate in (("train.lr", train.lr), ("qat.lr", qat.lr)):
-        if not rate or not 0 < rate < 1:
-            raise BadInput(f"{name} must be positive and below 1, got {rate}")
+        check_rate(name, rate)
     if train.weight_decay is None or not 0 <= train.weight_decay < 100:
         raise BadInput(f"train.weight_decay must be 0 to below 100, got {train.weight_decay}")
     names = ("warmup", "mask_bins", "mask_channels", "mask_entries")
@@ -270,6 +269,13 @@ def check(config: QuantizeConfig) -> None:
         raise BadInput(f"train.thin must be a share of 0 to below 1, got {train.thin}")
 
 
-def _least(name: str, value: int | None, least: int = 1) -> None:
+def check_rate(name: str, rate: float | None) -> None:
+    """BadInput for a learning rate that trains nothing."""
+    if not rate or not 0 < rate < 1:
+        raise BadInput(f"{name} must be positive and below 1, got {rate}")
+
+
+def check_least(name: str, value: int | None, least: int = 1) -> None:
+    """BadInput for a number below the least."""
     if value is None or value < least:
         raise BadInput(f"{name} must be at least {least}, got {value}")
