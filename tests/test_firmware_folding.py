@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
 from firmware_cases import CASES, MOST
@@ -22,6 +23,7 @@ from edgendt.firmware.graph import layer_names
 from edgendt.firmware.library import Firmware, build, flags
 from edgendt.firmware.memory import memories
 from edgendt.firmware.room import most_rows
+from edgendt.firmware.schedule import row as row_of
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target
 from edgendt.firmware.templates import HEADERS
@@ -113,6 +115,47 @@ def test_a_part_gets_few_cycles_by_what_it_has(name: str) -> None:
             for other in ways(program, op) if folding.multipliers_of(op, program.node(op).op) else ():
                 faster, saved = taken(program, folded(folding, op, other), rows)
                 assert not holds(part, faster) or saved >= cycles, (op, other)
+
+
+def least(program: Program, part: Budget) -> float:
+    """Cycles of the quickest folding that `part` holds, op by op: of those so far that take the same, the quickest."""
+    rows, folding = most_rows(program, MOST), plan(program)
+    constants = [one for one in schedule(program, folding, rows=rows) if one.kind == "constant"]
+    quickest = np.full((part.multipliers + 1, part.blocks + 1), np.inf)
+    quickest[0, Budget.of(constants).blocks] = sum(one.cycles for one in constants)
+    for node in program.nodes:
+        before, quickest = quickest, np.full_like(quickest, np.inf)
+        most = 16 if folding.multipliers_of(node.name, node.op) else folding.of(node.name)
+        for fold in ways(program, node.name):
+            one = row_of(program, node, folded(folding, node.name, fold), rows)
+            after = quickest[one.multipliers :, one.blocks :]  # a view
+            if after.size and (isinstance(node.op, Linear) or fold <= most):
+                np.minimum(after, before[: after.shape[0], : after.shape[1]] + one.cycles, out=after)
+    return float(quickest.min())
+
+
+TIGHT = [(60, 150), (90, 40), (150, 150), (300, 120)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_folding_of_a_part_has_fewer_cycles(name: str) -> None:
+    """Against every folding that there is."""
+    program, rows, refused = CASES[name]()[0], most_rows(CASES[name]()[0], MOST), 0
+    for part in (Budget(*each) for each in TIGHT):
+        if least(program, part) == np.inf:
+            with pytest.raises(DoesNotFit):
+                fit(program, part, MOST)
+            refused += 1
+        else:
+            cost, cycles = taken(program, fit(program, part, MOST), rows)
+            assert holds(part, cost) and cycles == least(program, part), part
+    assert refused < len(TIGHT)
+
+
+def test_a_search_that_leaves_out_a_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, part = CASES["bin by bin"]()[0], Budget(300, 150)
+    monkeypatch.setattr("edgendt.firmware.fit.MOST", 2)
+    assert taken(program, fit(program, part), {})[1] > least(program, part)
 
 
 def taken(program: Program, folding: Folding, rows: dict[str, int]) -> tuple[Budget, int]:

@@ -1,9 +1,9 @@
-"""The folding of a part: few cycles with the multipliers and memory blocks that it has (analytic), op by op."""
+"""The folding of a part: the fewest cycles with the multipliers and memory blocks that it has (analytic)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from edgendt.errors import DoesNotFit
 from edgendt.firmware.folding import FILE, Folding, divisors, length, plan, reuses
@@ -18,7 +18,7 @@ FEWER = f"{LARGER} a network with fewer layers"
 SMALLER = f"{FEWER}, fewer bits or a shorter window"
 ROWS = f"{LARGER} room for fewer rows of a window: `edgendt synth --rows tokens=N`"
 SHORTER = f"{LARGER} shorter windows"
-FREE = 1e-9  # share of a part that a step takes which takes nothing
+ANY = 1 << 40  # blocks of a part that has as many as are asked for
 
 
 @dataclass(frozen=True)
@@ -47,28 +47,50 @@ class Budget:
                 raise DoesNotFit(f"{what} {asked} {kind}, the board has {there} for it", said)
 
     def share(self, step: Budget) -> float:
-        """Of this part, that a step takes of what it takes most of."""
-        return max(step.multipliers / max(self.multipliers, 1), step.blocks / max(self.blocks, 1), FREE)
+        """Of this part, that something takes: 1 is all of it."""
+        asked = ((step.multipliers, self.multipliers), (step.blocks, self.blocks))
+        return sum(needed / max(there, 1) for needed, there in asked) / len(asked)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A number that an op may be folded by, and what it then takes."""
+
+    fold: int
+    cycles: int
+    takes: Budget
+
+    @classmethod
+    def of(cls, fold: int, one: Row) -> Way:
+        return cls(fold, one.cycles, Budget.of([one]))
+
+    @property
+    def costs(self) -> tuple[int, ...]:
+        return (self.cycles, self.takes.multipliers, self.takes.blocks)
+
+
+Ways = tuple[Way, ...]
 
 
 def fit(program: Program, part: Budget, most: Mapping[str, int] | None = None) -> Folding:
-    """A folding of few cycles that `part` holds; DoesNotFit when the least asks for more.
+    """The folding of fewest cycles that `part` holds, of several the one that takes least; DoesNotFit without one.
 
-    From the fewest multipliers, step by step: until memory is enough, then the next ones go where each saves most.
     most: rows of each axis of a network of tokens, see room.most_rows; cycles and memory count so many.
     """
     rows, advice = most_rows(program, most or {}), (FEWER, ROWS if program.inputs else SMALLER)
     folding = plan(program)
-    constants = [one for one in schedule(program, folding, rows=rows) if one.kind == "constant"]
-    ways = {one.name: {0: one} for one in constants}
-    ways |= {node.name: _ways(program, node, folding, rows) for node in program.nodes}
-    taken = {name: next(iter(found)) for name, found in ways.items()}
-    smallest = sum(min(way.blocks for way in found.values()) for found in ways.values())
-    part.demand(Budget(_cost(ways, taken).multipliers, smallest), "the firmware needs at least", advice)
-    while better := _better(ways, taken, part):
-        taken |= better
-    part.demand(_cost(ways, taken), "within its multipliers the firmware needs", advice)
-    return _with(folding, taken)
+    constants = Budget.of(one for one in schedule(program, folding, rows=rows) if one.kind == "constant")
+    ways = {node.name: _ways(program, node, folding, rows) for node in program.nodes}
+    smallest = [sum(min(way.costs[kind] for way in found) for found in ways.values()) for kind in (1, 2)]
+    part.demand(Budget(smallest[0], smallest[1] + constants.blocks), "the firmware needs at least", advice)
+    left = part - constants
+    found = _least(ways, lambda way: way.cycles + left.share(way.takes) / 2, left)  # less than a cycle in all
+    if found is None:
+        fewest = _least(ways, lambda way: way.takes.blocks, replace(left, blocks=ANY)) or {}
+        needed = Budget(0, constants.blocks + sum(way.takes.blocks for way in fewest.values()))
+        part.demand(needed, "within its multipliers the firmware needs", advice)
+    assert found, "some way was held"
+    return _with(folding, {name: way.fold for name, way in found.items()})
 
 
 def fit_rows(
@@ -94,16 +116,22 @@ def fit_rows(
         most = most | {largest: max(free[largest] // 2, least[largest])}
 
 
-def _ways(program: Program, node: Node, folding: Folding, rows: Mapping[str, int]) -> dict[int, Row]:
-    """What an op takes, by how it is folded: the fewest multipliers first, of equals the fewest blocks.
+def _ways(program: Program, node: Node, folding: Folding, rows: Mapping[str, int]) -> Ways:
+    """How an op may be folded, but for what takes more of one kind and less of none than another way.
 
     An op without multipliers takes no more elements per cycle than planned.
     """
     op, name = node.op, node.name
     most = MOST if folding.multipliers_of(name, op) else folding.unroll[name]
     folds = reuses(op) if isinstance(op, Linear) else [k for k in divisors(length(op)) if k <= most]
-    found = {fold: row(program, node, _with(folding, {name: fold}), rows) for fold in folds}
-    return dict(sorted(found.items(), key=lambda way: (way[1].multipliers, way[1].blocks, way[1].cycles)))
+    found = [Way.of(fold, row(program, node, _with(folding, {name: fold}), rows)) for fold in folds]
+    unlike = {way.costs: way for way in found}  # of equals the last
+    return tuple(way for way in unlike.values() if not any(_better(other, way) for other in unlike.values()))
+
+
+def _better(one: Way, other: Way) -> bool:
+    """Takes less of something and more of nothing."""
+    return one.costs != other.costs and all(less <= more for less, more in zip(one.costs, other.costs, strict=True))
 
 
 def _with(folding: Folding, folds: Mapping[str, int]) -> Folding:
@@ -112,21 +140,31 @@ def _with(folding: Folding, folds: Mapping[str, int]) -> Folding:
     return Folding(*({name: folds.get(name, fold) for name, fold in table.items()} for table in tables))
 
 
-def _cost(ways: Mapping[str, Mapping[int, Row]], taken: Mapping[str, int]) -> Budget:
-    """Of all ops, each folded as taken."""
-    return Budget.of(ways[name][fold] for name, fold in taken.items())
+def _least(ways: Mapping[str, Ways], asked: Callable[[Way], float], part: Budget) -> dict[str, Way] | None:
+    """A way for each op: of all that `part` holds together those whose `asked` sum to the least. None: it holds none.
 
+    An integer program, solved to its end. Its numbers say how many of the ops that have the same ways take each of
+    them, for to take two equal layers' ways in turn would be the same again.
+    """
+    import numpy as np
+    from scipy.optimize import Bounds, LinearConstraint, milp
 
-def _better(ways: Mapping[str, Mapping[int, Row]], taken: Mapping[str, int], part: Budget) -> dict[str, int] | None:
-    """The step that gains most per share of the part: blocks while it has too few, then cycles. None: none gains."""
-    left = part - _cost(ways, taken)
-    best, most = None, 0.0
+    alike: dict[Ways, list[str]] = {}
     for name, found in ways.items():
-        here = found[taken[name]]
-        for fold, there in found.items():
-            more = Budget.of([there]) - Budget.of([here])
-            gain = -more.blocks if left.blocks < 0 else here.cycles - there.cycles
-            fits = more.multipliers <= left.multipliers and (left.blocks < 0 or more.blocks <= left.blocks)
-            if fits and gain > most * part.share(more):
-                best, most = {name: fold}, gain / part.share(more)
-    return best
+        alike.setdefault(found, []).append(name)
+    flat = [(at, way) for at, found in enumerate(alike) for way in found]
+    of_op = np.array([at for at, _ in flat]) == np.arange(len(alike))[:, None]
+    many = [len(names) for names in alike.values()]
+    takes = np.array([way.costs[1:] for _, way in flat]).T
+    solved = milp(
+        [asked(way) for _, way in flat],
+        integrality=np.ones(len(flat)),
+        bounds=Bounds(0, np.inf),
+        constraints=[LinearConstraint(of_op, many, many), LinearConstraint(takes, ub=[part.multipliers, part.blocks])],
+        options={"mip_rel_gap": 0.0},
+    )
+    if solved.x is None:
+        return None
+    counted = zip(flat, solved.x.round().astype(int), strict=True)
+    names = {at: iter(each) for at, each in enumerate(alike.values())}
+    return {next(names[at]): way for (at, way), count in counted for _ in range(count)}
