@@ -20,13 +20,14 @@ WEIGHED = {"ecp5": (128, 4, 16, 4), "gowin": (128, 4, 16, 4), "xilinx": (129, 8,
 
 @dataclass(frozen=True)
 class Memory:
-    """`count` memories of `words` x `bits`. forced: into blocks, however small."""
+    """`count` memories of `words` x `bits`. forced: into blocks, however small; ultra: into UltraRAM."""
 
     name: str
     count: int
     words: int
     bits: int
     forced: bool = False
+    ultra: bool = False
 
 
 def blocks(memory: Memory, target: str = "ecp5") -> int:
@@ -38,3 +39,9 @@ def blocks(memory: Memory, target: str = "ecp5") -> int:
     block, cell, words, bits = WEIGHED[target]
     cells = -(-memory.words // words) * -(-memory.bits // bits)
     return 0 if cell * cells < block * each else memory.count * each
+
+
+def ultra_rams(memory: Memory) -> int:
+    """UltraRAMs of one kind of memory: they have no other shape (AMD's UG901)."""
+    _, words, bits = ULTRA
+    return memory.count * -(-memory.words // words) * -(-memory.bits // bits)

@@ -59,13 +59,14 @@ class Zynq:
 class Alveo:
     """What v++ needs of a card: the platform that it links to, the memory that packets and answers lie in.
 
-    multipliers, rams: of the part, that a firmware plans with, since the platform takes the others.
+    multipliers, rams, ultra_rams: of the part, that a firmware plans with, since the platform takes the others.
     """
 
     platform: str
     memory: tuple[str, str]
     multipliers: int
     rams: int
+    ultra_rams: int
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,11 @@ class Board:
         """What `edgendt synth --flow` takes for it: hls4ml's firmware needs a vendor tool of its part."""
         return FLOWS if self.zynq else FLOWS[1:] if self.alveo else FLOWS[:1]
 
-    def left(self, streams: bool) -> tuple[int, int]:
-        """Multipliers and RAMs for a firmware, beside a card's platform or, behind streams, a Zynq's DMA. No UltraRAM,
-        which cannot be a ROM.
-        """
+    def left(self, streams: bool) -> tuple[int, int, int]:
+        """Multipliers, RAMs and UltraRAMs for a firmware, beside a card's platform or, behind streams, a Zynq's DMA."""
         if self.alveo:
-            return self.alveo.multipliers, self.alveo.rams
-        return self.multipliers, self.rams - (DMA_RAMS if streams else 0)
+            return self.alveo.multipliers, self.alveo.rams, self.alveo.ultra_rams
+        return self.multipliers, self.rams - (DMA_RAMS if streams else 0), self.ultra_rams
 
     @property
     def own_engine(self) -> str:

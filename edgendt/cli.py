@@ -247,6 +247,8 @@ def synth_table(result: dict[str, Any]) -> Table:
         if most := analytic.get("rows"):
             rows.append(["room in a window", ", ".join(f"{count:,} {axis}" for axis, count in most.items())])
         rows.append(["blocks of 18 kbit (analytic)", f"{analytic['blocks']} of {analytic['blocks_available']}"])
+        if there := analytic["ultra_rams_available"]:
+            rows.append(["UltraRAMs (analytic)", f"{analytic['ultra_rams']} of {there}"])
     if result["stage"] == "project":
         rows.append(["to build it", f"sh build.sh in the run's synth-{result['board']}, or --build"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]

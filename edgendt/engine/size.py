@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from edgendt.blocks import BLOCKS, LARGE, ULTRA, Memory, blocks
+from edgendt.blocks import BLOCKS, LARGE, ULTRA, Memory, blocks, ultra_rams
 from edgendt.engine.config import Engine
 from edgendt.engine.layout import ANGLES, CHUNK_BITS, INSTR_BITS
 from edgendt.ops.rotary import COS
@@ -137,9 +137,8 @@ def resources(engine: Engine, target: str = "ecp5") -> dict[str, int]:
 
 
 def _ultra(engine: Engine) -> dict[str, int]:
-    kind, words, bits = ULTRA
-    each = [one.count * -(-one.words // words) * -(-one.bits // bits) for one in ultra(engine)]
-    return {kind: sum(each)} if each else {}
+    each = [ultra_rams(one) for one in ultra(engine)]
+    return {ULTRA[0]: sum(each)} if each else {}
 
 
 def _resources_serial(engine: Engine, target: str) -> dict[str, int]:

@@ -45,7 +45,7 @@ def accelerator(program: Program, board: Part, folder: Path | str, folding: Fold
 
     demand_one_input(program)
     target = of_board(board, FirmwareConfig(backend=ACCELERATOR))
-    fitted, _ = fit_rows(program, Budget(*board.left(target.streams)), folding, {}, {})
+    fitted, _ = fit_rows(program, Budget.on(board, target), folding, {}, {})
     return model_graph(program, Path(folder).resolve(), fitted, target)
 
 

@@ -16,21 +16,26 @@ from edgendt.program import Program
 
 ELEMENTS = 4  # per cycle, of an op that is not a Linear, unless a file says otherwise
 FILE = "folding.toml"  # of a project
-HEAD = "# Multiplications per multiplier of each Linear; elements (of a rotary pairs) per cycle of each other op.\n"
+HEAD = """\
+# Multiplications per multiplier of each Linear; elements (of a rotary pairs) per cycle of each other op. ultra, where
+# there is one: ops whose rows of a window lie in UltraRAM.
+"""
 
 
 @dataclass(frozen=True)
 class Folding:
     """`reuse`: multiplications per multiplier of each Linear; `unroll`: elements (of a Rotary pairs) per cycle of each
-    other op.
+    other op. ultra: ops whose rows of a window lie in UltraRAM, where they are large enough for it.
     """
 
     reuse: Mapping[str, int]
     unroll: Mapping[str, int]
+    ultra: frozenset[str] = frozenset()
 
     def save(self, path: Path) -> None:
         """Write the TOML that `load` reads."""
-        path.write_text(HEAD + tomli_w.dumps({"reuse": dict(self.reuse), "unroll": dict(self.unroll)}))
+        ultra = {"ultra": sorted(self.ultra)} if self.ultra else {}
+        path.write_text(HEAD + tomli_w.dumps(ultra | {"reuse": dict(self.reuse), "unroll": dict(self.unroll)}))
 
     @classmethod
     def load(cls, path: Path | str, program: Program) -> Folding:
@@ -41,6 +46,9 @@ class Folding:
             found = tomllib.loads(Path(path).read_text())
         linears = {node.name: node.op for node in program.nodes if isinstance(node.op, Linear)}
         others = {node.name: node.op for node in program.nodes if not isinstance(node.op, Linear)}
+        ultra = found.pop("ultra", [])
+        if not isinstance(ultra, list) or not {*map(str, ultra)} <= {node.name for node in program.nodes}:
+            raise BadInput(f"folding {path}: ultra must be a list of ops of the network, got {ultra!r}")
         if set(found) != {"reuse", "unroll"}:
             raise BadInput(f"folding {path} must have the tables reuse and unroll, it has {', '.join(found) or 'none'}")
         for table, ops in (("reuse", linears), ("unroll", others)):
@@ -51,7 +59,7 @@ class Folding:
             _demand(path, f"reuse.{name}", found["reuse"][name], reuses(op))
         for name, other in others.items():
             _demand(path, f"unroll.{name}", found["unroll"][name], divisors(length(other)))
-        return cls(found["reuse"], found["unroll"])
+        return cls(found["reuse"], found["unroll"], frozenset(ultra))
 
     def of(self, name: str) -> int:
         """The number of an op, of either table."""

@@ -6,8 +6,10 @@ Not among them, since it lies in registers: one bin's codes, a row that an op wo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from edgendt.blocks import Memory
+from edgendt.blocks import Memory, blocks, ultra_rams
+from edgendt.firmware.folding import Folding
 from edgendt.fixed import Int
 from edgendt.ops import (
     GEGLU,
@@ -28,20 +30,38 @@ from edgendt.ops.layernorm import BETA, RSQRT
 from edgendt.ops.rotary import COS
 from edgendt.program import Node, Program
 
+PART = "xilinx"  # whose blocks are counted
+ROWS = "rows"  # name of an op's own, between ops
 TABLE = Int(16, signed=False)  # entries of EXP, RECIP and RSQRT
 STEP, COSINE, GELU = TABLE, Int(12), Int(16)
 WEIGHT = 9  # bits of an exponential 0..255, with a sign
 SHARE = WEIGHT + TABLE.bits  # of an exponential over a sum, before the sum's own bits
 
 
-def memories(program: Program, node: Node, fold: int, rows: Mapping[str, int]) -> list[Memory]:
-    """Of an op folded so far. rows: that a window has room for, of each axis."""
-    return [*_own(program, node, fold, rows), *_between(program, node, fold, rows)]
+def memories(program: Program, node: Node, fold: int, rows: Mapping[str, int], ultra: bool = False) -> list[Memory]:
+    """Of an op folded so far. rows: that a window has room for, of each axis. ultra: rows lie in UltraRAM where that
+    takes fewer of them than blocks. Constants cannot: an UltraRAM is written at run time alone.
+    """
+    between = list(_between(program, node, fold, rows))
+    if ultra:
+        between = [replace(one, ultra=ultra_rams(one) < blocks(one, PART)) for one in between]
+    return [*_own(program, node, fold, rows), *between]
+
+
+def in_ultra(program: Program, folding: Folding, rows: Mapping[str, int]) -> list[str]:
+    """The ops whose rows lie in UltraRAM."""
+    held = [
+        (node.name, one)
+        for node in program.nodes
+        if node.name in folding.ultra
+        for one in memories(program, node, folding.of(node.name), rows, ultra=True)
+    ]
+    return sorted({name if one.name == ROWS else one.name for name, one in held if one.ultra})
 
 
 def brought(codes: int, form: Int) -> list[Memory]:
     """Of a constant input of so many codes: these, and the rows that the ops read."""
-    return [Memory(name, 1, codes, form.bits) for name in ("codes", "rows")]
+    return [Memory(name, 1, codes, form.bits) for name in ("codes", ROWS)]
 
 
 def rows_of(program: Program, name: str, window: Mapping[str, int] | None) -> int:
@@ -102,7 +122,7 @@ def _between(program: Program, node: Node, fold: int, rows: Mapping[str, int]) -
                 yield Memory(source, fold, held * width // fold, form.bits)
     held = rows_of(program, node.name, rows)
     if held and node.name != program.output and not _between_channels(program, node.name):
-        yield Memory("rows", 1, held * op.size, op.y.bits)
+        yield Memory(ROWS, 1, held * op.size, op.y.bits)
 
 
 def _sint(form: Int) -> int:

@@ -53,7 +53,7 @@ def write_project(
     home = Path(folder).resolve()
     home.mkdir(parents=True, exist_ok=True)
     given = stimulus(program) if given is None else _cut(program, given)
-    part = Budget(*board.left(target.streams))
+    part = Budget.on(board, target)
     folding, most = fit_rows(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
         write_sources(program, home, folding, target, most)
@@ -172,5 +172,6 @@ def _result(board: Part, target: Target) -> dict[str, Any]:
 def _analytic(program: Program, part: Budget, folding: Folding, most: Mapping[str, int]) -> dict[str, Any]:
     """Of a network of tokens for the largest window that there is room for: `rows` of each axis."""
     available = {"multipliers_available": part.multipliers, "blocks_available": part.blocks}
+    available |= {"ultra_rams_available": part.ultra_rams}
     rows = {"rows": dict(most)} if program.inputs else {}
     return available | rows | summary(schedule(program, folding, rows=most))

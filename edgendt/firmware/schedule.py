@@ -10,21 +10,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgendt.blocks import Memory, blocks
+from edgendt.blocks import Memory, blocks, ultra_rams
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.memory import brought, memories, rows_of
+from edgendt.firmware.memory import PART, brought, memories, rows_of
 from edgendt.firmware.room import most_rows
 from edgendt.ops import Attention, CrossAttention, LayerNorm, Linear, Op, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.program import Node, Program
 
 INTERVAL = 1  # cycles from one beat of a pipelined loop to the next: what each pragma asks for
-PART = "xilinx"  # whose blocks are counted
 
 
 @dataclass(frozen=True)
 class Row:
     """One op. cycles: beats of its pipelined loops in a call of the top; interval: of a loop, from beat to beat; bits:
-    of constants and state; blocks: of 18 kbit, that they take; distributed: bits of them that are cheaper in LUTs.
+    of constants and state; blocks: of 18 kbit, that they take; ultra_rams: that rows take in their place; distributed:
+    bits of them that are cheaper in LUTs.
     """
 
     name: str
@@ -34,14 +34,16 @@ class Row:
     multipliers: int
     bits: int
     blocks: int
+    ultra_rams: int
     distributed: int
 
     @classmethod
     def of(cls, name: str, kind: str, cycles: int, multipliers: int, held: list[Memory]) -> Row:
-        taken = [blocks(one, PART) for one in held]
-        bits = [one.count * one.words * one.bits for one in held]
-        small = sum(count for count, block in zip(bits, taken, strict=True) if not block)
-        return cls(name, kind, cycles, INTERVAL, multipliers, sum(bits), sum(taken), small)
+        bits = sum(one.count * one.words * one.bits for one in held)
+        ultra = sum(ultra_rams(one) for one in held if one.ultra)
+        taken = [(one, blocks(one, PART)) for one in held if not one.ultra]
+        small = sum(one.count * one.words * one.bits for one, count in taken if not count)
+        return cls(name, kind, cycles, INTERVAL, multipliers, bits, sum(count for _, count in taken), ultra, small)
 
 
 def schedule(
@@ -65,13 +67,13 @@ def row(program: Program, node: Node, folding: Folding, rows: Mapping[str, int],
         node.op.kind,
         cycles(program, node, folding, keys, rows),
         folding.multipliers_of(node.name, node.op),
-        memories(program, node, folding.of(node.name), rows),
+        memories(program, node, folding.of(node.name), rows, node.name in folding.ultra),
     )
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
     """Totals and rows for synth.json. interval: cycles from one call to the next, since ops run one after another."""
-    summed = ("cycles", "multipliers", "bits", "blocks", "distributed")
+    summed = ("cycles", "multipliers", "bits", "blocks", "ultra_rams", "distributed")
     totals = {key: sum(getattr(row, key) for row in rows) for key in summed}
     return totals | {"interval": totals["cycles"], "ops": [asdict(row) for row in rows]}
 

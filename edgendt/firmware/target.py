@@ -33,8 +33,10 @@ class Part(Protocol):
     def clock_mhz(self) -> float: ...
     @property
     def alveo(self) -> object | None: ...
-    def left(self, streams: bool) -> tuple[int, int]:
-        """DSP blocks and memory blocks of 18 kbit for a firmware, with or without what its streams come through."""
+    def left(self, streams: bool) -> tuple[int, int, int]:
+        """DSP blocks, memory blocks of 18 kbit and UltraRAMs for a firmware, with or without what its streams come
+        through.
+        """
         ...
 
 

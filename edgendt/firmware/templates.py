@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from hls4ml.backends import get_backend
@@ -39,6 +41,7 @@ BLOCKS = """\
     static const unsigned multiplier_limit = DIV_ROUNDUP(n_in * n_out, multiplier_factor);
     static const unsigned multiplier_scale = multiplier_limit / n_out;"""
 REGISTERS = "#pragma HLS ARRAY_PARTITION variable={} complete"
+ULTRA = "#pragma HLS BIND_STORAGE variable={} type=ram_2p impl=uram"
 SAID_BY = {name: BLOCKS if name == "Quartus" else STRATEGY for name in (*BACKENDS, ACCELERATOR)}
 
 
@@ -116,6 +119,15 @@ def by_row(node: Any, inputs: list[Any], output: Any, rows: int) -> list[str]:
         f"    edt::put_row<{rows}, {size}>(y, row, {output.name});",
         "}",
     ]
+
+
+def put_in_ultra(top: Path, arrays: list[str]) -> None:
+    """Have these arrays of the top's own in UltraRAM, which hls4ml's variables cannot ask for."""
+    text = top.read_text()
+    for name in arrays:
+        text, found = re.subn(rf"(?m)^( *)\w+ {name}\[.*\];\n", rf"\g<0>\1{ULTRA.format(name)}\n", text)
+        assert found == 1, f"{name} must be defined once"
+    top.write_text(text)
 
 
 def register() -> None:

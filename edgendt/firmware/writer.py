@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgendt.firmware import accelerator, axis, reload
+from edgendt.firmware import accelerator, axis, reload, templates
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.graph import layer_names, model_graph
+from edgendt.firmware.memory import in_ultra
 from edgendt.firmware.room import RESET, most_rows, number
-from edgendt.firmware.target import ACCELERATOR, VIVADO, Target
+from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
 from edgendt.ops import Linear
 from edgendt.program import INPUT, Node, Program
 from edgendt.tools import share
@@ -60,6 +61,10 @@ def write_sources(
     _demand_exactness(program, graph, target)
     graph.write()
     _forget_machine(graph, folder)
+    if target.backend == AMD:
+        ultra = [layer_names(program)[name] for name in in_ultra(program, folding, most_rows(program, most or {}))]
+        arrays = [graph.graph[name].get_output_variable().name for name in ultra]
+        templates.put_in_ultra(folder / "firmware" / f"{target.name}.cpp", arrays)
     header = window_header(program, graph, target) if program.inputs else network_header(program, graph, target)
     (folder / "edt_network.h").write_text(header)
     _write_top(program, graph, folder, target, most_rows(program, most or {}))

@@ -15,12 +15,17 @@ from edgendt.program import Program
 from edgendt.synth import synthesise
 
 NOTE = """`edgendt synth --flow hls4ml` of networks of the sizes that `edgendt quantize` makes of the Lorenz data (30
-channels, random weights), onto two AMD boards each; the project's own test bench, compiled with g++, compares every op
-of a trial or a window with the Program. Multipliers, blocks of 18 kbit and cycles (of a bin or a window; of a POYO
-with as many tokens as the part has room for, of which the window here has 269) are of the folding plan, analytic; no
-vendor tool has run."""
+channels, random weights) and of Chewie's STNDT (docs/stndt.md, random weights), onto AMD boards; the project's own test
+bench, compiled with g++, compares every op of a trial or a window with the Program. Multipliers, blocks of 18 kbit,
+UltraRAMs and cycles (of a bin or a window; of a POYO with as many tokens as the part has room for, of which the window
+here has 269) are of the folding plan, analytic; no vendor tool has run."""
 BINS, UNITS = 50, 30
-BOARDS = {"NDT": ("pynq-z2", "kv260"), "STNDT": ("pynq-z2", "kv260"), "POYO": ("zcu102", "zcu104")}
+BOARDS = {
+    "NDT": ("pynq-z2", "kv260"),
+    "STNDT": ("pynq-z2", "kv260"),
+    "STNDT, Chewie": ("kv260", "zcu104"),
+    "POYO": ("kv260", "zcu102", "zcu104"),
+}
 
 
 def table() -> list[dict[str, Any]]:
@@ -31,9 +36,11 @@ def table() -> list[dict[str, Any]]:
 def _networks() -> list[tuple[str, tuple[Program, Any]]]:
     ndt = random_ndt(1, UNITS, 64, 2, 2, 128, outputs=UNITS, window=32, bins=BINS)
     stndt = random_ndt(1, UNITS, UNITS, 2, 2, 128, outputs=UNITS, bins=BINS, causal=False, spatial=2)
+    chewie = random_ndt(1, 130, 174, 2, 2, 128, outputs=174, bins=14, causal=False, spatial=2)
     return [
         ("NDT", (ndt, random_counts(ndt, 1, BINS))),
         ("STNDT", (stndt, random_counts(stndt, 1, BINS))),
+        ("STNDT, Chewie", (chewie, random_counts(chewie, 1, 14))),
         ("POYO", _poyo()),
     ]
 
@@ -65,6 +72,7 @@ def _row(name: str, program: Program, given: Any, board: str) -> dict[str, Any]:
         "board": board,
         "multipliers": f"{plan['multipliers']:,} of {plan['multipliers_available']:,}",
         "blocks": f"{plan['blocks']:,} of {plan['blocks_available']:,}",
+        "UltraRAMs": f"{plan['ultra_rams']} of {plan['ultra_rams_available']}",
         "cycles": plan["cycles"],
         "ops": len(program.nodes),
         "bench": said,
