@@ -31,6 +31,10 @@ ROTARY = {f"{name}_{key}": value for name in "xy" for key, value in (("bits", 8)
 }
 
 
+LAYERNORM = {f"{name}_{key}": value for name in ("x", "y", "gamma") for key, value in (("bits", 8), ("frac", 4))}
+LAYERNORM |= {f"{name}_signed": 1 for name in ("x", "y", "gamma")} | {"size": 4, "eps_code": 1}
+
+
 REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     "an operator": (
         lambda n: n.quant(n.node("Softmax", matmul(n)), Y),
@@ -206,6 +210,22 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     "a Gemm of three axes": (
         lambda n: batched(n) or n.quant(n.node("Gemm", n.counts(), n.weights(4, 3)), Y),
         "it must read a matrix, got 3 axes",
+    ),
+    "fields of truth values": (
+        lambda n: n.node("Quant", matmul(n), *(n.zero(np.bool_, at) for at in (1, 0, 1)), domain=QUANT_DOMAIN),
+        "must be numbers, got bool",
+    ),
+    "a bias of more axes": (
+        lambda n: n.quant(n.node("Add", matmul(n), n.constant(np.ones((1, 1, 1, 1, 3)))), Y),
+        r"its constants must have at most 4 axes, got \[1, 1, 1, 1, 3\]",
+    ),
+    "an axis that is dropped": (
+        lambda n: n.quant(n.node("ReduceMean", n.quant(matmul(n), Y), n.shape_of(-1), keepdims=-2), Y),
+        "it must keep its dimensions",
+    ),
+    "a dropout of each channel": (
+        lambda n: n.quant(n.node("Dropout", matmul(n), n.constant(np.zeros(3))), Y),
+        "its ratio and training_mode must be constant, one number each",
     ),
     "counts in a sum": (
         lambda n: n.quant(n.node("Add", n.quant(n.node("MatMul", n.counts(), n.weights(4, 4)), Y), "counts"), Y),
@@ -395,6 +415,12 @@ def product(net: Net) -> str:
     return net.node("MatMul", logs(net), net.weights(CHANNELS, 3))
 
 
+def scored(net: Net) -> str:
+    """What is refused, where it may be scores."""
+    x = product(net)
+    return net.node("MatMul", x, x)
+
+
 def normed(net: Net, **fields: Any) -> str:
     """LayerNormalization of what is refused."""
     return net.quant(net.node("LayerNormalization", logs(net), net.constant(1.0), **fields), Y)
@@ -473,6 +499,23 @@ BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
         lambda n: n.quant(n.node("PRelu", logs(n), n.constant([0.1, 0.2, 0.3, 0.4])), Y),
         ["PRelu"],
     ),
+    "weights that are no constants": (lambda n: n.quant(n.node("Gemm", logs(n), product(n)), Y), ["Gemm"]),
+    "a bias that is infinite": (
+        lambda n: n.quant(n.node("Add", product(n), n.constant([1.0, -np.inf, 1.0])), Y),
+        ["Add"],
+    ),
+    "a factor that is no number": (lambda n: n.quant(n.node("Mul", product(n), n.constant(np.nan)), Y), ["Mul"]),
+    "axes that are there twice": (lambda n: n.quant(n.node("Transpose", logs(n), perm=[1, 1]), Y), ["Transpose"]),
+    "a shape that is no constant": (lambda n: n.quant(n.node("Reshape", logs(n), n.counts()), Y), ["Reshape"]),
+    "what is held of known numbers": (lambda n: n.quant(n.node("Tile", logs(n), n.shape_of(1, 1)), Y), ["Tile"]),
+    "a node of ours with too few inputs": (
+        lambda n: n.node("LayerNorm", logs(n), n.constant(np.ones(4)), domain="edgendt", **LAYERNORM),
+        ["LayerNorm"],
+    ),
+    "a sum that is too wide before it": (
+        lambda n: n.quant(n.node("LogSoftmax", n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y)), Y),
+        ["linear"],
+    ),
     "a mean over bins": (lambda n: n.quant(n.node("ReduceMean", logs(n), n.shape_of(0)), Y), ["ReduceMean"]),
     "a mean that drops its axis": (
         lambda n: n.quant(n.node("ReduceMean", logs(n), n.shape_of(-1), keepdims=0), Y),
@@ -486,6 +529,7 @@ BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
     "a pair of two scales": (lambda n: pair(n, logs(n), 0.5, 0.25), ["DequantizeLinear"]),
     "a node of ours": (lambda n: n.node("Rotary", logs(n), domain="edgendt", **ROTARY | {"steps": 5}), ["Rotary"]),
     "too many inputs": (lambda n: n.quant(n.node("Relu", logs(n), n.constant(1.0)), Y), ["Relu"]),
+    "nothing: a mask": (lambda n: n.node("Add", scored(n), n.constant(np.full((BINS, BINS), -np.inf))), []),
     "nothing: it is the output": (logs, []),
     "nothing: its Quant is": (lambda n: n.node("Relu", n.quant(logs(n), Y)), []),
     "nothing: it may be weights": (

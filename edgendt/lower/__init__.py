@@ -79,8 +79,9 @@ def attempt(
     lowering = Lowering(bins=given[0].rows, lead=given[0].lead, opset=opset, seen=seen, forced=forced)
     name = model.graph.output[0].name
     refusals = walk(model.graph, values, lowering)
+    sums = read.accumulator(path, model)
     if refusals:
-        raise gathered([*refusals, *ending(name, values, lowering)])
+        raise gathered([*refusals, *unfit(lowering.nodes, sums), *ending(name, values, lowering)])
     if forced is None and (one := common(lowering)):
         made = attempt(path, model, arrays, given, seen, one)
         return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
@@ -89,7 +90,7 @@ def attempt(
         raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
     unused = {node.name for node in lowering.nodes} - {node.name for node in nodes}
-    title, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
+    title, meta = model.graph.name or Path(path).stem, read.meta(model)
     inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
     inputs += tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
     size, inputs = (0, inputs) if len(given) > 1 else (given[0].size, ())

@@ -169,7 +169,7 @@ def over_last(call: Call, dimensions: int = 0) -> None:
     only = axes[0] if axes is not None and len(axes) == 1 else 0
     if not isinstance(given, Refused) and only != -1 and (only < 1 or (dimensions and only != dimensions - 1)):
         raise ValueError(f"it must go over the last axis, got {axes}{f' of {dimensions}' if dimensions else ''}")
-    if not call.attributes.get("keepdims", 1):
+    if call.attributes.get("keepdims", 1) != 1:
         raise ValueError("it must keep its dimensions (keepdims = 1)")
 
 

@@ -33,6 +33,7 @@ from edgendt.lower.values import (
 )
 
 ACTIVATION = frozenset((CODES, WAITING))  # no scores
+WHERE = "where its elements go must be constant"
 PASS = (*MOVES, "Identity", "Dropout", "Cast", "Relu", "QuantizeLinear")
 
 
@@ -42,7 +43,7 @@ def read(domain: str, kind: str, call: Call) -> Value:
     if domain in QUANT_DOMAINS:
         return quant(call)
     if domain == DOMAIN:
-        op_of(kind, call.attributes)
+        patterns.own_codes(op_of(kind, call.attributes), call)
     elif kind == "QuantizeLinear" and known:
         return qcdq.quantize(call)
     elif kind == "DequantizeLinear" and known:
@@ -68,7 +69,7 @@ def check_matmul(call: Call) -> None:
 def check_gemm(call: Call) -> None:
     """ValueError for fields, weights or a bias that no Linear has."""
     weight = patterns.gemm_weights(call)
-    if isinstance(weight, Refused):
+    if isinstance(weight, Refused) and CONSTANT in weight.kinds:
         return
     patterns.check_weights(weight)
     assert isinstance(weight, Constant)
@@ -82,6 +83,25 @@ def check_softmax(call: Call) -> None:
     if SCORES not in kinds(call.inputs[0]):
         raise ValueError(NO_SCORES)
     softmax_axis(call)
+
+
+def check_move(call: Call) -> None:
+    """ValueError for elements that go to no known place."""
+    if any(CONSTANT not in kinds(value) for value in call.inputs[1:]):
+        raise ValueError(WHERE)
+    perm = list(call.attributes.get("perm", ()))
+    if sorted(perm) != list(range(len(perm))):
+        raise ValueError(f"its perm must have every axis once, got {perm}")
+
+
+def check_finite(call: Call) -> None:
+    """ValueError for constants that nothing is added to or multiplied by; a mask may add -inf to scores."""
+    call.arity(2)
+    for value, other in (call.inputs, call.inputs[::-1]):
+        if isinstance(value, Constant) and CONSTANT not in (maybe := kinds(other)):
+            hidden = value.values == -np.inf if call.node.op_type == "Add" and SCORES in maybe else False
+            if not (np.isfinite(value.values) | hidden).all():
+                raise ValueError("its constants must be finite")
 
 
 def check_cast(call: Call) -> None:
@@ -99,6 +119,8 @@ CHECKS: dict[str, Callable[[Call], object]] = {
     "Clip": qcdq.check_limits,
     "Cast": check_cast,
     "Dropout": patterns.dropout,
+    **dict.fromkeys(("Add", "Mul"), check_finite),
+    **dict.fromkeys(MOVES, check_move),
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum"), arithmetic.over_last),
 }
 

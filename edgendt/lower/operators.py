@@ -18,6 +18,7 @@ from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
 from edgendt.lower.quants import format_of, one, quant, spec_of
 from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS, check_node
 from edgendt.lower.values import (
+    CONSTANT,
     Constant,
     Counts,
     Moment,
@@ -88,6 +89,8 @@ def check_axes(call: Call, seen: Value) -> None:
     if isinstance(seen, View | Constant):
         axes = max((seen.index if isinstance(seen, View) else seen.values).ndim, 1)
     for value in call.inputs[1:]:
+        if isinstance(value, Constant) and value.values.dtype == np.bool_:
+            raise ValueError("its scale, zero point and bit width must be numbers, got bool")
         if isinstance(value, Constant) and value.values.ndim > axes:
             raise ValueError(f"its scale, zero point and bit width must have at most {axes} axes, as its input")
 
@@ -96,7 +99,7 @@ def moved(call: Call) -> tuple[Value, ...]:
     """An operator that moves elements, on a view's index; on a constant also on its scales."""
     first, *rest = call.inputs
     if not all(isinstance(value, Constant) for value in rest):
-        raise ValueError("where its elements go must be constant")
+        raise ValueError(behind.WHERE)
     known = [np.asarray(value.values) for value in rest if isinstance(value, Constant)]
     if isinstance(first, Constant):
         count = len(call.node.output)
@@ -123,6 +126,7 @@ def shape_of(call: Call) -> Value:
     return Constant(evaluate(call.node, call.lowering.opset, [index])[0])
 
 
+UNREAD = "no op of the Program is this operator of an activation"
 STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     "MatMul": matmul,
     "Gemm": flat_gemm,
@@ -159,6 +163,9 @@ STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
 def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
     """The values of one graph node. ValueError with the reason when the Program cannot hold it."""
     check_kind(domain, kind, call)
+    unread = kind in ARITHMETIC and kind not in (*STANDARD, *curves.FUNCTIONS, *curves.POWERS)
+    if unread and any(CONSTANT not in behind.kinds(value) for value in call.inputs):
+        raise ValueError(UNREAD)
     if any(isinstance(value, Refused) for value in call.inputs):
         return (behind.read(domain, kind, call), *(Refused() for _ in call.node.output[1:]))
     if domain in QUANT_DOMAINS:
@@ -175,7 +182,7 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
         return made if isinstance(made, tuple) else (made,)
     if kind in curves.FUNCTIONS:
         raise ValueError(curves.OF_ONE)
-    raise ValueError("no op of the Program is this operator of an activation")
+    raise ValueError(UNREAD)
 
 
 def check_kind(domain: str, kind: str, call: Call) -> None:
@@ -199,10 +206,13 @@ def check_types(kind: str, call: Call) -> None:
 
     formal = [item.type_str for item in defs.get_schema(kind, call.lowering.opset, "").inputs]
     given = [(formal[min(at, len(formal) - 1)], call.given(at)) for at in range(len(call.node.input))]
+    most = max([4, *(value.index.ndim for value in call.inputs if isinstance(value, View))])  # 4: a mask's
     computed = {of for of, value in given if not isinstance(value, Constant | Refused | Steps | None)}
     for of, value in given:
         if of in computed and isinstance(value, Constant) and not floats(value.values):
             raise ValueError(f"its constants must be floats, as its activation is, got {value.values.dtype}")
+        if of in computed and isinstance(value, Constant) and value.values.ndim > most:
+            raise ValueError(f"its constants must have at most {most} axes, got {list(value.values.shape)}")
 
 
 def flat_own(kind: str, call: Call) -> Value:

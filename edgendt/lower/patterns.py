@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.export.nodes import op_of
-from edgendt.fixed import Int
+from edgendt.export.nodes import Own, op_of
+from edgendt.fixed import Codes, Int
 from edgendt.lower.calls import ACTIVATION, BINS, Call
 from edgendt.lower.quants import settled, unit
 from edgendt.lower.read import array_of
@@ -209,8 +209,9 @@ def identity(call: Call) -> Value:
 def dropout(call: Call) -> Value:
     """Nothing, outside training or where it drops nothing."""
     ratio, training = call.given(1), call.given(2)
-    if not all(value is None or isinstance(value, Constant | Refused) for value in (ratio, training)):
-        raise ValueError("its ratio and training_mode must be constant")
+    for value in (ratio, training):
+        if not isinstance(value, Constant | Refused | None) or (isinstance(value, Constant) and value.values.size != 1):
+            raise ValueError("its ratio and training_mode must be constant, one number each")
     if isinstance(training, Constant) and training.values.any():
         if ratio is None or (isinstance(ratio, Constant) and ratio.values.any()):
             raise ValueError("it drops at random: export the network in evaluation mode")
@@ -243,18 +244,27 @@ def constant(call: Call) -> Value:
 def own(kind: str, call: Call) -> Value:
     """A node of our domain: the op is in its attributes, a LayerNorm's codes are constants behind its input."""
     op = op_of(kind, call.attributes)
+    codes = own_codes(op, call)
+    read = call.inputs[: len(call.inputs) - len(codes)]
+    return call.lowering.finish(call.name, op, tuple(activation(call, value) for value in read), codes)
+
+
+def own_codes(op: Own, call: Call) -> dict[str, Codes]:
+    """The constants of such a node, those that were refused left out. ValueError for a number of inputs it has not."""
     further = len(op.constants)
     call.arity(op.arity + further, len(list(takes(op))) + further)
-    read, given = call.inputs[: len(call.inputs) - further], call.inputs[len(call.inputs) - further :]
+    given = call.inputs[len(call.inputs) - further :]
     codes = {}
     for key, value in zip(op.constants, given, strict=True):
+        if isinstance(value, Refused):
+            continue
         if not isinstance(value, Constant):
             raise ValueError(f"its {key} must be constant codes")
         found = whole(value.values, 0)
         if found is None:
             raise ValueError(f"its {key} must be integers")
         codes[key] = found
-    return call.lowering.finish(call.name, op, tuple(activation(call, value) for value in read), codes)
+    return codes
 
 
 def activation(call: Call, value: Value) -> str:
