@@ -46,12 +46,12 @@ class Net:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **fields))
         return name
 
-    def quant(self, x: str, y: Int, scale: Any = None, zero: float = 0.0, **fields: Any) -> str:
+    def quant(self, x: str, y: Int, scale: Any = None, zero: Any = 0.0, **fields: Any) -> str:
         tail = [self.constant(y.scale if scale is None else scale), self.constant(zero), self.constant(float(y.bits))]
         fields = {"signed": int(y.signed), "narrow": 0, "rounding_mode": "ROUND"} | fields
         return self.node("Quant", x, *tail, domain=QUANT_DOMAIN, **fields)
 
-    def zero(self, kind: Any, value: int) -> str:
+    def zero(self, kind: Any, value: Any) -> str:
         """A zero point."""
         name = f"c{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(np.array(value, kind), name))

@@ -11,6 +11,7 @@ from needs import needs_package
 from nets import BINS, CHANNELS, Net, matmul, refused
 from onnx import TensorProto, helper, numpy_helper
 
+from edgendt.errors import UnsupportedOp
 from edgendt.fixed import Codes, Int
 from edgendt.lower import lowered
 from edgendt.lower.curves import FUNCTIONS
@@ -173,6 +174,13 @@ REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
     "a pole": (lambda net: net.node("Reciprocal", net.quant(matmul(net), X)), "must be finite at every code"),
     "no Quant before it": (lambda net: net.node("Tanh", matmul(net)), "its format is chosen on calibration data"),
 }
+
+
+def test_a_gelu_of_another_form_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(net.quant(net.node("Gelu", net.quant(matmul(net), X), approximate="x"), Y), tmp_path / "n.onnx", 20)
+    with pytest.raises(UnsupportedOp, match="its approximate must be none or tanh"):
+        lowered(path)
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from nets import Net, Y, bias_last, matmul
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgendt.errors import BadInput, UnsupportedOp
-from edgendt.lower import lower
+from edgendt.export.graph import META, QUANT_DOMAIN, SUMS
+from edgendt.lower import lower, lowered
 
 
 def corrupt(path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
@@ -84,6 +86,72 @@ def twice(model: onnx.ModelProto) -> None:
     model.graph.node.append(model.graph.node[0])
 
 
+def initializer_twice(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(model.graph.initializer[3])
+
+
+def input_twice(model: onnx.ModelProto) -> None:
+    model.graph.input.append(model.graph.input[0])
+
+
+def no_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = ""
+
+
+def negative_shape(model: onnx.ModelProto) -> None:
+    del model.graph.initializer[3].dims[:]
+    model.graph.initializer[3].dims.append(-1)
+
+
+def many_axes(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims.extend([1] * 40)
+
+
+def complex_numbers(model: onnx.ModelProto) -> None:
+    array = numpy_helper.to_array(model.graph.initializer[3]).astype(np.complex64)
+    model.graph.initializer[3].CopyFrom(numpy_helper.from_array(array, model.graph.initializer[3].name))
+
+
+def sparse(model: onnx.ModelProto) -> None:
+    one = model.graph.initializer.pop(3)
+    given = model.graph.sparse_initializer.add(dims=one.dims)
+    given.values.CopyFrom(one)
+
+
+def external_constant(model: onnx.ModelProto) -> None:
+    one = model.graph.initializer.pop(3)
+    one.data_location = TensorProto.EXTERNAL
+    model.graph.node.insert(0, helper.make_node("Constant", [], [one.name], value=one))
+
+
+def small_floats(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT8E4M3FN
+
+
+def no_tensor(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def codes_come_out(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
+
+
+def wide_sums(model: onnx.ModelProto) -> None:
+    helper.set_model_props(model, {SUMS: "9" * 5000})  # more digits than Python reads
+
+
+def two_opsets(model: onnx.ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("ai.onnx", 9))
+
+
+def negative_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+
+
+def no_bins(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 0
+
+
 @pytest.mark.parametrize(
     "change,said",
     [
@@ -102,6 +170,21 @@ def twice(model: onnx.ModelProto) -> None:
         (two_inputs, "one input"),
         (open_channels, "with channels given"),
         (twice, "is written twice"),
+        (initializer_twice, "'c3' is written twice"),
+        (input_twice, "'counts' is written twice"),
+        (no_operator, "quant0 has no operator"),
+        (negative_shape, r"'c3' must have at most 8 axes, none of them negative, got \[-1\]"),
+        (many_axes, "'c0' must have at most 8 axes"),
+        (complex_numbers, "'c3' are of type complex64, which no operator of a Program computes with"),
+        (sparse, "'c3' as a sparse tensor: save its elements one by one"),
+        (external_constant, "keeps 'c3' in another file: save the model as one file"),
+        (small_floats, "the input must hold counts, it holds float8e4m3fn"),
+        (no_tensor, "the input must hold counts, it holds sequence_type"),
+        (codes_come_out, "the output must hold log-rates, it holds int8"),
+        (wide_sums, "edgendt.accumulator must be 1..32 bits, got '999999999'"),
+        (two_opsets, "its operators must be those of one opset, got 9 and 18"),
+        (negative_input, r"the input must have dimensions of 1 and more, got \[-1, 4\]"),
+        (no_bins, r"the input must have dimensions of 1 and more, got \[0, 4\]"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -111,6 +194,30 @@ def test_a_malformed_file_is_one_clear_sentence(
     with pytest.raises(BadInput, match=said) as caught:
         lower(corrupt(tmp_path / "net.onnx", change))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word", [b"quant0", b"Quant", b"qonnx.custom_op.general", b"signed", b"c3", b"counts"], ids=bytes.decode
+)
+def test_a_name_that_is_no_text_is_one_clear_sentence(word: bytes, tmp_path: Path) -> None:
+    path = corrupt(tmp_path / "net.onnx", lambda model: None)
+    path.write_bytes(path.read_bytes().replace(word, b"\xff" + word[1:]))
+    with pytest.raises(BadInput, match=r"is malformed: the name b.* is no UTF-8"):
+        lower(path)
+
+
+def test_meta_that_never_ends_is_left_out(tmp_path: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    path = corrupt(tmp_path / "net.onnx", lambda model: helper.set_model_props(model, {META: deep}))
+    assert lower(path).meta == {}
+
+
+def test_a_body_of_the_files_own_is_told(tmp_path: Path) -> None:
+    body = [helper.make_node("Identity", ["x"], ["y"])]
+    other = helper.make_function(QUANT_DOMAIN, "Quant", list("xszb"), ["y"], body, [helper.make_opsetid("", 18)])
+    path = corrupt(tmp_path / "net.onnx", lambda model: model.functions.append(other))
+    (note,) = lowered(path).notes
+    assert (note.where, note.what) == ("Quant", "the file's own body of it is not read: it is taken as its name says")
 
 
 @pytest.mark.parametrize("content", [b"", b"not onnx at all", b"\x08\x07\x12\x04ab"], ids=["empty", "text", "cut"])

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from edgendt.export.graph import QUANT_DOMAIN, SUMS
 from edgendt.fixed import Int
+from edgendt.lower import lower
 from edgendt.lower.curves import FUNCTIONS
 from edgendt.lower.folding import ARITHMETIC
 from edgendt.lower.nearest import FUSED, NEAREST, OPERATORS, REASONS, form
@@ -28,6 +29,10 @@ ATTENTION = {"size": 4, "heads": 2, "window": 3} | {
 ROTARY = {f"{name}_{key}": value for name in "xy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))} | {
     "size": 4
 }
+
+
+LAYERNORM = {f"{name}_{key}": value for name in ("x", "y", "gamma") for key, value in (("bits", 8), ("frac", 4))}
+LAYERNORM |= {f"{name}_signed": 1 for name in ("x", "y", "gamma")} | {"size": 4, "eps_code": 1}
 
 
 REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
@@ -148,6 +153,108 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "no op of the Program is this operator of com.microsoft; .*: Gelu of opset 20",
     ),
     "no scale behind a zero point": (lambda n: pair(n, matmul(n), 0.0, zero=100), "constant and positive"),
+    "a sign that is neither": (lambda n: n.quant(matmul(n), Y, signed=2), "its signed must be 0 or 1, got 2"),
+    "a range that is no number": (lambda n: n.quant(matmul(n), Y, narrow="x"), "its narrow must be 0 or 1, got 'x'"),
+    "an attribute without a type": (lambda n: untyped(n, n.quant(matmul(n), Y)), "must be there once, with a type"),
+    "an attribute twice": (lambda n: twice(n, n.quant(matmul(n), Y)), "must be there once, with a type"),
+    "a Quant of two outputs": (lambda n: further(n, n.quant(matmul(n), Y)), "it must have one output, got 2"),
+    "an attribute that rotary has not": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, 6], "turns": 1}),
+        "attribute turns is none of a Rotary",
+    ),
+    "a rotary of another sign": (
+        lambda n: n.node("Rotary", n.counts(), domain="edgendt", **ROTARY | {"steps": [5, 6], "x_signed": 3}),
+        "x_signed must be 0 or 1, got 3",
+    ),
+    "axes from the end": (lambda n: n.node("Transpose", n.counts(), perm=[-1, 0]), "Invalid attribute perm"),
+    "whole numbers for a bias": (
+        lambda n: n.quant(n.node("Add", matmul(n), n.shape_of(1, 2, 3)), Y),
+        "its constants must be floats, as its activation is, got int64",
+    ),
+    "an attribute that LayerNormalization has not": (
+        lambda n: n.quant(n.node("LayerNormalization", n.quant(matmul(n), Y), n.constant(1.0), allowzero=1), Y),
+        "Unrecognized attribute: allowzero",
+    ),
+    "dropout in training": (
+        lambda n: n.quant(n.node("Dropout", matmul(n), "", n.zero(np.bool_, True)), Y),
+        "it drops at random",
+    ),
+    "more positions than bins": (
+        lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), n.constant(np.ones((BINS + 1, 3)))), Y),
+        r"a constant added to an activation must be \[6, size\], got \[7, 3\]",
+    ),
+    "fewer positions than bins": (
+        lambda n: n.quant(n.node("Add", n.quant(matmul(n), Y), n.constant(np.ones((2, 3)))), Y),
+        r"a constant added to an activation must be \[6, size\], got \[2, 3\]",
+    ),
+    "a weight that is one number": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), n.quant(n.constant(1.0), Int(4, 2))), Y),
+        r"its weights must be \[inputs, outputs\], got \[\]",
+    ),
+    "a scale of more axes": (
+        lambda n: n.quant(matmul(n), Y, np.ones((1, 1, 1))),
+        "its scale, zero point and bit width must have at most 2 axes, as its input",
+    ),
+    "a scale of more axes than its weights": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), n.weights(4, 3, np.ones((1, 1, 1)))), Y),
+        "its scale, zero point and bit width must have at most 2 axes, as its input",
+    ),
+    "more zero points than scales": (
+        lambda n: n.quant(matmul(n), Y, zero=np.zeros(3)),
+        "its zero point must be 0, with as many elements as its scale",
+    ),
+    "weights that are no floats": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), n.quant(n.zero(np.bool_, np.eye(4)), Y)), Y),
+        "its values must be floats, got bool",
+    ),
+    "a Gemm of three axes": (
+        lambda n: batched(n) or n.quant(n.node("Gemm", n.counts(), n.weights(4, 3)), Y),
+        "it must read a matrix, got 3 axes",
+    ),
+    "fields of truth values": (
+        lambda n: n.node("Quant", matmul(n), *(n.zero(np.bool_, at) for at in (1, 0, 1)), domain=QUANT_DOMAIN),
+        "must be numbers, got bool",
+    ),
+    "a bias of more axes": (
+        lambda n: n.quant(n.node("Add", matmul(n), n.constant(np.ones((1, 1, 1, 1, 3)))), Y),
+        r"its constants must have at most 4 axes, got \[1, 1, 1, 1, 3\]",
+    ),
+    "an axis that is dropped": (
+        lambda n: n.quant(n.node("ReduceMean", n.quant(matmul(n), Y), n.shape_of(-1), keepdims=-2), Y),
+        "it must keep its dimensions",
+    ),
+    "a dropout of each channel": (
+        lambda n: n.quant(n.node("Dropout", matmul(n), n.constant(np.zeros(3))), Y),
+        "its ratio and training_mode must be constant, one number each",
+    ),
+    "counts in a sum": (
+        lambda n: n.quant(n.node("Add", n.quant(n.node("MatMul", n.counts(), n.weights(4, 4)), Y), "counts"), Y),
+        "the counts must go through an unsigned Quant node first",
+    ),
+    "a zero point per channel": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, np.ones(3), np.zeros((2, 3), np.int8))), Y),
+        "its zero point must be one number, with as many elements as its scale",
+    ),
+    "a zero point of floats": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, 0.5, np.float32(0))), Y),
+        "its codes must be integers of 4, 8 or 16 bits, got float32",
+    ),
+    "a zero point of another type": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, 0.5, np.uint8(0))), Y),
+        "its codes must have the type of its zero point, uint8",
+    ),
+    "more scales than channels": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, np.ones(3), None, columns=1)), Y),
+        "its scale must have 1 elements, got 3",
+    ),
+    "no scale of weights behind a zero point": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, np.nan, np.int8(5))), Y),
+        "its scale must be constant and positive",
+    ),
+    "limits of floats for codes": (
+        lambda n: clipped(n, n.constant(0.0), n.constant(9.0)),
+        "its codes must be integers of 4, 8 or 16 bits, got float32",
+    ),
     "an accumulator of 26 bits": (
         lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
         "accumulator must stay within 24 bits, .*: set accumulator to 26 ",
@@ -182,6 +289,41 @@ def pair(net: Net, x: str, scale: float, other: float | None = None, zero: int =
     return net.node("DequantizeLinear", codes, net.constant(scale if other is None else other), point)
 
 
+def stored(net: Net, scale: Any, zero: Any, columns: int = 3) -> str:
+    """Weights as codes of 8 bits."""
+    net.initializers.append(numpy_helper.from_array(net.rng.integers(-9, 9, (4, columns)).astype(np.int8), "codes"))
+    points = [] if zero is None else ["point"]
+    net.initializers += [numpy_helper.from_array(np.asarray(zero), name) for name in points]
+    return net.node("DequantizeLinear", "codes", net.constant(scale), *points)
+
+
+def clipped(net: Net, low: str, high: str) -> str:
+    """A pair with a Clip within."""
+    scale, zero = net.constant(0.25), net.zero(np.int8, 0)
+    codes = net.node("Clip", net.node("QuantizeLinear", matmul(net), scale, zero), low, high)
+    return net.node("DequantizeLinear", codes, scale, zero)
+
+
+def untyped(net: Net, output: str) -> str:
+    net.nodes[-1].attribute[0].ClearField("type")
+    return output
+
+
+def twice(net: Net, output: str) -> str:
+    net.nodes[-1].attribute.append(net.nodes[-1].attribute[0])
+    return output
+
+
+def further(net: Net, output: str) -> str:
+    net.nodes[-1].output.append("further")
+    return output
+
+
+def batched(net: Net) -> None:
+    """A leading dimension of 1."""
+    net.shape = (1, BINS, CHANNELS)
+
+
 def opened(net: Net) -> None:
     """Bins that the file leaves open."""
     net.shape = ("bins", CHANNELS)
@@ -199,6 +341,23 @@ def test_what_the_program_cannot_hold_is_refused_with_node_and_reason(case: str,
     net = Net()
     message = refused(net, build(net), tmp_path)
     assert re.search(said, message) and message.count(NEAREST) == 1, message
+
+
+def test_every_sum_that_is_too_wide_is_told_at_once(tmp_path: Path) -> None:
+    net = Net()
+    wide = [net.quant(net.node("Add", matmul(net), net.constant(2.0**at)), Y) for at in (22, 23)]
+    message = refused(net, net.quant(net.node("Add", *wide), Y), tmp_path)
+    assert [f"linear at {name}" in message for name in wide] == [True, True] and message.count(NEAREST) == 2
+
+
+def test_a_lower_limit_may_be_left_out(tmp_path: Path) -> None:
+    formats = []
+    for written in (True, False):
+        net = Net()
+        low, high = net.zero(np.int8, -128), net.zero(np.int8, 0)
+        path = net.save(clipped(net, low if written else "", high), tmp_path / "net.onnx", opset=21)
+        formats.append(lower(path).output_format)
+    assert formats[0] == formats[1] and formats[0].signed
 
 
 def test_a_file_may_say_how_wide_its_sums_are(tmp_path: Path) -> None:
@@ -256,10 +415,26 @@ def product(net: Net) -> str:
     return net.node("MatMul", logs(net), net.weights(CHANNELS, 3))
 
 
-def scores(net: Net, **fields: Any) -> str:
+def scored(net: Net) -> str:
+    """What is refused, where it may be scores."""
+    x = product(net)
+    return net.node("MatMul", x, x)
+
+
+def normed(net: Net, **fields: Any) -> str:
+    """LayerNormalization of what is refused."""
+    return net.quant(net.node("LayerNormalization", logs(net), net.constant(1.0), **fields), Y)
+
+
+def clip(net: Net) -> str:
+    """What is refused, clipped below."""
+    return net.node("Clip", logs(net), net.constant(0.0))
+
+
+def scores(net: Net, axis: int = -1, **fields: Any) -> str:
     """Attention of what is refused, with a Quant of the probabilities."""
     x = net.quant(product(net), Y)
-    weights = net.node("Softmax", net.node("MatMul", x, net.node("Transpose", x)))
+    weights = net.node("Softmax", net.node("MatMul", x, net.node("Transpose", x)), axis=axis)
     return net.quant(net.node("MatMul", net.quant(weights, Y, **fields), x), Y)
 
 
@@ -284,15 +459,97 @@ BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
     "a narrow activation": (lambda n: n.quant(product(n), Y, narrow=1), ["Quant"]),
     "several scales": (lambda n: n.quant(product(n), Y, [0.5, 0.25, 0.5]), ["Quant"]),
     "no Quant at the end": (lambda n: n.node("Add", product(n), n.constant(1.0)), ["output"]),
+    "a scale per input of an Einsum": (
+        lambda n: n.quant(n.node("Einsum", logs(n), n.weights(4, 3, [[1], [2], [1], [4]]), equation="bi,io->bo"), Y),
+        ["Einsum"],
+    ),
+    "those on its left": (
+        lambda n: n.quant(n.node("Einsum", n.weights(4, 3, [[1], [2], [1], [4]]), logs(n), equation="io,bi->bo"), Y),
+        ["Einsum"],
+    ),
+    "an Einsum that is no product": (
+        lambda n: n.quant(n.node("Einsum", logs(n), product(n), equation="bi,bi->b"), Y),
+        ["Einsum"],
+    ),
+    "a bias of another size": (
+        lambda n: n.quant(n.node("Gemm", logs(n), n.weights(4, 3), n.constant([1.0, 2.0])), Y),
+        ["Gemm"],
+    ),
+    "log-rates that are normalised": (lambda n: n.node("Softmax", n.quant(product(n), Y)), ["Softmax"]),
+    "a Softmax over queries": (lambda n: scores(n, axis=0), ["Softmax"]),
+    "a LayerNormalization over bins": (lambda n: normed(n, axis=0), ["LayerNormalization"]),
+    "an epsilon of it": (lambda n: normed(n, epsilon=2.0), ["LayerNormalization"]),
+    "a scale of it that is no constant": (
+        lambda n: n.quant(n.node("LayerNormalization", logs(n), n.counts()), Y),
+        ["LayerNormalization"],
+    ),
+    "a scale and bias of it that differ": (
+        lambda n: n.quant(n.node("LayerNormalization", logs(n), n.constant([1.0, 2.0]), n.constant(np.ones(3))), Y),
+        ["LayerNormalization"],
+    ),
+    "limits of each channel": (
+        lambda n: n.quant(n.node("Clip", logs(n), n.constant([0.0, 1.0, 0.0, 2.0])), Y),
+        ["Clip"],
+    ),
+    "a limit that is no number": (
+        lambda n: n.quant(n.node("Clip", logs(n), n.constant(0.0), n.constant(np.nan)), Y),
+        ["Clip"],
+    ),
+    "slopes of each channel": (
+        lambda n: n.quant(n.node("PRelu", logs(n), n.constant([0.1, 0.2, 0.3, 0.4])), Y),
+        ["PRelu"],
+    ),
+    "weights that are no constants": (lambda n: n.quant(n.node("Gemm", logs(n), product(n)), Y), ["Gemm"]),
+    "a bias that is infinite": (
+        lambda n: n.quant(n.node("Add", product(n), n.constant([1.0, -np.inf, 1.0])), Y),
+        ["Add"],
+    ),
+    "a factor that is no number": (lambda n: n.quant(n.node("Mul", product(n), n.constant(np.nan)), Y), ["Mul"]),
+    "axes that are there twice": (lambda n: n.quant(n.node("Transpose", logs(n), perm=[1, 1]), Y), ["Transpose"]),
+    "a shape that is no constant": (lambda n: n.quant(n.node("Reshape", logs(n), n.counts()), Y), ["Reshape"]),
+    "what is held of known numbers": (lambda n: n.quant(n.node("Tile", logs(n), n.shape_of(1, 1)), Y), ["Tile"]),
+    "a node of ours with too few inputs": (
+        lambda n: n.node("LayerNorm", logs(n), n.constant(np.ones(4)), domain="edgendt", **LAYERNORM),
+        ["LayerNorm"],
+    ),
+    "a sum that is too wide before it": (
+        lambda n: n.quant(n.node("LogSoftmax", n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y)), Y),
+        ["linear"],
+    ),
+    "a mean over bins": (lambda n: n.quant(n.node("ReduceMean", logs(n), n.shape_of(0)), Y), ["ReduceMean"]),
+    "a mean that drops its axis": (
+        lambda n: n.quant(n.node("ReduceMean", logs(n), n.shape_of(-1), keepdims=0), Y),
+        ["ReduceMean"],
+    ),
+    "whole numbers": (lambda n: n.quant(n.node("Cast", logs(n), to=7), Y), ["Cast"]),
+    "dropout in training": (
+        lambda n: n.quant(n.node("Dropout", logs(n), "", n.zero(np.bool_, True)), Y),
+        ["Dropout"],
+    ),
     "a pair of two scales": (lambda n: pair(n, logs(n), 0.5, 0.25), ["DequantizeLinear"]),
     "a node of ours": (lambda n: n.node("Rotary", logs(n), domain="edgendt", **ROTARY | {"steps": 5}), ["Rotary"]),
     "too many inputs": (lambda n: n.quant(n.node("Relu", logs(n), n.constant(1.0)), Y), ["Relu"]),
+    "nothing: a mask": (lambda n: n.node("Add", scored(n), n.constant(np.full((BINS, BINS), -np.inf))), []),
     "nothing: it is the output": (logs, []),
     "nothing: its Quant is": (lambda n: n.node("Relu", n.quant(logs(n), Y)), []),
-    "nothing: it may be weights": (lambda n: n.quant(logs(n), Y, [1, 2, 1, 2], narrow=1), []),
+    "nothing: it may be weights": (
+        lambda n: n.quant(n.node("LogSoftmax", n.constant(np.eye(4))), Y, [1, 2, 1, 2], narrow=1),
+        [],
+    ),
     "nothing: it may be a scale": (scaled, []),
     "nothing: Attention leaves out that Quant": (lambda n: scores(n, narrow=1), []),
-    "nothing: log-rates": (lambda n: n.node("Softmax", n.quant(product(n), Y)), []),
+    "nothing: a Softmax over keys": (lambda n: scores(n, axis=-1), []),
+    "nothing: a LayerNormalization": (lambda n: normed(n, axis=1), []),
+    "nothing: an Einsum that is a product": (
+        lambda n: n.quant(n.node("Einsum", n.weights(4, 3), logs(n), equation="io,bi->bo"), Y),
+        [],
+    ),
+    "nothing: limits, a mean, floats": (
+        lambda n: n.quant(
+            n.node("Cast", n.node("Sub", clip(n), n.node("ReduceMean", clip(n), n.shape_of(-1))), to=1), Y
+        ),
+        [],
+    ),
     "nothing: one pair": (lambda n: pair(n, logs(n), 0.5), []),
 }
 

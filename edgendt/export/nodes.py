@@ -62,6 +62,8 @@ def attribute_names(kind: str) -> tuple[str, ...]:
 def op_of(kind: str, values: Mapping[str, Any]) -> Own:
     """The op whose `attributes` these are. ValueError when one is missing or out of range."""
     values = defaults(kind) | dict(values)
+    if unknown := set(values) - set(attribute_names(kind)):
+        raise ValueError(f"attribute {min(unknown)} is none of a {kind}")
     for name in attribute_names(kind):
         if name not in values:
             raise ValueError(f"attribute {name} is missing")
@@ -73,13 +75,20 @@ def op_of(kind: str, values: Mapping[str, Any]) -> Own:
             bits, frac, signed = (values[f"{field.name}_{key}"] for key in ("bits", "frac", "signed"))
             if abs(frac) > FURTHEST_FRAC:
                 raise ValueError(f"{field.name}_frac must be -{FURTHEST_FRAC}..{FURTHEST_FRAC}, got {frac}")
-            kept[field.name] = Int(bits, frac, bool(signed))
+            kept[field.name] = Int(bits, frac, _truth(f"{field.name}_signed", signed))
         else:
             value = values[field.name]
             if field.name in LISTS:
                 value = _integers(field.name, value)
-            kept[field.name] = bool(value) if field.type == "bool" else value
+            kept[field.name] = _truth(field.name, value) if field.type == "bool" else value
     return OWN[kind](**kept)
+
+
+def _truth(name: str, value: int) -> bool:
+    """0 or 1 as a truth value; ValueError for another number, with which a node's body would compute."""
+    if value not in (0, 1):
+        raise ValueError(f"{name} must be 0 or 1, got {value}")
+    return bool(value)
 
 
 def _integers(name: str, value: Any) -> tuple[int, ...]:

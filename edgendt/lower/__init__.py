@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +79,9 @@ def attempt(
     lowering = Lowering(bins=given[0].rows, lead=given[0].lead, opset=opset, seen=seen, forced=forced)
     name = model.graph.output[0].name
     refusals = walk(model.graph, values, lowering)
+    sums = read.accumulator(path, model)
     if refusals:
-        raise gathered([*refusals, *ending(name, values, lowering)])
+        raise gathered([*refusals, *unfit(lowering.nodes, sums), *ending(name, values, lowering)])
     if forced is None and (one := common(lowering)):
         made = attempt(path, model, arrays, given, seen, one)
         return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
@@ -89,14 +90,18 @@ def attempt(
         raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
     nodes = needed(lowering.nodes, output)
     unused = {node.name for node in lowering.nodes} - {node.name for node in nodes}
-    title, meta, sums = model.graph.name or Path(path).stem, read.meta(model), read.accumulator(path, model)
+    title, meta = model.graph.name or Path(path).stem, read.meta(model)
     inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
     inputs += tuple(Input.constant(key, codes) for key, codes in lowering.constants.items())
     size, inputs = (0, inputs) if len(given) > 1 else (given[0].size, ())
+    if refusals := unfit(nodes, sums):
+        raise gathered(refusals)
     try:
         program = Program(title, size, lowering.input, nodes, meta, sums, inputs)
     except UnsupportedOp as error:
         raise refusal(error.op, error.where, error.reason) from error
+    for kind in read.other_bodies(model):
+        lowering.note(kind, "the file's own body of it is not read: it is taken as its name says")
     notes = tuple(note for note in lowering.notes if note.node not in unused)
     return Lowered(program, notes, lowering.places)
 
@@ -160,6 +165,19 @@ def finished(name: str, values: dict[str, Value], lowering: Lowering) -> str:
     if not isinstance(value, CodesOf) or not any(node.name == value.node for node in lowering.nodes):
         raise refusal("output", name, "the network must end in a Quant node behind at least one op")
     return value.node
+
+
+def unfit(nodes: Sequence[Node], sums: Int) -> list[UnsupportedOp]:
+    """Every node whose constants or sums are out of range; a Program names the first."""
+    from edgendt.lower.nearest import refusal
+
+    refusals = []
+    for node in nodes:
+        try:
+            cast(Any, node.op).check(sums, **node.constants)
+        except ValueError as error:
+            refusals.append(refusal(node.op.kind, node.name, str(error)))
+    return refusals
 
 
 def needed(nodes: list[Node], output: str) -> tuple[Node, ...]:

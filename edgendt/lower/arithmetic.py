@@ -9,7 +9,7 @@ import numpy as np
 from edgendt.lower import attend, norm
 from edgendt.lower.calls import Call
 from edgendt.lower.patterns import add, scaled
-from edgendt.lower.values import CodesOf, Constant, Moment, Norm, Product, Scores, Source, Value, View
+from edgendt.lower.values import CodesOf, Constant, Moment, Norm, Product, Refused, Scores, Source, Value, View
 from edgendt.lower.views import flat, normal, view, wrap
 
 
@@ -153,19 +153,24 @@ def reduced(call: Call) -> Value:
     """ReduceMean of a LayerNorm, ReduceMax and ReduceSum of a Softmax: over the last axis, which stays."""
     call.arity(1, 2)
     value = call.inputs[0]
-    axes = call.attributes.get("axes")
-    if len(call.inputs) > 1 and isinstance(call.inputs[1], Constant):
-        axes = call.inputs[1].values.reshape(-1).tolist()
-    dimensions = len(value.shape) if isinstance(value, Moment) else view(call.lowering, value).index.ndim
-    if axes is None or list(axes) not in ([-1], [dimensions - 1]):
-        raise ValueError(f"it must go over the last axis, got {axes} of {dimensions}")
-    if not call.attributes.get("keepdims", 1):
-        raise ValueError("it must keep its dimensions (keepdims = 1)")
+    over_last(call, len(value.shape) if isinstance(value, Moment) else view(call.lowering, value).index.ndim)
     if isinstance(value, View) and isinstance(value.source, Scores):
         return attend.reduced(call, value, value.source)
     if call.node.op_type != "ReduceMean":
         raise ValueError("it is held as part of a Softmax only")
     return norm.mean(call)
+
+
+def over_last(call: Call, dimensions: int = 0) -> None:
+    """ValueError unless a Reduce goes over the last axis alone and keeps it. dimensions: 0 where they are not known."""
+    axes, given = call.attributes.get("axes"), call.given(1)
+    if isinstance(given, Constant):
+        axes = given.values.reshape(-1).tolist()[:9]
+    only = axes[0] if axes is not None and len(axes) == 1 else 0
+    if not isinstance(given, Refused) and only != -1 and (only < 1 or (dimensions and only != dimensions - 1)):
+        raise ValueError(f"it must go over the last axis, got {axes}{f' of {dimensions}' if dimensions else ''}")
+    if call.attributes.get("keepdims", 1) != 1:
+        raise ValueError("it must keep its dimensions (keepdims = 1)")
 
 
 def where(call: Call) -> Value:

@@ -15,6 +15,7 @@ from edgendt.lower.values import Attended, CodesOf, Constant, Product, Scores, V
 from edgendt.lower.views import extent, normal, picked, view
 
 NEVER = -1000.0  # a mask that adds this or less hides a key
+NO_SCORES = "a Softmax is held only behind the scores q k^T of an attention"
 
 
 def product(call: Call) -> View:
@@ -133,17 +134,22 @@ def softmax(call: Call) -> View:
     call.arity(1)
     seen = call.inputs[0]
     if not isinstance(seen, View) or not isinstance(seen.source, Scores) or seen.source.kind != "scores":
-        raise ValueError("a Softmax is held only behind the scores q k^T of an attention")
-    last_axis(call, seen.index.ndim, -1 if call.lowering.opset >= 13 else 1)
+        raise ValueError(NO_SCORES)
+    softmax_axis(call, seen.index.ndim)
     rows_are_keys(seen, seen.source)
     return becomes(seen, seen.source, "probabilities")
 
 
+def softmax_axis(call: Call, dimensions: int = 0) -> None:
+    """ValueError unless a Softmax goes over the last axis."""
+    last_axis(call, dimensions, -1 if call.lowering.opset >= 13 else 1)
+
+
 def last_axis(call: Call, dimensions: int, default: int) -> None:
-    """ValueError unless the node works along the last axis."""
+    """ValueError unless the node works along the last axis. dimensions: 0 where they are not known, but 2 at least."""
     axis = call.attributes.get("axis", default)
-    if axis not in (-1, dimensions - 1):
-        raise ValueError(f"its axis must be the last, got {axis} of {dimensions}")
+    if axis != -1 and (axis != dimensions - 1 if dimensions else axis < 1):
+        raise ValueError(f"its axis must be the last, got {axis}{f' of {dimensions}' if dimensions else ''}")
 
 
 def becomes(seen: View, source: Scores, kind: str) -> View:

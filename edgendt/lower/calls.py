@@ -105,6 +105,11 @@ class Call:
     node: Any = None  # of the file
     tensors: tuple[str, ...] = ()  # names of the inputs
 
+    def given(self, at: int) -> Value | None:
+        """Input `at` as the operator counts them, some before it left out (names of no letters); None: it is."""
+        names = [] if self.node is None else list(self.node.input)
+        return self.inputs[sum(map(bool, names[:at]))] if at < len(names) and names[at] else None
+
     def arity(self, low: int, high: int | None = None) -> None:
         """ValueError unless the number of inputs is as the operator has it."""
         high = low if high is None else high

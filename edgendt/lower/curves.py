@@ -20,6 +20,7 @@ FUNCTIONS = (
     *("LeakyRelu", "Log", "Mish", "Neg", "PRelu", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus"),
     *("Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"),
 )
+OF_ONE = "a function is held of one activation, the same of all its channels"
 POWERS = ("Mul", "Pow", "Max", "Min", "Clip")
 ARITHMETIC = (*POWERS, "Add", "Sub", "Div", "Relu")
 

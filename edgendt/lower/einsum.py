@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgendt.lower.calls import Call
-from edgendt.lower.patterns import moved
+from edgendt.lower.patterns import check_weights, moved
 from edgendt.lower.values import Constant, Scores, Value, View
 from edgendt.lower.views import normal, view
 
@@ -20,18 +20,43 @@ def einsum(call: Call, matmul: Callable[[Call], Value]) -> Value:
     (left, right), tensors = call.inputs, call.tensors
     if isinstance(left, Constant) or (isinstance(right, View) and isinstance(right.source, Scores)):
         left, right, inputs, tensors = right, left, inputs[::-1], tensors[::-1]
-    summed = [letter for letter in inputs[0] if letter in inputs[1] and letter not in output]
-    columns = [letter for letter in output if letter not in inputs[0]]
-    shared = [letter for letter in output if letter in inputs[0] and letter in inputs[1]]
-    rows = [letter for letter in output if letter in inputs[0] and letter not in inputs[1]]
-    if len(summed) != 1 or len(columns) != 1 or len(rows) < 1 or set("".join(inputs)) - set(summed) != set(output):
-        raise ValueError("it must be a product over one letter, with one letter of the right operand in the output")
+    shared, rows, summed, columns = parts(inputs, output)
     turned = (
         turn(call, left, inputs[0], [*shared, *rows, *summed]),
         turn(call, right, inputs[1], [*shared, *summed, *columns]),
     )
     made = matmul(replace(call, inputs=turned, tensors=tensors))
     return turn(call, made, "".join([*shared, *rows, *columns]), list(output))
+
+
+def parts(inputs: list[str], output: str) -> tuple[list[str], list[str], list[str], list[str]]:
+    """(letters of both operands and the output, of the left and it, of both but it, of the right and it).
+
+    ValueError for what is no matrix product.
+    """
+    summed = [letter for letter in inputs[0] if letter in inputs[1] and letter not in output]
+    columns = [letter for letter in output if letter not in inputs[0]]
+    shared = [letter for letter in output if letter in inputs[0] and letter in inputs[1]]
+    rows = [letter for letter in output if letter in inputs[0] and letter not in inputs[1]]
+    if len(summed) != 1 or len(columns) != 1 or len(rows) < 1 or set("".join(inputs)) - set(summed) != set(output):
+        raise ValueError("it must be a product over one letter, with one letter of the right operand in the output")
+    return shared, rows, summed, columns
+
+
+def check(call: Call) -> None:
+    """ValueError for an equation that is no product, or for weights that none has, whatever the other operand is."""
+    call.arity(2)
+    inputs, output = spelt(str(call.attributes.get("equation", "")))
+    left, right = call.inputs
+    if isinstance(left, Constant) or isinstance(right, Constant):
+        weight, inputs = (right, inputs) if isinstance(right, Constant) else (left, inputs[::-1])
+        shared, _, summed, columns = parts(inputs, output)
+        check_weights(turn(call, weight, inputs[1], [*shared, *summed, *columns]))
+        return
+    try:
+        parts(inputs, output)
+    except ValueError:  # probabilities may stand on the right
+        parts(inputs[::-1], output)
 
 
 def spelt(equation: str) -> tuple[list[str], str]:

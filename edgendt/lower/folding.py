@@ -23,7 +23,7 @@ ARITHMETIC = (
 
 def evaluate(node: onnx.NodeProto, opset: int, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """The outputs of one node. ValueError when it cannot be computed, or is too large to."""
-    from onnx import helper
+    from onnx import helper, shape_inference
     from onnx.reference import ReferenceEvaluator
 
     check_size(node, arrays)
@@ -37,10 +37,12 @@ def evaluate(node: onnx.NodeProto, opset: int, arrays: Sequence[NDArray[Any]]) -
         outputs = [helper.make_tensor_value_info(name, 0, None) for name in node.output]
         graph = helper.make_graph([node], "one", inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+        shape_inference.infer_shapes(model, strict_mode=True)  # what only numpy would take
         with np.errstate(all="ignore"):
             made = ReferenceEvaluator(model).run(None, given)
     except Exception as error:  # of whatever kind the implementation has
-        raise ValueError(f"it cannot be computed: {' '.join(str(error).split())[:120]}") from error
+        said = " ".join(str(error).rpartition("InferenceError] ")[2].split())
+        raise ValueError(f"it cannot be computed: {said[:120]}") from error
     return [np.asarray(array) for array in made]
 
 

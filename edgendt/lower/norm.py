@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgendt.lower.attend import last_axis
 from edgendt.lower.calls import Call
-from edgendt.lower.quants import settled
-from edgendt.lower.values import CodesOf, Constant, Moment, Norm, Value
+from edgendt.lower.quants import check_eps, settled
+from edgendt.lower.values import CodesOf, Constant, Moment, Norm, Refused, Value
 from edgendt.lower.views import extent, flat, wrap
 
 SQUARE, ROOT, INVERSE_ROOT = 2.0, 0.5, -0.5  # exponents of a Pow
@@ -42,8 +42,22 @@ def layernorm(call: Call) -> Value:
     last_axis(call, len(shape), -1)
     gamma = vector(call.inputs[1], x.size, "scale")
     beta = vector(call.inputs[2], x.size, "bias") if len(call.inputs) > 2 else np.zeros(x.size)
-    eps = float(call.attributes.get("epsilon", 1e-5))
-    return wrap(call.lowering, Norm(x, eps, gamma, beta), shape)
+    return wrap(call.lowering, Norm(x, epsilon(call), gamma, beta), shape)
+
+
+def epsilon(call: Call) -> float:
+    return float(call.attributes.get("epsilon", 1e-5))
+
+
+def check(call: Call) -> None:
+    """ValueError for a LayerNormalization that is refused whatever it reads."""
+    last_axis(call, 0, -1)
+    check_eps(epsilon(call))
+    further = call.inputs[1:]
+    size = max((value.values.size for value in further if isinstance(value, Constant)), default=1)
+    for value, what in zip(further, ("scale", "bias"), strict=False):
+        if not isinstance(value, Refused):
+            vector(value, size, what)
 
 
 def mean(call: Call) -> Moment:

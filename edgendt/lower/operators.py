@@ -18,6 +18,7 @@ from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
 from edgendt.lower.quants import format_of, one, quant, spec_of
 from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS, check_node
 from edgendt.lower.values import (
+    CONSTANT,
     Constant,
     Counts,
     Moment,
@@ -25,8 +26,10 @@ from edgendt.lower.values import (
     Refused,
     Scores,
     Source,
+    Steps,
     Value,
     View,
+    floats,
 )
 from edgendt.lower.views import check_bins, flat, normal, view, wrap
 
@@ -56,6 +59,8 @@ def matmul(call: Call) -> Value:
 def flat_gemm(call: Call) -> Value:
     """Gemm of what may be a view."""
     x, shape = flat(call, call.inputs[0])
+    if (axes := call.lowering.lead + 2 if shape is None else len(shape)) != 2:
+        raise ValueError(f"it must read a matrix, got {axes} axes: MatMul reads more")
     made = patterns.gemm(replace(call, inputs=(x, *call.inputs[1:])))
     assert isinstance(made, Product)
     return wrap(call.lowering, made, None if shape is None else (*shape[:-1], len(made.weight)))
@@ -66,6 +71,7 @@ def any_quant(call: Call) -> Value:
     seen = call.inputs[0]
     if isinstance(seen, Refused):
         return behind.quant(call)
+    check_axes(call, seen)
     if not isinstance(seen, View):
         return quant(call)
     if isinstance(seen.source, Counts):
@@ -77,11 +83,23 @@ def any_quant(call: Call) -> Value:
     return attend.quant_view(call, seen, format_of(call))
 
 
+def check_axes(call: Call, seen: Value) -> None:
+    """ValueError for fields of a Quant that give its output more axes than its input."""
+    axes = call.lowering.lead + 2
+    if isinstance(seen, View | Constant):
+        axes = max((seen.index if isinstance(seen, View) else seen.values).ndim, 1)
+    for value in call.inputs[1:]:
+        if isinstance(value, Constant) and value.values.dtype == np.bool_:
+            raise ValueError("its scale, zero point and bit width must be numbers, got bool")
+        if isinstance(value, Constant) and value.values.ndim > axes:
+            raise ValueError(f"its scale, zero point and bit width must have at most {axes} axes, as its input")
+
+
 def moved(call: Call) -> tuple[Value, ...]:
     """An operator that moves elements, on a view's index; on a constant also on its scales."""
     first, *rest = call.inputs
     if not all(isinstance(value, Constant) for value in rest):
-        raise ValueError("where its elements go must be constant")
+        raise ValueError(behind.WHERE)
     known = [np.asarray(value.values) for value in rest if isinstance(value, Constant)]
     if isinstance(first, Constant):
         count = len(call.node.output)
@@ -108,24 +126,7 @@ def shape_of(call: Call) -> Value:
     return Constant(evaluate(call.node, call.lowering.opset, [index])[0])
 
 
-def dropout(call: Call) -> tuple[Value, ...]:
-    """Nothing, outside training or where it drops nothing."""
-    ratio, training = [*call.inputs[1:], Constant(np.zeros(1)), Constant(np.zeros(1))][:2]
-    if not isinstance(ratio, Constant) or not isinstance(training, Constant) or (ratio.values * training.values).any():
-        raise ValueError("it drops at random: export the network in evaluation mode")
-    return (call.inputs[0], *(Refused() for _ in call.node.output[1:]))
-
-
-def cast(call: Call) -> Value:
-    """Values stay what they are: a cast to another kind of number than float is refused."""
-    from onnx import TensorProto
-
-    floats = (TensorProto.FLOAT, TensorProto.DOUBLE)
-    if call.attributes.get("to") not in floats and not isinstance(call.inputs[0], Counts):
-        raise ValueError("activations must stay float32")
-    return call.inputs[0]
-
-
+UNREAD = "no op of the Program is this operator of an activation"
 STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     "MatMul": matmul,
     "Gemm": flat_gemm,
@@ -136,8 +137,8 @@ STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     "Div": arithmetic.divided,
     "Relu": lambda call: through(call, patterns.relu),
     "Identity": patterns.identity,
-    "Dropout": dropout,
-    "Cast": cast,
+    "Dropout": lambda call: (patterns.dropout(call), *(Refused() for _ in call.node.output[1:])),
+    "Cast": patterns.cast,
     "Constant": patterns.constant,
     "LayerNormalization": norm.layernorm,
     "Softmax": attend.softmax,
@@ -162,6 +163,9 @@ STANDARD: dict[str, Callable[[Call], Value | tuple[Value, ...]]] = {
 def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
     """The values of one graph node. ValueError with the reason when the Program cannot hold it."""
     check_kind(domain, kind, call)
+    unread = kind in ARITHMETIC and kind not in (*STANDARD, *curves.FUNCTIONS, *curves.POWERS)
+    if unread and any(CONSTANT not in behind.kinds(value) for value in call.inputs):
+        raise ValueError(UNREAD)
     if any(isinstance(value, Refused) for value in call.inputs):
         return (behind.read(domain, kind, call), *(Refused() for _ in call.node.output[1:]))
     if domain in QUANT_DOMAINS:
@@ -177,8 +181,8 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
         made = STANDARD[kind](call)
         return made if isinstance(made, tuple) else (made,)
     if kind in curves.FUNCTIONS:
-        raise ValueError("a function is held of one activation, the same of all its channels")
-    raise ValueError("no op of the Program is this operator of an activation")
+        raise ValueError(curves.OF_ONE)
+    raise ValueError(UNREAD)
 
 
 def check_kind(domain: str, kind: str, call: Call) -> None:
@@ -191,6 +195,24 @@ def check_kind(domain: str, kind: str, call: Call) -> None:
         raise ValueError("it must have an input")
     if standard:
         check_node(call.node, call.lowering.opset)
+        check_types(kind, call)
+    elif len(call.node.output) != 1:
+        raise ValueError(f"it must have one output, got {len(call.node.output)}")
+
+
+def check_types(kind: str, call: Call) -> None:
+    """ValueError for a constant of another kind of number than the activations that an operator computes it with."""
+    from onnx import defs
+
+    formal = [item.type_str for item in defs.get_schema(kind, call.lowering.opset, "").inputs]
+    given = [(formal[min(at, len(formal) - 1)], call.given(at)) for at in range(len(call.node.input))]
+    most = max([4, *(value.index.ndim for value in call.inputs if isinstance(value, View))])  # 4: a mask's
+    computed = {of for of, value in given if not isinstance(value, Constant | Refused | Steps | None)}
+    for of, value in given:
+        if of in computed and isinstance(value, Constant) and not floats(value.values):
+            raise ValueError(f"its constants must be floats, as its activation is, got {value.values.dtype}")
+        if of in computed and isinstance(value, Constant) and value.values.ndim > most:
+            raise ValueError(f"its constants must have at most {most} axes, got {list(value.values.shape)}")
 
 
 def flat_own(kind: str, call: Call) -> Value:

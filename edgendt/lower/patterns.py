@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.export.nodes import op_of
-from edgendt.fixed import Int
+from edgendt.export.nodes import Own, op_of
+from edgendt.fixed import Codes, Int
 from edgendt.lower.calls import ACTIVATION, BINS, Call
 from edgendt.lower.quants import settled, unit
-from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Product, Source, Sum, Value, whole
+from edgendt.lower.read import array_of
+from edgendt.lower.values import CodesOf, Constant, Counts, Grid, Product, Refused, Source, Sum, Value, whole
+from edgendt.lower.views import extent
 from edgendt.node import takes
 from edgendt.scales import best_frac, on_grid, relative_rms
 
@@ -50,6 +52,8 @@ def check_weights(weight: Value) -> None:
     """ValueError for weights [inputs, outputs] that no product has, whatever it reads."""
     grid = check_quantized(weight)
     assert isinstance(weight, Constant)
+    if weight.values.ndim != 2:
+        raise ValueError(f"its weights must be [inputs, outputs], got {list(weight.values.shape)}")
     scales = np.broadcast_to(grid.fracs if weight.steps is None else weight.steps, weight.values.shape)
     if (scales != scales[:1]).any():
         raise ValueError(SCALES)
@@ -62,7 +66,7 @@ def product(call: Call, x: Value, weight: Value) -> Product:
     check_weights(weight)
     assert isinstance(weight, Constant)
     x = settled(call, 0, x, 8)
-    if weight.values.ndim != 2 or weight.values.shape[0] != x.size:
+    if weight.values.shape[0] != x.size:
         raise ValueError(f"its weights must be [{x.size}, outputs], got {list(weight.values.shape)}")
     if weight.steps is not None:
         weight = refitted(call, weight)
@@ -76,13 +80,13 @@ def product(call: Call, x: Value, weight: Value) -> Product:
     return Product(x, codes.T.copy(), Int(weight.grid.bits, first), own)
 
 
-def with_bias(call: Call, source: Product, bias: Constant) -> Product:
+def with_bias(call: Call, source: Product, bias: Value) -> Product:
     """The product with a bias, which is rounded to the accumulator's fraction."""
     if source.relu:
         raise ValueError("a sum behind a Relu must wait for the Relu's Quant")
     outputs = len(source.weight)
-    if bias.values.size not in (1, outputs) or bias.values.shape[-1:] not in ((), (1,), (outputs,)):
-        raise ValueError(f"its bias must be [{outputs}], got {list(bias.values.shape)}")
+    check_bias(bias, outputs)
+    assert isinstance(bias, Constant)
     values = np.broadcast_to(bias.values.reshape(-1), (outputs,)).astype(np.float64)
     scaled = np.ldexp(values, source.sum_fracs)
     if not np.isfinite(scaled).all() or (np.abs(scaled) > 2.0**62).any():
@@ -92,6 +96,14 @@ def with_bias(call: Call, source: Product, bias: Constant) -> Product:
     if error:
         call.lowering.note(call.name, "bias rounded to input scale * weight scale", error)
     return replace(source, bias=codes if source.bias is None else source.bias + codes, scaled=None)
+
+
+def check_bias(bias: Value, outputs: int) -> None:
+    """ValueError for a bias that no product of so many outputs has."""
+    if not isinstance(bias, Constant):
+        raise ValueError("its bias must be constant")
+    if bias.values.size not in (1, outputs) or bias.values.shape[-1:] not in ((), (1,), (outputs,)):
+        raise ValueError(f"its bias must be [{outputs}], got {list(bias.values.shape)}")
 
 
 def scaled(call: Call, source: Product, factor: float) -> Product:
@@ -144,9 +156,7 @@ def gemm_weights(call: Call) -> Value:
 def gemm(call: Call) -> Value:
     weight, bias = gemm_weights(call), call.inputs[2:]
     made = product(call, call.inputs[0], weight)
-    if bias and not isinstance(bias[0], Constant):
-        raise ValueError("its bias must be constant")
-    return with_bias(call, made, bias[0]) if bias and isinstance(bias[0], Constant) else made
+    return with_bias(call, made, bias[0]) if bias else made
 
 
 def add(call: Call) -> Value:
@@ -165,7 +175,10 @@ def add(call: Call) -> Value:
         if not call.lowering.bins:
             raise ValueError(BINS)
         return Sum((left,), names[:1], np.tile(right.values.reshape(1, -1), (call.lowering.bins, 1)))
-    return Sum((left,), names[:1], position_table(right))
+    table, rows = position_table(right), extent(call.lowering, left)[0]
+    if call.lowering.bins and len(table) != rows:
+        raise ValueError(f"a constant added to an activation must be [{rows}, size], got {list(right.values.shape)}")
+    return Sum((left,), names[:1], table)
 
 
 def position_table(constant: Constant) -> NDArray[Any]:
@@ -193,12 +206,35 @@ def identity(call: Call) -> Value:
     return call.inputs[0]
 
 
-def constant(call: Call) -> Value:
-    from onnx import numpy_helper
+def dropout(call: Call) -> Value:
+    """Nothing, outside training or where it drops nothing."""
+    ratio, training = call.given(1), call.given(2)
+    for value in (ratio, training):
+        if not isinstance(value, Constant | Refused | None) or (isinstance(value, Constant) and value.values.size != 1):
+            raise ValueError("its ratio and training_mode must be constant, one number each")
+    if isinstance(training, Constant) and training.values.any():
+        if ratio is None or (isinstance(ratio, Constant) and ratio.values.any()):
+            raise ValueError("it drops at random: export the network in evaluation mode")
+    return call.inputs[0]
 
+
+def cast(call: Call) -> Value:
+    """Values stay what they are: a cast to another kind of number than float is refused."""
+    from onnx import TensorProto
+
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE)
+    if call.attributes.get("to") not in floats and not isinstance(call.inputs[0], Counts):
+        raise ValueError("activations must stay float32")
+    return call.inputs[0]
+
+
+def constant(call: Call) -> Value:
     call.arity(0)
     if "value" in call.attributes:
-        return Constant(np.asarray(numpy_helper.to_array(call.attributes["value"])))
+        try:
+            return Constant(array_of(call.attributes["value"]))
+        except ValueError as error:
+            raise ValueError(f"its data {error}") from error
     for key in ("value_float", "value_int", "value_floats", "value_ints"):
         if key in call.attributes:
             return Constant(np.asarray(call.attributes[key]))
@@ -208,18 +244,27 @@ def constant(call: Call) -> Value:
 def own(kind: str, call: Call) -> Value:
     """A node of our domain: the op is in its attributes, a LayerNorm's codes are constants behind its input."""
     op = op_of(kind, call.attributes)
+    codes = own_codes(op, call)
+    read = call.inputs[: len(call.inputs) - len(codes)]
+    return call.lowering.finish(call.name, op, tuple(activation(call, value) for value in read), codes)
+
+
+def own_codes(op: Own, call: Call) -> dict[str, Codes]:
+    """The constants of such a node, those that were refused left out. ValueError for a number of inputs it has not."""
     further = len(op.constants)
     call.arity(op.arity + further, len(list(takes(op))) + further)
-    read, given = call.inputs[: len(call.inputs) - further], call.inputs[len(call.inputs) - further :]
+    given = call.inputs[len(call.inputs) - further :]
     codes = {}
     for key, value in zip(op.constants, given, strict=True):
+        if isinstance(value, Refused):
+            continue
         if not isinstance(value, Constant):
             raise ValueError(f"its {key} must be constant codes")
         found = whole(value.values, 0)
         if found is None:
             raise ValueError(f"its {key} must be integers")
         codes[key] = found
-    return call.lowering.finish(call.name, op, tuple(activation(call, value) for value in read), codes)
+    return codes
 
 
 def activation(call: Call, value: Value) -> str:

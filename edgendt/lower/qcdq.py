@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from edgendt.lower.calls import Call, broadcast
 from edgendt.lower.levels import Levels, moved
+from edgendt.lower.quants import spec_of
 from edgendt.lower.values import Constant, Grid, Steps, Value
 
+LIMITS = "its limits must be constant, one number each"
 BITS = {"int4": (4, True), "uint4": (4, False), "int8": (8, True), "uint8": (8, False)} | {
     "int16": (16, True),
     "uint16": (16, False),
@@ -37,9 +39,11 @@ def scale_and_zero(call: Call) -> tuple[Constant, int, NDArray[Any] | None]:
     if not isinstance(scale, Constant) or not all(isinstance(value, Constant) for value in zero):
         raise ValueError("its scale and zero point must be constant")
     arrays = [value.values for value in zero if isinstance(value, Constant)]
+    if arrays:
+        limits(arrays[0].dtype)
     values = np.unique(arrays[0].astype(np.int64)) if arrays else np.zeros(1, np.int64)
-    if len(values) != 1:
-        raise ValueError("its zero point must be one number")
+    if len(values) != 1 or (arrays and arrays[0].size not in (1, scale.values.size)):
+        raise ValueError("its zero point must be one number, with as many elements as its scale")
     return scale, int(values[0]), arrays[0] if arrays else None
 
 
@@ -72,22 +76,38 @@ def stored(call: Call) -> Steps:
 def clip(call: Call) -> Steps:
     """A Clip in between narrows the range of codes."""
     call.arity(1, 3)
+    check_limits(call)
     steps = stored(call)
     ends = [steps.low, steps.high]
-    for at, value in enumerate(call.inputs[1:]):
-        if not isinstance(value, Constant) or value.values.size != 1:
-            raise ValueError("its limits must be constant")
-        ends[at] = int(value.values.reshape(-1)[0])
+    for at, value in enumerate((call.given(1), call.given(2))):
+        if value is not None and not isinstance(value, Constant):
+            raise ValueError(LIMITS)
+        if value is not None:
+            limits(value.values.dtype)
+            ends[at] = int(value.values.reshape(-1)[0])
     return replace(steps, low=max(ends[0], steps.low), high=min(ends[1], steps.high))
+
+
+def check_limits(call: Call) -> None:
+    """ValueError for limits of a Clip that are no numbers, whatever it clips."""
+    for value in call.inputs[1:]:
+        if isinstance(value, Constant) and (value.values.size != 1 or np.isnan(value.values).any()):
+            raise ValueError(LIMITS)
 
 
 def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
     """DequantizeLinear: the Quant that it and what came before make."""
-    scale, zero, _ = scale_and_zero(call)
+    scale, zero, array = scale_and_zero(call)
     steps, axis = stored(call), call.attributes.get("axis", 1)
+    if array is not None:
+        low, high = limits(array.dtype)
+        if steps.low < low or steps.high > high:
+            raise ValueError(f"its codes must have the type of its zero point, {array.dtype}")
     source = steps.source
     if isinstance(source, Constant):
         scale = along(scale, axis, source.values.ndim)
+        if scale.values.size > 1 and scale.values.shape[axis] != source.values.shape[axis]:
+            raise ValueError(f"its scale must have {source.values.shape[axis]} elements, got {scale.values.size}")
     if steps.scale is None:
         assert isinstance(source, Constant)
         broadcast(source.values.shape, scale.values.shape)
@@ -98,12 +118,14 @@ def dequantize(call: Call, quant: Callable[[Call], Value]) -> Value:
     bits, signed, narrow, stretch = range_of(steps.low - zero, steps.high - zero)
     grid, told = Grid(bits, signed, narrow, np.zeros(scale.values.shape, np.int64)), f"zero point {zero} refitted to 0"
     wider = Constant(scale.values.astype(np.float64) * stretch)
-    if stretch != 1 and isinstance(source, Constant):
-        call.lowering.note(steps.name, told, node=call.name)
-        return Constant(source.values, grid, steps.name, wider.values)
     fields = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
     inputs = (source, wider, Constant(np.zeros(1)), Constant(np.array(bits)))
-    made = quant(replace(call, inputs=inputs, attributes=fields, tensors=(steps.name,)))
+    ends = replace(call, inputs=inputs, attributes=fields, tensors=(steps.name,))
+    if stretch != 1 and isinstance(source, Constant):
+        spec_of(ends)  # for what no scale is
+        call.lowering.note(steps.name, told, node=call.name)
+        return Constant(source.values, grid, steps.name, wider.values)
+    made = quant(ends)
     if stretch != 1:
         old, new = (float(one.values.reshape(-1)[0]) for one in (scale, wider))
         levels = Levels(old, steps.low - zero, steps.high - zero)

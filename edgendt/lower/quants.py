@@ -11,7 +11,20 @@ from edgendt.fixed import Int
 from edgendt.lower.calls import ACTIVATION, Call, broadcast
 from edgendt.lower.heads import attention
 from edgendt.lower.levels import moved
-from edgendt.lower.values import Attended, CodesOf, Constant, Counts, Curve, Grid, Norm, Product, Source, Sum, Value
+from edgendt.lower.values import (
+    Attended,
+    CodesOf,
+    Constant,
+    Counts,
+    Curve,
+    Grid,
+    Norm,
+    Product,
+    Source,
+    Sum,
+    Value,
+    floats,
+)
 from edgendt.ops import Add, LayerNorm, Linear, Position, Table
 from edgendt.ops.layernorm import NORM_FRAC, eps_code
 from edgendt.scales import GAMMA_BITS, best_frac, gamma_frac, on_grid, relative_rms
@@ -43,17 +56,25 @@ def spec_of(call: Call) -> tuple[Grid, NDArray[np.float64]]:
         raise ValueError("its scale must be constant and positive")
     if (scale.values < SMALLEST).any() or (scale.values > LARGEST).any():
         raise ValueError(f"its scale must be {SMALLEST:.2g}..{LARGEST:.2g}, got {float(scale.values.max()):.4g}")
-    if not isinstance(zero, Constant) or zero.values.any():
-        raise ValueError("its zero point must be 0")
+    if not isinstance(zero, Constant) or zero.values.any() or zero.values.size not in (1, scale.values.size):
+        raise ValueError("its zero point must be 0, with as many elements as its scale")
     width = scalar(bits, "bit width")
     if not width.is_integer() or not 1 <= width <= 32:
         raise ValueError(f"its bit width must be an integer 1..32, got {width:g}")
     mode = str(call.attributes.get("rounding_mode", "ROUND")).upper()
     if mode not in ("ROUND", "HALF_EVEN"):
         raise ValueError(f"its rounding_mode must be ROUND (ties to even), got {mode}")
-    signed, narrow = bool(call.attributes.get("signed", 1)), bool(call.attributes.get("narrow", 0))
+    signed, narrow = (truth(call, name, default) for name, default in (("signed", True), ("narrow", False)))
     steps = scale.values.astype(np.float64)
     return Grid(int(width), signed, narrow, 1 - np.frexp(steps)[1].astype(np.int64)), steps
+
+
+def truth(call: Call, name: str, default: bool) -> bool:
+    """A field that is 0 or 1. ValueError for another, with which a runtime would compute."""
+    value = call.attributes.get(name, default)
+    if not isinstance(value, int) or value not in (0, 1):
+        raise ValueError(f"its {name} must be 0 or 1, got {value!r}")
+    return bool(value)
 
 
 def one(steps: NDArray[np.float64]) -> float:
@@ -106,6 +127,8 @@ def ended(call: Call, source: Value, y: Int) -> Value:
         return quant_norm(call, source, y)
     if isinstance(source, Attended):
         return attention(call, source, y)
+    if isinstance(source, Counts):
+        raise ValueError("the counts must go through an unsigned Quant node first")
     raise ValueError(f"a Quant cannot end {type(source).__name__.lower()}")
 
 
@@ -129,8 +152,7 @@ def unit(source: CodesOf) -> Product:
 
 def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
     size, bits = source.x.size, Int(GAMMA_BITS)
-    if not 0 <= source.eps < 1:
-        raise ValueError(f"epsilon must be 0 or more and below 1, got {source.eps:g}")
+    check_eps(source.eps)
     gamma_format = Int(GAMMA_BITS, gamma_frac(source.gamma, source.beta, bits))
     if gamma_format.frac < 0:
         raise ValueError("its scale and bias must be below 128 and 1024: beta has 24 bits, 12 of them behind gamma's")
@@ -144,9 +166,16 @@ def quant_norm(call: Call, source: Norm, y: Int) -> CodesOf:
     return call.lowering.finish(call.name, op, (source.x.node,), codes)
 
 
+def check_eps(eps: float) -> None:
+    if not 0 <= eps < 1:
+        raise ValueError(f"epsilon must be 0 or more and below 1, got {eps:g}")
+
+
 def quant_constant(call: Call, source: Constant) -> Constant:
     """A constant on its grid, also one that the Program has not: only weights need another."""
     grid, steps = spec_of(call)
+    if not floats(source.values):
+        raise ValueError(f"its values must be floats, got {source.values.dtype}")
     if not np.isfinite(source.values).all():
         raise ValueError("its values must be finite")
     broadcast(source.values.shape, steps.shape)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput, elsewhere
+from edgendt.export.functions import QUANT_DOMAIN, functions
 from edgendt.export.graph import META, SUMS
+from edgendt.export.nodes import DOMAIN
 from edgendt.fixed import Int
 from edgendt.lower.folding import LARGEST
 from edgendt.program import ACCUMULATOR, BINS, INPUT
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 OLDEST = 7  # opset: broadcasting as it is today
 STANDARD_DOMAINS = ("", "ai.onnx")
+COUNTS = tuple("float double float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
+CONSTANTS = (*COUNTS, "bool", "int4", "uint4")  # types of tensors that are read
+MOST_AXES = 8
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
 
@@ -39,20 +45,54 @@ def load(path: Path | str) -> onnx.ModelProto:
         raise BadInput(f"{path} is not an ONNX file, or is cut short{elsewhere(path)}") from error
     if not model.graph.node:
         raise BadInput(f"{path} is not an ONNX file with a network in it: its graph has no nodes")
-    external = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
-    if external:
-        raise BadInput(f"{path} keeps {external[0]!r} in another file: save the model as one file")
+    check_words(path, model)
+    for item in (*model.opset_import, *model.graph.node):
+        if item.domain in STANDARD_DOMAINS:
+            item.domain = ""  # one name for it
+    check_dense(path, model.graph)
     check_wiring(path, model.graph)
     return model
+
+
+def check_words(path: Path | str, model: onnx.ModelProto) -> None:
+    """BadInput for a name that is no text: protobuf gives it as bytes, which nothing compares with a name."""
+    graph = model.graph
+    words: list[object] = [item.name for item in (*graph.input, *graph.output, *graph.initializer)]
+    words += [item.domain for item in model.opset_import]
+    words += [word for item in model.metadata_props for word in (item.key, item.value)]
+    for node in graph.node:
+        words += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        words += [item.name for item in node.attribute]
+    if damaged := [word for word in words if isinstance(word, bytes)]:
+        raise BadInput(f"{path} is malformed: the name {damaged[0]!r} is no UTF-8")
+
+
+def check_dense(path: Path | str, graph: onnx.GraphProto) -> None:
+    """BadInput for tensors that are not in the file, or not element by element."""
+    from onnx import TensorProto
+
+    within = [(node.output[0], item.t) for node in graph.node if node.output for item in node.attribute]
+    for name, tensor in (*((tensor.name, tensor) for tensor in graph.initializer), *within):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise BadInput(f"{path} keeps {name!r} in another file: save the model as one file")
+    if graph.sparse_initializer:
+        name = graph.sparse_initializer[0].values.name
+        raise BadInput(f"{path} keeps {name!r} as a sparse tensor: save its elements one by one")
 
 
 def check_wiring(path: Path | str, graph: onnx.GraphProto) -> None:
     """BadInput unless the nodes are in order, each tensor is written once before it is read, and the output is."""
     everything = {name for node in graph.node for name in node.output}
     written = {item.name for item in (*graph.input, *graph.initializer)}
+    for items in (graph.input, graph.initializer):  # an initializer may be an input's default
+        name, times = next(iter(Counter(item.name for item in items).most_common(1)), ("", 0))
+        if times > 1:
+            raise BadInput(f"{path} is malformed: {name!r} is written twice")
     for node in graph.node:
         if not any(node.output):
             raise BadInput(f"{path} is malformed: {label(node)} writes nothing")
+        if not node.op_type:
+            raise BadInput(f"{path} is malformed: {label(node)} has no operator")
         for name in node.input:
             if name and name not in written:
                 late = "only a later node writes: the graph has a cycle, or its nodes are out of order"
@@ -70,7 +110,7 @@ def check_wiring(path: Path | str, graph: onnx.GraphProto) -> None:
 
 def check_node(node: onnx.NodeProto, opset: int) -> None:
     """ValueError for a standard operator whose attributes or number of inputs are not those of its opset."""
-    from onnx import checker
+    from onnx import checker, defs
 
     context = checker.C.CheckerContext()
     context.ir_version, context.opset_imports = 10, {"": opset}
@@ -79,6 +119,12 @@ def check_node(node: onnx.NodeProto, opset: int) -> None:
     except checker.ValidationError as error:
         said = str(error).partition("==> Context")[0].replace(f", bad node: {node}", "")
         raise ValueError(f"it is malformed ({' '.join(said.split())[:160]})") from error
+    known = defs.get_schema(node.op_type, opset, "").attributes
+    for item in node.attribute:  # some operators' are not looked at
+        if item.name not in known:
+            raise ValueError(f"it is malformed (Unrecognized attribute: {item.name} for operator {node.op_type})")
+        if (node.op_type, item.name) == ("Gelu", "approximate") and item.s not in (b"none", b"tanh"):
+            raise ValueError("its approximate must be none or tanh")
 
 
 def label(node: onnx.NodeProto) -> str:
@@ -88,15 +134,29 @@ def label(node: onnx.NodeProto) -> str:
 
 def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
     """Initializers by name. BadInput when the data of one is incomplete."""
-    from onnx import numpy_helper
-
     arrays = {}
     for tensor in graph.initializer:
         try:
-            arrays[tensor.name] = np.asarray(numpy_helper.to_array(tensor))
-        except Exception as error:
-            raise BadInput(f"{path} is malformed: the data of {tensor.name!r} do not fill its shape") from error
+            arrays[tensor.name] = array_of(tensor)
+        except ValueError as error:
+            raise BadInput(f"{path} is malformed: the data of {tensor.name!r} {error}") from error
     return arrays
+
+
+def array_of(tensor: onnx.TensorProto) -> NDArray[Any]:
+    """A tensor's numbers. ValueError, to go on from `the data`, when they are none, or too few or too many."""
+    from onnx import TensorProto, numpy_helper
+
+    kinds = {kind: name.lower() for name, kind in TensorProto.DataType.items()}
+    kind = kinds.get(tensor.data_type, str(tensor.data_type))
+    if kind not in CONSTANTS:
+        raise ValueError(f"are of type {kind}, which no operator of a Program computes with")
+    if min(tensor.dims, default=0) < 0 or len(tensor.dims) > MOST_AXES:
+        raise ValueError(f"must have at most {MOST_AXES} axes, none of them negative, got {list(tensor.dims)[:9]}")
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:
+        raise ValueError("do not fill its shape") from error
 
 
 @dataclass(frozen=True)
@@ -121,7 +181,8 @@ def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], b
     """
     found = [item for item in graph.input if item.name not in known]
     for item in found:
-        check_numbers(path, item)
+        check_type(path, item, "input", "counts", COUNTS)
+    check_type(path, graph.output[0], "output", "log-rates", ("undefined", *COUNTS[:4]))
     dims = [item.type.tensor_type.shape.dim for item in found]
     if len(found) > 1 and all(len(d) == 2 and d[0].dim_param and d[1].dim_value for d in dims):
         return [
@@ -133,6 +194,8 @@ def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], b
             f"it has {len(found)}"
         )
     shape = [dim.dim_value for dim in dims[0]]
+    if any(dim.WhichOneof("value") == "dim_value" and dim.dim_value < 1 for dim in dims[0]):
+        raise BadInput(f"{path}: the input must have dimensions of 1 and more, got {shape}")
     if len(shape) not in (2, 3) or not shape[-1] or (len(shape) == 3 and shape[0] > 1):
         raise BadInput(
             f"{path}: the input must be [bins, channels] or [1, bins, channels] with channels given, got {shape}"
@@ -140,25 +203,29 @@ def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], b
     if bins and shape[-2] not in (0, bins):
         raise BadInput(f"{path}: its input has {shape[-2]} bins, not {bins}")
     rows, size = shape[-2] or bins, shape[-1]
-    if min(shape) < 0 or max(rows, 1) * size > LARGEST:
+    if max(rows, 1) * size > LARGEST:
         raise BadInput(f"{path}: the input must have at most {LARGEST} elements, got {shape}")
     return [Given(found[0].name, INPUT, rows, size, BINS.name, len(shape) - 2)]
 
 
-def check_numbers(path: Path | str, item: onnx.ValueInfoProto) -> None:
-    """BadInput for an input of words or truth values."""
+def check_type(path: Path | str, item: onnx.ValueInfoProto, end: str, what: str, types: Sequence[str]) -> None:
+    """BadInput for an input or output of another type of numbers, or of words or truth values."""
     from onnx import TensorProto
 
+    kinds = {kind: name.lower() for name, kind in TensorProto.DataType.items()}
+    holds = item.type.WhichOneof("value") or "nothing"
     kind = item.type.tensor_type.elem_type
-    if kind in (TensorProto.STRING, TensorProto.BOOL, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
-        raise BadInput(f"{path}: the input must hold counts, it holds {TensorProto.DataType.Name(kind).lower()}")
+    if holds == "tensor_type" or (holds == "nothing" and end == "output"):
+        holds = kinds.get(kind, str(kind))
+    if holds not in types:
+        raise BadInput(f"{path}: the {end} must hold {what}, it holds {holds}")
 
 
 def accumulator(path: Path | str, model: onnx.ModelProto) -> Int:
     """Format of the sums, which a file may say. BadInput where it says something else."""
     said = {item.key: item.value for item in model.metadata_props}.get(SUMS, str(ACCUMULATOR.bits))
-    if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= 32:
-        raise BadInput(f"{path}: {SUMS} must be 1..32 bits, got {said!r}")
+    if not said.isascii() or not said.isdigit() or len(said) > 2 or not 1 <= int(said) <= 32:
+        raise BadInput(f"{path}: {SUMS} must be 1..32 bits, got {said[:9]!r}")
     return Int(int(said))
 
 
@@ -167,18 +234,38 @@ def opset(path: Path | str, model: onnx.ModelProto) -> int:
     from onnx import defs
 
     known = defs.onnx_opset_version()
-    version = next((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), 0)
+    versions = sorted({item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS}) or [0]
+    if len(versions) > 1:
+        raise BadInput(f"{path}: its operators must be those of one opset, got {' and '.join(map(str, versions))}")
+    version = versions[0]
     if not OLDEST <= version <= known:
         raise BadInput(f"{path}: its operators must be those of opset {OLDEST} to {known}, got {version}")
     return int(version)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """A node's attributes as Python values."""
-    from onnx import helper
+    """A node's attributes as Python values. ValueError for one that says no type, or is there twice."""
+    from onnx import AttributeProto, helper
 
+    names = [item.name for item in node.attribute]
+    for item in node.attribute:
+        if item.type == AttributeProto.UNDEFINED or item.ref_attr_name or names.count(item.name) > 1:
+            raise ValueError(f"its attribute {item.name!r} must be there once, with a type and a value of its own")
     values = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+    return {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in values.items()
+    }
+
+
+def other_bodies(model: onnx.ModelProto) -> list[str]:
+    """Operators that are read by their names, while the file says itself, otherwise than our export, what they do."""
+    found = []
+    for body in model.functions:
+        nodes = [node for node in model.graph.node if (node.domain, node.op_type) == (body.domain, body.name)]
+        ours = functions(nodes, body.opset_import[0].version) if body.domain in (QUANT_DOMAIN, DOMAIN) else []
+        if nodes and body not in ours and body.domain in (*STANDARD_DOMAINS, *QUANT_DOMAINS, DOMAIN):
+            found.append(body.name)
+    return found
 
 
 def meta(model: onnx.ModelProto) -> dict[str, Any]:
@@ -186,6 +273,6 @@ def meta(model: onnx.ModelProto) -> dict[str, Any]:
     props = {item.key: item.value for item in model.metadata_props}
     try:
         found = json.loads(props.get(META, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

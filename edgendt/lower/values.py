@@ -225,6 +225,11 @@ Source = Counts | CodesOf | Product | Curve | Sum | Norm | Scores | Attended
 Value = Constant | Source | Moment | Steps | View | Refused
 
 
+def floats(values: NDArray[Any]) -> bool:
+    """True for numbers that an operator computes activations with."""
+    return values.dtype.kind == "f" or str(values.dtype) == "bfloat16"
+
+
 def whole(values: NDArray[Any], fracs: Any) -> Codes | None:
     """values * 2**fracs as codes; None when one is not an integer."""
     scaled = np.ldexp(np.asarray(values, dtype=np.float64), fracs)
