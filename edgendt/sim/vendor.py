@@ -18,6 +18,11 @@ from edgendt.tools import share
 
 TOP, BENCH = "vendor_top", "vendor_bench"
 VENDOR = "edgendt_axis"  # what the tool calls its top
+REFUSED = {  # the first word of an answer that is alone
+    1: "it refused the packet: one of another network, or a window with more rows than it has room for",
+    2: "it refused a bin past the last position row",
+    3: "it holds no network",
+}
 
 
 def sources(folder: Path) -> list[Path]:
@@ -70,6 +75,8 @@ def _compare(program: Program, given: Any, answers: list[Any], folder: Path) -> 
     for call, words in enumerate(answers):
         if words[0] != 0 or len(words) != 1 + size:
             reason = f"call {call} was answered by {len(words)} words, the first {words[0]}, instead of 0 and {size}"
+            if len(words) == 1 and int(words[0]) in REFUSED:
+                reason += f": {REFUSED[int(words[0])]}"
             raise ToolFailed("the vendor's RTL", folder, reason)
     codes = np.concatenate([words[1:] for words in answers]).astype(np.int64).reshape(expected.shape)
     whole = not program.streams
