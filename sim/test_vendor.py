@@ -114,6 +114,6 @@ def test_a_window_without_room_in_the_rtl_is_said(case: Case, tmp_path: Path) ->
 
 def test_a_folder_without_the_top_is_one_sentence(tmp_path: Path) -> None:
     run, _ = quantized("NDT", tmp_path / "r")
-    with pytest.raises(BadInput, match="has no Verilog module edgendt_axis: give the syn/verilog folder") as error:
+    with pytest.raises(BadInput, match="has no Verilog module edgendt or edgendt_axis: give the syn") as error:
         regress(run, ["stream"], 12, quiet=True, rtl=tmp_path)
     assert isinstance(error.value, EdgendtError) and not run.has("sim")

@@ -18,10 +18,9 @@ from test_firmware import NETWORKS
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.firmware.fit import Budget, fit
 from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
-from edgendt.firmware.graph import layer_names
 from edgendt.firmware.library import Firmware, build, flags
 from edgendt.firmware.memory import memories
-from edgendt.firmware.room import most_rows
+from edgendt.firmware.room import layer_names, most_rows
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target
 from edgendt.firmware.templates import HEADERS

@@ -13,8 +13,8 @@ from typing import Any
 from edgendt.firmware import accelerator, axis, reload
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.graph import layer_names, model_graph
-from edgendt.firmware.room import RESET, most_rows, number
+from edgendt.firmware.graph import model_graph
+from edgendt.firmware.room import RESET, layer_names, most_rows, number
 from edgendt.firmware.target import ACCELERATOR, VIVADO, Target
 from edgendt.ops import Linear
 from edgendt.program import BINS, INPUT, Node, Program
