@@ -270,7 +270,7 @@ def sim(
     engine: EngineOpt = None,
     strict: Annotated[bool, typer.Option("--strict", help="A link that cannot run fails the regression.")] = False,
     rtl: Annotated[
-        Path | None, typer.Option(help="Folder of a vendor's Verilog, of an hls4ml project with --ports axis.")
+        Path | None, typer.Option(help="Folder of the Verilog that a vendor's tool made of an hls4ml project.")
     ] = None,
     waves: Annotated[bool, typer.Option("--waves", help="Keep a waveform of the engine bench.")] = False,
     runs: RunsOpt = RUNS,

@@ -24,8 +24,8 @@ from edgendt.errors import BadInput, DoesNotFit
 from edgendt.firmware import build
 from edgendt.firmware.accelerator import BOARDS, accelerator
 from edgendt.firmware.folding import plan
-from edgendt.firmware.graph import layer_names
 from edgendt.firmware.project import write_project
+from edgendt.firmware.room import layer_names
 from edgendt.firmware.target import ACCELERATOR, VIVADO, FirmwareConfig, Target
 from edgendt.fixed import Codes, Int
 from edgendt.program import Program

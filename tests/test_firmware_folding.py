@@ -22,10 +22,9 @@ from edgendt.compare import compare
 from edgendt.errors import BadInput, DoesNotFit
 from edgendt.firmware.fit import Budget, fit, fit_rows
 from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
-from edgendt.firmware.graph import layer_names
 from edgendt.firmware.library import Firmware, build, flags
 from edgendt.firmware.memory import in_ultra, memories
-from edgendt.firmware.room import most_rows
+from edgendt.firmware.room import layer_names, most_rows
 from edgendt.firmware.schedule import row as row_of
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target

@@ -26,9 +26,9 @@ from edgendt.engine.image import Image  # noqa: E402
 from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
 from edgendt.firmware.described import layer_of  # noqa: E402
 from edgendt.firmware.folding import plan  # noqa: E402
-from edgendt.firmware.graph import layer_names, model_graph  # noqa: E402
+from edgendt.firmware.graph import model_graph  # noqa: E402
 from edgendt.firmware.layers import LAYERS, EdtConstant, EdtLinear  # noqa: E402
-from edgendt.firmware.room import axis_of, number  # noqa: E402
+from edgendt.firmware.room import axis_of, layer_names, number  # noqa: E402
 from edgendt.firmware.target import Target  # noqa: E402
 from edgendt.ops import Linear  # noqa: E402
 from edgendt.plugin import NAME  # noqa: E402

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +15,11 @@ from edgendt.firmware.dense import Dense
 from edgendt.firmware.described import described, integer_name, layer_of, type_name
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.memory import banks
-from edgendt.firmware.room import RESET, most_rows, number
+from edgendt.firmware.room import RESET, layer_names, most_rows, number
 from edgendt.firmware.target import EMULATED, Target
 from edgendt.fixed import Codes, Int
 from edgendt.ops import CrossAttention, Linear, SpatialMix
 from edgendt.program import INPUT, Node, Program
-
-RESERVED = {INPUT, RESET, "input", "rows"}
-
-
-def layer_names(program: Program) -> dict[str, str]:
-    """hls4ml layer name of each input and node: letters, digits and _ only, unique without regard to case."""
-    names: dict[str, str] = {}
-    taken = RESERVED | {number(axis).lower() for axis in program.open_axes}
-    for original in (*(item.name for item in program.inputs), *(node.name for node in program.nodes)):
-        stem = re.sub(r"\W", "_", original)
-        name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(1, len(names) + 5))) if n.lower() not in taken)
-        taken.add(name.lower())
-        names[original] = name
-    return names
 
 
 def _window_linear(

@@ -136,7 +136,7 @@ def stimulus(program: Program, seed: int = 1) -> Any:
 
 def _vectors(program: Program, given: Any, folder: Path) -> None:
     """<input>.dat and <layer>.dat: a line of codes per row; of a window of tokens also rows.dat, how many there are."""
-    from edgendt.firmware.graph import layer_names
+    from edgendt.firmware.room import layer_names
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

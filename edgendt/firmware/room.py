@@ -1,4 +1,4 @@
-"""Rows of a window that a firmware has room for, and the names of the inputs that say how many there are."""
+"""Rows of a window that a firmware has room for, and the names of its inputs and layers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 
 from edgendt.ops import CrossAttention
-from edgendt.program import Axis, Program
+from edgendt.program import INPUT, Axis, Program
 
 RESET = "reset"  # name of the input that begins a trial
+RESERVED = {INPUT, RESET, "input", "rows"}
 ROWS = 128  # of an axis at most, where no op has a bound of its own
 
 
@@ -32,3 +33,15 @@ def number(axis: Axis) -> str:
 def axis_of(number: str) -> Axis:
     """The axis whose rows an input of that name counts, by `number`."""
     return Axis(number.removesuffix("_rows"))
+
+
+def layer_names(program: Program) -> dict[str, str]:
+    """hls4ml layer name of each input and node: letters, digits and _ only, unique without regard to case."""
+    names: dict[str, str] = {}
+    taken = RESERVED | {number(axis).lower() for axis in program.open_axes}
+    for original in (*(item.name for item in program.inputs), *(node.name for node in program.nodes)):
+        stem = re.sub(r"\W", "_", original)
+        name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(1, len(names) + 5))) if n.lower() not in taken)
+        taken.add(name.lower())
+        names[original] = name
+    return names

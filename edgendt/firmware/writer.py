@@ -13,9 +13,9 @@ from typing import Any
 from edgendt.firmware import accelerator, axis, reload, templates
 from edgendt.firmware.dense import Dense
 from edgendt.firmware.folding import Folding
-from edgendt.firmware.graph import layer_names, model_graph
+from edgendt.firmware.graph import model_graph
 from edgendt.firmware.memory import in_ultra
-from edgendt.firmware.room import RESET, most_rows, number
+from edgendt.firmware.room import RESET, layer_names, most_rows, number
 from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
 from edgendt.ops import Linear
 from edgendt.program import INPUT, Node, Program

@@ -139,7 +139,7 @@ def engine(case: Case) -> Tally:
 
 
 def vendor(case: Case) -> Tally:
-    """RTL that an HLS tool made of the firmware, at its streams, network output."""
+    """RTL that an HLS tool made of the firmware, at its streams or arrays, network output."""
     from edgendt.sim.vendor import simulated
 
     assert case.rtl is not None

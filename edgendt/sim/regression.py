@@ -19,7 +19,7 @@ from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
 from edgendt.program import Program
 from edgendt.sim.links import LINKS, PROVEN, VENDOR
-from edgendt.sim.vendor import sources
+from edgendt.sim.vendor import Rtl
 from edgendt.synth.usual import usual_engine
 from edgendt.tools import environment
 
@@ -47,10 +47,10 @@ def regress(
     or a run that cannot be used.
     """
     check(run, links, bins, engine)
-    if rtl is not None:
-        sources(rtl)
-        links = [*links, VENDOR]
     model = run.stage("quantize")
+    if rtl is not None:
+        Rtl.of(rtl, Program.load(model / "program.edt"))
+        links = [*links, VENDOR]
     if engine is None and "engine" in links:
         engine = _usual(Program.load(model / "program.edt"), warn)
     options = {"bins": bins, "engine": engine, "waves": waves, "rtl": rtl and str(rtl.resolve())}
