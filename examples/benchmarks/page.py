@@ -15,7 +15,6 @@ its stage; stages are not ranked against each other. *analytic*: computed from t
 *simulated*: counted by the RTL; *emulated*: a board's whole RTL in simulation, whose times say how fast the
 simulation is; *measured*: on the computer named; *post-route*: of nextpnr. S and M: the reference networks of
 `edgendt/engine/reference.py`, 137 → 182, d 128, 4 layers, W 64 and 182 → 182, d 182, 4 layers, W 180.
-Sections made before commit 0863abc have `full` with four special-function units; it has two since.
 """
 
 
