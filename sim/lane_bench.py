@@ -1,4 +1,7 @@
-"""edt_lane, packed: every pair of 4-bit weights times every kind of activation, singly and summed, exactly."""
+"""edt_lane, packed: every pair of 4-bit weights times every kind of activation, singly and summed, exactly.
+
+Pairs come as weights and as words of the cache in turn, and the other input holds something else.
+"""
 
 import itertools
 
@@ -20,13 +23,16 @@ def signed(port):
 @cocotb.test()
 async def every_pair_is_exact(dut):
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.paired_i.value = dut.paired2_i.value = dut.valid_i.value = dut.copy_i.value = 1
-    dut.shift_i.value = 0
+    dut.next_paired_i.value = dut.paired2_i.value = dut.valid_i.value = dut.copy_i.value = 1
+    dut.shift_i.value = dut.next_kv_i.value = 0
     await cycles(dut, 1)
     pipe, total = [None] * (LATENCY + 1), (0, 0)
     every = [*itertools.product(WEIGHTS, WEIGHTS, X), *pipe]
     for turn, one in enumerate(every):
-        dut.stat_i.value, dut.x_i.value = (pair(*one[:2]) & 0x1FF, one[2] & 0x1FF) if one else (0, 0)
+        word, dut.x_i.value = (pair(*one[:2]) & 0x1FF, one[2] & 0x1FF) if one else (0, 0)
+        ports = (dut.weight_i, dut.kv_i)
+        ports[turn % 2].value, ports[(turn + 1) % 2].value = word, word ^ 0x1FF
+        dut.next_kv_i.value = (turn + 1) % 2
         # Beats of three: the first starts the sums anew.
         dut.first_i.value = int((turn - 2) % 3 == 0)
         await cycles(dut, 1)

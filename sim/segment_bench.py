@@ -92,13 +92,14 @@ class Segment:
         each, key_bytes = case()["segments"] >> split, self.pipes // case()["sfus"]
         share = self.index // each * (key_bytes if from_kv else 1)
         group = share | (self.index % each >> case()["gshift"] - split if grouped else 0)
-        dut.kv_i.value, dut.grouped_i.value, dut.xsigned_i.value = from_kv, grouped, signed
+        dut.grouped_i.value, dut.xsigned_i.value = grouped, signed
         dut.split_i.value = split
         sent = 0
         while sent < length or len(words) < 3:
             going = sent < length and rng.random() >= idle
             dut.go_i.value, dut.first_i.value, dut.last_i.value = going, sent == 0, sent == length - 1
-            dut.paired_i.value = paired if going else not paired  # it belongs to the element alone
+            dut.kv_i.value = from_kv if going else not from_kv  # it belongs to the element alone, like pairs
+            dut.paired_i.value = paired if going else not paired
             codes = [rng.randrange(256) for _ in range(self.pipes)]
             if going:
                 pick = 0 if grouped or from_kv else rng.randrange(self.pipes) >> split << split

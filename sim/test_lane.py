@@ -17,7 +17,8 @@ def test_every_pair_is_exact():
     "old, new",
     [
         ("{product[24:12], product[11]}", "{product[24:12], 1'b0}"),
-        ("{8{stat_i[3]}}", "{8{stat_i[2]}}"),
+        ("{8{stat[3]}}", "{8{stat[2]}}"),
+        ("kv_q ? kv_i : weight_i", "next_kv_i ? kv_i : weight_i"),
         ("{6{product[11]}}", "6'd0"),
     ],
 )

@@ -47,7 +47,9 @@ def test_the_bench_rejects_a_fault(old, new):
     [
         ("{product[24:12], product[11]}", "{product[24:12], 1'b0}"),
         ("product[24:12], product[11]", "product[25:13], product[11]"),
-        ("{8{stat_i[3]}}", "8'd0"),
+        ("{8{stat[3]}}", "8'd0"),
+        ("paired_q <= next_paired_i", "paired_q <= paired2_i"),
+        (".next_kv_i    (kv_q[2])", ".next_kv_i    (kv_q[1])"),
         ("{first_i ? '0 : high_q, 1'b1}", "{high_q, 1'b1}"),
         ("paired2_i ? {6{product[11]}} : product[17:12]", "product[17:12]"),
         ("else if (shift_i) high_o <= high_i", "else if (shift_i) high_o <= low_i"),

@@ -312,7 +312,9 @@ module edt_link #(
   logic [95:0]  head;
   logic [159:0] info;
   logic [31:0]  answer_crc;
-  logic [15:0]  word_q;  // the output being sent; the next one waits in the core's memory
+  logic [15:0]  word_q;  // the output being sent
+  logic [15:0]  ahead_q;  // the one behind it: the core's memory takes half a cycle to answer
+  logic [7:0]   out_addr_q;
   logic         sent_q;  // m_axis_tdata is new this cycle and not of the CRC itself
   assign head = {cycles_q, load_index_q, answer_bin_q, 6'd0, loading_q, ready_q, status_q, tag_q, kind_q | 8'h80};
   assign info = {refused_q, bad_frames_q, max_bins_q, outputs_q, image_crc_q, EngineId, channels_q, 8'(Schema),
@@ -322,8 +324,17 @@ module edt_link #(
     .clk_i(clk_i), .clear_i(rst_i || state_q == Idle), .en_i(sent_q), .data_i(m_axis_tdata),
     .crc_o(answer_crc), .match_o(unused_match[1]));
 
+  always_comb begin
+    out_addr_o = out_addr_q;
+    if (state_q == Idle) out_addr_o = '0;
+    else if (advance && state_q == Head && place_q == 10'd11) out_addr_o = 8'd1;
+    else if (advance && state_q == Body && place_q[0]) out_addr_o = out_addr_q + 8'd1;
+  end
+
   always_ff @(posedge clk_i) begin
-    sent_q <= 1'b0;
+    out_addr_q <= out_addr_o;
+    ahead_q    <= out_data_i;
+    sent_q     <= 1'b0;
     if (advance) begin
       m_axis_tvalid <= 1'b0;
       m_axis_tlast  <= 1'b0;
@@ -335,8 +346,7 @@ module edt_link #(
           place_q       <= place_q == 10'd11 ? '0 : place_q + 10'd1;
           if (status_q[7] && place_q == 10'd2) place_q <= 10'd4;
           if (status_q[7] && place_q == 10'd5) place_q <= 10'd8;
-          word_q        <= out_data_i;
-          if (place_q == 10'd11) out_addr_o <= 8'd1;
+          word_q        <= ahead_q;
         end
         Body: begin
           m_axis_tvalid <= 1'b1;
@@ -344,10 +354,7 @@ module edt_link #(
           place_q       <= place_q + 10'd1 == body_q ? '0 : place_q + 10'd1;
           if (kind_q == KindStatus) m_axis_tdata <= info[8 * place_q[4:0] +: 8];
           else m_axis_tdata <= place_q[0] ? word_q[15:8] : word_q[7:0];
-          if (place_q[0]) begin
-            word_q     <= out_data_i;
-            out_addr_o <= out_addr_o + 8'd1;
-          end
+          if (place_q[0]) word_q <= ahead_q;
         end
         Tail: begin
           if (place_q != 10'd4) begin
@@ -360,11 +367,9 @@ module edt_link #(
         default: place_q <= '0;
       endcase
     end
-    if (state_q == Idle) out_addr_o <= '0;
     if (rst_i) begin
       m_axis_tvalid <= 1'b0;
       place_q       <= '0;
-      out_addr_o    <= '0;
     end
   end
 endmodule

@@ -8,7 +8,7 @@ module edt_scores #(
   parameter int KeyBits = 9
 ) (
   input  wire                        clk_i,
-  input  wire                        start_i,   // forget the maxima
+  input  wire                        start_i,   // forget the maxima, at the end of the next cycle
   input  wire                        step_i,
   input  wire  [$clog2(Depth)-1:0]   waddr_i,
   input  wire  [2:0]                 group_i,
@@ -53,7 +53,9 @@ module edt_scores #(
   logic [Levels:0]           ready_q;
   logic [2:0]                group_q [Levels+2];
   logic signed [AccBits-1:0] max_q [8];
+  logic                      start_q;  // start_i comes out of logic from afar, and no word is here so soon
   always_ff @(posedge clk_i) begin
+    start_q    <= start_i;
     ready_q    <= {ready_q[Levels-1:0], step2_q};
     group_q[0] <= group1_q;
     for (int l = 1; l < Levels + 2; l++) group_q[l] <= group_q[l-1];
@@ -63,7 +65,7 @@ module edt_scores #(
         tree_q[l][p] <= tree_q[l-1][2*p] > tree_q[l-1][2*p+1] ? tree_q[l-1][2*p] : tree_q[l-1][2*p+1];
     // A comparator each: choosing the group's maximum first would put a multiplexer in front of the comparison.
     for (int g = 0; g < 8; g++)
-      if (start_i) max_q[g] <= Least;
+      if (start_q) max_q[g] <= Least;
       else if (ready_q[Levels] && group_q[Levels+1] == 3'(g) && tree_q[Levels][0] > max_q[g])
         max_q[g] <= tree_q[Levels][0];
   end

@@ -74,7 +74,7 @@ module edt_segment
 
   // Element pipeline: cycle 1 holds the address, cycle 3 the operands.
   logic [19:0]         addr1_q;
-  logic [3:1]          kv_q;
+  logic [2:1]          kv_q;
   logic [5:1]          valid_q, first_q, paired_q;
   logic [6:1]          last_q;
   logic                grouped1_q, xsigned1_q, xsigned2_q;
@@ -95,7 +95,7 @@ module edt_segment
   assign x2 = word_i[pick2_q*8+:8];
   always_ff @(posedge clk_i) begin
     addr1_q                  <= addr_i;
-    kv_q                     <= {kv_q[2:1], kv_i};
+    kv_q                     <= {kv_q[1], kv_i};
     grouped1_q               <= grouped_i;
     {xsigned2_q, xsigned1_q} <= {xsigned1_q, xsigned_i};
     split1_q                 <= split_i;
@@ -163,7 +163,7 @@ module edt_segment
     assign kv_write[l*8+:8] = 8'd0;
   end
 
-  logic [Lanes*9-1:0] stat;  // of every lane a weight, or a byte of the cache
+  logic [Lanes*9-1:0] weight, cached;  // of every lane, one of which it takes
   if (Ultra != 0) begin : g_joined  // the cache lies behind the weights: no cycle reads or writes both
     localparam int Depth = WgtDepth + KvDepth;
     localparam int Addr  = $clog2(Depth);
@@ -174,7 +174,8 @@ module edt_segment
     for (genvar l = 0; l < Lanes; l++) begin : g_word
       assign we[l]            = kv_we[l] || weight_we_q[l/4];
       assign written[l*9+:9]  = kv_written ? {kv_write[l*8+7], kv_write[l*8+:8]} : weight_data_q[l%4*9+:9];
-      assign stat[l*9+:9]     = {word[l*9+8] && (kv_signed || !kv_q[3]), word[l*9+:8]};
+      assign weight[l*9+:9]   = word[l*9+:9];
+      assign cached[l*9+:9]   = {word[l*9+8] && kv_signed, word[l*9+:8]};
     end
     edt_ram #(.Width(Lanes * 9), .Depth(Depth), .Enables(Lanes), .Style("ultra")) i_ram (
       .clk_i, .we_i(we), .wdata_i(written), .rdata_o(word),
@@ -201,8 +202,8 @@ module edt_segment
       );
     end
     for (genvar l = 0; l < Lanes; l++) begin : g_word
-      assign stat[l*9+:9] = kv_q[3] ? {kv_read[l*8+7] && kv_signed, kv_read[l*8+:8]}
-          : weights[(Index*Lanes+l-4*First)*9+:9];
+      assign weight[l*9+:9] = weights[(Index*Lanes+l-4*First)*9+:9];
+      assign cached[l*9+:9] = {kv_read[l*8+7] && kv_signed, kv_read[l*8+:8]};
     end
     wire unused = &{1'b0, kv_read, weights};
   end
@@ -214,8 +215,10 @@ module edt_segment
 
     edt_lane #(.AccBits(AccBits), .Packed(Packed)) i_lane (
       .clk_i,
-      .stat_i   (stat[l*9+:9]),
-      .paired_i (paired_q[3]),
+      .next_kv_i    (kv_q[2]),
+      .next_paired_i(paired_q[2]),
+      .weight_i (weight[l*9+:9]),
+      .kv_i     (cached[l*9+:9]),
       .x_i      (x3_q),
       .valid_i  (valid_q[5]),
       .first_i  (first_q[5]),
