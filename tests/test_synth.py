@@ -220,6 +220,16 @@ def test_a_router_is_stuck_when_for_long_no_fewer_arcs_are_left():
     assert not any(stuck(left(99)) for _ in range(300)) and stuck(left(99))
 
 
+def test_slow_arcs_that_only_push_others_out_are_given_up():
+    first, anew = RouterStuck(), RouterStuck()
+    more = [83 + 400 * n for n in range(50)]
+    assert not any(first(left(arcs)) for arcs in more)  # all arcs for the first time: so it begins
+    assert not anew(ripped(83, -0.6)) and not any(anew(left(arcs)) for arcs in more[:-1]) and anew(left(more[-1]))
+    again = RouterStuck()
+    for _ in range(2):  # of each round anew
+        assert not again(ripped(83, -0.6)) and not any(again(left(arcs)) for arcs in [*more[:40], *[50] * 20])
+
+
 def test_placer_and_router_may_both_have_another_one_stand_in(tmp_path, fakes, monkeypatch):
     monkeypatch.setenv("EDT_FAKE_FAIL", "stuck circles")
     assert len(route(ULX3S, SMALL, tmp_path)["notes"]) == 2

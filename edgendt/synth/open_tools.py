@@ -36,6 +36,7 @@ STEPS = {
 PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
 ROUNDS = 2  # of slow arcs routed anew, without one better than those before
+SPREAD = 10, 50  # thousands of arcs in a round: with more left at the second than at the first, they push others out
 RESEED = 1000  # from a seed whose placement did not end to the one that stands in, which nobody asks for next
 PLACER_UNENDED = f"the {PLACER} placer did not end in {PLACER_STEPS} steps"
 ROUTER_UNENDED = f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}"
@@ -155,16 +156,22 @@ class RouterStuck:
 
     def __init__(self) -> None:
         self.least, self.steps, self.slack = sys.maxsize, 0, list[float]()
+        self.lines, self.early = 0, 0  # of a round: what router1 said in it, arcs left at the first of SPREAD
 
     def __call__(self, line: str) -> bool:
         if found := re.search(r"(\d+) arcs ripped up due to negative slack WNS=(-?[\d.]+)ns", line):
-            self.least, self.steps = sys.maxsize, 0
+            self.least, self.steps, self.lines = sys.maxsize, 0, 0
             self.slack.append(float(found[2]))
             since = len(self.slack) - 1 - self.slack.index(max(self.slack))
             return since >= ROUNDS and int(found[1]) > 0
         if found := re.match(r"Info: +\d+ \|.*\|.*\| +(\d+)\|", line):
             left = int(found[1])
             self.least, self.steps = (left, 0) if left < self.least else (self.least, self.steps + 1)
+            self.lines += 1
+            if self.lines == SPREAD[0]:
+                self.early = left
+            if self.slack and self.lines == SPREAD[1] and left > self.early:
+                return True
         return self.steps >= ROUTER_STEPS
 
     def reached(self, aim: float) -> float:
