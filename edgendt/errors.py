@@ -129,6 +129,7 @@ class Mismatch(EdgendtError):
 class CyclesDiffer(EdgendtError):
     """The simulated engine took other cycles than its exact model says."""
 
-    def __init__(self, trial: int, bin: int, model: int, took: int) -> None:
-        super().__init__(f"the engine took {took} cycles in trial {trial}, bin {bin}; its cycle model says {model}")
-        self.trial, self.bin, self.model, self.took = trial, bin, model, took
+    def __init__(self, trial: int, start: int, model: int, took: int, streams: bool = True) -> None:
+        where = f"trial {trial}, bin {start}" if streams else f"window {trial}, start {start}"
+        super().__init__(f"the engine took {took} cycles in {where}; its cycle model says {model}")
+        self.trial, self.start, self.model, self.took = trial, start, model, took

@@ -183,8 +183,10 @@ def test_an_engine_that_takes_other_cycles_than_its_model_is_an_error(monkeypatc
     monkeypatch.setattr(room, "cycles_of", late)
     with pytest.raises(room.CyclesDiffer) as caught:
         room.count(compiled, [random_counts(program, 1, 3), random_counts(program, 2, 6)])
-    assert (caught.value.trial, caught.value.bin) == (1, 3)
+    assert (caught.value.trial, caught.value.start) == (1, 3)
     assert caught.value.model == caught.value.took + 1
+    assert "trial 1, bin 3" in str(caught.value)
+    assert "in window 1, start 3;" in str(room.CyclesDiffer(1, 3, 7, 8, streams=False))
 
 
 def test_the_table_shows_every_op_and_every_stage(run, quick_cpu, monkeypatch):

@@ -114,9 +114,9 @@ def compare_trial(attached: Attached, number: int, trial: Any, codes: Codes, cyc
     tally = compare(f"{attached.stage}, trial {number}", {program.output: expected}, {program.output: codes}, program)
     if tally.first is not None:
         raise tally.first
-    for bin, (model, took) in enumerate(zip(cycles_per_start(attached.compiled, trial), cycles, strict=True)):
+    for start, (model, took) in enumerate(zip(cycles_per_start(attached.compiled, trial), cycles, strict=True)):
         if model != took:
-            raise CyclesDiffer(number, bin, model, int(took))
+            raise CyclesDiffer(number, start, model, int(took), program.streams)
 
 
 def summarise(got: Streamed, check: bool) -> dict[str, Any]:

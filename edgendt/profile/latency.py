@@ -144,7 +144,7 @@ def count(compiled: Compiled, trials: Sequence[Codes]) -> tuple[Cycles, str | No
         wrong = np.flatnonzero(took != expected[: len(took)])
         if len(wrong):
             at = int(wrong[0])
-            raise CyclesDiffer(number, at, int(expected[at]), int(took[at]))
+            raise CyclesDiffer(number, at, int(expected[at]), int(took[at]), compiled.program.streams)
     return replace(model, stage=SIMULATED), None
 
 
@@ -169,7 +169,7 @@ def count_windows(compiled: Compiled, trials: Sequence[Any]) -> tuple[Cycles, st
         wrong = np.flatnonzero(took != expected)
         if len(wrong):
             at = int(wrong[0])
-            raise CyclesDiffer(number, at, int(expected[at]), int(took[at]))
+            raise CyclesDiffer(number, at, int(expected[at]), int(took[at]), compiled.program.streams)
     return replace(found, stage=SIMULATED), None
 
 

@@ -100,4 +100,4 @@ def check_cycles(compiled: Compiled, trials: Sequence[Any], taken: Sequence[Code
     for trial, (given, cycles) in enumerate(zip(trials, taken, strict=True)):
         for start, (want, got) in enumerate(zip(cycles_per_start(compiled, given), cycles.tolist(), strict=True)):
             if want != got:
-                raise CyclesDiffer(trial, start, want, got)
+                raise CyclesDiffer(trial, start, want, got, compiled.program.streams)
