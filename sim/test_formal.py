@@ -1,4 +1,4 @@
-"""Proofs by sby and yices: streams stand until taken, SLIP loses nothing, narrowing is its definition."""
+"""Proofs by sby and yices: streams lose nothing and stand until taken, SLIP is its definition, so is narrowing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ FOLDER = share("sim") / "formal"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.sby"))
 FAULTS = {
     "axi_regs": [("at_full_q && data_full_q && !s_axi_bvalid", "at_full_q && data_full_q")],
-    "fifo": [("fetched_q && (!valid_o || ready_i)", "fetched_q")],
+    "fifo": [
+        ("fetched_q && (!valid_o || ready_i)", "fetched_q"),  # an offer changes
+        ("write_q - read_q != Bits'(2**LogDepth)", "1'b1"),  # a full one takes
+        ("if (pop) read_q", "if (pop && !push) read_q"),  # a word twice
+        ("(!fetched_q || move);", "1'b1;"),  # a word lost
+        ("if (!valid_o || ready_i) valid_o <= fetched_q;", "if (move) valid_o <= 1'b1;"),
+        ("valid_o   <= 1'b0;", ""),  # an offer out of reset
+        ("move    = fetched_q &&", "move    = fetched_q && write_q != read_q &&"),  # the last word stays
+    ],
     "link": [("assign advance = !m_axis_tvalid || m_axis_tready;", "assign advance = 1'b1;")],
     "narrow": [
         ("SumBits'(acc_q) +", "SumBits'(acc_i) +"),  # a cycle late
@@ -36,8 +44,22 @@ FAULTS = {
         ("if (over2_q ||", "if ("),
         ("else if (under2_q ||", "else if ("),
     ],
-    "slip": [("? EscEnd : EscEsc;", "? EscEsc : EscEsc;")],
-    "slip_tx": [("if (valid_o && ready_i) begin", "if (valid_o) begin")],
+    "slip": [
+        ("? EscEnd : EscEsc;", "? EscEsc : EscEsc;"),
+        ("if (valid_o && ready_i) begin", "if (valid_o) begin"),  # an offer changes
+        ("full_q <= full_q ? !taken : s_axis_tvalid;", "full_q <= s_axis_tvalid;"),  # a byte twice
+        ("s_axis_tready = !full_q;", "s_axis_tready = !full_q || taken;"),  # a byte lost
+        ("state_q <= last_q ? Closing : Plain;", "state_q <= Plain;"),  # two packets become one
+        ("assign valid_o       = state_q == Closing ||", "assign valid_o       = "),  # a packet ends with the next one
+        ("default: state_q <= Opening;", "default: state_q <= full_q ? Opening : Closing;"),  # END for ever
+    ],
+    "slip_rx": [
+        ("have_q        <= data_i != End;", "have_q        <= 1'b1;"),  # empty packets do not vanish
+        ("escaped_q     <= 1'b0;\n      end", "end"),  # escaped for ever
+        ("escaped_q && data_i == EscEsc", "data_i == EscEsc"),
+        ("<= data_i == End;", "<= data_i == End && !escaped_q;"),  # noise in front of END
+        ("m_axis_tvalid <= 1'b0;\n      have_q", "have_q"),  # an offer out of reset
+    ],
 }
 
 
