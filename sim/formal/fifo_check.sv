@@ -32,7 +32,7 @@ module fifo_check #(
   wire [LogDepth:0]   inner = write_q - read_q;
 
   always_ff @(posedge clk_i) begin
-    begun   <= 1'b1;
+    begun   <= begun || rst_i;
     waits   <= valid_o && !ready_i && !rst_i;
     offered <= data_o;
     words_q <= rst_i ? '0 : words_q + count_t'(enters) - count_t'(leaves);
@@ -47,7 +47,6 @@ module fifo_check #(
     end
     if (rst_i) watched_q <= 1'b0;
 
-    assume (begun || rst_i);
     if (begun) begin
       if (waits) assert (valid_o && data_o == offered);
       if (words_q == '0) assert (!valid_o);
