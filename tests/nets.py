@@ -26,6 +26,7 @@ class Net:
 
     def __init__(self, shape: tuple[int, ...] = (BINS, CHANNELS)) -> None:
         self.shape: tuple[Any, ...] = shape
+        self.domains, self.holds = [QUANT_DOMAIN, "edgendt"], TensorProto.FLOAT
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.rng = np.random.default_rng(0)
@@ -68,14 +69,10 @@ class Net:
             self.nodes,
             "net",
             [helper.make_tensor_value_info("counts", TensorProto.FLOAT, self.shape)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info(output, self.holds, None)],
             self.initializers,
         )
-        opsets = [
-            helper.make_opsetid("", opset),
-            helper.make_opsetid(QUANT_DOMAIN, 1),
-            helper.make_opsetid("edgendt", 1),
-        ]
+        opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in self.domains)]
         onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
         return path
 

@@ -206,6 +206,24 @@ def test_a_name_that_is_no_text_is_one_clear_sentence(word: bytes, tmp_path: Pat
         lower(path)
 
 
+def test_double_precision_throughout_is_no_fault(tmp_path: Path) -> None:
+    def widen(model: onnx.ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+        for item in (*model.graph.input, *model.graph.output):
+            item.type.tensor_type.elem_type = TensorProto.DOUBLE
+
+    assert lower(corrupt(tmp_path / "wide.onnx", widen)) == lower(corrupt(tmp_path / "net.onnx", lambda model: None))
+
+
+def test_nodes_without_names_are_no_fault(tmp_path: Path) -> None:
+    def unnamed(model: onnx.ModelProto) -> None:
+        for node in model.graph.node:
+            node.name = ""
+
+    assert lower(corrupt(tmp_path / "net.onnx", unnamed)).nodes
+
+
 def test_meta_that_never_ends_is_left_out(tmp_path: Path) -> None:
     deep = "[" * 100_000 + "]" * 100_000
     path = corrupt(tmp_path / "net.onnx", lambda model: helper.set_model_props(model, {META: deep}))

@@ -11,11 +11,16 @@ import numpy as np
 import onnx
 import pytest
 from foreign import Quantizers, additive, causal, encoder, export, recording
+from needs import needs_package
 from onnx import helper, numpy_helper
 
+from edgendt.engine.reference import TINY
 from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.export import export_program
+from edgendt.export.functions import functions
 from edgendt.lower import lowered, read
 from edgendt.lower.deviation import deviations
+from edgendt.lower.faults import Faults
 from edgendt.lower.nearest import NEAREST
 
 KINDS = (
@@ -150,3 +155,123 @@ def test_an_unknown_operator_anywhere_is_all_that_is_refused(files: list[bytes],
             with pytest.raises(UnsupportedOp, match=r"^Unknown at unknown") as caught:
                 lowered(tmp_path / "unknown.onnx")
             assert str(caught.value).count(NEAREST) == 1, (name, caught.value)
+
+
+def retyped(model: onnx.ModelProto, rng: random.Random) -> None:
+    """Numbers of another type, some or all of them."""
+    floats = [item for item in model.graph.initializer if item.data_type == onnx.TensorProto.FLOAT]
+    kind = rng.choice([np.float64, np.float16, np.int64, np.int32])
+    for tensor in rng.choice([floats, rng.sample(floats, 1), rng.sample(floats, 1)]):
+        values = np.nan_to_num(numpy_helper.to_array(tensor), neginf=-1e4)
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(kind), tensor.name))
+
+
+def declared(model: onnx.ModelProto, rng: random.Random) -> None:
+    """A type that the file says of an input, an output, a tensor between or data, whatever they hold."""
+    graph, kind = model.graph, rng.choice([7, 10, 11])
+    between, data = rng.choice(graph.node).output[0], rng.choice(graph.initializer)
+    how = rng.randrange(4)
+    if how < 2:
+        (graph.input, graph.output)[how][0].type.tensor_type.elem_type = kind
+    elif how == 2:
+        graph.value_info.append(helper.make_tensor_value_info(between, kind, None))
+    else:
+        graph.input.append(helper.make_tensor_value_info(data.name, kind, data.dims))
+
+
+def named(model: onnx.ModelProto, rng: random.Random) -> None:
+    """A node with the name of another, or none."""
+    one, other = rng.sample(list(model.graph.node), 2)
+    one.name = rng.choice([other.name, other.name, ""])
+
+
+def imported(model: onnx.ModelProto, rng: random.Random) -> None:
+    """A domain that is not imported, or of another version."""
+    at = rng.randrange(len(model.opset_import))
+    if rng.random() < 0.6:
+        del model.opset_import[at]
+    elif model.opset_import[at].domain:
+        model.opset_import[at].version = rng.choice([0, 1, 7, 99])
+    else:
+        model.opset_import[at].version = rng.choice([0, 1, 28, 99])
+
+
+def other_domain(model: onnx.ModelProto, rng: random.Random) -> None:
+    rng.choice(model.graph.node).domain = rng.choice(["", "ai.onnx", "ai.onnx.ml", "lab", "onnx.brevitas", "edgendt"])
+
+
+def other_kind(model: onnx.ModelProto, rng: random.Random) -> None:
+    """An attribute that says another type than it has."""
+    rng.choice([item for node in model.graph.node for item in node.attribute]).type = rng.choice([0, 1, 2, 3, 4, 6, 7])
+
+
+@pytest.fixture(scope="module")
+def runnable(files: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Files that a plain runtime loads: Quant nodes have bodies."""
+    path = tmp_path_factory.mktemp("runnable") / "tiny.onnx"
+    export_program(TINY.program(), path)
+    made = [path.read_bytes()]
+    for data in files:
+        model = onnx.load_model_from_string(data)
+        model.functions.extend(functions(model.graph.node, 18))
+        made.append(model.SerializeToString())
+    return made
+
+
+def runtime(data: bytes) -> str:
+    """Why onnxruntime does not load a file; nothing where it does."""
+    onnxruntime = needs_package("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # it has a class for each code
+        return str(error) or type(error).__name__
+    return ""
+
+
+def told(path: Path) -> str:
+    """Why a file is not lowered; nothing where it is."""
+    try:
+        lowered(path)
+    except (BadInput, UnsupportedOp) as error:
+        assert "\n" not in str(error)
+        return str(error)
+    return ""
+
+
+def apart(mutate: Callable[[onnx.ModelProto, random.Random], None], runnable: list[bytes], path: Path) -> list[str]:
+    """What is lowered of mutants though the runtime does not load it, or said to be malformed though it does."""
+    rng, found, refused = random.Random(mutate.__name__), [], 0
+    for _ in range(12):
+        model = onnx.load_model_from_string(rng.choice(runnable))
+        mutate(model, rng)
+        path.write_bytes(model.SerializeToString())
+        ours, theirs = told(path), runtime(path.read_bytes())
+        refused += bool(theirs)
+        if (theirs and not ours) or ("is malformed (" in ours and not theirs):
+            found.append(f"{theirs} | {ours}")
+    assert refused, "no mutant was one that the runtime refuses"
+    return found
+
+
+TYPED = (retyped, declared, named, imported, other_domain, other_kind)
+
+
+@pytest.mark.parametrize("mutate", TYPED)
+def test_what_a_runtime_does_not_load_is_not_lowered(
+    mutate: Callable[[onnx.ModelProto, random.Random], None], runnable: list[bytes], tmp_path: Path
+) -> None:
+    assert apart(mutate, runnable, tmp_path / "mutant.onnx") == []
+
+
+@pytest.mark.parametrize("mutate", [retyped, declared, named, imported])
+def test_a_lowering_that_looks_for_no_faults_is_found(
+    mutate: Callable[[onnx.ModelProto, random.Random], None],
+    runnable: list[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edgendt.lower.faults.faults", lambda model, opset: Faults())
+    assert apart(mutate, runnable, tmp_path / "mutant.onnx")

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from nets import BINS, CHANNELS, Net, Y, equals_the_executor, matmul, refused, relu
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgendt.export.graph import QUANT_DOMAIN, SUMS
 from edgendt.fixed import Int
@@ -169,7 +169,7 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     "axes from the end": (lambda n: n.node("Transpose", n.counts(), perm=[-1, 0]), "Invalid attribute perm"),
     "whole numbers for a bias": (
         lambda n: n.quant(n.node("Add", matmul(n), n.shape_of(1, 2, 3)), Y),
-        "its constants must be floats, as its activation is, got int64",
+        r"it is malformed \(B has inconsistent type tensor\(int64\)\)",
     ),
     "an attribute that LayerNormalization has not": (
         lambda n: n.quant(n.node("LayerNormalization", n.quant(matmul(n), Y), n.constant(1.0), allowzero=1), Y),
@@ -237,11 +237,11 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     ),
     "a zero point of floats": (
         lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, 0.5, np.float32(0))), Y),
-        "its codes must be integers of 4, 8 or 16 bits, got float32",
+        r"x_zero_point typestr: T, has unsupported type: tensor\(float\)",
     ),
     "a zero point of another type": (
         lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, 0.5, np.uint8(0))), Y),
-        "its codes must have the type of its zero point, uint8",
+        r"x_zero_point has inconsistent type tensor\(uint8\)",
     ),
     "more scales than channels": (
         lambda n: n.quant(n.node("MatMul", n.counts(), stored(n, np.ones(3), None, columns=1)), Y),
@@ -253,7 +253,27 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
     ),
     "limits of floats for codes": (
         lambda n: clipped(n, n.constant(0.0), n.constant(9.0)),
-        "its codes must be integers of 4, 8 or 16 bits, got float32",
+        r"min has inconsistent type tensor\(float\)",
+    ),
+    "double precision beside single": (
+        lambda n: n.quant(n.node("Add", matmul(n), n.zero(np.float64, 1.0)), Y),
+        r"it is malformed \(B has inconsistent type tensor\(double\)\)",
+    ),
+    "weights in double precision": (
+        lambda n: n.quant(n.node("MatMul", n.counts(), n.quant(n.zero(np.float64, np.eye(4)), Y)), Y),
+        r"it is malformed \(B has inconsistent type tensor\(double\)\)",
+    ),
+    "an output in double precision": (
+        lambda n: double(n) or n.quant(matmul(n), Y),
+        r"it is malformed \('quant3' holds float, not double as the file says\)",
+    ),
+    "nodes of one name": (
+        lambda n: named(n, n.quant(matmul(n), Y)),
+        r"it is malformed \(the node that writes 'quant0' has the same name\)",
+    ),
+    "a domain that is not imported": (
+        lambda n: n.domains.clear() or n.quant(matmul(n), Y),
+        r"Quant at quant0, quant1, quant3 is not supported: it is malformed \(its domain qonnx.custom_op.general is in",
     ),
     "an accumulator of 26 bits": (
         lambda n: n.quant(n.node("Add", matmul(n), n.constant(2.0**22)), Y),
@@ -314,6 +334,17 @@ def twice(net: Net, output: str) -> str:
     return output
 
 
+def double(net: Net) -> None:
+    """An output of that type, the file says."""
+    net.holds = TensorProto.DOUBLE
+
+
+def named(net: Net, output: str) -> str:
+    """The last node has the name of the first."""
+    net.nodes[-1].name = net.nodes[0].name
+    return output
+
+
 def further(net: Net, output: str) -> str:
     net.nodes[-1].output.append("further")
     return output
@@ -348,6 +379,18 @@ def test_every_sum_that_is_too_wide_is_told_at_once(tmp_path: Path) -> None:
     wide = [net.quant(net.node("Add", matmul(net), net.constant(2.0**at)), Y) for at in (22, 23)]
     message = refused(net, net.quant(net.node("Add", *wide), Y), tmp_path)
     assert [f"linear at {name}" in message for name in wide] == [True, True] and message.count(NEAREST) == 2
+
+
+def test_every_fault_of_a_file_is_told_at_once_with_what_is_not_held(tmp_path: Path) -> None:
+    net = Net()
+    biases = [net.node("Add", matmul(net), net.zero(np.float64, 1.0)) for _ in range(2)]
+    net.quant(biases[0], Y)
+    net.nodes[-1].name = net.nodes[0].name
+    net.node("Unknown", biases[1], domain="lab")  # whose domain is none of its faults
+    net.domains.remove(QUANT_DOMAIN)
+    message = refused(net, net.quant(net.node("Softmax", net.nodes[-2].output[0]), Y, rounding_mode="FLOOR"), tmp_path)
+    told = [*biases, "unknown", "softmax", "is in no opset import)", "(the node that writes", "FLOOR"]
+    assert [word for word in told if word not in message] == [] and "domain lab" not in message, message
 
 
 def test_a_lower_limit_may_be_left_out(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def attempt(
     """Lower once; where parts of a sum have other formats than it, once more with one format for all of them."""
     from edgendt.lower import read
     from edgendt.lower.calls import Lowering
+    from edgendt.lower.faults import faults
     from edgendt.lower.formats import common
     from edgendt.lower.nearest import refusal
     from edgendt.lower.values import Constant, Counts
@@ -76,7 +77,8 @@ def attempt(
     values: dict[str, Value] = {key: Constant(array, name=key) for key, array in arrays.items()}
     values |= {item.name: Counts(item.size, item.node) for item in given}
     opset = read.opset(path, model)
-    lowering = Lowering(bins=given[0].rows, lead=given[0].lead, opset=opset, seen=seen, forced=forced)
+    lead, wrong = given[0].lead, faults(model, opset)
+    lowering = Lowering(bins=given[0].rows, lead=lead, opset=opset, faults=wrong, seen=seen, forced=forced)
     name = model.graph.output[0].name
     refusals = walk(model.graph, values, lowering)
     sums = read.accumulator(path, model)
@@ -110,6 +112,7 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
     """Follow the graph; `values` and `lowering` are filled. What was refused, in order, causes only."""
     from edgendt.lower import behind, read
     from edgendt.lower.calls import Call
+    from edgendt.lower.faults import key
     from edgendt.lower.nearest import refusal
     from edgendt.lower.operators import apply
     from edgendt.lower.values import Refused
@@ -117,6 +120,8 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
     refusals = []
     for node in graph.node:
         inputs: tuple[Value, ...] = ()
+        for said in lowering.faults.beside.get(key(node), []):
+            refusals.append(refusal(node.op_type, read.label(node), said, node.domain))
         try:
             names = tuple(name for name in node.input if name)
             inputs = tuple(values[name] if name in values else unheld(name) for name in names)

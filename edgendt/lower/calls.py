@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Codes, Int
+from edgendt.lower.faults import Faults
 from edgendt.lower.values import CodesOf, Curve, Value
 from edgendt.node import Node
 from edgendt.ops import Op
@@ -57,6 +58,7 @@ class Lowering:
     constants: dict[str, Codes] = field(default_factory=dict)
     lead: int = 0  # leading dimensions of 1 of the file's input
     opset: int = 0
+    faults: Faults = field(default_factory=Faults)
     seen: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # calibration: values of the file's tensors
     notes: list[Note] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)  # of nodes that are not the tensor of their name

@@ -10,6 +10,10 @@ from edgendt.export.nodes import DOMAIN
 NEAREST = "the nearest form that is held"
 # By words of a reason.
 REASONS = {
+    "is in no opset import": "an opset import of that domain, of any version",
+    "has the same name": "a name of its own for each node, or none",
+    "has inconsistent type": "one type of numbers, float32, for whatever it computes with",
+    "as the file says": "the type that it holds, or none, where the file says it",
     "the network must end in a Quant node behind at least one op": "a Quant of the output",
     "the counts must go through an unsigned Quant node first": "a Quant of the input",
     "its weights must go through a Quant node": "a Quant of the weights",

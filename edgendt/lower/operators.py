@@ -14,9 +14,10 @@ from edgendt.export.nodes import DOMAIN, OWN
 from edgendt.lower import arithmetic, attend, behind, curves, norm, patterns, qcdq
 from edgendt.lower.calls import Call
 from edgendt.lower.einsum import einsum
+from edgendt.lower.faults import key
 from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
 from edgendt.lower.quants import format_of, one, quant, spec_of
-from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS, check_node
+from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS
 from edgendt.lower.values import (
     CONSTANT,
     Constant,
@@ -29,7 +30,6 @@ from edgendt.lower.values import (
     Steps,
     Value,
     View,
-    floats,
 )
 from edgendt.lower.views import check_bins, flat, normal, view, wrap
 
@@ -193,15 +193,16 @@ def check_kind(domain: str, kind: str, call: Call) -> None:
         raise ValueError(f"no op of the Program is this operator{f' of {domain}' if domain else ''}")
     if not call.inputs and kind != "Constant":
         raise ValueError("it must have an input")
+    if said := call.lowering.faults.unread.get(key(call.node)):
+        raise ValueError(said)
     if standard:
-        check_node(call.node, call.lowering.opset)
-        check_types(kind, call)
+        check_constants(kind, call)
     elif len(call.node.output) != 1:
         raise ValueError(f"it must have one output, got {len(call.node.output)}")
 
 
-def check_types(kind: str, call: Call) -> None:
-    """ValueError for a constant of another kind of number than the activations that an operator computes it with."""
+def check_constants(kind: str, call: Call) -> None:
+    """ValueError for a constant of more axes than the activations that an operator computes it with."""
     from onnx import defs
 
     formal = [item.type_str for item in defs.get_schema(kind, call.lowering.opset, "").inputs]
@@ -209,8 +210,6 @@ def check_types(kind: str, call: Call) -> None:
     most = max([4, *(value.index.ndim for value in call.inputs if isinstance(value, View))])  # 4: a mask's
     computed = {of for of, value in given if not isinstance(value, Constant | Refused | Steps | None)}
     for of, value in given:
-        if of in computed and isinstance(value, Constant) and not floats(value.values):
-            raise ValueError(f"its constants must be floats, as its activation is, got {value.values.dtype}")
         if of in computed and isinstance(value, Constant) and value.values.ndim > most:
             raise ValueError(f"its constants must have at most {most} axes, got {list(value.values.shape)}")
 

@@ -108,25 +108,6 @@ def check_wiring(path: Path | str, graph: onnx.GraphProto) -> None:
         raise BadInput(f"{path} is malformed: nothing writes its output {graph.output[0].name!r}")
 
 
-def check_node(node: onnx.NodeProto, opset: int) -> None:
-    """ValueError for a standard operator whose attributes or number of inputs are not those of its opset."""
-    from onnx import checker, defs
-
-    context = checker.C.CheckerContext()
-    context.ir_version, context.opset_imports = 10, {"": opset}
-    try:
-        checker.check_node(node, context)
-    except checker.ValidationError as error:
-        said = str(error).partition("==> Context")[0].replace(f", bad node: {node}", "")
-        raise ValueError(f"it is malformed ({' '.join(said.split())[:160]})") from error
-    known = defs.get_schema(node.op_type, opset, "").attributes
-    for item in node.attribute:  # some operators' are not looked at
-        if item.name not in known:
-            raise ValueError(f"it is malformed (Unrecognized attribute: {item.name} for operator {node.op_type})")
-        if (node.op_type, item.name) == ("Gelu", "approximate") and item.s not in (b"none", b"tanh"):
-            raise ValueError("its approximate must be none or tanh")
-
-
 def label(node: onnx.NodeProto) -> str:
     """A node's name for a person: its own, or the tensor it writes."""
     return str(node.name or (node.output[0] if node.output else node.op_type))
@@ -145,10 +126,9 @@ def constants(path: Path | str, graph: onnx.GraphProto) -> dict[str, NDArray[Any
 
 def array_of(tensor: onnx.TensorProto) -> NDArray[Any]:
     """A tensor's numbers. ValueError, to go on from `the data`, when they are none, or too few or too many."""
-    from onnx import TensorProto, numpy_helper
+    from onnx import numpy_helper
 
-    kinds = {kind: name.lower() for name, kind in TensorProto.DataType.items()}
-    kind = kinds.get(tensor.data_type, str(tensor.data_type))
+    kind = spelt(tensor.data_type)
     if kind not in CONSTANTS:
         raise ValueError(f"are of type {kind}, which no operator of a Program computes with")
     if min(tensor.dims, default=0) < 0 or len(tensor.dims) > MOST_AXES:
@@ -157,6 +137,14 @@ def array_of(tensor: onnx.TensorProto) -> NDArray[Any]:
         return np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:
         raise ValueError("do not fill its shape") from error
+
+
+def spelt(kind: int) -> str:
+    """A type of numbers by its name in ONNX, in small letters."""
+    from onnx import TensorProto
+
+    names: dict[int, str] = {number: name.lower() for name, number in TensorProto.DataType.items()}
+    return names.get(kind, str(kind))
 
 
 @dataclass(frozen=True)
@@ -210,13 +198,9 @@ def inputs(path: Path | str, graph: onnx.GraphProto, known: Mapping[str, Any], b
 
 def check_type(path: Path | str, item: onnx.ValueInfoProto, end: str, what: str, types: Sequence[str]) -> None:
     """BadInput for an input or output of another type of numbers, or of words or truth values."""
-    from onnx import TensorProto
-
-    kinds = {kind: name.lower() for name, kind in TensorProto.DataType.items()}
     holds = item.type.WhichOneof("value") or "nothing"
-    kind = item.type.tensor_type.elem_type
     if holds == "tensor_type" or (holds == "nothing" and end == "output"):
-        holds = kinds.get(kind, str(kind))
+        holds = spelt(item.type.tensor_type.elem_type)
     if holds not in types:
         raise BadInput(f"{path}: the {end} must hold {what}, it holds {holds}")
 
