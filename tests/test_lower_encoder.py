@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from foreign import BINS, CHANNELS, HEADS, Quantizers, additive, causal, encoder, export, recording, stock
+from needs import needs_package
 from networks import random_counts, random_ndt
 from torch import nn
 
@@ -206,6 +208,24 @@ def test_what_onnxruntime_quantizes_is_lowered(first: bool, given: dict[str, Any
     program = close(path, steps=12, calibrated=True)  # steps of the residual stream, finer than the file's
     assert attention(program).causal is bool(given)
     assert "zero point" in " ".join(note.what for note in lowered(path, recording()).notes)
+
+
+def test_what_qonnx_makes_of_a_file_is_lowered_though_it_imports_no_domain(tmp_path: Path) -> None:
+    needs_package("qonnx")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.qcdq_to_qonnx import QCDQToQuant
+
+    path = export(
+        encoder(quantizers=Quantizers(powers=True, per_channel=True, stream=8)), tmp_path / "qcdq.onnx", "qcdq"
+    )
+    converted = ModelWrapper(onnx.shape_inference.infer_shapes(onnx.load(path))).transform(QCDQToQuant())
+    converted.save(str(tmp_path / "quant.onnx"))
+    assert [item.domain for item in converted.model.opset_import] == [""] and converted.get_nodes_by_op_type("Quant")
+    made = [
+        lowered(file).program.run(random_counts(lowered(path).program, 1, BINS))
+        for file in (path, tmp_path / "quant.onnx")
+    ]
+    assert np.array_equal(*made)
 
 
 @pytest.mark.parametrize("exporter", [{}, {"opset_version": 20}, {"dynamo": True, "opset_version": 20}])
