@@ -8,6 +8,7 @@ import pickle
 import sys
 import types
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,17 @@ def test_bins_that_do_not_see_all_others_are_told_to_be_for_no_engine(back: int,
     config = NDTConfig(CHANNELS, CHANNELS, D, LAYERS, 2, FFN, BINS, max_bins=BINS, causal=False, back=back, ahead=ahead)
     told = no_engine(config)
     assert (told is None) == all == (not Attention(2, 1, BINS, *[Int(8, 4)] * 4, False, back, ahead).limited)
-    assert told is None or told.endswith("bins of its windows do not see all others (model.back, model.ahead)")
+    assert told is None or "with model.back=-1 model.ahead=-1 they do" in told
+
+
+def test_a_limited_context_is_opened_where_that_is_asked_for(tmp_path: Path) -> None:
+    found = read(saved(tmp_path / "stndt.pth", PublicSTNDT(), CONTEXT_FORWARD=4, CONTEXT_BACKWARD=8))
+    kept = geometry(of_checkpoint(ModelConfig(), found), BINS, CHANNELS)
+    opened = geometry(of_checkpoint(ModelConfig(back=-1, ahead=-1), found), BINS, CHANNELS)
+    assert (kept.back, kept.ahead) == (8, 4) and opened == replace(kept, back=-1, ahead=-1)
+    assert [no_engine(geometry_of(one, CHANNELS, ALL)) is None for one in (kept, opened)] == [False, True]
+    with pytest.raises(BadInput, match=r"model.ahead is 9, but checkpoint .* has 4: leave it out"):
+        of_checkpoint(ModelConfig(ahead=9), found)
 
 
 @pytest.mark.parametrize(
