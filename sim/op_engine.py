@@ -202,23 +202,68 @@ def spatial_case(seed: int) -> Case:
     """Time courses of channels, weights between them, and what they mix: a whole window's three ops in a row."""
     rng = np.random.default_rng(seed)
     inputs, size, bins, r = int(rng.integers(1, 12)), int(rng.integers(1, 20)), int(rng.integers(1, 13)), residual(rng)
+
+    def tokens() -> list[Node]:
+        return [linear(rng, "h", inputs, size, COUNTS, r), Node("tokens", Transpose(size, bins, r), ("h",))]
+
+    return _looked_at(f"spatial{seed}", rng, inputs, size, bins, r, tokens)
+
+
+def course_case(seed: int) -> Case:
+    """The same with time courses of operands, which a Linear and a row per channel make tokens of.
+
+    More bins than channels, or fewer; in a third of them a row per bin too; in another a LayerNorm reads the courses.
+    """
+    rng = np.random.default_rng(seed)
+    inputs, size, bins, r = int(rng.integers(1, 12)), int(rng.integers(1, 20)), int(rng.integers(1, 13)), residual(rng)
+    x = Int(int(rng.integers(2, 9)), int(rng.integers(0, 4)), signed=seed % 3 == 1)
+
+    def tokens() -> list[Node]:
+        nodes = [linear(rng, "x", inputs, size, COUNTS, x), Node("courses", Transpose(size, bins, x), ("x",))]
+        nodes.append(linear(rng, "row", bins, bins, x, r, "courses"))
+        table = rng.integers(r.lo, r.hi, (size, bins), endpoint=True)
+        nodes.append(Node("tokens", Position(bins, size, r), ("row",), {"table": table}))
+        if x.signed:
+            affine = {"gamma": rng.integers(-128, 128, bins), "beta": rng.integers(-(1 << 17), 1 << 17, bins)}
+            nodes.append(Node("also", LayerNorm(bins, x, Int(8, 6), x, eps_code(bins, x)), ("courses",), affine))
+            nodes.append(linear(rng, "other", bins, bins, x, r, "also"))
+            nodes.append(Node("both", Add(bins, r), ("tokens", "other")))
+        return nodes
+
+    return _looked_at(f"courses{seed}", rng, inputs, size, bins, r, tokens, seed % 3 == 2)
+
+
+def _looked_at(
+    name: str,
+    rng: Generator,
+    inputs: int,
+    size: int,
+    bins: int,
+    r: Int,
+    tokens: Callable[[], list[Node]],
+    rows: bool = False,
+) -> Case:
+    """Weights between tokens of format r, the last of those nodes, and what they mix; with `rows`, a row per bin."""
     heads = 2 if bins % 2 == 0 and rng.random() < 0.7 else 1
     q, k, z, token = (Int(8, int(frac)) for frac in rng.integers(2, 6, 4))
     shares = Int(int(rng.choice([4, 8])), int(rng.integers(3, 11)), signed=False)
     y = Int(int(rng.choice([8, 12, 16])), int(rng.integers(z.frac + shares.frac - 12, z.frac + shares.frac + 1)))
     norm = LayerNorm(bins, r, Int(8, 6), token, eps_code(bins, r))
     affine = {"gamma": rng.integers(-128, 128, bins), "beta": rng.integers(-(1 << 17), 1 << 17, bins)}
-    nodes = (
-        linear(rng, "h", inputs, size, COUNTS, r),
-        Node("tokens", Transpose(size, bins, r), ("h",)),
-        Node("norm", norm, ("tokens",), affine),
+    nodes = tokens()
+    nodes += [
+        Node("norm", norm, (nodes[-1].name,), affine),
         linear(rng, "q", bins, bins, token, q, "norm"),
         linear(rng, "k", bins, bins, token, k, "norm"),
         Node("weights", SpatialWeights(size, bins, heads, q, k, shares), ("q", "k")),
         linear(rng, "z", inputs, size, COUNTS, z),
         Node("y", SpatialMix(size, shares, z, y), ("weights", "z")),
-    )
-    program = Program(f"spatial{seed}", inputs, COUNTS, nodes)
+    ]
+    if rows:
+        table = rng.integers(y.lo, y.hi, (bins, size), endpoint=True)
+        last = linear(rng, "last", inputs, size, COUNTS, y)
+        nodes += [last, Node("placed", Position(size, bins, y), ("last",), {"table": table})]
+    program = Program(name, inputs, COUNTS, tuple(nodes))
     return program, stimulus(rng, program, bins)
 
 

@@ -38,13 +38,19 @@ def function(rng: Generator, size: int, x: Int) -> tuple[Table, dict[str, Codes]
 class Wiring:
     """Grows a Program node by node; `sources` are (name, size, format) of what exists.
 
-    courses: a stream that may look at time courses.
+    courses: a stream that may look at time courses. embedded: time courses are embedded before they are looked at.
     """
 
     def __init__(
-        self, rng: Generator, channels: int, whole: bool = False, turns: bool = True, courses: bool = False
+        self,
+        rng: Generator,
+        channels: int,
+        whole: bool = False,
+        turns: bool = True,
+        courses: bool = False,
+        embedded: bool = False,
     ) -> None:
-        self.rng, self.nodes, self.whole, self.turns = rng, [], whole, turns
+        self.rng, self.nodes, self.whole, self.turns, self.embedded = rng, [], whole, turns, embedded
         self.sources = [(INPUT, channels, COUNTS)]
         self.heads, self.width, self.window = (int(rng.integers(1, high)) for high in (4, 6, 6))
         self.rows = self.window if whole else 16 if courses else 8  # of position tables
@@ -114,13 +120,16 @@ class Wiring:
 
     def spatial(self) -> None:
         """Weights between the columns of a signed source, and what they mix; all of one size."""
-        good = [source for source in self.sources if source[2].signed and self.columns in (0, source[1])]
+        alike = [source for source in self.sources if self.columns in (0, source[1])]
+        good = [source for source in alike if (source[2].bits <= 8 if self.embedded else source[2].signed)]
         if not good:
             return
         name, size, form = good[int(self.rng.integers(len(good)))]
         self.columns, bins = size, self.window
         kept = len(self.sources)
         tokens = self.add(Node(self.name(), Transpose(size, bins, form, causal=not self.whole), (name,)), bins)
+        if self.embedded:
+            tokens, form = self.course(tokens, size, form), WIDE
         gamma, beta = self.rng.integers(-100, 100, bins), self.rng.integers(-(1 << 15), 1 << 15, bins)
         norm = LayerNorm(bins, form, Int(8, 6), ACT, eps_code(bins, form))
         normed = self.add(Node(self.name(), norm, (tokens,), {"gamma": gamma, "beta": beta}), bins)
@@ -133,6 +142,21 @@ class Wiring:
         z, z_form = alike[int(self.rng.integers(len(alike)))] if alike else (self.feed(size, ACT), ACT)
         y = (ACT, WIDE, form)[int(self.rng.integers(3))]
         self.add(Node(self.name(), SpatialMix(size, shares, z_form, y), (weights, z)), size)
+
+    def course(self, courses: str, channels: int, form: Int) -> str:
+        """Time courses by a Linear and, in a whole window, a row per channel; at times added to their own LayerNorm."""
+        bins, rng = self.window, self.rng
+        embedded = self.add(linear(rng, self.name(), bins, bins, form, WIDE, courses), bins)
+        if self.whole and rng.random() < 0.7:
+            table = rng.integers(-500, 500, (channels, bins))
+            embedded = self.add(Node(self.name(), Position(bins, channels, WIDE), (embedded,), {"table": table}), bins)
+        if form.signed and rng.random() < 0.4:
+            affine = {"gamma": rng.integers(-100, 100, bins), "beta": rng.integers(-(1 << 15), 1 << 15, bins)}
+            norm = LayerNorm(bins, form, Int(8, 6), ACT, eps_code(bins, form))
+            normed = self.add(Node(self.name(), norm, (courses,), affine), bins)
+            other = self.add(linear(rng, self.name(), bins, bins, ACT, WIDE, normed), bins)
+            embedded = self.add(Node(self.name(), Add(bins, WIDE), (embedded, other)), bins)
+        return embedded
 
     def attention(self) -> None:
         size = self.heads * self.width
@@ -148,16 +172,21 @@ class Wiring:
 
 
 def random_case(
-    seed: int, whole: bool = False, turns: bool | None = None, tables: bool = False, courses: bool = False
+    seed: int,
+    whole: bool = False,
+    turns: bool | None = None,
+    tables: bool = False,
+    courses: bool = False,
+    embedded: bool = False,
 ) -> Case:
     """A Program of four to sixteen nodes and its stimulus, of a whole window or of bins; tables: with functions.
 
     turns: with rotary position, which streams have unasked. courses: a stream whose channels attend to each other.
-    UnsupportedOp when the draw makes no Program.
+    embedded: what channels look at is their time courses embedded anew. UnsupportedOp when the draw makes no Program.
     """
     rng = np.random.default_rng(seed)
     turns = not whole if turns is None else turns
-    wiring = Wiring(rng, int(rng.integers(1, 10)), whole, turns, courses)
+    wiring = Wiring(rng, int(rng.integers(1, 10)), whole, turns, courses, embedded)
     last = wiring.spatial if (whole or courses) and not (turns and rng.random() < 0.5) else wiring.rotary
     steps = (wiring.linear, wiring.position, wiring.residual, wiring.norm, wiring.attention, last)
     for step in rng.choice(6, int(rng.integers(3, 10)), p=[0.25, 0.1, 0.2, 0.2, 0.15, 0.1]):

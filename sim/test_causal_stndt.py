@@ -132,6 +132,22 @@ def test_random_wirings_are_exact_or_refused(size: Engine) -> None:
     assert held >= 70 and deepest >= 9 and several >= 10
 
 
+def test_random_wirings_that_embed_what_they_look_back_at_are_exact_or_refused() -> None:
+    needs("verilator")
+    core, held = engine(size=ROOMY), 0
+    for seed in range(200):
+        try:
+            program, counts = random_case(seed, courses=True, embedded=True)
+            if not any(isinstance(node.op, Transpose) for node in program.nodes):
+                continue
+            tally = run((program, counts), core)
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+        held += 1
+    assert held >= 30
+
+
 FAULTS = {
     "the ring begins at its newest row": ("next_q && !inside_q || enter", "next_q && !inside_q"),
     "a ring has no first row": ("13'(cur_q.ins.kv_base) + channel", "add_q + res_stride_i"),

@@ -2,7 +2,7 @@
 
 import pytest
 from needs import needs
-from op_engine import WINDOWS, cases, check, rejects, spatial_case
+from op_engine import WINDOWS, cases, check, course_case, rejects, spatial_case
 
 EXAMPLES = 40
 FAULTS = {
@@ -22,3 +22,14 @@ def test_the_engine_equals_the_transpose_of_the_program() -> None:
 def test_the_bench_rejects(fault: str) -> None:
     needs("verilator")
     assert rejects(cases(spatial_case, EXAMPLES), *FAULTS[fault], size=WINDOWS)
+
+
+def test_time_courses_that_a_linear_reads_are_exact() -> None:
+    needs("verilator")
+    assert check(cases(course_case, 120), size=WINDOWS).codes > 120
+
+
+def test_the_bench_rejects_a_copy_of_nothing() -> None:
+    needs("verilator")
+    copied = "n_q[7].add_res ? res_word", "n_q[7].add_res && n_q[7].gather ? res_word"
+    assert rejects(cases(course_case, EXAMPLES), *copied, size=WINDOWS)

@@ -16,8 +16,8 @@ from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.formats import same_heads
 from edgendt.errors import DoesNotFit, UnsupportedOp
-from edgendt.ops import Attention, Rotary
-from edgendt.program import Program
+from edgendt.ops import Attention, Position, Rotary, Transpose
+from edgendt.program import BINS, Program
 from edgendt.sim import rtl
 from edgendt.sim.fast import FastCore, SimulationStuck
 
@@ -34,10 +34,11 @@ def core(request: pytest.FixtureRequest) -> FastCore:
     return FastCore(BUILDS[request.param])
 
 
-def geometry(seed: int, engine: Engine | None = None, rotary: bool = False) -> Program:
+def geometry(seed: int, engine: Engine | None = None, rotary: bool = False, courses: bool = False) -> Program:
     """A random bidirectional NDT whose every size is drawn: one to six layers, windows of one bin and more.
 
-    With an engine an STNDT, with as many heads between channels as it takes. rotary: heads of even size.
+    With an engine an STNDT, with as many heads between channels as it takes. rotary: heads of even size. courses: the
+    tokens of its first layer are those of the counts.
     """
     rng = np.random.default_rng(seed)
     heads, deep = int(rng.integers(1, 9)) << rotary, seed % 5 == 0
@@ -46,10 +47,11 @@ def geometry(seed: int, engine: Engine | None = None, rotary: bool = False) -> P
         (engine.segments, engine.pipes // engine.sfus, engine.words) if engine else (0,)
     )  # heads between channels take a group each
     spatial = [one for one in (1, 2, 4, 8) if bins % one == 0 and all(n >= one and n % one == 0 for n in groups)]
+    channels, d = int(rng.integers(1, 40)), heads * int(rng.integers(1, 1 + (16 if deep else 40) // heads))
     return random_ndt(
         seed,
-        channels=int(rng.integers(1, 40)),
-        d=heads * int(rng.integers(1, 1 + (16 if deep else 40) // heads)),
+        channels=min(channels, d) if courses else channels,  # a column each
+        d=d,
         layers=int(rng.integers(3, 7)) if deep else int(rng.integers(1, 4)),
         heads=heads >> rotary,
         ffn=int(rng.integers(1, 60)),
@@ -63,6 +65,7 @@ def geometry(seed: int, engine: Engine | None = None, rotary: bool = False) -> P
         causal=False,
         spatial=int(rng.choice(spatial)) if spatial else 0,
         rotary=rotary,
+        courses=courses,
     )
 
 
@@ -78,6 +81,14 @@ def test_random_stndts_are_exact_at_every_op_in_the_predicted_cycles(core: FastC
     first = GEOMETRIES * list(BUILDS.values()).index(core.engine)
     for seed in range(first, first + GEOMETRIES):
         program = geometry(seed, core.engine)
+        tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+
+
+def test_random_stndts_of_the_counts_own_courses_are_exact_at_every_op_in_the_predicted_cycles(core: FastCore) -> None:
+    first = 12 * list(BUILDS.values()).index(core.engine)
+    for seed in range(first, first + 12):
+        program = geometry(seed, core.engine, courses=True)
         tally = on_engine(core, program, random_counts(program, seed, program.bins or 0))
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
 
@@ -167,6 +178,24 @@ def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:
         assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
         held, deepest = held + 1, max(deepest, len(core.compiled.phases) if core.compiled else 0)
     assert held >= 150 and deepest >= 5
+
+
+def test_random_wirings_that_embed_time_courses_are_exact_or_refused() -> None:
+    """Transposes that Linears read, rows of channels in any phase, beside rows of bins."""
+    needs("verilator")
+    core, held, of_channels = engine(size=WINDOWS), 0, 0
+    for seed in range(200):
+        try:
+            program, counts = random_case(seed, whole=True, embedded=True)
+            if not any(isinstance(node.op, Transpose) for node in program.nodes):
+                continue
+            tally = run((program, counts), core)
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
+        placed = [node.name for node in program.nodes if isinstance(node.op, Position)]
+        held, of_channels = held + 1, of_channels + any(program.axis(name) != BINS for name in placed)
+    assert held >= 60 and of_channels >= 40
 
 
 def test_random_wirings_with_rotary_position_are_exact_or_refused() -> None:

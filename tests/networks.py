@@ -37,6 +37,11 @@ def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tu
     wiring: list[tuple[str, tuple[str, ...]]] = [("embed_linear", (INPUT,))]
     rotary = "embed" not in parts
     wiring += [] if rotary else [("embed", ("embed_linear",))]
+    tokens = ""
+    if "course" in parts:
+        names = ("spread", "courses", "course_linear", "course")
+        wiring += [(name, (source,)) for name, source in zip(names, (INPUT, *names), strict=False)]
+        tokens = "course"
     stream, turned = ("embed_linear", "_rot") if rotary else ("embed", "")
     for i in range(layers):
         p = f"layer{i}."
@@ -45,14 +50,16 @@ def ndt_nodes(parts: dict[str, tuple[Any, dict[str, Codes]]], layers: int) -> tu
         wiring += [(p + "attention", (p + "q" + turned, p + "k" + turned, p + "v")), (p + "o", (p + "attention",))]
         wiring += [(p + "res1", (stream, p + "o")), (p + "ln2", (p + "res1",)), (p + "f1", (p + "ln2",))]
         wiring += [(p + "f2", (p + "f1",)), (p + "res2", (p + "res1", p + "f2"))]
-        if p + "tokens" in parts:
-            wiring += [(p + "tokens", (stream,)), (p + "lns", (p + "tokens",))]
+        if p + "lns" in parts:
+            wiring += [] if tokens else [(p + "tokens", (stream,))]
+            wiring += [(p + "lns", (tokens or p + "tokens",))]
+            tokens = ""
             wiring += [(p + n, (p + "lns",)) for n in ("sq", "sk")]
             wiring += [(p + "weights", (p + "sq", p + "sk")), (p + "ln3", (p + "res2",))]
             wiring += [(p + "mix", (p + "weights", p + "ln3")), (p + "res3", (p + "res2", p + "mix"))]
             wiring += [(p + "ln4", (p + "res3",)), (p + "f3", (p + "ln4",)), (p + "f4", (p + "f3",))]
             wiring += [(p + "res4", (p + "res3", p + "f4"))]
-        stream = p + ("res4" if p + "tokens" in parts else "res2")
+        stream = p + ("res4" if p + "lns" in parts else "res2")
     wiring += [("lnf", (stream,)), ("readout", ("lnf",))]
     return tuple(Node(name, parts[name][0], inputs, parts[name][1]) for name, inputs in wiring)
 
@@ -147,6 +154,18 @@ class Draw:
         self.linear(n + "f2", hidden, ffn, d, weight, self.r)
         self.parts[n + "res1"] = self.parts[n + "res2"] = (Add(d, self.r), {})
 
+    def courses(self, counts: Int, channels: int, bins: int) -> None:
+        """The tokens of a first layer that are the counts' own time courses; columns without a channel are zero."""
+        d, rng = self.d, self.rng
+        spread = np.zeros((d, channels), np.int64)
+        spread[rng.permutation(d)[:channels], np.arange(channels)[:d]] = 1
+        ones = {"weight": spread, "bias": np.zeros(d, np.int64)}
+        self.parts["spread"] = (Linear(channels, d, counts, Int(2, 0), counts), ones)
+        self.parts["courses"] = (Transpose(d, bins, counts), {})
+        self.linear("course_linear", counts, bins, bins, 8, self.r)
+        table = rng.integers(self.r.lo // 2, self.r.hi // 2, (d, bins))
+        self.parts["course"] = (Position(bins, d, self.r), {"table": table})
+
     def spatial(self, n: str, weight: int, ffn: int, bins: int, heads: int, causal: bool) -> None:
         """The spatial stream of an STNDT's layer. bins: of the time courses."""
         d, hidden, shares = self.d, Int(8, 5, False), Int(8, int(self.rng.integers(7, 12)), False)
@@ -183,11 +202,13 @@ def random_ndt(
     rotary: bool = False,
     causal: bool = True,
     spatial: int = 0,
+    courses: bool = False,
 ) -> Program:
     """A network with random weights, see Draw.
 
     rotary: by rotary position, without `bins` rows. Not causal: the whole window is `bins`. spatial: heads of attention
-    between the d columns, as in an STNDT; causal, time courses of `window` bins.
+    between the d columns, as in an STNDT; causal, time courses of `window` bins. courses: its first layer's tokens are
+    those of the counts.
     """
     window = window if causal else bins
     r, x = Int(residual, residual - 5), Int(counts, 0, False)
@@ -195,6 +216,8 @@ def random_ndt(
     draw.linear("embed_linear", x, channels, d, embed, r, biased=rotary)
     if not rotary:
         draw.parts["embed"] = (Position(d, bins, r), {"table": draw.rng.integers(r.lo // 8, r.hi // 8, (bins, d))})
+    if courses:
+        draw.courses(x, channels, bins)
     attention = Attention(d, heads, window, QKV, QKV, QKV, ACT, causal)
     for i in range(layers):
         draw.layer(f"layer{i}.", weight, ffn, attention, geometric(d // heads // 2, window) if rotary else ())

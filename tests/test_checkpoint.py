@@ -8,6 +8,7 @@ import pickle
 import sys
 import types
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from edgendt.artifact import Run  # noqa: E402
 from edgendt.config import load_config  # noqa: E402
 from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import ENGINES  # noqa: E402
-from edgendt.errors import BadInput, UnsupportedOp  # noqa: E402
+from edgendt.errors import BadInput  # noqa: E402
+from edgendt.fixed import Int  # noqa: E402
 from edgendt.models.checkpoint import Checkpoint, read  # noqa: E402
 from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
+from edgendt.ops import Attention  # noqa: E402
 from edgendt.program import Axis, Program  # noqa: E402
 from edgendt.qat.job import geometry_of  # noqa: E402
 from edgendt.qat.limits import no_engine  # noqa: E402
@@ -213,18 +216,27 @@ def test_quantize_starts_from_an_stndt(tmp_path: Path) -> None:
     quantize(config, tmp_path, "mine", quiet=True, warn=told.append)
     program = Program.load(Run.open("mine", tmp_path).stage("quantize") / "program.edt")
     assert program.bins == BINS and program.axis("course") == program.axis("courses") == Axis("channels", CHANNELS)
-    assert len(told) == 1 and "no engine does: tokens of its first layer are the counts' own time courses" in told[0]
-    for engine in ENGINES.values():
-        with pytest.raises(UnsupportedOp):
-            compile_program(program, engine)
+    assert told == [] and compile_program(program, ENGINES["window"])
 
 
-@pytest.mark.parametrize(("back", "ahead"), [(8, 4), (3, -1), (-1, 2), (-1, -1)])
-def test_bins_that_do_not_see_all_others_are_told_to_be_for_no_engine(back: int, ahead: int) -> None:
+@pytest.mark.parametrize(
+    ("back", "ahead", "all"), [(8, 4, False), (3, -1, False), (-1, 2, False), (-1, -1, True), (49, 60, True)]
+)
+def test_bins_that_do_not_see_all_others_are_told_to_be_for_no_engine(back: int, ahead: int, all: bool) -> None:
     config = NDTConfig(CHANNELS, CHANNELS, D, LAYERS, 2, FFN, BINS, max_bins=BINS, causal=False, back=back, ahead=ahead)
     told = no_engine(config)
-    assert (told is None) == ((back, ahead) == (-1, -1))
-    assert told is None or told.endswith("bins of its windows do not see all others (model.back, model.ahead)")
+    assert (told is None) == all == (not Attention(2, 1, BINS, *[Int(8, 4)] * 4, False, back, ahead).limited)
+    assert told is None or "with model.back=-1 model.ahead=-1 they do" in told
+
+
+def test_a_limited_context_is_opened_where_that_is_asked_for(tmp_path: Path) -> None:
+    found = read(saved(tmp_path / "stndt.pth", PublicSTNDT(), CONTEXT_FORWARD=4, CONTEXT_BACKWARD=8))
+    kept = geometry(of_checkpoint(ModelConfig(), found), BINS, CHANNELS)
+    opened = geometry(of_checkpoint(ModelConfig(back=-1, ahead=-1), found), BINS, CHANNELS)
+    assert (kept.back, kept.ahead) == (8, 4) and opened == replace(kept, back=-1, ahead=-1)
+    assert [no_engine(geometry_of(one, CHANNELS, ALL)) is None for one in (kept, opened)] == [False, True]
+    with pytest.raises(BadInput, match=r"model.ahead is 9, but checkpoint .* has 4: leave it out"):
+        of_checkpoint(ModelConfig(ahead=9), found)
 
 
 @pytest.mark.parametrize(

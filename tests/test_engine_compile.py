@@ -21,7 +21,7 @@ from edgendt.engine.phases import shaped
 from edgendt.engine.reference import S
 from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Int
-from edgendt.ops import Add, Attention, LayerNorm, Linear, Rotary, SpatialMix, SpatialWeights, Transpose
+from edgendt.ops import Add, Attention, LayerNorm, Linear, Position, Rotary, SpatialMix, SpatialWeights, Transpose
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INPUT, Node, Program
 
@@ -38,7 +38,7 @@ ROOMY = replace(
     prog_depth=512,
 )
 COUNTS = Int(4, 0, signed=False)
-ACT, WEIGHT, GAMMA = Int(8, 4), Int(4), Int(8, 6)
+ACT, WEIGHT, GAMMA, RESIDUAL = Int(8, 4), Int(4), Int(8, 6), Int(12, 6)
 
 
 def linear(
@@ -74,12 +74,41 @@ def test_other_ndts_need_nothing_new(name: str) -> None:
     assert {tap.op for tap in compiled.taps.values()} >= set(compiled.program.trace_points)
 
 
-def test_positions_of_channels_are_refused_in_one_sentence() -> None:
+def test_tokens_of_the_counts_own_courses_are_held_by_engines_built_for_windows_alone() -> None:
     needs_package("torch")
     from quantized import program_of, trained
 
-    with pytest.raises(UnsupportedOp, match="at courses is not supported: the time courses of channels are read by"):
-        compile_program(program_of(trained("stndt, courses of counts")), WINDOW)
+    compiled = compile_program(program_of(trained("stndt, courses of counts")), WINDOW)
+    assert {tap.op for tap in compiled.taps.values()} >= set(compiled.program.trace_points)
+    with pytest.raises(UnsupportedOp, match="built with windows = 1"):
+        compile_program(compiled.program, SMALL)
+    narrow = program_of(trained("some bins ahead"))
+    with pytest.raises(UnsupportedOp, match="in a whole window every attention must see all of it"):
+        compile_program(narrow, WINDOW)
+
+
+@pytest.mark.parametrize("channels", [3, 9])
+def test_rows_of_channels_and_of_bins_lie_side_by_side_as_many_as_there_are_of_the_more(channels: int) -> None:
+    bins = 6
+    nodes = [linear("h", 3, channels), Node("t", Transpose(channels, bins, ACT), ("h",))]
+    nodes.append(linear("row", bins, bins, x=ACT, y=RESIDUAL, source="t"))
+    nodes.append(Node("token", Position(bins, channels, RESIDUAL), ("row",), table(channels, bins)))
+    nodes += [norm("n", "token", bins, RESIDUAL), *(linear(name, bins, bins, x=ACT, source="n") for name in "qk")]
+    shares = Int(8, 7, signed=False)
+    nodes.append(Node("w", SpatialWeights(channels, bins, 1, ACT, ACT, shares), ("q", "k")))
+    nodes.append(Node("mix", SpatialMix(channels, shares, ACT, ACT), ("w", "h")))
+    nodes.append(linear("last", channels, channels, x=ACT, y=RESIDUAL, source="mix"))
+    nodes.append(Node("y", Position(channels, bins, RESIDUAL), ("last",), table(bins, channels)))
+    compiled = compile_program(Program("p", 3, COUNTS, tuple(nodes)), WINDOW)
+    words = -(-bins // WINDOW.pipes) + -(-channels // WINDOW.pipes)
+    assert compiled.config["pos_stride"] == words and compiled.sizes["pos"] == words * max(bins, channels)
+    rows = compiled.emitter.words.pos
+    assert rows is not None and rows.shape[:2] == (max(bins, channels), words)
+    assert np.array_equal(rows[:channels].reshape(channels, -1)[:, :bins], table(channels, bins)["table"])
+
+
+def table(rows: int, size: int) -> dict[str, np.ndarray]:
+    return {"table": np.arange(1, rows * size + 1).reshape(rows, size)}
 
 
 def test_time_courses_up_to_each_bin_are_held_by_engines_built_for_windows_alone() -> None:
@@ -290,9 +319,11 @@ def test_what_a_whole_window_cannot_hold_is_refused_by_name() -> None:
     last, back = linear("out", 3, 3, x=ACT, source="y"), Node("t", Transpose(3, 7, ACT), ("q",))
     with pytest.raises(UnsupportedOp, match="every attention must see all of it"):
         compile_program(Program("p", 3, COUNTS, (*feeds, mixed[0], *again, mixed[1])), WINDOW)
-    read = linear("u", 7, 3, x=ACT, source="t")
-    with pytest.raises(UnsupportedOp, match=r"transpose at t .* read by LayerNorms alone"):
-        compile_program(Program("p", 3, COUNTS, (*feeds, back, read, mixed[0], last)), WINDOW)
+    read = linear("u", 7, 7, x=ACT, source="t")
+    assert compile_program(Program("p", 3, COUNTS, (*feeds, back, read, mixed[0], last)), WINDOW)
+    summed = Node("s", Add(7, ACT), ("t", "u"))
+    with pytest.raises(UnsupportedOp, match=r"transpose at t .* read by LayerNorms and Linears alone"):
+        compile_program(Program("p", 3, COUNTS, (*feeds, back, read, summed, mixed[0], last)), WINDOW)
     with pytest.raises(UnsupportedOp, match=r"weights at layer0.weights .* its 4 heads work at once"):
         compile_program(random_ndt(1, bins=8, causal=False, spatial=4), replace(WINDOW, pipes=2))
     with pytest.raises(UnsupportedOp, match="built with windows = 1"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgendt.engine import layout as lay
 from edgendt.engine.config import Engine
-from edgendt.engine.emit import Choice, Lowering
+from edgendt.engine.emit import Choice, Lowering, position_rows
 from edgendt.engine.formats import check_formats, same_heads
 from edgendt.engine.heads import Heads, layouts
 from edgendt.engine.image import Image, Section
@@ -253,7 +253,7 @@ def _compile(program: Program, engine: Engine, choice: Choice, attention: Attent
     config["max_bins"] = last_start(program)
     config |= dict(zip(lay.CFG_ROWS, (emitter.rows.act_words, emitter.rows.res_words), strict=True))
     config["pos_stride"] = emitter.sizes["pos"]
-    positions = emitter.sizes["pos"] * (program.max_bins or constant) + emitter.sizes["table"]
+    positions = emitter.sizes["pos"] * (position_rows(program) or constant) + emitter.sizes["table"]
     sizes = emitter.sizes | {"prog": len(emitter.instrs), "pos": positions}
     names = {node.name for node in program.nodes}  # the compiler's own copies have no op to compare with
     taps = {pc: tap for pc, tap in emitter.taps.items() if tap.op in names}

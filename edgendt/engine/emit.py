@@ -16,7 +16,7 @@ from edgendt.engine.heads import Heads
 from edgendt.engine.layout import Instr
 from edgendt.engine.phases import BINS, COLUMNS, Phases, end_of, part_of, phases_of, shape_of
 from edgendt.engine.schedule import Emitter, Open, Rows, Tap, Tensor, need_of, norm_words
-from edgendt.engine.spatial import Weigh, between_channels, column, mix, transpose
+from edgendt.engine.spatial import Weigh, between_channels, column, mix, operands, transpose
 from edgendt.engine.turn import turn
 from edgendt.ops import (
     Add,
@@ -42,6 +42,12 @@ class Choice:
     groups: int = 1
     v_first: int = 0
     split: int = 0  # log2
+
+
+def position_rows(program: Program) -> int:
+    """Rows of the position memory: those of the shortest table of bins, or as many as channels have one."""
+    tables = [node for node in program.nodes if isinstance(node.op, Position)]
+    return max([program.max_bins or 0, *(program.axis(node.name).length for node in tables)])
 
 
 class Lowering:
@@ -164,6 +170,9 @@ class Lowering:
         for reader, _ in self.readers(node.name):
             if isinstance(reader.op, LayerNorm):
                 self.norm(reader, reader.op)
+        if isinstance(node.op, Transpose) and "act" in need_of(self.readers(node.name)):
+            # Behind its LayerNorm, which would begin while the copy still reads the same memory.
+            self.emit.tensors[node.name, "act"] = operands(self.emit, node)
 
     def used(self, name: str) -> None:
         """One reader of `name` has been emitted."""
@@ -241,13 +250,13 @@ class Lowering:
         return self.emit.place_res(words, kept), kept
 
     def positions(self, node: Node, op: Position) -> int:
-        """Base of the position row's words."""
+        """Base of the position row's words. Rows are of bins, or of channels: which one is read, the phase decides."""
         pipes = self.engine.pipes
-        words = -(-op.size // pipes)
-        bins = self.program.max_bins or 0
-        table = np.zeros((bins, words * pipes), np.int64)
-        table[:, : op.size] = node.constants["table"][:bins]
-        rows = table.reshape(bins, words, pipes)
+        words, many = -(-op.size // pipes), position_rows(self.program)
+        known = node.constants["table"][:many]
+        table = np.zeros((many, words * pipes), np.int64)
+        table[: len(known), : op.size] = known
+        rows = table.reshape(many, words, pipes)
         old = self.emit.words.pos
         self.emit.words.pos = rows if old is None else np.concatenate([old, rows], axis=1)
         return self.emit.grow("pos", words)

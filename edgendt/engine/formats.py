@@ -109,8 +109,8 @@ def _between_channels(program: Program, node: Node) -> None:
         windows |= {other.op.bins for other in program.nodes if isinstance(other.op, Transpose)}
         _need(len(windows) == 1, node, "its bins must be the window of every attention in time")
         _need(op.channels <= 256 and op.bins <= 256, node, "at most 256 channels and bins")
-        only = all(isinstance(reader.op, LayerNorm) for reader in program.readers(node.name))
-        _need(only, node, "the time courses of channels are read by LayerNorms alone")
+        only = all(isinstance(reader.op, LayerNorm | Linear) for reader in program.readers(node.name))
+        _need(only, node, "the time courses of channels are read by LayerNorms and Linears alone")
         every = {other.op.channels for other in program.nodes if isinstance(other.op, Transpose)}
         _need(len(every) == 1, node, "every Transpose has the same channels")
     if isinstance(op, SpatialWeights):

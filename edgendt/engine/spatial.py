@@ -68,6 +68,31 @@ def transpose(emit: Emitter, node: Node, op: Transpose, stats: bool) -> Tensor:
     return emit.own(Tensor(np.arange(op.bins), base, words, op.y, tag, "res", index))
 
 
+def operands(emit: Emitter, node: Node) -> Tensor:
+    """A gathered time course where the array can read it: a pass over nothing adds its residual words."""
+    gathered = emit.tensors[node.name, "res"]
+    words, form = gathered.words, lay.fmt(gathered.form)
+    base, tag = emit.place(words, len(emit.instrs)), emit.tag()
+    emit.words.bias.append(np.tile([lay.SHIFT_BIAS, 0], (words, emit.engine.pipes, 1)))
+    fields = emit.nothing() | {
+        "dst": lay.DST_ACT,
+        "add_res": 1,
+        "add_base": gathered.base,
+        "dst_base": base,
+        "dst_tag": tag,
+        "tag_clear": 1,
+        "tag_fin": 1,
+        "steps": words,
+        "words": words,
+        "bias_base": emit.grow("bias", words),
+        "y1": form,
+        "y2": form,
+    }
+    index = emit.mac(node.name, fields, None, gathered)
+    emit.taps[index] = Tap(node.name, base, gathered.positions)
+    return emit.own(Tensor(gathered.positions, base, words, gathered.form, tag))
+
+
 class Weigh(Attend):
     """Emits one SpatialWeights: queries and keys in one phase, its weights in a later one."""
 

@@ -37,7 +37,7 @@ class ModelConfig:
     causal network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each
     input channel has its own column. lookup: a count enters as a row of so many columns, from a table that ends with
     the largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, activation,
-    and back and ahead, which narrow a whole window: see NDTConfig.
+    and back and ahead, which narrow a whole window: see NDTConfig. Of a checkpoint's they may be asked to be all.
     """
 
     kind: str = "ndt"
@@ -52,8 +52,8 @@ class ModelConfig:
     position: str = "learned"
     identity: bool | None = None
     spatial_heads: int | None = None
-    back: int = ALL
-    ahead: int = ALL
+    back: int | None = None
+    ahead: int | None = None
     lookup: int = 0
     most: int | None = None
     post_norm: bool = False
@@ -161,6 +161,8 @@ THIN = 0.25  # where a channel's counts reach its own rate: what the network see
 def of_checkpoint(model: ModelConfig, checkpoint: Checkpoint) -> ModelConfig:
     """The model that a checkpoint is. BadInput where another was asked for, or where nothing says what a bin sees."""
     fixed = {**checkpoint.model, **checkpoint.settings}
+    # What a bin sees is in no weights: it may be asked to see all.
+    fixed |= {name: ALL for name in ("back", "ahead") if name in fixed and getattr(model, name) == ALL}
     for name, found in fixed.items():
         asked = getattr(model, name)
         if asked not in (getattr(ModelConfig(), name), found):
@@ -178,7 +180,7 @@ def geometry(model: ModelConfig, bins: int, channels: int) -> ModelConfig:
     if model.kind not in KINDS:
         raise BadInput(f"model.kind must be one of {', '.join(KINDS)}, got {model.kind!r}")
     spatial = model.kind == "stndt"
-    model = _fill(model, causal=not spatial, identity=spatial)
+    model = _fill(model, causal=not spatial, identity=spatial, back=ALL, ahead=ALL)
     heads = max(model.heads, 1)  # fewer are refused, as heads
     columns = -(-channels * max(1, model.lookup) // heads) * heads  # of every channel, up to a multiple of the heads
     window = bins if model.max_bins is None else model.max_bins
