@@ -4,7 +4,7 @@ import pytest
 from bench import build, mutate, rejects, rtl, simulate
 from needs import needs
 
-SOURCES = rtl("edt_mul", "edt_lane")
+SOURCES = rtl("edt_reg", "edt_mul", "edt_lane")
 PARAMETERS = {"Packed": 1}
 
 

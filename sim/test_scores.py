@@ -4,7 +4,7 @@ import pytest
 from bench import build, mutate, rejects, rtl, simulate
 from needs import needs
 
-SOURCES = rtl("edt_ram", "edt_scores")
+SOURCES = rtl("edt_reg", "edt_ram", "edt_scores")
 
 
 @pytest.mark.parametrize("pipes", [2, 8])
@@ -17,7 +17,7 @@ def test_equals_the_reference(pipes):
     "old, new",
     [
         ("< 14'(n_keys_i)", "<= 14'(n_keys_i)"),
-        ("group_q[Levels+1] == 3'(g)", "group_q[Levels] == 3'(g)"),
+        ("group_q[Levels] == 3'(g)", "group_q[Levels-1] == 3'(g)"),
         ("? acc2_q", "? ~acc2_q"),
     ],
 )

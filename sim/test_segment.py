@@ -4,7 +4,7 @@ import pytest
 from bench import build, mutate, rejects, rtl, simulate
 from needs import needs
 
-SOURCES = rtl("edt_pkg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")
+SOURCES = rtl("edt_pkg", "edt_reg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")
 
 
 def geometry(lanes, pipes, index, gshift, packed=0, splits=1, ultra=0):
@@ -48,7 +48,7 @@ def test_the_bench_rejects_a_fault(old, new):
         ("{product[24:12], product[11]}", "{product[24:12], 1'b0}"),
         ("product[24:12], product[11]", "product[25:13], product[11]"),
         ("{8{stat[3]}}", "8'd0"),
-        ("paired_q <= next_paired_i", "paired_q <= paired2_i"),
+        ("{next_kv_i, next_paired_i}", "{next_kv_i, paired2_i}"),
         (".next_kv_i    (kv_q[2])", ".next_kv_i    (kv_q[1])"),
         ("{first_i ? '0 : high_q, 1'b1}", "{high_q, 1'b1}"),
         ("paired2_i ? {6{product[11]}} : product[17:12]", "product[17:12]"),

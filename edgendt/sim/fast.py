@@ -20,8 +20,8 @@ from edgendt.sim.compiled import build_library
 from edgendt.tools import share
 
 CORE = (
-    "edt_pkg edt_ram edt_mul edt_round edt_lane edt_segment edt_chain edt_tags edt_issue edt_narrow edt_drain edt_kcol "
-    "edt_scores edt_stats edt_recip edt_angle edt_sfu edt_sfu_seq edt_seq edt_core"
+    "edt_pkg edt_reg edt_ram edt_mul edt_round edt_lane edt_segment edt_chain edt_tags edt_issue edt_narrow edt_drain "
+    "edt_kcol edt_scores edt_stats edt_recip edt_angle edt_sfu edt_sfu_seq edt_seq edt_core"
 ).split()
 SERIAL = "edt_pkg edt_mem edt_spram edt_serial".split()
 LIMIT = 8_000_000  # cycles of one bin before the model is declared stuck

@@ -1,11 +1,10 @@
 // One lane: stationary x broadcast into an accumulator, and the drain register that lets the next pass run.
 // The operands in cycle 0 -> accumulator updated at the end of cycle 2; valid_i, first_i belong to cycle 2. Whether the
-// stationary one is a weight or of the cache, and what a weight holds, comes a cycle ahead: each lane keeps registers of
+// stationary one is a weight or of the cache, and what a weight holds, comes a cycle ahead: each lane has registers of
 // its own for that, since the multipliers of a segment lie far apart in a full part.
 // Packed: a word may hold two 4-bit weights {wb - (wa < 0), wa}; wa + wb * 2^12 is one factor, and both products are cut
 // out of the one product exactly, each into an accumulator of its own.
 `default_nettype none
-(* keep_hierarchy *)
 module edt_lane #(
   parameter int AccBits = 24,
   parameter int Packed  = 0
@@ -32,10 +31,7 @@ module edt_lane #(
   logic signed [AccBits-1:0] low, acc_q;
   logic                      kv_q, paired_q;
   logic signed [8:0]         stat;
-  always_ff @(posedge clk_i) begin
-    kv_q     <= next_kv_i;
-    paired_q <= next_paired_i;
-  end
+  edt_reg #(.Width(2)) i_choice (.clk_i, .d_i({next_kv_i, next_paired_i}), .q_o({kv_q, paired_q}));
   assign stat = kv_q ? kv_i : weight_i;
   edt_mul #(.ABits(ABits), .BBits(9)) i_mul (.clk_i, .a_i(factor), .b_i(x_i), .p_o(product));
 

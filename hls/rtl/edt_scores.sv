@@ -49,25 +49,36 @@ module edt_scores #(
   );
 
   // Level 0 masks; each further level halves the candidates.
-  logic signed [AccBits-1:0] tree_q [Levels+1][Pipes];
-  logic [Levels:0]           ready_q;
-  logic [2:0]                group_q [Levels+2];
+  logic signed [AccBits-1:0] tree_q [Levels][Pipes];
+  logic signed [AccBits-1:0] most;  // of the last level
+  logic [Levels-1:0]         ready_q;
+  logic [2:0]                group_q [Levels+1];
   logic signed [AccBits-1:0] max_q [8];
   logic                      start_q;  // start_i comes out of logic from afar, and no word is here so soon
   always_ff @(posedge clk_i) begin
     start_q    <= start_i;
-    ready_q    <= {ready_q[Levels-1:0], step2_q};
+    ready_q    <= Levels'({ready_q, step2_q});
     group_q[0] <= group1_q;
-    for (int l = 1; l < Levels + 2; l++) group_q[l] <= group_q[l-1];
+    for (int l = 1; l < Levels + 1; l++) group_q[l] <= group_q[l-1];
     for (int p = 0; p < Pipes; p++) tree_q[0][p] <= valid2_q[p] ? acc2_q[p*AccBits+:AccBits] : Least;
-    for (int l = 1; l <= Levels; l++)
+    for (int l = 1; l < Levels; l++)
       for (int p = 0; p < (Pipes >> l); p++)
         tree_q[l][p] <= tree_q[l-1][2*p] > tree_q[l-1][2*p+1] ? tree_q[l-1][2*p] : tree_q[l-1][2*p+1];
-    // A comparator each: choosing the group's maximum first would put a multiplexer in front of the comparison.
-    for (int g = 0; g < 8; g++)
+  end
+  assign most = tree_q[Levels-1][0] > tree_q[Levels-1][1] ? tree_q[Levels-1][0] : tree_q[Levels-1][1];
+
+  // A comparator each: choosing the group's maximum first would put a multiplexer in front of the comparison. They lie
+  // far apart in a full part, so each has the word in registers of its own.
+  for (genvar g = 0; g < 8; g++) begin : g_group
+    logic                      of_group;
+    logic signed [AccBits-1:0] word;
+    edt_reg #(.Width(AccBits + 1)) i_word (
+      .clk_i, .d_i({ready_q[Levels-1] && group_q[Levels] == 3'(g), most}), .q_o({of_group, word})
+    );
+    always_ff @(posedge clk_i) begin
       if (start_q) max_q[g] <= Least;
-      else if (ready_q[Levels] && group_q[Levels+1] == 3'(g) && tree_q[Levels][0] > max_q[g])
-        max_q[g] <= tree_q[Levels][0];
+      else if (of_group && word > max_q[g]) max_q[g] <= word;
+    end
   end
   assign max_o = max_q[max_group_i];
 endmodule
