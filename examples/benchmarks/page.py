@@ -13,8 +13,9 @@ HEAD = """# Benchmarks
 Made by `make bench`, one section by `make bench ONLY=name`; `docs/benchmarks.json` holds the figures. Every row has
 its stage; stages are not ranked against each other. *analytic*: computed from the network and the engine;
 *simulated*: counted by the RTL; *emulated*: a board's whole RTL in simulation, whose times say how fast the
-simulation is; *measured*: on the computer named; *post-route*: of nextpnr. S and M: the reference networks of
-`edgendt/engine/reference.py`, 137 → 182, d 128, 4 layers, W 64 and 182 → 182, d 182, 4 layers, W 180.
+simulation is; *measured*: on the computer named; *post-synthesis*: counted by yosys; *post-route*: of nextpnr. S
+and M: the reference networks of `edgendt/engine/reference.py`, 137 → 182, d 128, 4 layers, W 64 and 182 → 182, d 182,
+4 layers, W 180.
 """
 
 

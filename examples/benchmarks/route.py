@@ -50,14 +50,15 @@ def on_default(engine: str) -> list[dict[str, Any]]:
 
 def reached() -> float:
     """MHz that `full` reaches on the default board: the best seed of the rows kept; BadInput if none is of today's."""
-    wanted = _id(Engine.named("full"))
+    wanted = id_of(Engine.named("full"))
     clocks = [row["fmax MHz"] for row in read_json(KEPT)["route-full"]["rows"] if row.get("id") == wanted]
     if not clocks:
         raise BadInput(f"{KEPT.name} has no clock of `full` as it is ({wanted}): run make bench ONLY=route-full first")
     return float(max(clocks))
 
 
-def _id(engine: Engine) -> str:
+def id_of(engine: Engine) -> str:
+    """Of its parameters, as a board tells it."""
     return f"{engine_id(engine.parameters()):08x}"
 
 
@@ -71,7 +72,7 @@ def _row(board: Board, name: str, seed: int) -> dict[str, Any]:
     return {
         "board": board.name,
         "engine": f"`{name}`",
-        "id": _id(Engine.named(name)),
+        "id": id_of(Engine.named(name)),
         "seed": seed,
         "fmax MHz": made["fmax_mhz"] and round(made["fmax_mhz"], 1),
         "asked MHz": made["clock_mhz"],

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cpu, cycles, firmware, projects, published, recordings, route, rtl
+from benchmarks import amd, cpu, cycles, firmware, projects, published, recordings, route, rtl
 from benchmarks.page import KEPT, page
 from edgendt.artifact import commit, read_json, write_json
 from edgendt.errors import BadInput, EdgendtError
@@ -44,6 +44,7 @@ BENCHMARKS = (
         Benchmark(f"route-{name}", f"Clock and size of `{name}`", partial(route.on_default, name), route.NOTE)
         for name in route.OTHERS
     ),
+    Benchmark("amd-sizes", "Size on AMD's boards, every board's own engine", amd.sizes, amd.NOTE),
     Benchmark("cpu", "The same network on a CPU", cpu.table, cpu.NOTE),
     Benchmark("firmware", "The hls4ml firmware, emulated", firmware.table, firmware.NOTE),
     Benchmark("projects", "Projects of the hls4ml flow", projects.table, projects.NOTE),
