@@ -79,7 +79,7 @@ def rest(board: Board, engine: Engine, folder: Path) -> Counter[str]:
 
 
 def segment(board: Board, engine: Engine, folder: Path, index: int) -> Counter[str]:
-    """The same of one segment, whose lanes stay apart, as its RTL asks."""
+    """The same of one segment."""
     own = re.findall(r"parameter int (\w+)", (folder / "rtl" / f"{SEGMENT}.sv").read_text())
     values = engine.parameters() | {"Index": index}
     given = " ".join(f"-G {name}={values[name]}" for name in own if name in values)

@@ -70,7 +70,7 @@ WIDE = Engine(
 # edt_axi_engine after yosys' synth_xilinx for series 7: RAMB18 (a RAMB36 is two), DSP48, LUT (also as memory), FF.
 # LUT and FF of all but the first are from before four lanes shared a weight memory.
 AMD = [
-    (Engine(segments=2, **TINY), (16, 15, 6021, 5066)),
+    (Engine(segments=2, **TINY), (16, 15, 6030, 5073)),
     (Engine.named("small"), (102, 41, 7325, 6846)),
     (Engine(segments=4, lanes=8, pipes=8, sfus=2, packed=1, splits=4), (123, 49, 14846, 11957)),
     (WIDE, (201, 145, 30216, 23951)),
