@@ -12,7 +12,10 @@ from nets import Net, Y, bias_last, matmul
 from onnx import TensorProto, helper, numpy_helper
 
 from edgendt.errors import BadInput, UnsupportedOp
+from edgendt.export.functions import functions
 from edgendt.export.graph import META, QUANT_DOMAIN, SUMS
+from edgendt.export.nodes import DOMAIN
+from edgendt.fixed import Int
 from edgendt.lower import lower, lowered
 
 
@@ -214,6 +217,21 @@ def test_double_precision_throughout_is_no_fault(tmp_path: Path) -> None:
             item.type.tensor_type.elem_type = TensorProto.DOUBLE
 
     assert lower(corrupt(tmp_path / "wide.onnx", widen)) == lower(corrupt(tmp_path / "net.onnx", lambda model: None))
+
+
+@pytest.mark.parametrize("bodies", [False, True], ids=["bare", "with bodies"])
+def test_an_operator_behind_a_type_that_is_not_known_is_no_fault(bodies: bool, tmp_path: Path) -> None:
+    net = Net()
+    fields = {f"{name}_{key}": value for name in "xy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))}
+    rows = net.quant(net.node("MatMul", net.counts(), net.weights(4, 4)), Int(8, 4))
+    turned = net.node("Rotary", rows, domain=DOMAIN, size=4, steps=[5, 6], **fields)
+    path = net.save(
+        net.quant(net.node("Gemm", turned, net.weights(4, 3), net.constant(np.ones(3))), Y), tmp_path / "n.onnx"
+    )
+    model = onnx.load(path)
+    model.functions.extend(functions(model.graph.node, 18) if bodies else [])
+    onnx.save(model, path)
+    assert [node.op.kind for node in lower(path).nodes] == ["linear", "rotary", "linear"]
 
 
 def test_nodes_without_names_are_no_fault(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def faults(model: onnx.ModelProto, opset: int) -> Faults:
         if node.name and named.setdefault(node.name, first) != first:
             told.append(f"the node that writes {named[node.name]!r} has the same name")
         made, fault = written(node, opset, types, bodies.get((node.domain, node.op_type)))
-        told += others(made | {name: stored[name] for name in node.input if name in stored}, said)
+        told += misdeclared(made | {name: stored[name] for name in node.input if name in stored}, said)
         types |= made
         if fault:
             found.unread[first] = f"it is malformed ({fault})"
@@ -52,7 +52,7 @@ def faults(model: onnx.ModelProto, opset: int) -> Faults:
     return found
 
 
-def others(types: Types, said: Types) -> list[str]:
+def misdeclared(types: Types, said: Types) -> list[str]:
     """Where tensors hold other numbers than the file says of them."""
     pairs = [(name, number(holds), number(said.get(name, tensor(0)))) for name, holds in types.items()]
     return [
@@ -112,7 +112,8 @@ def standard(node: onnx.NodeProto, opset: int, types: Types) -> tuple[dict[str, 
         made = shape_inference.infer_node_outputs(schema, node, inputs, opset_imports=[helper.make_opsetid("", opset)])
     except Exception as error:  # of whatever kind the operator's inference has
         made = {}  # not known: what reads it is no cause
-        wrong = wrong or " ".join(str(error).split())[:160]
+        if all(number(inputs[name]) for name in node.input if name):  # of an input not known, its words say nothing
+            wrong = wrong or " ".join(str(error).split())[:160]
     return {name: tensor(number(holds)) for name, holds in made.items() if name}, wrong
 
 

@@ -33,5 +33,5 @@ def no_engine(config: NDTConfig) -> str | None:
         return None
     return (
         "torch, QONNX, Program and the hls4ml firmware hold this network, no engine does: bins of its windows do not "
-        "see all others; with model.back=-1 model.ahead=-1 they do, which costs accuracy"
+        "see all others; with model.back=-1 model.ahead=-1 they do, which costs a checkpoint accuracy"
     )

@@ -33,11 +33,11 @@ STEPS = {
     "reroute": "slow arcs anew",
     "pack": "bitstream",
 }
-PLACER_STEPS = 1000  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
+PLACER_STEPS = 700  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
 ROUNDS = 2  # of slow arcs routed anew, without one better than those before
 SPREAD = 10, 50  # thousands of arcs in a round: with more left at the second than at the first, they push others out
-RESEED = 1000  # from a seed whose placement did not end to the one that stands in, which nobody asks for next
+RESEEDS = 1000, 2000  # from a seed whose placement did not end to those that stand in, which nobody asks for next
 PLACER_UNENDED = f"the {PLACER} placer did not end in {PLACER_STEPS} steps"
 ROUTER_UNENDED = f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}"
 ANEW_SAID = "arcs too slow were routed anew with all delays known, which build.sh does not do"
@@ -78,11 +78,12 @@ class Build:
         self._step("pack")
 
     def _place(self) -> None:
-        """The placer asked, once more with another seed where it did not end, and then the other placer."""
+        """The placer asked, twice more with another seed where it did not end, and then the other placer."""
         if self._step("place", _placer_stuck):
             return
-        asked, other = self.seed, self.seed + RESEED
-        for self.placer, self.seed, what in ((PLACER, other, f"seed {other}"), (OTHER_PLACER, asked, OTHER_PLACER)):
+        others = [(PLACER, self.seed + step, f"seed {self.seed + step}") for step in RESEEDS]
+        others.append((OTHER_PLACER, self.seed, OTHER_PLACER))
+        for self.placer, self.seed, what in others:
             note = self._instead(f"{PLACER_UNENDED}: placed with {what}")
             if self._step("place", _placer_stuck):
                 self.notes.append(note)
