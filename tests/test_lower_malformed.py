@@ -234,6 +234,24 @@ def test_an_operator_behind_a_type_that_is_not_known_is_no_fault(bodies: bool, t
     assert [node.op.kind for node in lower(path).nodes] == ["linear", "rotary", "linear"]
 
 
+@pytest.mark.parametrize("kind", ["Add", "Concat", "Gather"])
+def test_constants_that_would_fold_to_an_absurd_size_are_refused(kind: str, tmp_path: Path) -> None:
+    net = Net()
+    row, half = net.constant(np.zeros((1, 1 << 14))), net.constant(np.zeros((1 << 13, 1)))
+    column = net.node("Concat", half, half, axis=0)
+    large = {
+        "Add": lambda: net.node("Add", row, column),
+        "Concat": lambda: net.node("Concat", *[net.node("Concat", *[row] * 100, axis=0)] * 100, axis=0),
+        "Gather": lambda: net.node("Gather", row, net.shape_of(*[0] * 9999), axis=0),
+    }[kind]()
+    small = net.node("ReduceMax", large, keepdims=0)
+    path = net.save(net.quant(net.node("Add", matmul(net), small), Y), tmp_path / "net.onnx")
+    with pytest.raises(
+        UnsupportedOp, match=rf"{kind} at {large} .*its output must have at most 67108864 elements, got"
+    ):
+        lower(path)
+
+
 def test_nodes_without_names_are_no_fault(tmp_path: Path) -> None:
     def unnamed(model: onnx.ModelProto) -> None:
         for node in model.graph.node:

@@ -90,6 +90,43 @@ def test_a_network_of_pytorch_becomes_an_engine_project(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.predict(counts), wanted.reshape(3, -1))
 
 
+def test_a_qonnx_file_through_hls4mls_own_front_end_answers_as_brevitas(tmp_path: Path) -> None:
+    """Weights, biases and activations with Quants of power-of-two scales, as an hls4ml user exports them."""
+    needs_package("brevitas"), needs_package("qonnx")
+    from brevitas import nn as qnn
+    from brevitas.export import export_qonnx
+    from brevitas.quant import Int8ActPerTensorFixedPoint as Act
+    from brevitas.quant import Int8WeightPerTensorFixedPoint as Weight
+    from brevitas.quant import Int16Bias
+    from brevitas.quant import Uint8ActPerTensorFixedPoint as Unsigned
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
+    from qonnx.util.cleanup import cleanup_model
+
+    torch.manual_seed(0)
+    linear = {"bias": True, "bias_quant": Int16Bias, "weight_quant": Weight, "weight_bit_width": 4}
+    network = nn.Sequential(
+        qnn.QuantIdentity(Unsigned, scaling_impl_type="const", scaling_init=255.0, return_quant_tensor=True),
+        qnn.QuantLinear(6, 8, **linear),
+        qnn.QuantReLU(Unsigned, return_quant_tensor=True),
+        qnn.QuantLinear(8, 3, **linear),
+        qnn.QuantIdentity(Act),
+    )
+    counts = torch.tensor(np.random.default_rng(0).poisson(2.0, (64, 6))).float()
+    for _ in range(30):  # scales of what passes
+        network(counts)
+    export_qonnx(network.eval(), args=torch.zeros(1, 6), export_path=str(tmp_path / "mlp.onnx"))
+    file = cleanup_model(cleanup_model(ModelWrapper(str(tmp_path / "mlp.onnx"))).transform(GemmToMatMul()))
+    config = hls4ml.utils.config_from_onnx_model(file, "name", NAME, default_precision="fixed<16,6>")
+    config["LayerName"][file.graph.input[0].name]["Precision"] = {"result": "ufixed<8,8>"}
+    model = hls4ml.converters.convert_from_onnx_model(
+        file, hls_config=config, backend=NAME, output_dir=str(tmp_path / "project")
+    )
+    model.compile()
+    with torch.no_grad():
+        np.testing.assert_array_equal(model.predict(counts.numpy().astype(float)), network(counts).numpy())
+
+
 class Function(nn.Module):
     """GELU between two layers."""
 

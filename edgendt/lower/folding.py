@@ -37,17 +37,32 @@ def evaluate(node: onnx.NodeProto, opset: int, arrays: Sequence[NDArray[Any]]) -
         outputs = [helper.make_tensor_value_info(name, 0, None) for name in node.output]
         graph = helper.make_graph([node], "one", inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-        shape_inference.infer_shapes(model, strict_mode=True)  # what only numpy would take
+        inferred = shape_inference.infer_shapes(model, strict_mode=True)  # what only numpy would take
+    except Exception as error:  # of whatever kind the implementation has
+        raise _fault(error) from error
+    for item in inferred.graph.output:
+        bound(float(np.prod([dim.dim_value or 1 for dim in item.type.tensor_type.shape.dim])))
+    try:
         with np.errstate(all="ignore"):
             made = ReferenceEvaluator(model).run(None, given)
-    except Exception as error:  # of whatever kind the implementation has
-        said = " ".join(str(error).rpartition("InferenceError] ")[2].split())
-        raise ValueError(f"it cannot be computed: {said[:120]}") from error
+    except Exception as error:
+        raise _fault(error) from error
     return [np.asarray(array) for array in made]
 
 
+def _fault(error: Exception) -> ValueError:
+    said = " ".join(str(error).rpartition("InferenceError] ")[2].split())
+    return ValueError(f"it cannot be computed: {said[:120]}")
+
+
+def bound(size: float) -> None:
+    """ValueError when so many elements of an output are absurd."""
+    if size > LARGEST:
+        raise ValueError(f"its output must have at most {LARGEST} elements, got {size:.3g}")
+
+
 def check_size(node: onnx.NodeProto, arrays: Sequence[NDArray[Any]]) -> None:
-    """ValueError when the output would be absurdly large."""
+    """ValueError when the output, whose shape the inputs' values give, would be absurdly large."""
     size = 0.0
     if node.op_type in ("ConstantOfShape", "Expand") and arrays:
         size = float(np.prod(np.abs(arrays[-1].astype(np.float64))))
@@ -56,5 +71,4 @@ def check_size(node: onnx.NodeProto, arrays: Sequence[NDArray[Any]]) -> None:
     elif node.op_type == "Range" and len(arrays) == 3 and arrays[2].all():
         start, stop, step = (float(array.reshape(-1)[0]) for array in arrays)
         size = (stop - start) / step
-    if size > LARGEST:
-        raise ValueError(f"its output must have at most {LARGEST} elements, got {size:.3g}")
+    bound(size)

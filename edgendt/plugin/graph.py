@@ -102,8 +102,13 @@ def coarser(op: Linear, weight: Codes, bias: Codes, fracs: Sequence[int]) -> tup
     return replace(op, w=w, w_frac=tuple(own)), weight >> shifts[:, None], bias >> shifts
 
 
+def kind_of(layer: Any) -> str:
+    """Which activation it is: hls4ml's front ends write the name each in letters of its own."""
+    return str(layer.get_attr("activation")).lower()
+
+
 def activation(layer: Any, found: Found) -> Value:
-    kind, precision, y = layer.get_attr("activation"), result(layer), form(result(layer))
+    kind, precision, y = kind_of(layer), result(layer), form(result(layer))
     if kind in FUNCTIONS:
         return function(layer, found)
     value = found.values[layer.inputs[0]]
@@ -124,7 +129,7 @@ def function(layer: Any, found: Found) -> Value:
     x, y = found.codes(layer.inputs[0]), form(result(layer))
     if x.y.bits > ADDRESS_BITS:
         raise ValueError(f"it reads {x.y}: give the layer before it a result of {ADDRESS_BITS} bits, of RND_CONV,SAT")
-    table = tabulate(FUNCTIONS[layer.get_attr("activation")], x.y, y)
+    table = tabulate(FUNCTIONS[kind_of(layer)], x.y, y)
     return _own(layer, found, Table(x.size, x.y, y), (x,), {"table": table})
 
 
@@ -166,7 +171,7 @@ def check_kind(layer: Any) -> None:
     """ValueError for a layer that the engine has nothing for, whatever its types."""
     if layer.class_name not in LAYERS:
         raise ValueError(f"the engine knows {', '.join(LAYERS)}")
-    if layer.class_name == "Activation" and layer.get_attr("activation") not in ("relu", "linear", *FUNCTIONS):
+    if layer.class_name == "Activation" and kind_of(layer) not in ("relu", "linear", *FUNCTIONS):
         raise ValueError(f"the engine has relu, {', '.join(FUNCTIONS)} and none, got {layer.get_attr('activation')}")
     if layer.class_name == "Merge" and str(layer.get_attr("op")).lower() != "add":
         raise ValueError(f"the engine adds, got {layer.get_attr('op')}")
