@@ -30,6 +30,7 @@ from edgendt.lower.execute import run_qonnx
 from edgendt.lower.summary import lower_file
 from edgendt.ops import Attention
 from edgendt.program import Program
+from edgendt.report import write_report
 from edgendt.sim.regression import regress
 
 OPS = ["linear", "position", "layernorm", "linear", "linear", "linear", "attention", "linear", "add"]
@@ -291,6 +292,19 @@ def test_a_lowered_file_is_a_run_that_can_be_simulated(tmp_path: Path) -> None:
     assert status["torch"] == ("skipped", False) and "lowered from a file" in found["links"][0]["reason"]
     assert status["qonnx"] == status["stream"] == ("pass", True)
     assert estimate(source, "ulx3s-85f")["cycles"]
+
+
+def test_the_report_of_a_lowered_run_shows_what_was_told_of_the_file(tmp_path: Path) -> None:
+    path = export(encoder(), tmp_path / "encoder.onnx")
+    np.savez(tmp_path / "trials.npz", spikes=np.stack(recording()))
+    run = Run.new("theirs", tmp_path)
+    told = lower_file(path, tmp_path / "unused.edt", tmp_path / "trials.npz", run=run)
+    page = write_report(run).read_text()
+    shown = json.loads((run.stage("report") / "report.json").read_text())["lowered"]
+    assert shown["file"] == "encoder.onnx" and shown["trials"] == 3
+    assert [node["network_rms"] for node in shown["nodes"]] == [node["network_rms"] for node in told["nodes"]]
+    assert shown["notes"] == told["notes"] and 'data-from="/lowered/nodes/0/op_rms"' in page
+    assert told["notes"][0]["what"] in page and "trained elsewhere" in page
 
 
 def test_trials_of_a_recording_are_what_a_lowered_run_simulates(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgendt.artifact import Run
+from edgendt.artifact import Run, write_json
 from edgendt.data.spikes import read as recording
 from edgendt.export import export_program
 from edgendt.fixed import Int
@@ -17,6 +17,7 @@ from edgendt.lower import lowered, read
 from edgendt.lower.deviation import TRIALS, deviations
 from edgendt.program import Program
 
+LOWERED = "lowered.json"  # in the quantize stage: what was told
 DRAWN = 50  # bins of a random trial, where nothing says how many
 
 
@@ -34,13 +35,6 @@ def lower_file(
     trials = [] if calibrate is None else counts(calibrate, session)
     made = lowered(model, trials or None, bins)
     program = made.program
-    if run is None:
-        program.save(output)
-    else:
-        output = run.path / "quantize" / "program.edt"
-        inputs = [model] if calibrate is None else [model, calibrate]
-        with run.write("quantize", inputs, {"lowered": model.name, "session": session, "bins": bins}) as stage:
-            write(stage, program, trials, bins)
     nodes = [
         {"node": node.name, "op": node.op.kind, "size": node.op.size, "format": said(node.op.y)}
         for node in program.nodes
@@ -56,7 +50,16 @@ def lower_file(
         counted["inputs"] = ", ".join(item.name for item in program.inputs if item.codes is None)
     else:
         counted |= {"channels": program.channels, "macs": program.macs}
-    return {"program": str(output), **counted, "nodes": nodes, "notes": notes}
+    told = {"file": model.name, **counted, "nodes": nodes, "notes": notes}
+    if run is None:
+        program.save(output)
+    else:
+        output = run.path / "quantize" / "program.edt"
+        inputs = [model] if calibrate is None else [model, calibrate]
+        with run.write("quantize", inputs, {"lowered": model.name, "session": session, "bins": bins}) as stage:
+            write(stage, program, trials, bins)
+            write_json(stage / LOWERED, told)
+    return {"program": str(output), **told}
 
 
 def write(stage: Path, program: Program, trials: list[NDArray[Any]], bins: int) -> None:

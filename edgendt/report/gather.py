@@ -20,6 +20,7 @@ from edgendt.synth.engine import simulated
 T = TypeVar("T")
 SCHEMA = 1
 METRICS = ("co_bps", "rate_r2", "velocity_r2", "whole_window_r2")
+APART = ("op_rms", "op_worst", "network_rms", "network_worst")  # of a lowered op, from the file's values
 NETWORKS = ("float", "control", "integer", "baseline")
 LINKS = {
     "torch": "quantized network in torch, evaluated",
@@ -42,7 +43,7 @@ class Arrays(NamedTuple):
 def gather(run: Run) -> tuple[dict[str, Any], Arrays]:
     """The report's JSON, and the arrays that figures draw beside it.
 
-    Parts of the JSON: schema, run, network, data, accuracy, chain, boards, main_board, neural, spatial, said,
+    Parts of the JSON: schema, run, network, data, lowered, accuracy, chain, boards, main_board, neural, spatial, said,
     provenance, stale. Every part is an object with `status` "done", or "not run" and the `command` that would make it.
     """
 
@@ -55,6 +56,7 @@ def gather(run: Run) -> tuple[dict[str, Any], Arrays]:
         "run": run.name,
         "network": part(network, "quantize/program.edt"),
         "data": part(recording, "quantize/data.json"),
+        "lowered": part(lowered, "quantize/lowered.json"),
         "accuracy": part(accuracy, "quantize/metrics.json"),
         "chain": part(chain, "sim/sim.json"),
         "boards": (found := part(boards, "{synth,profile}-*/*.json")),
@@ -106,6 +108,17 @@ def recording(run: Run) -> dict[str, Any] | None:
     return {key: found[key] for key in ("name", "trials", "bins", "channels", "bin_s", "clipped")} | groups
 
 
+def lowered(run: Run) -> dict[str, Any] | None:
+    """What `edgendt lower` told of the file that the network was read from; None of a network that was trained here."""
+    path = run.path / "quantize" / "lowered.json"
+    if not run.has("quantize") or not path.is_file():
+        return None
+    found = read_json(path)
+    nodes = [{key: node.get(key) for key in ("node", "op", "size", *APART)} for node in found["nodes"]]
+    notes = [{key: note[key] for key in ("where", "what", "error", "bound")} for note in found["notes"]]
+    return {"file": found["file"], "trials": found["trials"], "nodes": nodes, "notes": notes}
+
+
 def describe(program: Program) -> dict[str, Any]:
     """A Program's geometry in numbers; None where an op kind is absent."""
     attentions = [node.op for node in program.nodes if isinstance(node.op, Attention | CrossAttention)]
@@ -140,6 +153,8 @@ def accuracy(run: Run) -> dict[str, Any]:
     """metrics.json: scores of the four networks on test trials; velocity.json where the chip gives velocity."""
     if not run.has("quantize"):
         return missing(run, "quantize")
+    if not (run.stage("quantize") / "metrics.json").is_file():  # of a file that `edgendt lower` read
+        return {"status": "not run", "command": "edgendt quantize"}
     data = read_json(run.stage("quantize") / "metrics.json")
     metrics = data.get("metrics", data)
     if lacking := [name for name in NETWORKS if name not in metrics]:
