@@ -235,8 +235,8 @@ def rows_by_name(given: list[str]) -> dict[str, int]:
     return {name: int(number) for name, _, number in pairs}
 
 
-def synth_table(result: dict[str, Any]) -> Table:
-    """Clock, resources and files of one synthesis."""
+def synth_table(result: dict[str, Any]) -> Group:
+    """Clock, resources and files of one synthesis; of a firmware what its folding plan gives each op."""
     rows: list[list[object]] = [["stage", result["stage"]]]
     if result.get("fmax_mhz") is not None:
         rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
@@ -252,7 +252,14 @@ def synth_table(result: dict[str, Any]) -> Table:
     if result["stage"] == "project":
         rows.append(["to build it", f"sh build.sh in the run's synth-{result['board']}, or --build"])
     rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
-    return grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)
+    tables = [grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)]
+    if ops := analytic.get("ops"):
+        columns = ["name", "kind", "cycles", "interval", "multipliers", "blocks"]
+        columns += ["ultra_rams"] * bool(analytic["ultra_rams_available"])
+        heads = {"name": "op", "ultra_rams": "UltraRAMs"}
+        lines: list[list[object]] = [[op[column] for column in columns] for op in ops]
+        tables.append(grid("each op (analytic)", [heads.get(column, column) for column in columns], lines))
+    return Group(*tables)
 
 
 def usage(count: object) -> object:

@@ -95,8 +95,8 @@ def test_the_table_of_a_network_of_tokens_says_for_how_many_there_is_room() -> N
     analytic = {"cycles": 9, "multipliers": 1, "multipliers_available": 2, "blocks": 3, "blocks_available": 4}
     analytic |= {"ultra_rams": 5, "ultra_rams_available": 64}
     result = {"stage": "project", "board": "b", "flow": "hls4ml", "resources": {}, "analytic": analytic}
-    columns = cli.synth_table(result | {"analytic": analytic | {"rows": {"tokens": 1028, "queries": 128}}}).columns
-    said = [list(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
+    shown = cli.synth_table(result | {"analytic": analytic | {"rows": {"tokens": 1028, "queries": 128}}})
+    said = [list(cells) for cells in zip(*(column.cells for column in shown.renderables[0].columns), strict=True)]
     assert ["room in a window", "1,028 tokens, 128 queries"] in said and ["UltraRAMs (analytic)", "5 of 64"] in said
 
 
@@ -110,6 +110,8 @@ def test_rows_are_numbers_by_name() -> None:
 def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
     analytic = {"cycles": 2404, "multipliers": 218, "multipliers_available": 220, "blocks": 97, "blocks_available": 280}
     analytic |= {"ultra_rams": 0, "ultra_rams_available": 0}
+    op = {"name": "embed", "kind": "linear", "cycles": 31, "interval": 1, "multipliers": 17, "blocks": 5}
+    analytic["ops"] = [op | {"ultra_rams": 0}]
     project = {"board": "pynq-z2", "flow": "hls4ml", "stage": "project", "analytic": analytic, "bitstream": None}
     console = Console(width=120)
     with console.capture() as captured:
@@ -117,6 +119,9 @@ def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
     said = captured.get()
     assert "sh build.sh in the run's synth-pynq-z2, or --build" in said
     assert "218 of 220" in said and "97 of 280" in said and "UltraRAM" not in said
+    assert "each op (analytic)" in said and ["embed", "linear", "31", "1", "17", "5"] in map(
+        str.split, said.splitlines()
+    )
 
 
 def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
