@@ -73,7 +73,18 @@ ATTEND: list[tuple[str, dict[str, int | str]]] = [
     ("sizes must be positive", {"window": 0}),
     ("heads must divide size", {"heads": 3, "unroll": 1}),
     ("unroll must divide the channels of a head", {"unroll": 4}),
-    ("a table entry needs 16 and 15 bits", {"recip_t": "ap_uint<14>"}),
+]
+ENTRIES = [
+    (
+        "exp_t",
+        "an exponential is an unsigned whole number of 16 bits",
+        ("ap_uint<15>", "ap_int<17>", "ap_ufixed<16, 8>"),
+    ),
+    (
+        "recip_t",
+        "a reciprocal is an unsigned whole number of 15 bits",
+        ("ap_uint<14>", "ap_int<16>", "ap_ufixed<15, 8>"),
+    ),
 ]
 CALLS = [
     Call(
@@ -102,7 +113,7 @@ CALLS = [
             UNROLL,
             ("eps must be at least 1, so that the variance is never 0", {"eps": 0}),
             ("gamma and beta are integer codes", {"gamma_t": "ap_fixed<8, 4>"}),
-            ("a table entry is an unsigned number of 15 bits", {"rsqrt_t": "ap_int<16>"}),
+            ("a root is an unsigned whole number of 15 bits", {"rsqrt_t": "ap_int<16>"}),
             ("the variance must fit 64 bits", {"x_T": "ap_fixed<30, 4>"}),
         ],
     ),
@@ -110,7 +121,7 @@ CALLS = [
         "attention",
         {**_codes("q_T", "k_T", "v_T"), "reset_T": "ap_uint<1>", "y_T": CODE},
         {"size": 4, "heads": 2, "window": 3, "unroll": 2, **SCALE, **EXP},
-        ATTEND,
+        ATTEND + [(said, {kind: wrong}) for kind, said, types in ENTRIES for wrong in types],
     ),
     Call(
         "cross_attention",
@@ -129,8 +140,9 @@ CALLS = [
         [
             ("size must be heads of `pairs` pairs", {"size": 6}),
             ("unroll must divide the pairs of a head", {"unroll": 4}),
-            ("a step is an unsigned number of 16 bits", {"steps_t": "ap_uint<15>"}),
-            ("a table entry is a signed number of 12 bits", {"cos_t": "ap_uint<12>"}),
+            ("inverse must be 0 or 1", {"inverse": 2}),
+            ("a step is an unsigned whole number of 16 bits", {"steps_t": "ap_uint<15>"}),
+            ("a cosine is a signed whole number of 12 bits", {"cos_t": "ap_uint<12>"}),
         ],
     ),
     Call(
@@ -178,6 +190,7 @@ CALLS = [
             ("sizes must be positive", {"which": 0}),
             UNROLL,
             ("a token is a pair of unsigned numbers", {"x_T": "ap_int<16>"}),
+            ("a token's row must not be negative", {"step": -1}),
         ],
     ),
     Call(
@@ -188,7 +201,8 @@ CALLS = [
             SIZE,
             UNROLL,
             ("gate's 8 bits address the table", {"gate_T": "ap_fixed<7, 4>"}),
-            ("a table entry is a signed number of 16 bits", {"gelu_t": "ap_uint<16>"}),
+            ("a table entry is a signed whole number of 16 bits", {"gelu_t": "ap_uint<16>"}),
+            ("a table entry is a signed whole number of 16 bits", {"gelu_t": "ap_fixed<16, 8>"}),
         ],
     ),
     Call(
@@ -200,6 +214,7 @@ CALLS = [
             UNROLL,
             ("at most 8 bits address the table", {"x_T": "ap_fixed<9, 4>"}),
             ("an entry is a code of y", {"table_t": "ap_int<9>"}),
+            ("an entry is a code of y", {"table_t": "ap_fixed<8, 4>"}),
         ],
     ),
     Call(

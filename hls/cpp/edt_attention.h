@@ -14,6 +14,8 @@ ap_int<9> exponential(const ap_int<W> &gap, const exp_t exp_table[256]) {
 #pragma HLS INLINE
     static_assert(C > 0 && C < (1 << 15), "c must be 1..32767");
     static_assert(SHIFT >= 0, "shift must not be negative");
+    static_assert(format<exp_t>::bits >= 16 && format<exp_t>::frac == 0 && !format<exp_t>::is_signed,
+                  "an exponential is an unsigned whole number of 16 bits");
     const ap_int<W + 16> u = ap_int<W + 16>(gap * ap_int<16>(C)) >> SHIFT;
     ap_int<9> weight = 0;
     if (u < 4096) {
@@ -26,6 +28,8 @@ ap_int<9> exponential(const ap_int<W> &gap, const exp_t exp_table[256]) {
 // 1 / total as g * 2^-(14 + length), and length. total is at least 255: the best key's weight. recip: [512].
 template <class recip_t, int W> ap_int<16> reciprocal(const ap_int<W> &total, const recip_t recip[512], int &length) {
 #pragma HLS INLINE
+    static_assert(format<recip_t>::bits >= 15 && format<recip_t>::frac == 0 && !format<recip_t>::is_signed,
+                  "a reciprocal is an unsigned whole number of 15 bits");
     length = 0;
 EDT_LABEL(Length)
     for (int i = 0; i < W; i++) {
@@ -55,8 +59,6 @@ void attend(q_T q[CONFIG_T::size], typename sint<k_T>::type keys[CONFIG_T::windo
     static_assert(heads > 0 && size > 0 && window > 0, "sizes must be positive");
     static_assert(size % heads == 0, "heads must divide size");
     static_assert(width % CONFIG_T::unroll == 0, "unroll must divide the channels of a head");
-    static_assert(format<typename CONFIG_T::exp_t>::bits >= 16 && format<typename CONFIG_T::recip_t>::bits >= 15,
-                  "a table entry needs 16 and 15 bits");
 
     const int score_bits = sint<q_T>::bits + sint<k_T>::bits + bit_length(width);
     const int gap_bits = score_bits + 1;

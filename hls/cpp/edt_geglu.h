@@ -14,8 +14,8 @@ void geglu(a_T a[CONFIG_T::size], gate_T gate[CONFIG_T::size], y_T y[CONFIG_T::s
     static_assert(CONFIG_T::size > 0, "size must be positive");
     static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<gate_T>::bits == 8 && format<gate_T>::is_signed, "gate's 8 bits address the table");
-    static_assert(format<typename CONFIG_T::gelu_t>::bits == 16 && format<typename CONFIG_T::gelu_t>::is_signed,
-                  "a table entry is a signed number of 16 bits");
+    typedef format<typename CONFIG_T::gelu_t> entry;
+    static_assert(entry::bits == 16 && entry::frac == 0 && entry::is_signed, "a table entry is a signed whole number of 16 bits");
     const int shift = format<a_T>::frac + format<gate_T>::frac + 8 - format<y_T>::frac;
 EDT_LABEL(Elements)
     for (int i = 0; i < int(CONFIG_T::size); i++) {

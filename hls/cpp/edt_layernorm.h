@@ -22,8 +22,8 @@ void layernorm(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size], const typename CONF
     static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(CONFIG_T::eps >= 1, "eps must be at least 1, so that the variance is never 0");
     static_assert(gamma_f::frac == 0 && beta_f::frac == 0, "gamma and beta are integer codes");
-    static_assert(format<typename CONFIG_T::rsqrt_t>::bits >= 15 && !format<typename CONFIG_T::rsqrt_t>::is_signed,
-                  "a table entry is an unsigned number of 15 bits");
+    typedef format<typename CONFIG_T::rsqrt_t> root;
+    static_assert(root::bits >= 15 && root::frac == 0 && !root::is_signed, "a root is an unsigned whole number of 15 bits");
 
     const int size_bits = bit_length(size);
     const int s1_bits = in::bits + size_bits;                     // |S1| <= d 2^(bits-1)

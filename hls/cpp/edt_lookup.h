@@ -18,6 +18,7 @@ void lookup(x_T x[2], y_T y[CONFIG_T::size], const typename CONFIG_T::table_t ta
     static_assert(CONFIG_T::size > 0 && CONFIG_T::entries > 0 && CONFIG_T::which > 0, "sizes must be positive");
     static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<x_T>::frac == 0 && !format<x_T>::is_signed, "a token is a pair of unsigned numbers");
+    static_assert(CONFIG_T::step >= 0 && CONFIG_T::pairs >= 0, "a token's row must not be negative");
     const int sum_bits = larger(sint<typename CONFIG_T::table_t>::bits, sint<typename CONFIG_T::kinds_t>::bits) + 1;
     const int row = int(code(x[0])), which = int(code(x[1]));
     const int entry = row * int(CONFIG_T::step) + which * int(CONFIG_T::pairs);

@@ -18,10 +18,11 @@ void turn(x_T x[CONFIG_T::size], ap_uint<16> time, y_T y[CONFIG_T::size],
     const int pairs = CONFIG_T::pairs;
     static_assert(pairs > 0 && size % (2 * pairs) == 0, "size must be heads of `pairs` pairs");
     static_assert(pairs % CONFIG_T::unroll == 0, "unroll must divide the pairs of a head");
-    static_assert(format<typename CONFIG_T::steps_t>::bits == 16 && !format<typename CONFIG_T::steps_t>::is_signed,
-                  "a step is an unsigned number of 16 bits");
-    static_assert(format<typename CONFIG_T::cos_t>::bits >= 12 && format<typename CONFIG_T::cos_t>::is_signed,
-                  "a table entry is a signed number of 12 bits");
+    typedef format<typename CONFIG_T::steps_t> step;
+    typedef format<typename CONFIG_T::cos_t> entry;
+    static_assert(CONFIG_T::inverse == 0 || CONFIG_T::inverse == 1, "inverse must be 0 or 1");
+    static_assert(step::bits == 16 && step::frac == 0 && !step::is_signed, "a step is an unsigned whole number of 16 bits");
+    static_assert(entry::bits >= 12 && entry::frac == 0 && entry::is_signed, "a cosine is a signed whole number of 12 bits");
     typedef ap_int<format<typename CONFIG_T::cos_t>::bits + 1> sin_t;
     const int sum_bits = sint<x_T>::bits + format<typename CONFIG_T::cos_t>::bits + 1;
     const int shift = 10 + format<x_T>::frac - format<y_T>::frac;

@@ -14,7 +14,8 @@ void table(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size],
     static_assert(CONFIG_T::size > 0, "size must be positive");
     static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
     static_assert(format<x_T>::bits <= 8, "at most 8 bits address the table");
-    static_assert(format<typename CONFIG_T::table_t>::bits == format<y_T>::bits, "an entry is a code of y");
+    static_assert(format<typename CONFIG_T::table_t>::bits == format<y_T>::bits && format<typename CONFIG_T::table_t>::frac == 0,
+                  "an entry is a code of y");
     const int lowest = format<x_T>::is_signed ? -(1 << (format<x_T>::bits - 1)) : 0;
 EDT_LABEL(Elements)
     for (int i = 0; i < int(CONFIG_T::size); i++) {
