@@ -41,7 +41,7 @@ OUTPUT = {
 }  # where those of nextpnr's arguments begin that do not go with --pack-only
 WITH_ENGINE = [board for board in map(Board.named, known()) if board.engine]
 ZYNQ = [board for board in map(Board.named, known()) if board.zynq]
-PIECES = {"LUT": 0.05, "FF": 0.12}  # two against one flat piece, where segments share equal logic and registers
+PIECES = {"LUT": 0.05, "FF": 0.10}  # two against one flat piece, where segments share equal logic and registers
 
 
 def tiny(board: Board) -> Engine:

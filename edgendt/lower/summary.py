@@ -17,7 +17,6 @@ from edgendt.lower import lowered, read
 from edgendt.lower.deviation import TRIALS, deviations
 from edgendt.program import Program
 
-LOWERED = "lowered.json"  # in the quantize stage: what was told
 DRAWN = 50  # bins of a random trial, where nothing says how many
 
 
@@ -58,7 +57,7 @@ def lower_file(
         inputs = [model] if calibrate is None else [model, calibrate]
         with run.write("quantize", inputs, {"lowered": model.name, "session": session, "bins": bins}) as stage:
             write(stage, program, trials, bins)
-            write_json(stage / LOWERED, told)
+            write_json(stage / "lowered.json", told)
     return {"program": str(output), **told}
 
 

@@ -18,7 +18,7 @@ from edgendt.synth.size import part
 NOTE = """The engine of each board's Vivado project (DMA, interconnect and processor come on top), synthesised with
 yosys' `synth_xilinx` for series 7 or UltraScale+, in two pieces, since `kria-wide` in one is too large for yosys' 4 GB:
 the rest, in which segments are black boxes, and the segment in the middle; in all = rest + segments × segment. A small
-engine so counted takes the blocks and multipliers that it takes in one flat piece, LUTs within 5 % and FFs within 12
+engine so counted takes the blocks and multipliers that it takes in one flat piece, LUTs within 5 % and FFs within 10
 (`tests/test_synth_real.py`): in one piece segments share what is equal in them. RAMB18: a RAMB36 is two. LUT: memory,
 shift registers and inverters included. FF: on UltraScale+ yosys leaves those of the multipliers outside them.
 Estimated: by the formula (docs/synth.md, Size). The boards' clocks are assumed: nothing was placed or timed."""
