@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +16,13 @@ import pytest
 from firmware_ast import faults
 from firmware_cases import CASES
 from goldens import is_golden
-from needs import needs
-from networks import random_counts, random_ndt
+from needs import needs, needs_package
+from networks import keep_run, one_trial, random_counts, random_ndt
 from test_firmware_project import fake  # noqa: F401
 
 from edgendt.boards import Board
 from edgendt.compare import compare
-from edgendt.errors import BadInput, DoesNotFit
+from edgendt.errors import BadInput, DoesNotFit, ToolFailed
 from edgendt.firmware import build
 from edgendt.firmware.accelerator import BOARDS, accelerator
 from edgendt.firmware.folding import plan
@@ -29,6 +31,8 @@ from edgendt.firmware.room import layer_names
 from edgendt.firmware.target import ACCELERATOR, VIVADO, FirmwareConfig, Target
 from edgendt.fixed import Codes, Int
 from edgendt.program import Program
+from edgendt.synth import synthesise
+from edgendt.synth.design import hls4ml_script
 
 PACKAGE = Path(hls4ml.__file__).parent
 KNOWN = PACKAGE / "backends" / "vivado_accelerator" / "supported_boards.json"
@@ -113,8 +117,9 @@ def test_hls4ml_writes_its_project_of_the_board(board: str, tmp_path: Path) -> N
     shipped = PACKAGE / "templates" / "vivado_accelerator" / board
     for file, source in (("design.tcl", "tcl_scripts/axi_stream_design.tcl"), (DRIVER, f"python_drivers/{DRIVER}")):
         assert (tmp_path / file).read_bytes() == (shipped / source).read_bytes()
-    for name in ("project.tcl", "run_hls.tcl", "build.sh"):
+    for name in ("project.tcl", "run_hls.tcl"):
         is_golden((tmp_path / name).read_text(), f"hls4ml/accelerator.{board}.{name}")
+    is_golden(hls4ml_script(part), f"vivado/hls4ml.{board}.tcl")
     assert (result["backend"], result["stage"], result["ports"]) == (ACCELERATOR, "project", "floats")
     top, header = ((tmp_path / "firmware" / f"edgendt_axi.{suffix}").read_text() for suffix in ("cpp", "h"))
     assert "void edgendt_axi(input_axi_t in[N_IN], output_axi_t out[N_OUT])" in top
@@ -132,8 +137,102 @@ def test_the_tool_runs_in_its_order_and_exports_the_ip_that_hls4mls_design_names
     assert steps == ["csim_design", "csynth_design", "cosim_design", "export_design"]
     assert (result["stage"], result["cycles_per_window"]) == ("hls-estimate", 5304)
     catalogue = (tmp_path / "edgendt_prj" / "solution1" / "impl" / "ip" / "component.xml").read_text()
-    assert catalogue == "xilinx.com:hls:edgendt_axi in out\n"
-    assert "-vlnv xilinx.com:hls:${project_name}_axi:1.0 " in (tmp_path / "design.tcl").read_text()
+    assert catalogue == "xilinx.com:hls:edgendt_axi:1.0 in_r:slave out_r:master\n"
+
+
+CALLS = """\
+create_project update_ip_catalog create_bd_design create_bd_cell apply_bd_automation group_bd_cells make_wrapper \
+add_files launch_runs wait_on_run open_run report_utilization get_property report_timing_summary"""
+
+
+def exported(folder: Path, board: str) -> Path:
+    """The project that `synth` writes, with what the HLS tool exports of it."""
+    program = ndt()
+    run = keep_run(folder / "r", program, **one_trial(program, windows(program)[2]))
+    synthesise(run, board, flow="hls4ml", config=CHOSEN)
+    project = run.stage(f"synth-{board}")
+    subprocess.run(["vivado_hls", "-f", "run_hls.tcl"], cwd=project, check=True, capture_output=True)
+    return project
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_hls4mls_design_is_run_to_a_bitstream(
+    board: str,
+    fake: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By --build; its calls in their order, each with options that Vivado has."""
+    needs_package("tkinter")
+    monkeypatch.setenv("EDT_FAKE_RELEASE", "2020.1")
+    program = ndt()
+    run = keep_run(tmp_path / "r", program, **one_trial(program, windows(program)[2]))
+    result = synthesise(run, board, flow="hls4ml", build=True, config=CHOSEN)
+    assert (result["stage"], result["bitstream"], result["clock_mhz"]) == ("post-route", f"{board}.bit", 100.0)
+    assert (result["tool_versions"], result["cycles_per_window"]) == ({"vivado": "2020.1"}, 5304)
+    folder = run.stage(f"synth-{board}")
+    assert json.loads((folder / "synth.json").read_text()) == result
+    assert ((folder / f"{board}.bit").read_text(), (folder / f"{board}.hwh").read_text()) == ("bits", "hardware")
+    steps = [line.split()[0] for line in fake.read_text().partition("\nexit\n")[2].splitlines()]
+    assert [name for name in dict.fromkeys(steps) if name in CALLS.split()] == CALLS.split()
+    command = "vivado -mode batch -nojournal -nolog -source build.tcl\n"
+    assert (folder / "build.sh").read_text().endswith(f"fi\n{command}")
+
+
+def test_build_sh_comes_to_the_same_files(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    needs_package("tkinter")
+    monkeypatch.setenv("EDT_FAKE_RELEASE", "2020.1")
+    project = exported(tmp_path, "pynq-z2")
+    shutil.rmtree(project / "edgendt_prj")
+    subprocess.run(["sh", "build.sh"], cwd=project, check=True, capture_output=True)
+    assert all((project / name).is_file() for name in ("pynq-z2.bit", "pynq-z2.hwh", "timing.rpt", "utilization.rpt"))
+
+
+WRONG = {  # in hls4ml's design, or around it: what Vivado says
+    "a stream": ("axi_0/in_r]", "axi_0/out_r]", {}, "edgendt_axi_0/out_r is no slave"),
+    "a clock": ("bd_rule:clkrst", "bd_rule:clock", {}, "apply_bd_automation: no rule xilinx.com:bd_rule:clock"),
+    "an IP": ("_axi:1.0", "_axi:2.0", {}, "no block xilinx.com:hls:edgendt_axi:2.0"),
+    "an option": ("-to_step", "-to", {}, "launch_runs: unknown option -to"),
+    "a port left out": ("CONFIG.PCW_USE_S_AXI_HP0 {1}", "CONFIG.PCW_USE_S_AXI_HP0 {0}", {}, "no interface"),
+    "an interconnect": ("intc_ip {/axi_mem_intercon}", "intc_ip {/axi_smc}", {}, "no interconnect /axi_smc"),
+    "nothing, and a newer release": ("", "", {"EDT_FAKE_RELEASE": "2020.2"}, "design_1_wrapper.v does not exist"),
+    "nothing, and a run that fails": ("", "", {"EDT_FAKE_PROGRESS": "60%"}, "Run 'impl_1' failed. Unable to open"),
+    "nothing, and a missed clock": ("", "", {"EDT_FAKE_WNS": "-1"}, None),
+}
+
+
+def test_what_is_wrong_with_hls4mls_design_is_said(fake: Path, tmp_path: Path) -> None:  # noqa: F811
+    needs_package("tkinter")
+    project = exported(tmp_path, "pynq-z2")
+    right = (project / "design.tcl").read_text()
+    for fault, (old, new, env, said) in WRONG.items():
+        copy = tmp_path / fault
+        copy.mkdir()
+        shutil.copytree(project / "edgendt_prj", copy / "edgendt_prj")
+        for name in ("project.tcl", "build.tcl"):
+            shutil.copyfile(project / name, copy / name)
+        assert old in right
+        (copy / "design.tcl").write_text(right.replace(old, new) if old else right)
+        command = ["vivado", "-mode", "batch", "-source", "build.tcl"]
+        environment = {**os.environ, "EDT_FAKE_RELEASE": "2020.1"} | env
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, (said or "") in done.stdout) == (int(said is not None), True), (fault, done.stdout)
+
+
+def test_a_missed_clock_of_hls4mls_design_is_no_result(
+    fake: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needs_package("tkinter")
+    monkeypatch.setenv("EDT_FAKE_RELEASE", "2020.1")
+    monkeypatch.setenv("EDT_FAKE_WNS", "-2.5")
+    program = ndt()
+    run = keep_run(tmp_path / "r", program, **one_trial(program, windows(program)[2]))
+    said = r"reaches 80\.0 MHz and the clock is 100: hls4ml's design has no other, so take ports axis"
+    with pytest.raises(ToolFailed, match=said):
+        synthesise(run, "pynq-z2", flow="hls4ml", build=True, config=CHOSEN)
+    assert not run.has("synth-pynq-z2")
 
 
 FAULTS = {  # in the vectors, or in hls4ml's wrapper: what the bench says of it

@@ -175,12 +175,13 @@ def test_build_runs_the_steps_in_order_and_reads_the_report(backend: str, fake: 
         (
             "-reset solution1",
             "-reset solution1 -flow_target vivado",
-            "open_solution: vivado_hls knows no",
+            "open_solution: unknown option -flow_target",
         ),
         ("c++0x", "c++14", "add_files: vivado_hls knows no"),
         ("config_compile", "config_interface", "invalid command name config_interface"),
         ("csynth_design\n", "", "cosim_design before csynth_design"),
-        ("ip_catalog", "xo -output edgendt.xo", "export_design: xo is not of"),
+        ("ip_catalog", "xo", "export_design: xo is not of"),
+        ("ip_catalog", "xo -output edgendt.xo", "export_design: unknown option -output"),
     ],
 )
 def test_the_fake_of_vivado_hls_rejects_a_wrong_script(

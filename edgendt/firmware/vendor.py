@@ -22,7 +22,7 @@ class Tool:
     """calls: of the script, the one to prefer first, each up to the script's name; std: of C++.
 
     flow: the tool knows flows, and exports kernels by one; settings: what hls4ml has its script say. ip: by which names
-    it exports one; design: a block design of hls4ml's own around it, for Vivado.
+    it exports one.
     """
 
     calls: tuple[tuple[str, ...], ...]
@@ -30,7 +30,6 @@ class Tool:
     flow: bool
     settings: tuple[str, ...]
     ip: str = "ip_catalog -vendor edgendt -library hls -ipname {top} -version 1.0.0"
-    design: str | None = None
 
     @property
     def name(self) -> str:
@@ -58,7 +57,7 @@ TOOLS = {
     ),
 }
 # hls4ml's design looks for the IP by the names that it has unless it is given others.
-TOOLS[ACCELERATOR] = replace(TOOLS[VIVADO], ip="ip_catalog -version 1.0.0", design="design.tcl")
+TOOLS[ACCELERATOR] = replace(TOOLS[VIVADO], ip="ip_catalog -version 1.0.0")
 TCL = """\
 # {network} for {board}: C simulation, synthesis, co-simulation, {what}. Start with `sh build.sh`.
 # A step that fails ends the run with an error.
@@ -109,9 +108,8 @@ def build_script(backend: str) -> str:
     """build.sh: the tool of this machine on the script, or a sentence; more may stand behind it."""
     tool = TOOLS[backend]
     ways = [f"if command -v {call[0]} > /dev/null; then {' '.join((*call, SCRIPT))}" for call in tool.calls]
-    after = [f"vivado -mode batch -source {tool.design}"] if tool.design else []
     missed = f'else echo "error: {missing(backend)}" >&2; exit 1'
-    return "\n".join(["set -e", "\nel".join(ways), missed, "fi", *after, ""])
+    return "\n".join(["set -e", "\nel".join(ways), missed, "fi", ""])
 
 
 def command(backend: str) -> list[str]:

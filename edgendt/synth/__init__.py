@@ -11,7 +11,7 @@ from edgendt.artifact import Run, write_json
 from edgendt.boards import FLOWS, Board
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
-from edgendt.firmware.target import USUAL, FirmwareConfig
+from edgendt.firmware.target import ACCELERATOR, USUAL, FirmwareConfig
 from edgendt.program import Program
 from edgendt.synth.usual import or_another, usual_engine
 from edgendt.tools import tool_path
@@ -86,8 +86,8 @@ def _hls4ml(
     quantized = run.stage("quantize")
     program = Program.load(quantized / "program.edt")
     folding = Folding.load(file, program) if file is not None else None
-    streams = of_board(board, config).ports == "axis"
-    linked, designed = (streams and kind is not None for kind in (board.alveo, board.zynq))
+    target = of_board(board, config)
+    linked, designed = (target.streams and kind is not None for kind in (board.alveo, board.zynq))
     if build and (linked or designed):
         tool_path(card.TOOL if linked else design.COMMAND[0])  # missing: say so before the HLS tool runs
     given = stimulus(run, program, 1)[0]
@@ -96,8 +96,9 @@ def _hls4ml(
         card.write_card(board, folder)
         result |= card.run_card(board, folder) if build else {}
     if designed:
-        vivado.write_design(board, folder)
-        result |= vivado.run_design(board, folder) if build else {}
+        own = target.backend != ACCELERATOR
+        vivado.write_design(board, folder, own)
+        result |= vivado.run_design(board, folder, own) if build else {}
     write_json(folder / "synth.json", result)
     return result
 

@@ -1,4 +1,7 @@
-"""The block design of a board with a Zynq, as a Tcl script: processor, AXI DMA, and between its streams a network."""
+"""The block design of a board with a Zynq, as a Tcl script: processor, AXI DMA, and between its streams a network.
+
+Or hls4ml's own design, which is a script already: what is asked of every design here stands behind it.
+"""
 
 from __future__ import annotations
 
@@ -166,15 +169,39 @@ add_files [make_wrapper -files [get_files system.bd] -top]
 set_property top system_wrapper [current_fileset]
 launch_runs impl_1 -to_step write_bitstream -jobs 4
 wait_on_run impl_1
-if {[get_property PROGRESS [get_runs impl_1]] ne "100%"} {
-  error "implementation stopped at [get_property STATUS [get_runs impl_1]]: see vivado/edgendt.runs/*/runme.log"
-}
+@check
 open_run impl_1
+@files
+""")
+# hls4ml's script opens the implemented design itself.
+HLS4ML = Text("""\
+# hls4ml's own design of @board, design.tcl, to a bitstream; hardware description and reports in this folder.
+# Start with `sh build.sh`. Vivado must be of the release of vivado_hls, and know the board files that design.tcl names.
+cd [file dirname [file normalize [info script]]]
+source design.tcl
+@check
+@files
+""")
+CHECK = Text("""\
+if {[get_property PROGRESS [get_runs impl_1]] ne "100%"} {
+  error "implementation stopped at [get_property STATUS [get_runs impl_1]]: see @project.runs/*/runme.log"
+}""")
+FILES = Text("""\
 report_utilization -file @utilisation
 report_timing_summary -file @timing
-file copy -force vivado/edgendt.runs/impl_1/system_wrapper.bit @board.bit
-file copy -force [lindex [glob vivado/edgendt.{gen,srcs}/sources_1/bd/system/hw_handoff/system.hwh] 0] @board.hwh
-""")
+file copy -force @project.runs/impl_1/@{design}_wrapper.bit @board.bit
+file copy -force [lindex [glob @project.{gen,srcs}/sources_1/bd/@design/hw_handoff/@design.hwh] 0] @board.hwh""")
+
+
+def ends(board: Board, project: str, design: str) -> dict[str, str]:
+    """What follows the implementation of a design in a project: an error where it stopped, else reports and files."""
+    names = {"board": board.name, "project": project, "design": design, "utilisation": UTILISATION, "timing": TIMING}
+    return {"check": CHECK.substitute(names), "files": FILES.substitute(names)}
+
+
+def hls4ml_script(board: Board) -> str:
+    """build.tcl around hls4ml's design."""
+    return HLS4ML.substitute(board=board.name, **ends(board, "edgendt_vivado_accelerator/project_1", "design_1"))
 
 
 def script(board: Board, block: Block) -> str:
@@ -212,6 +239,5 @@ def script(board: Board, block: Block) -> str:
         memory_port=ps.memory_port,
         address_bits=ps.address_bits,
         dma_at=f"{ps.control:#010x}",
-        utilisation=UTILISATION,
-        timing=TIMING,
+        **ends(board, "vivado/edgendt", "system"),
     )

@@ -15,7 +15,18 @@ from edgendt.engine.sources import axi_sources, hashes
 from edgendt.errors import ToolFailed
 from edgendt.firmware.vendor import BUILD
 from edgendt.synth import vivado_reports
-from edgendt.synth.design import COMMAND, ENGINE, FIRMWARE, SCRIPT, TIMING, UTILISATION, WRAPPER, Text, script
+from edgendt.synth.design import (
+    COMMAND,
+    ENGINE,
+    FIRMWARE,
+    SCRIPT,
+    TIMING,
+    UTILISATION,
+    WRAPPER,
+    Text,
+    hls4ml_script,
+    script,
+)
 from edgendt.synth.size import part
 from edgendt.tools import run_tool, share, tool_path
 
@@ -103,15 +114,18 @@ def wrapper(engine: Engine) -> str:
     )
 
 
-def write_design(board: Board, folder: Path) -> None:
-    """build.tcl in the HLS project of a firmware behind AXI4-Streams, and what follows its export in build.sh."""
-    (folder / SCRIPT).write_text(script(board, FIRMWARE))
+def write_design(board: Board, folder: Path, own: bool = True) -> None:
+    """build.tcl in the HLS project of a firmware behind AXI4-Streams, and what follows its export in build.sh.
+
+    own: our block design, not hls4ml's, which its project brings along.
+    """
+    (folder / SCRIPT).write_text(script(board, FIRMWARE) if own else hls4ml_script(board))
     with (folder / BUILD).open("a") as lines:
         lines.write(f"{' '.join(COMMAND)}\n")
 
 
-def run_design(board: Board, folder: Path) -> dict[str, Any]:
-    """Run Vivado on the project and read what it reports."""
+def run_design(board: Board, folder: Path, own: bool = True) -> dict[str, Any]:
+    """Run Vivado on the project and read what it reports. own: see write_design."""
     log = folder / LOG
     try:
         run_tool(COMMAND, log, folder)
@@ -128,11 +142,10 @@ def run_design(board: Board, folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ToolFailed(COMMAND[0], log, str(error)) from error
     if reached < asked:
-        reason = (
-            f"the routed design reaches {reached:.1f} MHz and the clock is {asked:g}: choose a lower clock_mhz in "
-            f"boards/{board.name}.toml, or a smaller network or engine"
-        )
-        raise ToolFailed("timing", log, reason)
+        missed = f"the routed design reaches {reached:.1f} MHz and the clock is {asked:g}"
+        lower = f"choose a lower clock_mhz in boards/{board.name}.toml, or a smaller network or engine"
+        fixed = "hls4ml's design has no other, so take ports axis of another backend, or a smaller network"
+        raise ToolFailed("timing", log, f"{missed}: {lower if own else fixed}")
     if "Timing constraints are not met" in timing:
         raise ToolFailed("timing", log, f"a hold time or pulse width is missed: {folder / TIMING} shows where")
     return {
