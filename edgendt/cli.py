@@ -243,6 +243,7 @@ def synth_table(result: dict[str, Any]) -> Group:
     rows += [[kind, usage(count)] for kind, count in (result.get("resources") or {}).items()]
     if "cycles" in (analytic := result.get("analytic", {})):
         rows.append(["cycles per call, loops alone (analytic)", analytic["cycles"]])
+        rows += told_by_the_tool(result.get("compared", {}))
         rows.append(["multipliers (analytic)", f"{analytic['multipliers']} of {analytic['multipliers_available']}"])
         if most := analytic.get("rows"):
             rows.append(["room in a window", ", ".join(f"{count:,} {axis}" for axis, count in most.items())])
@@ -259,7 +260,22 @@ def synth_table(result: dict[str, Any]) -> Group:
         heads = {"name": "op", "ultra_rams": "UltraRAMs"}
         lines: list[list[object]] = [[op[column] for column in columns] for op in ops]
         tables.append(grid("each op (analytic)", [heads.get(column, column) for column in columns], lines))
+    if "modules" in result:  # the HLS tool has run
+        heads = {"name": "op", "calls": "calls", "analytic": "cycles (analytic)", "hls_estimate": "(HLS estimate)"}
+        lines = [[op[column] for column in heads] for op in result["compared"]["ops"]]
+        tables.append(grid("one call of each op's function", list(heads.values()), lines))
     return Group(*tables)
+
+
+def told_by_the_tool(compared: dict[str, Any]) -> list[list[object]]:
+    """Cycles of a call as the HLS tool knows them, where it has run."""
+    call, golden = compared.get("call", {}), compared.get("golden_call", {})
+    rows: list[list[object]] = []
+    if (estimate := call.get("hls_estimate")) is not None:
+        rows.append(["cycles per call (HLS estimate)", estimate])
+    if (longest := golden.get("simulated")) is not None:
+        rows.append(["longest golden call, cycles (co-simulated; analytic)", f"{longest}; {golden['analytic']}"])
+    return rows
 
 
 def usage(count: object) -> object:

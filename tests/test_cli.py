@@ -124,6 +124,28 @@ def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
     )
 
 
+def test_what_the_hls_tool_says_stands_beside_what_the_loops_have() -> None:
+    analytic = {"cycles": 2404, "multipliers": 218, "multipliers_available": 220, "blocks": 97, "blocks_available": 280}
+    analytic |= {"ultra_rams": 0, "ultra_rams_available": 0}
+    ops = [{"name": "embed", "calls": 12, "analytic": 31, "hls_estimate": 35, "module": "m"}]
+    ops.append({"name": "readout", "calls": 1, "analytic": 64, "hls_estimate": None, "module": None})
+    sides = {"call": {"analytic": 2404, "hls_estimate": 2619}, "golden_call": {"analytic": 1804, "simulated": 1990}}
+    project = {"board": "pynq-z2", "flow": "hls4ml", "stage": "hls-estimate", "analytic": analytic, "bitstream": None}
+    project |= {"compared": sides | {"ops": ops}, "modules": [], "notes": ["no module says that"]}
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(cli.synth_table(project))
+    said = [line.split() for line in captured.get().splitlines()]
+    for words in (
+        "cycles per call (HLS estimate) 2619",
+        "longest golden call, cycles (co-simulated; analytic) 1990; 1804",
+        "embed 12 31 35",
+        "readout 1 64 –",
+        "note no module says that",
+    ):
+        assert words.split() in said, captured.get()
+
+
 def test_a_file_in_the_place_of_the_runs_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     done = edgendt("quantize", "data.conditions=4", "--runs", "file", cwd=tmp_path)

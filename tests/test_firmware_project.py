@@ -18,8 +18,9 @@ from edgendt.boards import Board, known
 from edgendt.errors import BadInput, DoesNotFit, ToolFailed, ToolMissing
 from edgendt.firmware.folding import plan
 from edgendt.firmware.project import of_board, write_project
+from edgendt.firmware.reports import cosimulation, modules, synthesis
 from edgendt.firmware.target import AMD, PORTS, VIVADO, FirmwareConfig
-from edgendt.firmware.vendor import read_report, tcl
+from edgendt.firmware.vendor import tcl
 from edgendt.program import Program
 
 HERE = Path(__file__).parent
@@ -169,6 +170,77 @@ def test_build_runs_the_steps_in_order_and_reads_the_report(backend: str, fake: 
     assert result["tools"] == {tool: version}
 
 
+def test_cycles_of_the_loops_of_the_tool_and_of_its_rtl_stand_side_by_side(fake: Path, tmp_path: Path) -> None:
+    """The fake's module of config N takes 1000 + N cycles, in the RTL's simulation the longest call 3886."""
+    program = small()
+    result = write_project(program, SMALL, tmp_path / "project", build=True)
+    assert result["notes"] == [] and len(result["modules"]) == len(program.nodes)
+    assert result["cosimulation"] == {"status": "Pass", "shortest": 2318, "mean": 3102, "longest": 3886}
+    sides, analytic = result["compared"], result["analytic"]["cycles"]
+    assert sides["call"] == {"analytic": analytic, "hls_estimate": 5120}
+    assert sides["golden_call"] == {"analytic": analytic, "simulated": 3886}  # 12 bins fill a window of 4
+    rows = {row["name"]: row for row in sides["ops"]}
+    assert list(rows) == [node.name for node in program.nodes]
+    for number, op in enumerate(result["analytic"]["ops"], 3):  # two inputs lie before the first layer
+        row = rows[op["name"]]
+        assert (row["calls"], row["analytic"], row["hls_estimate"]) == (1, op["cycles"], 1000 + number)
+        assert f"_config{number}_s" in row["module"]
+
+
+def test_without_a_tool_the_analytic_side_stands_alone(tmp_path: Path) -> None:
+    program = small(causal=False)
+    result = write_project(program, SMALL, tmp_path / "project")
+    sides = result["compared"]
+    assert sides["call"] == {"analytic": result["analytic"]["cycles"], "hls_estimate": None}
+    assert (sides["golden_call"]["simulated"], "modules" in result, "notes" in result) == (None, False, False)
+    assert {row["hls_estimate"] for row in sides["ops"]} == {None}
+    rows = {row["name"]: row for row in sides["ops"]}
+    cycles = {op["name"]: op["cycles"] for op in result["analytic"]["ops"]}
+    assert (rows["layer0.f1"]["calls"], rows["layer0.attention"]["calls"]) == (12, 1)
+    assert cycles["layer0.f1"] == 12 * (rows["layer0.f1"]["analytic"] + 6 + 7)  # its rows, taken and put
+    assert cycles["layer0.attention"] == rows["layer0.attention"]["analytic"]
+
+
+def test_a_top_of_streams_is_compared_by_the_function_behind_them(fake: Path, tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path / "project", build=True, config=FirmwareConfig("axis"))
+    assert (result["cycles_per_bin"], result["compared"]["call"]["hls_estimate"]) == (5120, 4321)
+
+
+LOST = {  # of the tool's reports: what is said
+    "*_config*_csynth.xml": [
+        "the tool left no edgendt_prj/solution1/syn/report/*_csynth.xml but the top's: "
+        "cycles of single ops are analytic alone"
+    ],
+    "*_config6_s_csynth.xml": ["no module of the tool's reports gives cycles of layer0.q: theirs are analytic alone"],
+    "*_cosim.rpt": [
+        "the tool left no edgendt_prj/solution1/sim/report/edgendt_cosim.rpt: co-simulated cycles are not known"
+    ],
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_report_that_is_missing_is_said(
+    lost: str, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDT_FAKE_LOST", lost)
+    result = write_project(small(), SMALL, tmp_path / "project", build=True)
+    assert (result["notes"], result["stage"]) == (LOST[lost], "hls-estimate")
+
+
+def test_a_top_without_a_report_is_a_failed_tool(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDT_FAKE_LOST", "edgendt_csynth.xml")
+    with pytest.raises(ToolFailed, match=r"it left no edgendt_prj/.*/edgendt_csynth\.xml"):
+        write_project(small(), SMALL, tmp_path / "project", build=True)
+
+
+def test_a_co_simulation_that_differs_is_a_failed_tool(
+    fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDT_FAKE_COSIM", "Fail")
+    with pytest.raises(ToolFailed, match=r"co-simulation says Fail: see edgendt_prj/.*/edgendt_cosim\.rpt"):
+        write_project(small(), SMALL, tmp_path / "project", build=True)
+
+
 @pytest.mark.parametrize(
     "old, new, said",
     [
@@ -315,7 +387,7 @@ def test_rows_belong_to_windows_of_tokens(tmp_path: Path) -> None:
 
 
 def test_the_sample_of_a_report_is_read() -> None:
-    assert read_report(HERE / "reports" / "csynth.xml") == {
+    assert synthesis(HERE / "reports" / "csynth.xml") == {
         "stage": "hls-estimate",
         "fmax_mhz": 136.99,
         "cycles_per_bin": 5120,
@@ -332,9 +404,39 @@ def test_the_sample_of_a_report_is_read() -> None:
 def test_a_report_without_estimates_gives_nulls(tmp_path: Path) -> None:
     report = tmp_path / "csynth.xml"
     report.write_text("<profile><AreaEstimates/></profile>")
-    assert read_report(report) == {
+    assert synthesis(report) == {
         "stage": "hls-estimate",
         "fmax_mhz": None,
         "cycles_per_bin": None,
         "resources": {},
     }
+
+
+def test_the_sample_of_a_co_simulation_is_read(tmp_path: Path) -> None:
+    """By its row of the language that was simulated; streams that run by themselves have no calls to tell apart."""
+    sample = HERE / "reports" / "cosim.rpt"
+    assert cosimulation(sample) == {"status": "Pass", "shortest": 2318, "mean": 3102, "longest": 3886}
+    report = tmp_path / "cosim.rpt"
+    report.write_text(
+        "|      VHDL|      Pass|     11|     12|     13|     12|     13|     14|\n"
+        "|   Verilog|        NA|     NA|     NA|     NA|     NA|     NA|     NA|\n"
+    )
+    assert cosimulation(report) == {"status": "Pass", "shortest": 11, "mean": 12, "longest": 13}
+    report.write_text("|   Verilog|      Pass|             NA|             NA|             NA|  NA|  NA|  NA|  37221|")
+    assert cosimulation(report) == {"status": "Pass", "shortest": None, "mean": None, "longest": None}
+    report.write_text("RTL: Pass")
+    with pytest.raises(ValueError, match="it shows no simulation of Verilog or VHDL"):
+        cosimulation(report)
+
+
+def test_a_module_is_told_by_the_config_in_its_name(tmp_path: Path) -> None:
+    """A name that was cut, another function and a module whose worst case is not known are none's."""
+    text = (HERE / "reports" / "module_csynth.xml").read_text()
+    cut = "x" * 70 + "_config2_1"
+    for name in ("top", "add_config2_s", "add_config21_s", "dense_config2", "take", cut):
+        (tmp_path / f"{name}_csynth.xml").write_text(text)
+    (tmp_path / "table_config3_s_csynth.xml").write_text(text.replace(">1000<", ">?<"))
+    (tmp_path / "csynth.xml").write_text(text)
+    found = {one["name"]: (one["op"], one["cycles"]) for one in modules(tmp_path, "top", {2: "x", 21: "y", 3: "z"})}
+    told = {"add_config2_s": ("x", 1000), "add_config21_s": ("y", 1000), "table_config3_s": ("z", None)}
+    assert found == told | dict.fromkeys(("dense_config2", "take", cut), (None, 1000))

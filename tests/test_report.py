@@ -241,6 +241,36 @@ def test_a_vendor_project_without_a_clock_says_its_stage(tmp_path):
     assert "No latency: in the hls4ml flow" in text and "edgendt profile" not in text
 
 
+def test_cycles_of_a_vendor_project_stand_side_by_side(tmp_path):
+    """Analytic alone before a tool has run; then the tool's too, and a note on what it did not say."""
+    run = Run(tmp_path / "vendor")
+    add_quantize(run)
+    ops = [{"name": "embed", "calls": 12, "analytic": 31, "hls_estimate": 35, "module": "m"}]
+    ops.append({"name": "readout", "calls": 1, "analytic": 6401, "hls_estimate": None, "module": None})
+    sides = {"call": {"analytic": 2404, "hls_estimate": 2619}, "golden_call": {"analytic": 1804, "simulated": 1990}}
+    changes = {"flow": "hls4ml", "fmax_mhz": None, "resources": None, "bitstream": None, "critical_path": None}
+    changes |= {"compared": sides | {"ops": ops}, "notes": ["no module says that"]}
+    for stage, more in (("project", {}), ("hls-estimate", {"modules": []})):
+        add_synth(run, board="pynq-z2", stage=stage, **changes, **more)
+        page, _, _ = read(write_report(run))
+        text = "".join(page.text)
+        assert ("No latency: in the hls4ml flow" in text) == (stage == "project")
+        assert "No module says that." in text and "6,401" in text
+        at = "/boards/pynq-z2/synth/compared/"
+        shown = {pointer.removeprefix(at): int(value) for pointer, value, _ in page.data if pointer.startswith(at)}
+        assert shown == {
+            "call/analytic": 2404,
+            "call/hls_estimate": 2619,
+            "golden_call/analytic": 1804,
+            "golden_call/simulated": 1990,
+            "ops/0/calls": 12,
+            "ops/0/analytic": 31,
+            "ops/0/hls_estimate": 35,
+            "ops/1/calls": 1,
+            "ops/1/analytic": 6401,
+        }
+
+
 def test_a_stage_of_an_older_network_is_called_stale(tmp_path):
     run = whole_run(tmp_path)
     page, data, _ = read(write_report(run))

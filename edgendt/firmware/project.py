@@ -12,10 +12,11 @@ import numpy as np
 
 from edgendt.errors import BadInput
 from edgendt.firmware import accelerator, vendor
+from edgendt.firmware.compared import compared
 from edgendt.firmware.fit import Budget, fit_rows
 from edgendt.firmware.folding import FILE, Folding
 from edgendt.firmware.reload import packet
-from edgendt.firmware.room import most_rows
+from edgendt.firmware.room import layer_names, most_rows
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import ACCELERATOR, AMD, USUAL, VIVADO, FirmwareConfig, Part, Target
 from edgendt.ops import Lookup
@@ -56,7 +57,7 @@ def write_project(
     part = Budget.on(board, target)
     folding, most = fit_rows(program, part, folding, _asked(program, config.rows, given), _longest(program, given))
     with (home / "hls4ml.log").open("w") as log, redirect_stdout(log):
-        write_sources(program, home, folding, target, most)
+        graph = write_sources(program, home, folding, target, most)
     for name in STOCK:
         if target.backend != ACCELERATOR or name != "project.tcl":  # which its design reads
             (home / name).unlink(missing_ok=True)
@@ -67,10 +68,11 @@ def write_project(
     result = _result(board, target) | {"analytic": _analytic(program, part, folding, most)}
     if target.reloads:
         packet(program).astype("<i4").tofile(home / LOAD)
-    if not build:
-        return result
-    built = vendor.build(home, target)
-    if not program.streams:  # what the tool timed is one call
+    names = {node.name: layer_names(program)[node.name] for node in program.nodes}
+    layers = {graph.graph[layer].index: name for name, layer in names.items()}
+    built = vendor.build(home, target, layers) if build else {}
+    result["compared"] = compared(program, folding, most, given, target, built)
+    if built and not program.streams:  # what the tool timed is one call
         built["cycles_per_window"] = built.pop("cycles_per_bin")
     return result | built
 
@@ -136,8 +138,6 @@ def stimulus(program: Program, seed: int = 1) -> Any:
 
 def _vectors(program: Program, given: Any, folder: Path) -> None:
     """<input>.dat and <layer>.dat: a line of codes per row; of a window of tokens also rows.dat, how many there are."""
-    from edgendt.firmware.room import layer_names
-
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     names = layer_names(program)

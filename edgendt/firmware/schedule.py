@@ -21,15 +21,32 @@ INTERVAL = 1  # cycles from one beat of a pipelined loop to the next: what each 
 
 
 @dataclass(frozen=True)
+class Beats:
+    """Of an op's loops: in a call of its function, how often that is called, and of each call's rows taken and put."""
+
+    call: int
+    calls: int = 1
+    copied: int = 0
+
+    @property
+    def total(self) -> int:
+        """In a call of the top."""
+        return self.calls * (self.call + self.copied)
+
+
+@dataclass(frozen=True)
 class Row:
-    """One op. cycles: beats of its pipelined loops in a call of the top; interval: of a loop, from beat to beat; bits:
-    of constants and state; blocks: of 18 kbit, that they take; ultra_rams: that rows take in their place; distributed:
-    bits of them that are cheaper in LUTs.
+    """One op. cycles: beats of its pipelined loops in a call of the top; calls: of its function in one, of call_cycles
+    each, beside which rows are taken and put; interval: of a loop, from beat to beat; bits: of constants and state;
+    blocks: of 18 kbit, that they take; ultra_rams: that rows take in their place; distributed: bits of them that are
+    cheaper in LUTs.
     """
 
     name: str
     kind: str
     cycles: int
+    calls: int
+    call_cycles: int
     interval: int
     multipliers: int
     bits: int
@@ -38,12 +55,13 @@ class Row:
     distributed: int
 
     @classmethod
-    def of(cls, name: str, kind: str, cycles: int, multipliers: int, held: list[Memory]) -> Row:
+    def of(cls, name: str, kind: str, beats: Beats, multipliers: int, held: list[Memory]) -> Row:
         bits = sum(one.count * one.words * one.bits for one in held)
         ultra = sum(ultra_rams(one) for one in held if one.ultra)
         taken = [(one, blocks(one, PART)) for one in held if not one.ultra]
         small = sum(one.count * one.words * one.bits for one, count in taken if not count)
-        return cls(name, kind, cycles, INTERVAL, multipliers, bits, sum(count for _, count in taken), ultra, small)
+        cycles, held_in = (beats.total, beats.calls, beats.call), sum(count for _, count in taken)
+        return cls(name, kind, *cycles, INTERVAL, multipliers, bits, held_in, ultra, small)
 
 
 def schedule(
@@ -55,7 +73,7 @@ def schedule(
     rows = most_rows(program, {}) if rows is None else rows
     given = {item.name: item.codes.size for item in program.inputs if item.codes is not None}
     return [
-        *(Row.of(name, "constant", size, 0, brought(size, program.input)) for name, size in given.items()),
+        *(Row.of(name, "constant", Beats(size), 0, brought(size, program.input)) for name, size in given.items()),
         *(row(program, node, folding, rows, keys) for node in program.nodes),
     ]
 
@@ -65,7 +83,7 @@ def row(program: Program, node: Node, folding: Folding, rows: Mapping[str, int],
     return Row.of(
         node.name,
         node.op.kind,
-        cycles(program, node, folding, keys, rows),
+        beats(program, node, folding, keys, rows),
         folding.multipliers_of(node.name, node.op),
         memories(program, node, folding.of(node.name), rows, node.name in folding.ultra),
     )
@@ -78,32 +96,32 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     return totals | {"interval": totals["cycles"], "ops": [asdict(row) for row in rows]}
 
 
-def cycles(
+def beats(
     program: Program, node: Node, folding: Folding, keys: int | None, window: Mapping[str, int] | None = None
-) -> int:
-    """Beats of one op in a call of the top: a bin, or a whole window, of tokens with so many rows of each axis."""
+) -> Beats:
+    """Of one op in a call of the top: a bin, or a whole window, of tokens with so many rows of each axis."""
     op, rows, fold = node.op, rows_of(program, node.name, window), folding.of(node.name)
     if isinstance(op, Transpose):
-        return op.bins * op.channels
+        return Beats(op.bins * op.channels)
     if isinstance(op, SpatialWeights):
         head = op.size * op.head_size // fold + 2 * op.size
-        return op.size * (2 * op.size + op.heads * head)
+        return Beats(op.size * (2 * op.size + op.heads * head))
     if isinstance(op, SpatialMix):
-        return max(rows, 1) * op.size * op.size // fold
+        return Beats(max(rows, 1) * op.size * op.size // fold)
     if isinstance(op, CrossAttention):
         held = rows_of(program, node.inputs[1], window)
-        return (2 * held + 2) * rows * _beats(op.attention, fold) + (held + 2 * rows) * op.size
+        return Beats((2 * held + 2) * rows * _of_key(op.attention, fold) + (held + 2 * rows) * op.size)
     if isinstance(op, Attention):
         if not rows:
             held = op.window if keys is None else min(keys, op.window)
-            return op.size // fold + (2 * held + 2) * _beats(op, fold)
+            return Beats(op.size // fold + (2 * held + 2) * _of_key(op, fold))
         seen = sum(stop - first for first, stop in op.sees(rows))
-        return (2 * seen + 2 * rows) * _beats(op, fold) + 3 * rows * op.size
+        return Beats((2 * seen + 2 * rows) * _of_key(op, fold) + 3 * rows * op.size)
     copied = sum(_width(program, source) for source in node.inputs) + op.size if rows else 0
-    return max(rows, 1) * (_row(op, fold) + copied)
+    return Beats(_row(op, fold), max(rows, 1), copied)
 
 
-def _beats(op: Attention, fold: int) -> int:
+def _of_key(op: Attention, fold: int) -> int:
     """Of one key, which is scored and weighed; and of clearing, dividing."""
     return op.heads * op.head_size // fold
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from edgendt.errors import ToolFailed, ToolMissing
+from edgendt.firmware import reports
 from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, Target
 from edgendt.program import Program
 from edgendt.tools import HINTS, find_tool, run_tool
 
 SCRIPT, BUILD = "run_hls.tcl", "build.sh"
-REPORTS = Path("edgendt_prj/solution1/syn/report")
+REPORTS, COSIM = (Path("edgendt_prj/solution1") / step / "report" for step in ("syn", "sim"))
 AFTER_VIVADO = ("xck26", "xcu55c")  # Kria's module and the card came in 2021
 
 
@@ -42,7 +43,7 @@ TOOLS = {
         calls=(("vitis-run", "--mode", "hls", "--tcl"), ("vitis_hls", "-f")),
         std="c++14",
         flow=True,
-        settings=("set_clock_uncertainty 27% default", "config_compile -name_max_length 80"),
+        settings=("set_clock_uncertainty 27% default", f"config_compile -name_max_length {reports.LONGEST}"),
     ),
     VIVADO: Tool(
         calls=(("vivado_hls", "-f"),),
@@ -50,7 +51,7 @@ TOOLS = {
         flow=False,
         settings=(
             "set_clock_uncertainty 12.5% default",
-            "config_compile -name_max_length 80",
+            f"config_compile -name_max_length {reports.LONGEST}",
             "config_schedule -enable_dsp_full_reg=false",
             "config_array_partition -maximum_size 4096",
         ),
@@ -126,32 +127,43 @@ def missing(backend: str) -> ToolMissing:
     return ToolMissing(" or ".join(call[0] for call in tool.calls), HINTS[tool.name])
 
 
-def build(folder: Path, target: Target) -> dict[str, Any]:
-    """Run the tool in a written project and read its synthesis report."""
+def build(folder: Path, target: Target, layers: Mapping[int, str]) -> dict[str, Any]:
+    """Run the tool in a written project and read what it reports, `notes` on what it does not.
+
+    layers: op by number of its config. ToolFailed: also without the top's report, and where co-simulation differs.
+    """
     words, log = command(target.backend), folder / f"{TOOLS[target.backend].name}.log"
     run_tool(words, log, cwd=folder)
     report = REPORTS / f"{target.top}_csynth.xml"
     if not (folder / report).exists():
         raise ToolFailed(words[0], log, f"it left no {report}")
-    version = ElementTree.parse(folder / report).findtext("ReportVersion/Version")
-    return read_report(folder / report) | {"tools": {words[0]: version}}
+    modules = reports.modules(folder / REPORTS, target.top, layers)
+    simulated, notes = _simulated(folder, target, words[0], log)
+    notes += _lacking(modules, layers)
+    built = reports.synthesis(folder / report) | {"tools": {words[0]: reports.version(folder / report)}}
+    return built | {"modules": modules, "cosimulation": simulated, "notes": notes}
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """<top>_csynth.xml -> the keys of synth.json it can fill. An estimate: nothing has been placed or routed."""
-    root = ElementTree.parse(path).getroot()
-    period = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
-    latency = root.find("PerformanceEstimates/SummaryOfOverallLatency")
-    used, available = root.find("AreaEstimates/Resources"), root.find("AreaEstimates/AvailableResources")
-    resources = {}
-    for item in used if used is not None else ():
-        total = available.findtext(item.tag) if available is not None else None
-        kind = {"DSP48E": "DSP"}.get(item.tag, item.tag)  # as vivado_hls names them
-        resources[kind] = {"used": int(item.text or 0), "available": int(total) if total else None}
-    worst = latency.findtext("Worst-caseLatency") if latency is not None else None
-    return {
-        "stage": "hls-estimate",
-        "fmax_mhz": round(1e3 / float(period), 2) if period else None,
-        "cycles_per_bin": int(worst) if worst and worst.isdigit() else None,
-        "resources": resources,
-    }
+def _simulated(folder: Path, target: Target, tool: str, log: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Of the co-simulation's report what it says, or why it says nothing."""
+    path = COSIM / f"{target.top}_cosim.rpt"
+    if not (folder / path).exists():
+        return None, [f"the tool left no {path}: co-simulated cycles are not known"]
+    try:
+        found = reports.cosimulation(folder / path)
+    except ValueError as error:
+        return None, [f"{path} cannot be read, {error}: co-simulated cycles are not known"]
+    if found["status"].lower() != "pass":
+        raise ToolFailed(tool, log, f"co-simulation says {found['status']}: see {path}")
+    known = found["longest"] is not None
+    return found, [] if known else [f"{path} gives no latency of a call: co-simulated cycles are not known"]
+
+
+def _lacking(modules: list[dict[str, Any]], layers: Mapping[int, str]) -> list[str]:
+    """On ops whose modules the tool did not report."""
+    if not modules:
+        return [f"the tool left no {REPORTS}/*_csynth.xml but the top's: cycles of single ops are analytic alone"]
+    told = {module["op"] for module in modules if module["cycles"] is not None}
+    if lacking := [op for op in layers.values() if op not in told]:
+        return [f"no module of the tool's reports gives cycles of {', '.join(lacking)}: theirs are analytic alone"]
+    return []

@@ -1,0 +1,76 @@
+"""What AMD's HLS tools report: of the top and of every module an estimate, of the RTL its co-simulated cycles.
+
+Nothing of it has been placed or routed. Forms: UG1399, UG902; samples of them in tests/reports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+CONFIG = re.compile(r"_config(\d+)_")  # in a module's name, of the layer that it computes
+LONGEST = 80  # characters of a name, as hls4ml has the tool cut it: one so long may have lost a digit
+
+
+def synthesis(path: Path) -> dict[str, Any]:
+    """<top>_csynth.xml -> the keys of synth.json it can fill."""
+    root = ElementTree.parse(path).getroot()
+    period = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+    return {
+        "stage": "hls-estimate",
+        "fmax_mhz": round(1e3 / float(period), 2) if period else None,
+        "cycles_per_bin": _worst(root),
+        "resources": _resources(root),
+    }
+
+
+def version(path: Path) -> str | None:
+    """Of the tool that wrote a report."""
+    return ElementTree.parse(path).findtext("ReportVersion/Version")
+
+
+def modules(folder: Path, top: str, layers: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Of every function beside the top that the tool made a module of: `cycles` of a call in the worst case, None where
+    a loop's bound is not known to it; `op`, by the config in its name, None of other functions and of names cut short.
+
+    layers: op by number of its config.
+    """
+    found = []
+    for path in sorted(folder.glob("*_csynth.xml")):
+        name = path.name.removesuffix("_csynth.xml")
+        if name == top:
+            continue
+        root, config = ElementTree.parse(path).getroot(), CONFIG.search(name) if len(name) < LONGEST else None
+        op = layers.get(int(config[1])) if config else None
+        found.append({"name": name, "op": op, "cycles": _worst(root), "resources": _resources(root)})
+    return found
+
+
+def cosimulation(path: Path) -> dict[str, Any]:
+    """<top>_cosim.rpt: `status` and, in cycles, the `shortest`, `mean` and `longest` call of the golden vectors, each
+    None where the tool could not tell calls apart. ValueError for a report of another form.
+    """
+    for line in path.read_text(errors="replace").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if cells[0] in ("Verilog", "VHDL") and len(cells) >= 8 and cells[1] != "NA":
+            numbers = [int(cell) if cell.isdigit() else None for cell in cells[2:5]]
+            return {"status": cells[1], **dict(zip(("shortest", "mean", "longest"), numbers, strict=True))}
+    raise ValueError("it shows no simulation of Verilog or VHDL")
+
+
+def _worst(root: ElementTree.Element) -> int | None:
+    worst = root.findtext("PerformanceEstimates/SummaryOfOverallLatency/Worst-caseLatency")
+    return int(worst) if worst and worst.isdigit() else None
+
+
+def _resources(root: ElementTree.Element) -> dict[str, dict[str, int | None]]:
+    used, available = root.find("AreaEstimates/Resources"), root.find("AreaEstimates/AvailableResources")
+    resources = {}
+    for item in used if used is not None else ():
+        total = available.findtext(item.tag) if available is not None else None
+        kind = {"DSP48E": "DSP"}.get(item.tag, item.tag)  # as vivado_hls names them
+        resources[kind] = {"used": int(item.text or 0), "available": int(total) if total else None}
+    return resources
