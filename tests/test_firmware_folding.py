@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections import Counter
 from dataclasses import astuple, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -20,19 +21,51 @@ from test_firmware import NETWORKS
 from edgendt.boards import Board
 from edgendt.compare import compare
 from edgendt.errors import BadInput, DoesNotFit
+from edgendt.firmware import schedule as scheduled
 from edgendt.firmware.fit import Budget, fit, fit_rows
 from edgendt.firmware.folding import Folding, divisors, length, plan, reuses
 from edgendt.firmware.library import Firmware, build, flags
 from edgendt.firmware.memory import in_ultra, memories
 from edgendt.firmware.room import layer_names, most_rows
+from edgendt.firmware.schedule import Row, schedule, summary
 from edgendt.firmware.schedule import row as row_of
-from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import Target
 from edgendt.firmware.templates import HEADERS
 from edgendt.firmware.writer import write_sources
-from edgendt.ops import Linear
+from edgendt.ops import Attention, CrossAttention, Linear
 from edgendt.program import Program
 from edgendt.tools import run_tool
+
+# hls4ml's kernel does not count its beats by itself, and nobody counts them by layer: a copy of the project does.
+BEAT = "#define EDT_BEAT(unroll) edt::beats += edt::beat / (unroll)"
+BY_LAYER = """\
+#include <map>
+#include <string>
+namespace edt {
+inline std::map<std::string, long long> &counts() {
+    static std::map<std::string, long long> found;
+    return found;
+}
+} // namespace edt
+#define EDT_BEAT(unroll) \\
+    { \\
+        static long long &own = edt::counts()[__PRETTY_FUNCTION__]; \\
+        own += edt::beat / (unroll); \\
+        edt::beats += edt::beat / (unroll); \\
+    }"""
+OF_LAYER = """
+extern "C" int64_t edt_beats_of(int config) { // of functions of a layer, in all calls so far
+    const std::string name = "CONFIG_T = config" + std::to_string(config);
+    long long sum = 0;
+    for (const auto &one : edt::counts()) {
+        const auto at = one.first.find(name);
+        if (at != std::string::npos && !isdigit(one.first[at + name.size()])) {
+            sum += one.second;
+        }
+    }
+    return sum / edt::beat;
+}
+"""
 
 
 class Counted(Firmware):
@@ -41,22 +74,67 @@ class Counted(Firmware):
     def beats(self) -> int:
         return int(ctypes.CDLL(str(self.library)).edt_beats())
 
-
-def counted(program: Program, folding: Folding, folder: Path, most: dict[str, int] | None = None) -> Counted:
-    written = build(program, folder, folding, most)
-    library = folder / "counted.so"
-    words = (*flags(folder), "-DEDT_COUNT_BEATS", *written.sources)
-    run_tool(("g++", *words, "-o", str(library)), folder / "g++.log", cwd=folder)
-    return Counted(program, folder, library.name, written.most)
+    def by_layer(self, configs: dict[str, int]) -> dict[str, int]:
+        of = ctypes.CDLL(str(self.library)).edt_beats_of
+        return {name: int(of(config)) for name, config in configs.items()}
 
 
-def analytic(program: Program, folding: Folding, keys: int | None, window: dict[str, int] | None = None) -> int:
-    """Cycles of the ops whose loops are ours: a Linear is hls4ml's kernel, of one beat per multiplication it reuses."""
-    rows, window = schedule(program, folding, keys, window), window or {}
-    linears = [row.name for row in rows if row.kind == "linear"]
-    many = {name: window.get(program.axis(name).name) or program.rows(name) or 1 for name in linears}
-    skipped = sum(folding.reuse[name] * many[name] for name in linears)  # rows taken and put are ours
-    return sum(row.cycles for row in rows) - skipped
+def counted(
+    program: Program,
+    folding: Folding,
+    folder: Path,
+    most: dict[str, int] | None = None,
+    fault: tuple[str, str, str] = ("parameters.h", "", ""),
+) -> tuple[Counted, dict[str, int]]:
+    """The firmware, and of each op that calls_of has the number of its config.
+
+    fault: a file of the sources, what stands in it, instead.
+    """
+    graph = write_sources(program, folder, folding, Target(), most)
+    library, sources = folder / "counted.so", folder / "firmware"
+    edited(sources / "nnet_utils" / "edt_fixed.h", BEAT, BY_LAYER)
+    kernel = sources / "nnet_utils" / "nnet_dense_resource.h"
+    pipelined = re.findall(r"(?m)^ +#pragma HLS PIPELINE.*\n", kernel.read_text())
+    assert len(pipelined) == 3 and len(set(pipelined)) == 1, "one loop of each of its kernels"
+    edited(kernel, pipelined[0], f"{pipelined[0]}        EDT_BEAT(1);\n")
+    edited(kernel, '#include "nnet_common.h"', '#include "edt_fixed.h"\n#include "nnet_common.h"')
+    edited(sources / fault[0], *fault[1:])
+    host = Firmware(program, folder).sources[0]
+    with (folder / host).open("a") as lines:
+        lines.write(OF_LAYER)
+    words = (*flags(folder), "-DEDT_COUNT_BEATS", host, "-o", str(library))
+    run_tool(("g++", *words), folder / "g++.log", cwd=folder)
+    names = layer_names(program)
+    layers = {node.name: graph.graph[names[node.name]].index for node in program.nodes}
+    told = {name: index for name, index in layers.items() if name not in within(program)}
+    return Counted(program, folder, library.name, most or {}), told
+
+
+def edited(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, path.name
+    path.write_text(text.replace(old, new) if old else text)
+
+
+def total(rows: list[Row]) -> int:
+    return sum(row.cycles for row in rows)
+
+
+def calls_of(program: Program, rows: list[Row]) -> dict[str, int]:
+    """Beats of each op's function in all of its calls; the rest of its cycles are rows taken and put around them.
+
+    Not of an op that takes rows within its one call, by functions that know no layer: the sum of all ops has those.
+    """
+    return {
+        row.name: row.calls * row.call_cycles
+        for row in rows
+        if row.kind != "constant" and row.name not in within(program)
+    }
+
+
+def within(program: Program) -> set[str]:
+    of_rows = [node for node in program.nodes if program.rows(node.name) or program.inputs]
+    return {node.name for node in of_rows if isinstance(node.op, Attention | CrossAttention)}
 
 
 COUNTED = [(name, None) for name in NETWORKS if name != "default geometry"]
@@ -69,33 +147,67 @@ def test_cycles_are_the_beats_of_the_compiled_loops(name: str, unroll: int | Non
     folding = plan(program)
     if unroll is not None:
         folding = replace(folding, unroll=dict.fromkeys(folding.unroll, unroll))
-    library = counted(program, folding, tmp_path)
+    library, configs = counted(program, folding, tmp_path)
     bins = program.bins or 9
     counts = random_counts(program, 3, bins)
     if program.bins:
         library.run(counts)
-        assert library.beats() == analytic(program, folding, bins)
+        rows = schedule(program, folding, bins)
+        assert (library.beats(), library.by_layer(configs)) == (total(rows), calls_of(program, rows))
         return
     library.reset()
+    so_far: Counter[str] = Counter()
     for index, row in enumerate(counts):
-        before = library.beats()
+        before, rows = library.beats(), schedule(program, folding, index + 1)
         library.step(row)
-        assert library.beats() - before == analytic(program, folding, index + 1)
+        so_far.update(calls_of(program, rows))
+        assert (library.beats() - before, library.by_layer(configs)) == (total(rows), so_far)
+
+
+LINEAR = random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12)
+KERNEL = "nnet_utils/nnet_dense_resource.h"
+SEEDED = {  # in the sources, or in the analytic row: by how many beats a Linear of so many inputs, or any, is then off
+    "a loop of the kernel": ((KERNEL, "ir < rufactor;", "ir < rufactor - 1;"), None, -1),
+    "a reuse factor": (("parameters.h", "reuse_factor = 6;", "reuse_factor = 3;"), 6, -3),
+    "the analytic row": (("parameters.h", "", ""), None, -1),
+}
+
+
+@pytest.mark.parametrize("what", SEEDED)
+def test_a_wrong_schedule_of_a_linear_is_found(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At half its reuse factor a Linear has the same codes: the beats alone tell."""
+    needs("g++")
+    fault, inputs, off = SEEDED[what]
+    if what == "the analytic row":
+        right = scheduled._row
+        monkeypatch.setattr(scheduled, "_row", lambda op, fold: right(op, fold) + isinstance(op, Linear))
+    folding, counts = plan(LINEAR), random_counts(LINEAR, 3, 1)
+    library, configs = counted(LINEAR, folding, tmp_path, fault=fault)
+    equal = np.array_equal(library.run(counts), LINEAR.run(counts))
+    assert equal == (what != "a loop of the kernel")
+    rows = schedule(LINEAR, folding, 1)
+    found, expected = library.by_layer(configs), calls_of(LINEAR, rows)
+    linears = {node.name for node in LINEAR.nodes if isinstance(node.op, Linear)}
+    wrong = {name for name in linears if inputs in (None, LINEAR.node(name).op.inputs)}
+    assert {name: found[name] - expected[name] for name in found} == {name: off * (name in wrong) for name in found}
+    assert library.beats() - total(rows) == off * len(wrong) < 0
 
 
 def test_cycles_of_tokens_are_the_beats_of_the_window_that_came(tmp_path: Path) -> None:
     needs("g++")
     program, _ = CASES["tokens"]()
     folding = fit(program, Budget(600, 600), MOST)
-    library = counted(program, folding, tmp_path, MOST)
+    library, configs = counted(program, folding, tmp_path, MOST)
     from poyos import windows
 
+    so_far: Counter[str] = Counter()
     for given in windows():
         before = library.beats()
         library.run(given)
         fed = program.feed(given)
-        rows = {item.axis.name: len(fed[item.name]) for item in program.inputs}
-        assert library.beats() - before == analytic(program, folding, None, rows)
+        rows = schedule(program, folding, rows={item.axis.name: len(fed[item.name]) for item in program.inputs})
+        so_far.update(calls_of(program, rows))
+        assert (library.beats() - before, library.by_layer(configs)) == (total(rows), so_far)
 
 
 PARTS = [(400, 600), (500, 600), (900, 600), (10_000, 4000)]  # multipliers and blocks, ever more
@@ -407,16 +519,13 @@ def test_rows_in_ultra_ram_change_no_code(tmp_path: Path) -> None:
 
 
 def test_loops_are_pipelined_at_the_interval_that_is_stated(tmp_path: Path) -> None:
-    """Ours and that of hls4ml's kernel, which has as many beats as the config's reuse factor."""
+    """Ours and that of hls4ml's kernel."""
     made = Emitted.of("bin by bin", tmp_path)
     rows = schedule(made.program, made.folding)
     assert {row.interval for row in rows} == {1}
     for header in (*HEADERS, "nnet_dense_resource.h"):
         asked = re.findall(r"#pragma HLS PIPELINE(?: II=(\d+))?", made.read(f"nnet_utils/{header}"))
         assert set(asked) <= {"1"}, header
-    linears = [row for row in rows if row.kind == "linear"]
-    said = re.findall(r"static const unsigned reuse_factor = (\d+);", made.read("parameters.h"))
-    assert [row.cycles for row in linears] == list(map(int, said))
     assert summary(rows)["interval"] == sum(row.cycles for row in rows)
 
 
