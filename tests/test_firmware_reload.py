@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_bench
 import pytest
 from firmware_cases import CASES, MOST
 from needs import needs
 from networks import random_counts, random_ndt
 from test_firmware_axis import ENDED, MALFORMED, Streams, answered
-from test_firmware_project import SMALL
+from test_firmware_project import SMALL, fake  # noqa: F401
 
 from edgendt.compare import compare
 from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.project import write_project
-from edgendt.firmware.reload import packet
+from edgendt.firmware.reload import other, packet
 from edgendt.firmware.target import FirmwareConfig, Target
-from edgendt.fixed import Codes
 from edgendt.program import Program
 
 RELOADS = Target(ports="axis", weights="reload")
 EMPTY = [3]
-
-
-def other(program: Program, seed: int = 0) -> Program:
-    """Of the same structure, with constants in another order and of other signs where the format has both."""
-    rng = np.random.default_rng(seed)
-
-    def stirred(codes: Codes) -> Codes:
-        moved = rng.permutation(codes.ravel()).reshape(codes.shape)
-        return np.clip(moved * rng.choice([-1, 1], moved.shape), codes.min(), codes.max())
-
-    nodes = (replace(n, constants={key: stirred(v) for key, v in n.constants.items()}) for n in program.nodes)
-    inputs = (one if one.codes is None else replace(one, codes=one.codes[::-1]) for one in program.inputs)
-    return replace(program, nodes=tuple(nodes), inputs=tuple(inputs), name="another day")
 
 
 def demand(firmware: Firmware, given: Any) -> None:
@@ -103,11 +91,79 @@ def test_what_is_synthesised_of_it_asks_for_no_rom(tmp_path: Path) -> None:
     assert kernels and "RAM_2P_BRAM" in kernels[0] and not any("ROM" in text for text in kernels)
 
 
-def test_a_project_brings_its_own_load_packet(tmp_path: Path) -> None:
-    program = CASES["bin by bin"]()[0]
-    result = write_project(program, SMALL, tmp_path, config=FirmwareConfig(ports="axis", weights="reload"))
+CONFIG = FirmwareConfig(ports="axis", weights="reload")
+
+
+def project(case: str, folder: Path) -> Program:
+    """Writes the project of one of the networks."""
+    program, given = CASES[case]()
+    config = replace(CONFIG, rows=MOST if program.inputs else {})
+    result = write_project(program, SMALL, folder, given, config=config)
     assert (result["ports"], result["weights"]) == ("axis", "reload")
-    np.testing.assert_array_equal(np.fromfile(tmp_path / "load.bin", "<i4"), packet(program))
+    return program
+
+
+def bench(folder: Path) -> Path:
+    """A project's own bench, compiled."""
+    needs("g++")
+    return own_bench.compiled(folder, SMALL.name, CONFIG)
+
+
+@pytest.mark.parametrize("case, said", [("whole window", "16 bins"), ("tokens", "2 windows")])
+def test_a_projects_bench_loads_two_networks_and_is_equal_at_every_op(case: str, said: str, tmp_path: Path) -> None:
+    project(case, tmp_path)
+    assert own_bench.said(bench(tmp_path)) == (0, f"PASS: {said} equal")
+
+
+def test_a_projects_bench_finds_a_fault_in_its_load_packets(tmp_path: Path) -> None:
+    program = project("bin by bin", tmp_path)
+    packets = [np.fromfile(tmp_path / folder / "load.bin", "<i4") for folder in ("", "tb_other")]
+    np.testing.assert_array_equal(packets[0], packet(program))
+    np.testing.assert_array_equal(packets[1], packet(other(program)))
+    compiled = bench(tmp_path)
+    for folder in ("", "tb_other/"):
+        path = tmp_path / folder / "load.bin"
+        kept = path.read_bytes()
+        for place in (0, 4, 8, 12, 57, len(kept) - 1):  # flags, structure, how many; codes; CRC
+            path.write_bytes(kept[:place] + bytes([kept[place] ^ 1]) + kept[place + 1 :])
+            said = f"FAIL: the top refused the load packet of {folder}load.bin: it answered 1"
+            assert own_bench.said(compiled) == (1, said), place
+        path.write_bytes(b"")
+        assert own_bench.said(compiled) == (1, f"FAIL: {folder}load.bin holds no load packet")
+        path.write_bytes(kept)
+    assert own_bench.said(compiled) == (0, "PASS: 24 bins equal")
+
+
+OTHERS = "FAIL: that was the network of tb_other, which is loaded before the project's own"
+WRITES = ("firmware/nnet_utils/edt_load.h", r"constants\[i\] = (.*;)(\s.*)integer\(constants\[i\]\)")
+LOADS = {  # a fault in what loads: the file, what it has and gets; whose vectors it stops at
+    "its own network is not loaded": ("edt_vectors.h", r'load\("load.bin"\) && passes', "passes", ""),
+    "nothing is written": (*WRITES, r"const T code = \1\2integer(code)", OTHERS),  # the build's network computes
+    "an array's last code is not written": (
+        *WRITES, r"const T code = \1 if (i < SIZE - 1) constants[i] = code;\2integer(code)", OTHERS
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", LOADS)
+def test_a_projects_bench_finds_a_fault_in_the_load(fault: str, tmp_path: Path) -> None:
+    file, old, new, said = LOADS[fault]
+    project("bin by bin", tmp_path)
+    text, many = re.subn(old, new, (tmp_path / file).read_text())
+    assert many == 1
+    (tmp_path / file).write_text(text)
+    status, told = own_bench.said(bench(tmp_path))
+    assert status == 1 and told.startswith("FAIL: op ") and told.endswith(said), told
+
+
+def test_c_simulation_loads(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """The fake compiles what the script adds, beside the files that it adds."""
+    needs("g++")
+    monkeypatch.setenv("EDT_FAKE_AP", str(tmp_path / "project" / "firmware" / "ap_types"))
+    write_project(CASES["bin by bin"]()[0], SMALL, tmp_path / "project", build=True, config=CONFIG)
+    added = [line for line in fake.read_text().splitlines() if line.startswith("add_files -tb ")]
+    assert {"add_files -tb load.bin", "add_files -tb tb_other"} <= set(added)
+    assert (tmp_path / "project" / "vitis_hls.log").read_text().count("PASS: 24 bins equal") == 2
 
 
 def test_what_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:

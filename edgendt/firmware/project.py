@@ -15,14 +15,13 @@ from edgendt.firmware import accelerator, vendor
 from edgendt.firmware.compared import compared
 from edgendt.firmware.fit import Budget, fit_rows
 from edgendt.firmware.folding import FILE, Folding
-from edgendt.firmware.reload import packet
+from edgendt.firmware.reload import other, packet
 from edgendt.firmware.room import layer_names, most_rows
 from edgendt.firmware.schedule import schedule, summary
 from edgendt.firmware.target import ACCELERATOR, AMD, USUAL, VIVADO, FirmwareConfig, Part, Target
 from edgendt.ops import Lookup
 from edgendt.program import Program
 
-LOAD = "load.bin"  # this network's load packet, where the firmware takes one
 BINS = 40  # of golden vectors at most: co-simulation is slow
 # hls4ml's own scripts call a test bench that always passes.
 STOCK = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl", "edgendt_test.cpp", "build_lib.sh")
@@ -61,13 +60,15 @@ def write_project(
     for name in STOCK:
         if target.backend != ACCELERATOR or name != "project.tcl":  # which its design reads
             (home / name).unlink(missing_ok=True)
-    _vectors(program, given, home / "tb_data")
+    _vectors(program, given, home / vendor.VECTORS)
     (home / vendor.SCRIPT).write_text(vendor.tcl(program, board.name, target))
     (home / vendor.BUILD).write_text(vendor.build_script(target.backend))
     folding.save(home / FILE)
     result = _result(board, target) | {"analytic": _analytic(program, part, folding, most)}
     if target.reloads:
-        packet(program).astype("<i4").tofile(home / LOAD)
+        packet(program).astype("<i4").tofile(home / vendor.LOAD)
+        _vectors(other(program), given, home / vendor.OTHER)
+        packet(other(program)).astype("<i4").tofile(home / vendor.OTHER / vendor.LOAD)
     names = {node.name: layer_names(program)[node.name] for node in program.nodes}
     layers = {graph.graph[layer].index: name for name, layer in names.items()}
     built = vendor.build(home, target, layers) if build else {}

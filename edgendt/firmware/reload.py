@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +41,22 @@ def packet(program: Program) -> NDArray[np.int32]:
     head = np.array([LOAD, structure_id(program), len(codes)], np.uint32)
     words = [head.view(np.int32), codes, np.array([zlib.crc32(codes.tobytes())], np.uint32).view(np.int32)]
     return np.concatenate(words)
+
+
+def other(program: Program, seed: int = 0) -> Program:
+    """A network of the same structure that nobody trained, which shows that what computes was loaded: weights of a row
+    in another order, signs turned where a format has both. No sum of magnitudes grows, so the accumulator holds it too.
+    """
+    rng = np.random.default_rng(seed)
+
+    def stirred(codes: Codes) -> Codes:
+        if not codes.any():  # biases, often
+            return rng.integers(0, 2, codes.shape)
+        signs = rng.choice([-1, 1], codes.shape)
+        signs[..., 0] = -1  # one element of few differs, too
+        moved = rng.permuted(codes, axis=-1) if codes.ndim > 1 else codes
+        return np.clip(moved * signs, min(codes.min(), 0), max(codes.max(), 0))
+
+    nodes = (replace(n, constants={key: stirred(v) for key, v in n.constants.items()}) for n in program.nodes)
+    inputs = (one if one.codes is None else replace(one, codes=one.codes[::-1]) for one in program.inputs)
+    return replace(program, nodes=tuple(nodes), inputs=tuple(inputs), name=f"{program.name}, stirred")

@@ -14,6 +14,8 @@ from edgendt.program import Program
 from edgendt.tools import HINTS, find_tool, run_tool
 
 SCRIPT, BUILD = "run_hls.tcl", "build.sh"
+VECTORS, LOAD = "tb_data", "load.bin"  # LOAD: this network's load packet, where the firmware takes one
+OTHER = "tb_other"  # load packet and vectors of another network, there too
 REPORTS, COSIM = (Path("edgendt_prj/solution1") / step / "report" for step in ("syn", "sim"))
 AFTER_VIVADO = ("xck26", "xcu55c")  # Kria's module and the card came in 2021
 
@@ -70,7 +72,7 @@ add_files -tb edt_trace.h
 add_files -tb edt_vectors.h
 add_files -tb edt_network.h
 add_files -tb firmware/weights
-add_files -tb tb_data
+{vectors}
 open_solution -reset solution1{flow}
 set_part {part}
 create_clock -period {period} -name default
@@ -100,6 +102,7 @@ def tcl(program: Program, board: str, target: Target) -> str:
         top=target.top,
         sources="\n".join(f'add_files firmware/{name}.cpp -cflags "{cflags}"' for name in target.sources),
         cflags=cflags,
+        vectors="\n".join(f"add_files -tb {name}" for name in (VECTORS, *((LOAD, OTHER) if target.reloads else ()))),
         part=target.part,
         period=f"{target.clock_ns:g}",
     )

@@ -161,10 +161,11 @@ def _ports(program: Program, graph: Any) -> tuple[list[axis.Port], axis.Port]:
 
 
 def _load(target: Target) -> list[str]:
-    """edt_network::load: another network in the place of this one, where the firmware can take one."""
+    """edt_network::reloads and load: another network in the place of this one, where the firmware can take one."""
+    known = f"const bool reloads = {str(target.reloads).lower()};"
     if not target.reloads:
-        return ["inline int load(const int32_t *, int) { return -1; }"]
-    return ["inline int load(const int32_t *words, int n) {", *axis.call_of_load(target.name).splitlines(), "}"]
+        return [known, "inline int load(const int32_t *, int) { return -1; }"]
+    return [known, "inline int load(const int32_t *words, int n) {", *axis.call_of_load(target.name).splitlines(), "}"]
 
 
 def _top_call(graph: Any, target: Target, arrays: list[str]) -> list[str]:

@@ -1,7 +1,8 @@
 // C simulation and co-simulation: every bin of tb_data through the firmware; 1 at the first code that differs.
 // tb_data/counts.dat holds [bins x channels], tb_data/<layer>.dat the Program's codes [rows x size] of each op: a row per
 // bin, but behind a transpose one per channel. A call takes one bin, or a whole window. In C
-// simulation every op is compared, with RTL_SIM (no trace hooks in RTL) the outputs.
+// simulation every op is compared, with RTL_SIM (no trace hooks in RTL) the outputs. A top that takes networks gets two,
+// and the same bins with each: see edt_vectors.h.
 #include "firmware/edgendt.h"
 #include "firmware/nnet_utils/edt_fixed.h"
 #include "nnet_utils/nnet_helpers.h"
@@ -12,31 +13,31 @@
 using edt::equal;
 using edt::read;
 
-int main() {
+namespace {
+
+edt::Trace trace;
+int bins_equal = 0;
+
+// Every bin with the network that is there now, against the codes of the folder `vectors`.
+bool passes(const char *vectors) {
     const int channels = edt_network::channels;
     const int ops = edt_network::ops;
     const int last = ops - 1;
     std::vector<int32_t> counts;
     std::vector<std::vector<int32_t> > golden(ops);
-    if (!read("counts", counts)) {
-        return 1;
+    if (!read("tb_data", "counts", counts)) {
+        return false;
     }
     const int bins = int(counts.size()) / channels;
     const int calls = bins / edt_network::bins;
     for (int op = 0; op < ops; op++) {
         const int codes = calls * edt_network::op[op].rows * edt_network::op[op].size;
-        if (!read(edt_network::op[op].layer, golden[op]) || int(golden[op].size()) != codes) {
+        if (!read(vectors, edt_network::op[op].layer, golden[op]) || int(golden[op].size()) != codes) {
             std::printf("FAIL: op %s has not %d calls of vectors\n", edt_network::op[op].name, calls);
-            return 1;
+            return false;
         }
     }
 
-    edt::Trace trace;
-#ifdef RTL_SIM
-    trace.enable(false);
-#else
-    trace.enable(true);
-#endif
     const int inputs = edt_network::bins * channels;
     const int results = edt_network::bins * edt_network::outputs;
     static input_t in[inputs];
@@ -47,7 +48,7 @@ int main() {
         }
         if (edt_network::call(in, call == 0, out) != 0) {
             std::printf("FAIL: the top refused call %d\n", call);
-            return 1;
+            return false;
         }
 #ifndef RTL_SIM
         for (int op = 0; op < ops; op++) {
@@ -56,7 +57,7 @@ int main() {
             for (int i = 0; i < rows * size; i++) {
                 const int expected = golden[op][call * rows * size + i];
                 if (!equal(op, call, i / size, i % size, expected, trace.code(op, i))) {
-                    return 1;
+                    return false;
                 }
             }
         }
@@ -64,10 +65,25 @@ int main() {
         for (int i = 0; i < results; i++) {
             const int row = i / edt_network::outputs, index = i % edt_network::outputs;
             if (!equal(last, call, row, index, golden[last][call * results + i], int(edt::code(out[i])))) {
-                return 1;
+                return false;
             }
         }
     }
-    std::printf("PASS: %d bins equal\n", bins);
+    bins_equal += bins;
+    return true;
+}
+
+} // namespace
+
+int main() {
+#ifdef RTL_SIM
+    trace.enable(false);
+#else
+    trace.enable(true);
+#endif
+    if (!edt::loaded_and_pass(passes)) {
+        return 1;
+    }
+    std::printf("PASS: %d bins equal\n", bins_equal);
     return 0;
 }

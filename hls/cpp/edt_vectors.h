@@ -1,4 +1,5 @@
-// What the test benches of a vendor project share: the numbers of tb_data, and the comparison of two codes.
+// What the test benches of a vendor project share: the numbers of a folder of vectors, the comparison of two codes, and
+// networks that are loaded.
 #ifndef EDT_VECTORS_H_
 #define EDT_VECTORS_H_
 
@@ -12,9 +13,9 @@
 
 namespace edt {
 
-// The numbers of tb_data/<stem>.dat; false, and said, where there are none.
-inline bool read(const std::string &stem, std::vector<int32_t> &numbers) {
-    const std::string path = "tb_data/" + stem + ".dat";
+// The numbers of <folder>/<stem>.dat; false, and said, where there are none.
+inline bool read(const std::string &folder, const std::string &stem, std::vector<int32_t> &numbers) {
+    const std::string path = folder + "/" + stem + ".dat";
     std::ifstream file(path.c_str());
     int32_t number;
     while (file >> number) {
@@ -36,6 +37,40 @@ inline bool equal(int op, int call, int row, int index, int expected, int got) {
         std::printf("index %d: expected %d, got %d\n", index, expected, got);
     }
     return expected == got;
+}
+
+// The network of a load packet in the place of the one that is there; false, and said, where it is refused. The words
+// of the file have their least significant byte first.
+inline bool load(const std::string &path) {
+    std::ifstream file(path.c_str(), std::ios::binary);
+    std::vector<int32_t> words;
+    unsigned char bytes[4];
+    while (file.read(reinterpret_cast<char *>(bytes), 4)) {
+        words.push_back(int32_t(bytes[0] | uint32_t(bytes[1]) << 8 | uint32_t(bytes[2]) << 16 | uint32_t(bytes[3]) << 24));
+    }
+    const int status = words.empty() ? -1 : edt_network::load(words.data(), int(words.size()));
+    if (words.empty()) {
+        std::printf("FAIL: %s holds no load packet\n", path.c_str());
+    } else if (status != 0) {
+        std::printf("FAIL: the top refused the load packet of %s: it answered %d\n", path.c_str(), status);
+    }
+    return status == 0;
+}
+
+// Where the top takes networks: `passes` on the vectors of another one, then on those of the project's, each of which has
+// come through the port before. What the build brought is gone by then, so it is not what passes.
+template <class F> bool loaded_and_pass(F passes) {
+    if (!edt_network::reloads) {
+        return passes("tb_data");
+    }
+    if (!load("tb_other/load.bin")) {
+        return false;
+    }
+    if (!passes("tb_other")) {
+        std::printf("FAIL: that was the network of tb_other, which is loaded before the project's own\n");
+        return false;
+    }
+    return load("load.bin") && passes("tb_data");
 }
 
 } // namespace edt
