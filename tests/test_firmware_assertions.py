@@ -17,6 +17,7 @@ from edgendt.tools import run_tool, share
 
 HEADERS = share("hls") / "cpp"
 CODE = "ap_fixed<8, 4, AP_RND_CONV, AP_SAT>"
+NO_CODE = ("ap_int<9>", "ap_int<7>", "ap_uint<8>", "ap_fixed<8, 4>")  # width, sign, fraction
 FINER = "ap_fixed<8, 3, AP_RND_CONV, AP_SAT>"
 EXP = {"exp_t": "ap_uint<16>", "recip_t": "ap_uint<15>"}
 SCALE = {"c": 1, "shift": 0}
@@ -66,14 +67,23 @@ def _values(code: str, held: dict[str, int | str], *violations: tuple[str, dict[
     return Call("", {}, held, list(violations), code=code)
 
 
-SIZE, UNROLL = ("size must be positive", {"size": 0}), ("unroll must divide size", {"unroll": 3})
+SIZE = ("size must be positive", {"size": 0})
+
+
+def unroll(of: str = "size", wrong: int = 3, **more: int) -> list[tuple[str, dict[str, int | str]]]:
+    """What does not divide it, and what divides nothing."""
+    said = f"unroll must be positive and divide {of}"
+    return [(said, {**more, "unroll": wrong}), (said, {"unroll": 0}), (said, {"unroll": -1})]
+
+
 ATTEND: list[tuple[str, dict[str, int | str]]] = [
     ("c must be 1..32767", {"c": 1 << 15}),
     ("shift must not be negative", {"shift": -1}),
     ("sizes must be positive", {"window": 0}),
     ("heads must divide size", {"heads": 3, "unroll": 1}),
-    ("unroll must divide the channels of a head", {"unroll": 4}),
+    *unroll("the channels of a head", 4),
 ]
+MEAN = "mean_shift must lead from the sum over heads to a code of y"
 ENTRIES = [
     (
         "exp_t",
@@ -91,7 +101,7 @@ CALLS = [
         "add",
         _codes("h_T", "x_T", "y_T"),
         {"size": 4, "unroll": 2},
-        [SIZE, UNROLL, ("the residual stream has one format", {"x_T": FINER})],
+        [SIZE, *unroll(), ("the residual stream has one format", {"x_T": FINER})],
     ),
     Call(
         "position",
@@ -99,8 +109,9 @@ CALLS = [
         {"size": 4, "bins": 3, "unroll": 2, "table_t": "ap_int<8>"},
         [
             ("size and bins must be positive", {"bins": 0}),
-            UNROLL,
+            *unroll(),
             ("the position is added in the residual format", {"x_T": FINER}),
+            *(("an entry of the table is a code of y", {"table_t": wrong}) for wrong in NO_CODE),
         ],
     ),
     Call(
@@ -110,7 +121,7 @@ CALLS = [
         | {"gamma_t": "ap_int<8>", "beta_t": "ap_int<24>", "rsqrt_t": "ap_uint<16>"},
         [
             ("size must be 1..1024", {"size": 1026}),
-            UNROLL,
+            *unroll(),
             ("eps must be at least 1, so that the variance is never 0", {"eps": 0}),
             ("gamma and beta are integer codes", {"gamma_t": "ap_fixed<8, 4>"}),
             ("a root is an unsigned whole number of 15 bits", {"rsqrt_t": "ap_int<16>"}),
@@ -129,7 +140,7 @@ CALLS = [
         {"size": 4, "heads": 2, "window": 3, "queries": 2, "unroll": 2, **SCALE, **EXP},
         [
             ("there must be room for a query and a key", {"queries": 0}),
-            ("unroll must divide the channels of keys and values", {"size": 6, "heads": 1, "unroll": 4}),
+            *unroll("the channels of keys and values", 4, size=6, heads=1),
         ],
         more="1, 1",
     ),
@@ -139,7 +150,7 @@ CALLS = [
         {"size": 8, "pairs": 2, "inverse": 0, "unroll": 2, "steps_t": "ap_uint<16>", "cos_t": "ap_int<12>"},
         [
             ("size must be heads of `pairs` pairs", {"size": 6}),
-            ("unroll must divide the pairs of a head", {"unroll": 4}),
+            *unroll("the pairs of a head", 4),
             ("inverse must be 0 or 1", {"inverse": 2}),
             ("a step is an unsigned whole number of 16 bits", {"steps_t": "ap_uint<15>"}),
             ("a cosine is a signed whole number of 12 bits", {"cos_t": "ap_uint<12>"}),
@@ -166,20 +177,21 @@ CALLS = [
     Call(
         "spatial_weights",
         {"q_T": CODE, "k_T": CODE, "y_T": "ap_ufixed<8, 0>"},
-        {"size": 4, "bins": 8, "heads": 2, "unroll": 2, "longest": 10, "mean_shift": 4, **SCALE, **EXP},
+        {"size": 4, "bins": 8, "heads": 2, "unroll": 2, "longest": 10, "mean_shift": 17, **SCALE, **EXP},
         [
-            ("sizes must be positive", {"heads": 0}),
+            ("sizes must be positive", {"heads": 0, "mean_shift": 15}),
             ("heads must divide bins and be a power of two", {"bins": 12, "heads": 3}),
-            ("unroll must divide the bins of a head", {"unroll": 3}),
-            ("weights are unsigned", {"y_T": CODE}),
-            ("longest must be the bits of the largest sum", {"longest": 11}),
+            *unroll("the bins of a head"),
+            ("weights are unsigned", {"y_T": "ap_fixed<8, 0>"}),
+            ("longest must be the bits of the largest sum", {"longest": 11, "mean_shift": 18}),
+            *((MEAN, wrong) for wrong in ({"mean_shift": 16}, {"heads": 1}, {"y_T": "ap_ufixed<8, 1>"})),
         ],
     ),
     Call(
         "spatial_mix",
         _codes("a_T", "z_T", "y_T"),
         {"size": 4, "bins": 3, "unroll": 2},
-        [("sizes must be positive", {"bins": 0}), UNROLL],
+        [("sizes must be positive", {"bins": 0}), *unroll()],
     ),
     Call(
         "lookup",
@@ -188,9 +200,11 @@ CALLS = [
         | {"table_t": "ap_int<8>", "kinds_t": "ap_int<8>"},
         [
             ("sizes must be positive", {"which": 0}),
-            UNROLL,
+            *unroll(),
             ("a token is a pair of unsigned numbers", {"x_T": "ap_int<16>"}),
             ("a token's row must not be negative", {"step": -1}),
+            *(("an entry of the table is a code of y", {"table_t": wrong}) for wrong in NO_CODE),
+            *(("an entry of the kinds is a code of y", {"kinds_t": wrong}) for wrong in NO_CODE),
         ],
     ),
     Call(
@@ -199,7 +213,7 @@ CALLS = [
         {"size": 4, "unroll": 2, "gelu_t": "ap_int<16>"},
         [
             SIZE,
-            UNROLL,
+            *unroll(),
             ("gate's 8 bits address the table", {"gate_T": "ap_fixed<7, 4>"}),
             ("a table entry is a signed whole number of 16 bits", {"gelu_t": "ap_uint<16>"}),
             ("a table entry is a signed whole number of 16 bits", {"gelu_t": "ap_fixed<16, 8>"}),
@@ -211,10 +225,9 @@ CALLS = [
         {"size": 4, "unroll": 2, "table_t": "ap_int<8>"},
         [
             SIZE,
-            UNROLL,
+            *unroll(),
             ("at most 8 bits address the table", {"x_T": "ap_fixed<9, 4>"}),
-            ("an entry is a code of y", {"table_t": "ap_int<9>"}),
-            ("an entry is a code of y", {"table_t": "ap_fixed<8, 4>"}),
+            *(("an entry of the table is a code of y", {"table_t": wrong}) for wrong in NO_CODE),
         ],
     ),
     Call(

@@ -58,7 +58,8 @@ void attend(q_T q[CONFIG_T::size], typename sint<k_T>::type keys[CONFIG_T::windo
     const int width = size / heads; // channels per head
     static_assert(heads > 0 && size > 0 && window > 0, "sizes must be positive");
     static_assert(size % heads == 0, "heads must divide size");
-    static_assert(width % CONFIG_T::unroll == 0, "unroll must divide the channels of a head");
+    static_assert(CONFIG_T::unroll > 0 && width % CONFIG_T::unroll == 0,
+                  "unroll must be positive and divide the channels of a head");
 
     const int score_bits = sint<q_T>::bits + sint<k_T>::bits + bit_length(width);
     const int gap_bits = score_bits + 1;

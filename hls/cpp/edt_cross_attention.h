@@ -19,7 +19,8 @@ void cross_attention(q_T q[CONFIG_T::queries * CONFIG_T::size], k_T k[CONFIG_T::
     const int window = CONFIG_T::window;
     const int queries = CONFIG_T::queries;
     static_assert(queries > 0 && window > 0, "there must be room for a query and a key");
-    static_assert(size > 0 && size % CONFIG_T::unroll == 0, "unroll must divide the channels of keys and values");
+    static_assert(CONFIG_T::unroll > 0 && size % CONFIG_T::unroll == 0,
+                  "unroll must be positive and divide the channels of keys and values");
     typename sint<k_T>::type keys[window][size];
     typename sint<v_T>::type values[window][size];
 #pragma HLS ARRAY_PARTITION variable=keys cyclic factor=CONFIG_T::unroll dim=2

@@ -12,7 +12,7 @@ void geglu(a_T a[CONFIG_T::size], gate_T gate[CONFIG_T::size], y_T y[CONFIG_T::s
            const typename CONFIG_T::gelu_t gelu[256]) {
 #pragma HLS INLINE OFF
     static_assert(CONFIG_T::size > 0, "size must be positive");
-    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
+    static_assert(CONFIG_T::unroll > 0 && CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must be positive and divide size");
     static_assert(format<gate_T>::bits == 8 && format<gate_T>::is_signed, "gate's 8 bits address the table");
     typedef format<typename CONFIG_T::gelu_t> entry;
     static_assert(entry::bits == 16 && entry::frac == 0 && entry::is_signed, "a table entry is a signed whole number of 16 bits");

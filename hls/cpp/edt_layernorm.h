@@ -19,7 +19,7 @@ void layernorm(x_T x[CONFIG_T::size], y_T y[CONFIG_T::size], const typename CONF
     typedef format<typename CONFIG_T::beta_t> beta_f;
     const int size = CONFIG_T::size;
     static_assert(size > 0 && size <= 1024, "size must be 1..1024");
-    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
+    static_assert(CONFIG_T::unroll > 0 && CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must be positive and divide size");
     static_assert(CONFIG_T::eps >= 1, "eps must be at least 1, so that the variance is never 0");
     static_assert(gamma_f::frac == 0 && beta_f::frac == 0, "gamma and beta are integer codes");
     typedef format<typename CONFIG_T::rsqrt_t> root;

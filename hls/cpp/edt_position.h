@@ -15,8 +15,11 @@ void position(x_T x[CONFIG_T::size], reset_T reset[1], y_T y[CONFIG_T::size],
 #pragma HLS ARRAY_RESHAPE variable=table cyclic factor=CONFIG_T::unroll
     typedef typename CONFIG_T::table_t table_T; // integer codes in the format of y
     static_assert(CONFIG_T::size > 0 && CONFIG_T::bins > 0, "size and bins must be positive");
-    static_assert(CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must divide size");
+    static_assert(CONFIG_T::unroll > 0 && CONFIG_T::size % CONFIG_T::unroll == 0, "unroll must be positive and divide size");
     static_assert(format<x_T>::frac == format<y_T>::frac, "the position is added in the residual format");
+    static_assert(format<table_T>::bits == format<y_T>::bits && format<table_T>::frac == 0 &&
+                      format<table_T>::is_signed == format<y_T>::is_signed,
+                  "an entry of the table is a code of y");
     const int sum_bits = larger(sint<x_T>::bits, sint<table_T>::bits) + 1;
     static ap_uint<index_bits(CONFIG_T::bins)> next = 0;
 #pragma HLS RESET variable=next

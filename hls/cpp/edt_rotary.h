@@ -17,7 +17,8 @@ void turn(x_T x[CONFIG_T::size], ap_uint<16> time, y_T y[CONFIG_T::size],
     const int size = CONFIG_T::size;
     const int pairs = CONFIG_T::pairs;
     static_assert(pairs > 0 && size % (2 * pairs) == 0, "size must be heads of `pairs` pairs");
-    static_assert(pairs % CONFIG_T::unroll == 0, "unroll must divide the pairs of a head");
+    static_assert(CONFIG_T::unroll > 0 && pairs % CONFIG_T::unroll == 0,
+                  "unroll must be positive and divide the pairs of a head");
     typedef format<typename CONFIG_T::steps_t> step;
     typedef format<typename CONFIG_T::cos_t> entry;
     static_assert(CONFIG_T::inverse == 0 || CONFIG_T::inverse == 1, "inverse must be 0 or 1");

@@ -13,7 +13,7 @@ void spatial_mix(a_T a[CONFIG_T::size * CONFIG_T::size], z_T z[CONFIG_T::bins * 
 #pragma HLS INLINE OFF
     const int size = CONFIG_T::size;
     static_assert(size > 0 && CONFIG_T::bins > 0, "sizes must be positive");
-    static_assert(size % CONFIG_T::unroll == 0, "unroll must divide size");
+    static_assert(CONFIG_T::unroll > 0 && size % CONFIG_T::unroll == 0, "unroll must be positive and divide size");
     const int sum_bits = sint<a_T>::bits + sint<z_T>::bits + bit_length(size);
 EDT_LABEL(Bins)
     for (int bin = 0; bin < CONFIG_T::bins; bin++) {

@@ -21,9 +21,12 @@ void spatial_weights(q_T q[CONFIG_T::size * CONFIG_T::bins], k_T k[CONFIG_T::siz
     const int width = bins / heads; // bins per head
     static_assert(size > 0 && bins > 0 && heads > 0, "sizes must be positive");
     static_assert(bins % heads == 0 && (heads & (heads - 1)) == 0, "heads must divide bins and be a power of two");
-    static_assert(width % CONFIG_T::unroll == 0, "unroll must divide the bins of a head");
+    static_assert(CONFIG_T::unroll > 0 && width % CONFIG_T::unroll == 0,
+                  "unroll must be positive and divide the bins of a head");
     static_assert(!format<y_T>::is_signed, "weights are unsigned");
     static_assert(CONFIG_T::longest == bit_length(255ULL * size), "longest must be the bits of the largest sum");
+    static_assert(CONFIG_T::mean_shift == 14 + CONFIG_T::longest + bit_length(heads) - 1 - format<y_T>::frac,
+                  "mean_shift must lead from the sum over heads to a code of y");
 
     const int score_bits = sint<q_T>::bits + sint<k_T>::bits + bit_length(width);
     const int gap_bits = score_bits + 1;
