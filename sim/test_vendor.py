@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from bench import mutate
 from firmware_cases import CASES
 from needs import needs
 from test_firmware_axis import Streams
+from test_firmware_reload import RELOADS
 from test_synth_hls4ml import quantized
 
 from edgendt.compare import Mismatch
 from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, EdgendtError, ToolFailed
+from edgendt.firmware.reload import other, packet
 from edgendt.program import Program
 from edgendt.sim import regress, vendor
 from edgendt.tools import share
@@ -101,6 +103,128 @@ def test_sim_has_a_link_more(case: Case, tmp_path: Path) -> None:
         "pass" if program.streams else "skipped",
         "skipped",
     )
+
+
+def written(rtl: Path, *changes: tuple[str, str]) -> Path:
+    """The stand-in with changes, in a folder."""
+    rtl.mkdir()
+    text = (STANDIN / "edgendt_axis.sv").read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (rtl / "edgendt_axis.sv").write_text(text)
+    (rtl / "packet_dpi.cpp").write_text((STANDIN / "packet_dpi.cpp").read_text())
+    return rtl
+
+
+WITH_SIDES = (
+    ("  output wire  [31:0] answers_TDATA,\n", "".join(
+        f"  {way} wire [0:0] {stream}_{side},\n"
+        for way, stream in (("input ", "packets"), ("output", "answers"))
+        for side in ("TUSER", "TID", "TDEST")
+    ) + "  output wire  [31:0] answers_TDATA,\n"),
+    ("{answers_TKEEP, answers_TSTRB} = '1;", "{answers_TKEEP, answers_TSTRB} = '1;\n"
+     "  assign {answers_TUSER, answers_TID, answers_TDEST} = '1;\n"
+     "  initial if ({packets_TUSER, packets_TID, packets_TDEST} != '0) $error(\"a side channel is not tied\");"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ["NDT"], indirect=True)
+def test_side_channels_of_vivado_hls_are_tied(case: Case, tmp_path: Path) -> None:
+    rtl = written(tmp_path / "rtl", *WITH_SIDES)
+    tally = vendor.simulated(case.program, case.trials, rtl, tmp_path)
+    assert tally.first is None and tally.codes == case.codes
+
+
+@pytest.mark.parametrize("case", ["NDT"], indirect=True)
+def test_a_byte_of_an_answer_that_is_no_data_is_seen(case: Case, tmp_path: Path) -> None:
+    rtl = written(tmp_path / "rtl", ("{answers_TKEEP, answers_TSTRB} = '1;", "{answers_TKEEP, answers_TSTRB} = 8'h7F;"))
+    with pytest.raises(ToolFailed, match="a beat of an answer has bytes that are no data"):
+        vendor.simulated(case.program, case.trials, rtl, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("[3:0]  packets_TKEEP,", "[3:0] packets_TLATE,", "port packets_TLATE of edgendt_axis is not known"),
+        ("packets_TDATA,\n", "packets_V_TDATA,\n", "module edgendt_axis has no port packets_TDATA: give the"),
+        ("[31:0] answers_TDATA", "[63:0] answers_TDATA", "answers_TDATA of edgendt_axis has 64 bits, packets need 32"),
+    ],
+)
+def test_a_port_that_is_not_as_it_should_be_is_one_sentence(old: str, new: str, said: str, tmp_path: Path) -> None:
+    run, _ = quantized("NDT", tmp_path / "r")
+    with pytest.raises(BadInput, match=said):
+        regress(run, ["stream"], 12, quiet=True, rtl=written(tmp_path / "rtl", (old, new)))
+    assert not run.has("sim")
+
+
+@pytest.fixture(scope="module")
+def reloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """The stand-in computes with a firmware that was built with another network than the one that is simulated."""
+    needs("verilator")
+    program, given = CASES["bin by bin"]()
+    folder = tmp_path_factory.mktemp("firmware")
+    Streams(other(program, 5), folder, RELOADS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDT_FIRMWARE", str(folder / "driver.so"))
+        yield Case("NDT", program, [given, given[::-1]])
+
+
+def in_project(folder: Path) -> Path:
+    """The stand-in where the tool would leave it, in the project of a firmware that takes networks."""
+    rtl = folder / "edgendt_prj" / "solution1" / "syn" / "verilog"
+    rtl.parent.mkdir(parents=True)
+    (folder / "run_hls.tcl").touch()
+    (folder / "load.bin").touch()
+    return written(rtl)
+
+
+def test_rtl_that_takes_networks_is_given_two(reloads: Case, tmp_path: Path) -> None:
+    tally = vendor.simulated(reloads.program, reloads.trials, in_project(tmp_path / "p"), tmp_path)
+    assert tally.first is None
+    assert tally.codes == reloads.codes + reloads.program.run(reloads.trials[0]).size
+
+
+def own() -> Program:
+    return CASES["bin by bin"]()[0]
+
+
+def flipped(place: int) -> Callable[[Any], Any]:
+    """A packet with another bit in that word."""
+    return lambda words: np.where(np.arange(len(words)) == place, words ^ 1, words)
+
+
+LOADS = {  # a fault in a load: of the other network or of its own, the packet, what is said
+    "another structure": (False, flipped(1), "the load of random10 was answered by 1 words, the first 1"),
+    "the other's is of another structure": (True, flipped(1), "the load of random10, stirred was answered by 1 words"),
+    "a code": (False, flipped(7), "the load of random10 was answered by 1 words, the first 1"),
+    "the other network twice": (False, lambda _: packet(other(own())), "rtl: op readout, bin 0, index"),
+    "its own network twice": (True, lambda _: packet(own()), "rtl, another network loaded: op readout, bin 0"),
+}
+
+
+@pytest.mark.parametrize("fault", LOADS)
+def test_a_fault_in_a_load_is_seen(fault: str, reloads: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, change, said = LOADS[fault]
+    made = lambda one: change(packet(one)) if (one is not reloads.program) == first else packet(one)  # noqa: E731
+    monkeypatch.setattr(vendor, "packet", made)
+    try:
+        tally = vendor.simulated(reloads.program, reloads.trials, in_project(tmp_path / "p"), tmp_path)
+    except ToolFailed as error:
+        assert said in str(error)
+    else:
+        assert said in str(tally.first)
+
+
+def test_a_load_is_sent_where_a_load_packet_says_that_it_can_be(tmp_path: Path) -> None:
+    """In the project around the Verilog, or beside it where it was taken out of one."""
+    program = own()
+    inside, alone = in_project(tmp_path / "p"), written(tmp_path / "rtl")
+    assert vendor.Rtl.of(inside, program).loads and not vendor.Rtl.of(alone, program).loads
+    (alone / "load.bin").touch()
+    assert vendor.Rtl.of(alone, program).loads
+    (tmp_path / "p" / "load.bin").unlink()
+    assert not vendor.Rtl.of(inside, program).loads
 
 
 @pytest.mark.parametrize("case", ["POYO"], indirect=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,10 @@ def test_another_networks_ports_are_one_sentence(case: Case, tmp_path: Path) -> 
     of = re.escape(program.name)
     first = re.findall(r"input  \[\d+:0\] (\w+);", case.rtl)[0]
     for old, new, said in (
-        (rf"input   {first}_ap_vld;", "", f"module edgendt has no port {first}_ap_vld: give .* Vitis HLS made of {of}"),
+        (rf"input   {first}_ap_vld;", "", f"module edgendt has no port {first}_ap_vld: give .* made of {of}"),
         (r"ap_idle", "ap_quiet", "module edgendt has no port ap_idle: give the Verilog"),
+        (r"input ap_start;", "input ap_start;\ninput ap_ce;", "port ap_ce of edgendt is not known, and nothing drives"),
+        (rf"\b{first}(_ap_vld)?\b", rf"{first}_V\1", r"module edgendt has (no port .*_V: give|\d+ outputs)"),  # not all
         (rf"\[\d+:0\] {first};", f"[2:0] {first};", rf"port {first} of edgendt has 3 bits, {of} needs \d+"),
         (r"(layer\d+_out)_1;", r"\1_9999;", rf"edgendt has \d+ outputs with _ap_vld, {of} needs \d+ of 16 bits"),
         (r"output  \[15:0\]", "output  [14:0]", rf"edgendt has \d+ outputs with _ap_vld, {of} needs \d+ of 16 bits"),
@@ -129,6 +131,21 @@ def test_a_window_without_room_in_the_rtl_is_one_sentence(case: Case) -> None:
     assert dict(ports.room) == MOST
     with pytest.raises(BadInput, match="module edgendt has room for 1 queries, the window has "):
         Ports(ports.widths, ports.outputs, {**MOST, "queries": 1}).calls(case.program, case.trials[0])
+
+
+def vivado(case: Case) -> Case:
+    """The stand-in under the names that vivado_hls gives its ports."""
+    names = re.findall(r"(?:input|output)\s+\[\d+:0\] (\w+);", case.rtl)
+    return replace(case, rtl=re.sub(rf"\b({'|'.join(names)})(_ap_vld)?\b", r"\1_V\2", case.rtl))
+
+
+def test_names_of_vivado_hls_are_the_same_ports(case: Case, tmp_path: Path) -> None:
+    other = vivado(case)
+    ports, others = (Ports.of(one.program, one.rtl) for one in (case, other))
+    assert list(others.widths) == [f"{name}_V" for name in ports.widths]
+    assert others.outputs == tuple(f"{name}_V" for name in ports.outputs) and others.room == ports.room
+    tally = vendor.simulated(case.program, case.trials[:1], other.folder(tmp_path / "rtl"), tmp_path)
+    assert tally.first is None and tally.codes == case.program.run(case.trials[0]).size
 
 
 def test_ports_are_read_as_a_tool_writes_them() -> None:

@@ -2,12 +2,13 @@
 
 hls4ml's pragmas say which. An input array is reshaped to one port, its first element in the lowest bits; the output
 array is partitioned, an element a port, `<array>_<element>`. Each has `<port>_ap_vld` beside it, the block ap_ctrl_hs.
+vivado_hls puts `_V` behind the name of each port that has a type of ap_fixed: `counts_V`, `counts_V_ap_vld`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,12 @@ from edgendt.program import INPUT, Axis, Program
 TOP = "edgendt"  # what the tool calls it
 CONTROL = ("ap_clk", "ap_rst", "ap_start", "ap_done", "ap_idle", "ap_ready")
 VALID = "_ap_vld"
+VIVADO_HLS = "_V"  # behind the names of its ports
 PORT = re.compile(r"\b(input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[\s*(\d+)\s*:\s*0\s*\]\s*)?(\w+)")
+
+PortList = Mapping[str, tuple[str, int]]  # by name: `input` or `output`, bits
+# What has inputs of its own.
+INSIDE = re.compile(r"\bimport\b[^;]*;|\bfunction\b[\s\S]*?\bendfunction\b|\btask\b[\s\S]*?\bendtask\b")
 
 
 @dataclass(frozen=True)
@@ -59,23 +65,21 @@ class Ports:
     @classmethod
     def of(cls, program: Program, verilog: str) -> Ports:
         """Of the text of its module. BadInput where it is another network's, or another tool's."""
-        found = {name: (way, int(high or 0) + 1) for way, high, name in PORT.findall(_code(verilog))}
-        given, room = inputs(program), dict[str, int]()
-        for name in (*CONTROL, *(one.name + end for one in given for end in ("", VALID))):
-            if name not in found:
-                raise BadInput(
-                    f"module {TOP} has no port {name}: give the Verilog that Vitis HLS made of {program.name}"
-                )
-        for one in given:
-            rows, left = divmod(found[one.name][1], one.bits * one.size)
+        found, given, room = ports_of(verilog, TOP), inputs(program), dict[str, int]()
+        end = VIVADO_HLS if given[0].name not in found and given[0].name + VIVADO_HLS in found else ""
+        names = [one.name + end for one in given]
+        _demand(program, found, names)
+        for one, name in zip(given, names, strict=True):
+            bits = found[name][1]
+            rows, left = divmod(bits, one.bits * one.size)
             if left or not rows or (rows > 1 and not one.axis):
                 needed = f"{one.bits * one.size}{' for each row' if one.axis else ''}"
-                raise BadInput(f"port {one.name} of {TOP} has {found[one.name][1]} bits, {program.name} needs {needed}")
+                raise BadInput(f"port {name} of {TOP} has {bits} bits, {program.name} needs {needed}")
             if one.axis:
                 room[one.axis.name] = min(rows, room.get(one.axis.name, rows))
         elements = program.outputs * room.get(program.axis(program.output).name, program.bins or 1)
         results = {name: bits for name, (way, bits) in found.items() if way == "output" and name + VALID in found}
-        return cls({one.name: found[one.name][1] for one in given}, _outputs(program, results, elements), room)
+        return cls({name: found[name][1] for name in names}, _outputs(program, results, elements, end), room)
 
     def calls(self, program: Program, given: Any) -> list[list[int]]:
         """The words at the inputs in each call of a trial: counts [bins, channels], or a window of tokens by name.
@@ -107,19 +111,31 @@ def codes_of(word: int, count: int, program: Program) -> Codes:
     return np.where(raw > form.hi, raw - (1 << form.bits), raw)
 
 
-def _outputs(program: Program, found: Mapping[str, int], elements: int) -> tuple[str, ...]:
-    """The names of those in the elements' order. found: bits by name."""
+def _demand(program: Program, found: PortList, names: Sequence[str]) -> None:
+    """The ports of a call, and no other that would have to be driven. names: of the input arrays."""
+    needed = (*CONTROL, *(name + end for name in names for end in ("", VALID)))
+    made = f"give the Verilog that Vitis HLS or vivado_hls made of {program.name}"
+    for name in needed:
+        if name not in found:
+            raise BadInput(f"module {TOP} has no port {name}: {made}")
+    for name, (way, _) in found.items():
+        if way == "input" and name not in needed:
+            raise BadInput(f"port {name} of {TOP} is not known, and nothing drives it: {made}")
+
+
+def _outputs(program: Program, found: Mapping[str, int], elements: int, end: str) -> tuple[str, ...]:
+    """The names of those in the elements' order. found: bits by name; end: of each name."""
     # An array of one element may have kept its name.
-    places = {name: int(place[1]) if (place := re.search(r"_(\d+)$", name)) else 0 for name in found}
+    places = {name: int(place[1]) if (place := re.search(rf"_(\d+){end}$", name)) else 0 for name in found}
     bits = program.output_format.bits
     if sorted(places.values()) != list(range(elements)) or set(found.values()) != {bits}:
-        needed = f"{elements} of {bits} bits, <array>_0 to <array>_{elements - 1}"
+        needed = f"{elements} of {bits} bits, <array>_0{end} to <array>_{elements - 1}{end}"
         raise BadInput(f"module {TOP} has {len(found)} outputs with {VALID}, {program.name} needs {needed}")
     return tuple(sorted(found, key=places.__getitem__))
 
 
-def _code(verilog: str) -> str:
-    """The lines of the module alone, without comments."""
-    bare = re.sub(r"//.*|/\*[\s\S]*?\*/", "", verilog)
-    found = re.search(rf"\bmodule\s+{TOP}\b[\s\S]*?\bendmodule\b", bare)
-    return found[0] if found else ""
+def ports_of(verilog: str, top: str) -> PortList:
+    """Of a module in a text, by name; none where the text has no such module."""
+    bare = INSIDE.sub("", re.sub(r"//.*|/\*[\s\S]*?\*/", "", verilog))
+    found = re.search(rf"\bmodule\s+{top}\b[\s\S]*?\bendmodule\b", bare)
+    return {name: (way, int(high or 0) + 1) for way, high, name in PORT.findall(found[0] if found else "")}
