@@ -15,9 +15,11 @@ from test_cli import edgendt
 
 from edgendt.artifact import Run
 from edgendt.compare import LinkResult
+from edgendt.data.stimulus import stimulus
 from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
 from edgendt.export import export_program
+from edgendt.firmware import Firmware
 from edgendt.program import Program
 from edgendt.sim import links, regress, regression
 
@@ -75,6 +77,49 @@ def test_one_changed_weight_is_named_with_link_op_bin_and_index_and_exits_1(run:
     assert links["qonnx"]["status"] == "fail" and links["qonnx"]["mismatches"] > 0
     assert links["qonnx"]["reason"].startswith("qonnx: op layer0.q, bin 0, index 0: expected ")
     assert links["qonnx"]["reason"] in done.stderr
+
+
+def case(run: Run, folder: Path) -> links.Case:
+    """Of 33 bins, then 9."""
+    program = Program.load(run.stage("quantize") / "program.edt")
+    return links.Case(run, program, stimulus(run, program, None), folder, None, False)
+
+
+def test_of_many_bins_the_first_trials_go_through_hls4mls_kernels(run: Run, tmp_path: Path) -> None:
+    two = case(run, tmp_path)
+    many = dataclasses.replace(two, trials=two.trials * 100)  # 4200 bins
+    for asked, first in ((two, 2), (many, 24), (dataclasses.replace(many, trials=many.trials[:94]), 94)):
+        kernels, plain = links.split(asked)
+        assert (len(kernels.trials), len(plain.trials)) == (first, len(asked.trials) - first)
+    assert sum(map(len, links.split(many)[0].trials)) == 504
+
+
+def test_of_many_bins_the_others_go_through_plain_integers_and_are_compared(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("g++"), needs("verilator")
+    asked = case(run, tmp_path)
+    once = links.hls4ml(asked)
+    monkeypatch.setattr(links, "MANY", 20)
+    monkeypatch.setattr(links, "FIRST", 20)
+    more = links.hls4ml(asked)
+    assert (once.bins, once.output_bins) == (84, 0) and (more.bins, more.output_bins) == (66, 9)
+    assert more.mismatches == once.mismatches == 0 and more.ops == once.ops
+
+    run_of, trace_of = Firmware.run, Firmware.trace
+    for name, faulty, said in (
+        ("run", lambda self, given: run_of(self, given) + self.fast, "op readout, bin 0, index 0"),
+        (
+            "trace",
+            lambda self, given: {
+                key: codes + self.fast * (key == "layer1.f1") for key, codes in trace_of(self, given).items()
+            },
+            "op layer1.f1, bin 0, index 0",
+        ),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Firmware, name, faulty)
+            assert f"hls4ml, plain integers: {said}: expected" in str(links.hls4ml(asked).first)
 
 
 def test_a_missing_tool_is_skipped_with_its_reason_or_fails_when_strict(

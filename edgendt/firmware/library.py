@@ -236,10 +236,10 @@ class Firmware:
         return {name: np.concatenate(codes) for name, codes in rows.items()}
 
 
-def cached(program: Program, folder: Path, most: Mapping[str, int] | None = None) -> Firmware:
+def cached(program: Program, folder: Path, most: Mapping[str, int] | None = None, fast: bool = False) -> Firmware:
     """A compiled firmware in a subfolder of `folder` named by what it is made of; an earlier one is used again.
 
-    most: see build.
+    most: see build. fast: see Firmware.
     """
     rooms = "".join(f"-{axis}-{rows}" for axis, rows in sorted((most or {}).items()))
     home = folder / f"{_digest(program)}{rooms}"
@@ -247,7 +247,9 @@ def cached(program: Program, folder: Path, most: Mapping[str, int] | None = None
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one process builds, the others wait and find it built
         there = Firmware(program, home, most=most or {})
-        return there if there.library.exists() else build(program, home, most=most).compile()
+        if not there.library.exists():
+            build(program, home, most=most).compile()
+        return replace(there, fast=True).compile() if fast else there
 
 
 def _digest(program: Program) -> str:
