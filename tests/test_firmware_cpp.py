@@ -8,16 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import own_bench
 import pytest
 from firmware_ast import faults, functions
 from firmware_cases import CASES, MOST
 from needs import needs
 from op_harness import QUIET, isystem
 
+from edgendt.boards import Board
 from edgendt.compare import compare
 from edgendt.errors import ToolFailed
 from edgendt.firmware import Firmware, build
-from edgendt.firmware.target import AMD, BACKENDS, VIVADO, Target
+from edgendt.firmware.library import FAST
+from edgendt.firmware.project import write_project
+from edgendt.firmware.target import ACCELERATOR, AMD, BACKENDS, VIVADO, FirmwareConfig, Target
 from edgendt.firmware.templates import HEADERS
 from edgendt.firmware.vendor import TOOLS
 from edgendt.synth.card import SOURCE as CARD
@@ -88,6 +92,43 @@ def test_it_compiles_without_a_warning_and_is_equal_at_every_op(
     library = replace(firmware, name="lib.so")
     tally = compare("hls4ml", program.trace(given), library.trace(given), program)
     assert tally.ops == len(program.nodes) and tally.first is None
+
+
+@pytest.mark.parametrize("name, compiler", [("bin by bin", "g++"), ("whole window", "clang++")])
+def test_fast_emulation_compiles_without_a_warning_and_is_equal_at_every_op(
+    name: str, compiler: str, tmp_path: Path
+) -> None:
+    """As `compile` builds it, optimised; what is not compiled with EDT_FAST stands in the other tests."""
+    needs(compiler)
+    firmware, given = project(name, tmp_path)
+    program, (host,) = firmware.program, firmware.sources
+    command = (*words(compiler, tmp_path), *FAST, "-shared", host, "-o", "lib.so")
+    run_tool(command, tmp_path / "log", cwd=tmp_path)
+    library = replace(firmware, name="lib.so")
+    tally = compare("hls4ml", program.trace(given), library.trace(given), program)
+    assert tally.ops == len(program.nodes) and tally.first is None
+    kernel = tmp_path / "firmware" / "nnet_utils" / "edt_plain.h"
+    kernel.write_text(kernel.read_text().replace("known = true;", "known = true; int unused;"))
+    with pytest.raises(ToolFailed):
+        run_tool(command, tmp_path / "log", cwd=tmp_path)
+    assert "unused" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("compiler", WARNINGS)
+def test_the_wrapper_of_hls4mls_board_design_compiles_without_a_warning(compiler: str, tmp_path: Path) -> None:
+    """Its source is hls4ml's, its call in edt_network.h ours, which the bench includes."""
+    needs(compiler)
+    board, (program, given) = Board.named("pynq-z2"), CASES["whole window"]()
+    write_project(program, board, tmp_path, given, config=FirmwareConfig(backend=ACCELERATOR))
+    sources = ("edt_test.cpp", *(f"firmware/{name}.cpp" for name in ("edgendt", "edgendt_axi")))
+    command = [*words(compiler, tmp_path, VIVADO), *sources, "-o", "bench"]
+    run_tool(command, tmp_path / "log", cwd=tmp_path)
+    assert own_bench.said(tmp_path / "bench") == (0, "PASS: 8 bins equal")
+    network = tmp_path / "edt_network.h"
+    network.write_text(network.read_text().replace("(void)first;", ""))
+    with pytest.raises(ToolFailed):
+        run_tool([*command, "-fsyntax-only"], tmp_path / "log", cwd=tmp_path)
+    assert "unused parameter" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("compiler", WARNINGS)
