@@ -134,6 +134,14 @@ def test_a_projects_bench_finds_a_fault_in_its_load_packets(tmp_path: Path) -> N
     assert own_bench.said(compiled) == (0, "PASS: 24 bins equal")
 
 
+def test_a_folder_written_again_with_rom_brings_no_load_packet(tmp_path: Path) -> None:
+    program = project("bin by bin", tmp_path)
+    assert {"load.bin", "tb_other"} <= {path.name for path in tmp_path.iterdir()}
+    write_project(program, SMALL, tmp_path, config=FirmwareConfig(ports="axis"))
+    assert not {"load.bin", "tb_other"} & {path.name for path in tmp_path.iterdir()}
+    assert "load.bin" not in (tmp_path / "run_hls.tcl").read_text()
+
+
 OTHERS = "FAIL: that was the network of tb_other, which is loaded before the project's own"
 WRITES = ("firmware/nnet_utils/edt_load.h", r"constants\[i\] = (.*;)(\s.*)integer\(constants\[i\]\)")
 LOADS = {  # a fault in what loads: the file, what it has and gets; whose vectors it stops at

@@ -65,10 +65,7 @@ def write_project(
     (home / vendor.BUILD).write_text(vendor.build_script(target.backend))
     folding.save(home / FILE)
     result = _result(board, target) | {"analytic": _analytic(program, part, folding, most)}
-    if target.reloads:
-        packet(program).astype("<i4").tofile(home / vendor.LOAD)
-        _vectors(other(program), given, home / vendor.OTHER)
-        packet(other(program)).astype("<i4").tofile(home / vendor.OTHER / vendor.LOAD)
+    _loads(program, given, home, target.reloads)
     names = {node.name: layer_names(program)[node.name] for node in program.nodes}
     layers = {graph.graph[layer].index: name for name, layer in names.items()}
     built = vendor.build(home, target, layers) if build else {}
@@ -151,6 +148,16 @@ def _vectors(program: Program, given: Any, folder: Path) -> None:
     for stem, codes in arrays.items():
         lines = (" ".join(map(str, row)) for row in codes.tolist())
         (folder / f"{stem}.dat").write_text("\n".join(lines) + "\n")
+
+
+def _loads(program: Program, given: Any, home: Path, reloads: bool) -> None:
+    """This network and another one as load packets, and vectors of that; nothing where the top takes none."""
+    (home / vendor.LOAD).unlink(missing_ok=True)  # of an earlier target in this folder
+    shutil.rmtree(home / vendor.OTHER, ignore_errors=True)
+    if reloads:
+        packet(program).astype("<i4").tofile(home / vendor.LOAD)
+        _vectors(other(program), given, home / vendor.OTHER)
+        packet(other(program)).astype("<i4").tofile(home / vendor.OTHER / vendor.LOAD)
 
 
 def _result(board: Part, target: Target) -> dict[str, Any]:
