@@ -21,7 +21,6 @@ from edgendt.config import dump_config
 from edgendt.errors import BadInput
 from edgendt.qat.adapt_job import AdaptConfig, AdaptJob
 from edgendt.qat.job import Job, Networks, Scores
-from edgendt.qat.limits import no_engine
 from edgendt.qat.poyo_job import PoyoJob
 from edgendt.qat.recipe import POYO, QuantizeConfig
 from edgendt.qat.train import Progress
@@ -111,7 +110,7 @@ def make(
 
 def not_held(job: Job | PoyoJob | AdaptJob) -> str | None:
     """What engines lack for the network, known before training; None where they hold it."""
-    return no_engine(job.geometry) if isinstance(job, Job) else quantize_poyo.too_long(job)
+    return None if isinstance(job, Job) else quantize_poyo.too_long(job)
 
 
 def default_name(job: Job | PoyoJob | AdaptJob) -> str:

@@ -1,12 +1,14 @@
 """Random wirings of every op: Programs that are no NDT, to meet the compiler's buffers, tags and barriers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from op_engine import COUNTS, Case, linear, stimulus
+from op_engine import COUNTS, Case, linear, run, stimulus
 
-from edgendt.errors import UnsupportedOp
+from edgendt.engine.compile import Compiled
+from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.fixed import Codes, Int
 from edgendt.ops import (
     GEGLU,
@@ -24,6 +26,7 @@ from edgendt.ops import (
 )
 from edgendt.ops.layernorm import eps_code
 from edgendt.program import INDEX, INPUT, Axis, Input, Node, Program
+from edgendt.sim.fast import FastCore
 
 ACT, WIDE = Int(8, 4), Int(12, 6)
 
@@ -312,3 +315,27 @@ def random_tokens(seed: int, pipes: int = 2, tables: bool = False, looked: bool 
         given[axis] = np.stack([rng.integers(0, 4, rows), rng.integers(0, 2, rows)], axis=1)
         given[f"{name}_ms"] = rng.integers(0, 1 << 16, rows)
     return program, given
+
+
+def held(
+    core: FastCore, draw: Callable[[int], Case], seeds: int, wanted: Callable[[Program], bool] = lambda _: True
+) -> list[Compiled]:
+    """Those of so many draws that are wanted and that the engine holds; each must be exact, in the predicted cycles."""
+    found = []
+    for seed in range(seeds):
+        try:
+            case = draw(seed)
+            if not wanted(case[0]):
+                continue
+            tally = run(case, core)
+        except (UnsupportedOp, DoesNotFit):
+            continue
+        assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
+        assert core.compiled is not None
+        found.append(core.compiled)
+    return found
+
+
+def has(*kinds: type) -> Callable[[Program], bool]:
+    """Whether a Program has such an op."""
+    return lambda program: any(isinstance(node.op, kinds) for node in program.nodes)

@@ -4,7 +4,7 @@ With Windows some programs are phases that are repeated for every bin of a windo
 move addresses by the bin's row; others loop over channels within every bin, and take up the bin's place behind that.
 
 Units take, tags finish and the engine falls quiet at random, once later than any bin lasts; starts while busy and past
-the last bin change nothing.
+the last bin change nothing. What a row sees is what the last pass of scores said.
 """
 
 import random
@@ -22,6 +22,7 @@ from edgendt.engine.layout import (
     CFG,
     MEM_CFG,
     MEM_PROG,
+    MODE_SCORE,
     OP_END,
     OP_EXP,
     OP_MAC,
@@ -30,6 +31,7 @@ from edgendt.engine.layout import (
     OP_SYNC,
     OP_TURN,
     ROWS_AT,
+    SIGHT_BITS,
     X_BITS,
     Instr,
 )
@@ -181,11 +183,18 @@ def network(rng: random.Random, lanes: int, depth: int) -> Network:
     cfg |= {"max_bins": rng.choice([0, *[rng.randrange(1, 3 * window + 2)] * 3]), "pos_stride": rng.randrange(1 << 12)}
     ops = [rng.choice([OP_MAC, OP_NORM, OP_EXP, OP_SYNC, OP_TURN]) for _ in range(rng.randrange(depth))]
     fields = (
-        {"bar_use": rng.randrange(2), "bar_tag": rng.randrange(8), "sbase": rng.getrandbits(20)} for _ in range(99)
+        {"bar_use": rng.randrange(2), "bar_tag": rng.randrange(8), "sbase": rng.getrandbits(20)}
+        | {"mode": rng.randrange(4), "kv_base": sight(rng) << SIGHT_BITS | sight(rng)}
+        for _ in range(99)
     )
     program = [{"op": op} | one for op, one in zip([*ops, OP_END], fields, strict=False)]
     kinds = (phases, looped, lambda _, *one: Network(*one)) if case()["windows"] else (lambda _, *one: Network(*one),)
     return rng.choice(kinds)(rng, cfg, program)
+
+
+def sight(rng: random.Random) -> int:
+    """How far a row sees, and itself; 0 for all."""
+    return rng.choice([0, 1, 2, rng.randrange(1, 257)])
 
 
 def looped(rng: random.Random, cfg: dict[str, int], program: list[dict[str, int]]) -> Looped:
@@ -254,17 +263,31 @@ async def load(dut: Any, rng: random.Random, one: Network) -> None:
     assert int(dut.cfg_o.value) == configuration(**one.cfg)
 
 
+def check_sight(dut: Any, one: Network, number: int, bin: int, said: int) -> None:
+    """The keys of a row behind a pass of scores that said so."""
+    registers = one.registers(number, bin, case()["lanes"])
+    slot, keys = registers["slot_o"], registers["n_keys_o"]
+    back, ahead = divmod(said, 1 << SIGHT_BITS)
+    expected = max(0, slot + 1 - back) if back else 0, min(keys, slot + ahead) if ahead else keys
+    assert (int(dut.first_o.value), int(dut.stop_o.value)) == expected, (slot, keys, back, ahead)
+
+
 def check_registers(dut: Any, one: Network, number: int, bin: int) -> None:
     registers = one.registers(number, bin, case()["lanes"])
     assert {name: int(getattr(dut, name).value) for name in registers} == registers
 
 
-async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall: float, freeze: int) -> None:
-    """One start in cycle 0; every instruction as soon as it may, an end when everything is quiet."""
+async def run_bin(
+    dut: Any, rng: random.Random, one: Network, number: int, stall: float, freeze: int, said: int | None
+) -> int | None:
+    """One start in cycle 0; every instruction as soon as it may, an end when everything is quiet.
+
+    said: what the last pass of scores said of the keys that its row sees, None before the first. Returns the same.
+    """
     fetch = FETCH + case()["windows"]
     dut.start_i.value = 1
     await cycles(dut, 1)
-    todo, ready, quiet, settled = one.start(number), fetch, False, 0
+    todo, ready, quiet, settled, taken = one.start(number), fetch, False, 0, 0
     for cycle in range(1, 10_000):
         pc, bin = todo[0]
         fields = one.program[pc]
@@ -282,11 +305,15 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall
         if cycle > settled and fields["op"] != OP_SHAPE:
             check_registers(dut, one, number, bin)
             assert int(dut.oldest_o.value) == one.oldest(bin)
+            if said is not None and cycle > taken + 1:
+                check_sight(dut, one, number, bin, said)
         if valid:
             ins, xbase = one.instruction(pc, bin)
             handed = tuple(int(port.value) for port in (dut.ins_o, dut.xbase_o, dut.pc_o))
             assert handed == (ins, xbase, pc)
         dut.mac_take_i.value, dut.sfu_take_i.value = mac and willing, sfu and willing
+        if case()["windows"] and mac and willing and fields["mode"] == MODE_SCORE:
+            said, taken = fields["kv_base"], cycle
         if ((mac or sfu) and willing) or (valid and fields["op"] == OP_SYNC and bar):
             todo.pop(0)
             ready = cycle + fetch
@@ -306,7 +333,7 @@ async def run_bin(dut: Any, rng: random.Random, one: Network, number: int, stall
             assert (int(dut.busy_o.value), int(dut.done_o.value), int(dut.cycles_o.value)) == (0, 1, cycle + 1)
             await cycles(dut, 1)
             assert int(dut.done_o.value) == 0
-            return
+            return said
     raise AssertionError("the bin does not end")
 
 
@@ -323,6 +350,7 @@ async def refused(dut: Any) -> None:
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.7])
 async def programs_run_in_order_and_bins_have_their_registers(dut: Any, idle: float, stall: float) -> None:
     rng, freeze = random.Random(case().get("seed", 1)), 300
+    said = None if case()["windows"] else 0  # streams alone see what there is
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     for name in ("load_en_i", "trial_reset_i", "start_i", "mac_take_i", "sfu_take_i", "done_i", "quiet_i"):
         getattr(dut, name).value = 0
@@ -341,7 +369,7 @@ async def programs_run_in_order_and_bins_have_their_registers(dut: Any, idle: fl
             await Timer(1, "ns")
             for bin in range(bins):
                 check_registers(dut, one, bin, (one.start(bin) or [(0, one.answers(bin))])[0][1])
-                await run_bin(dut, rng, one, bin, stall, freeze)
+                said = await run_bin(dut, rng, one, bin, stall, freeze, said)
                 freeze = 0
                 while rng.random() < idle:
                     await cycles(dut, 1)

@@ -9,7 +9,7 @@ from ties import attention_ties
 from edgendt.engine.emit import Choice
 
 EXAMPLES = 200
-FAULTS = {"the mask is one key too wide": ("14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)"), **FIRST}
+FAULTS = {"the mask is one key too wide": ("14'(p) < 14'(stop_i)", "14'(p) <= 14'(stop_i)"), **FIRST}
 
 
 def ties() -> list[Case]:

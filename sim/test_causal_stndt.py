@@ -8,7 +8,7 @@ import pytest
 from needs import needs
 from networks import random_counts, random_ndt
 from op_engine import TOKENS, WINDOWS, Case, engine, rejects, run
-from random_programs import random_case
+from random_programs import has, held, random_case
 from test_engine import geometry as streaming
 from test_engine import on_engine
 from test_windows import BUILDS
@@ -16,7 +16,6 @@ from test_windows import BUILDS
 from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.formats import same_heads
-from edgendt.errors import DoesNotFit, UnsupportedOp
 from edgendt.ops import Transpose
 from edgendt.program import Program
 from edgendt.sim import rtl
@@ -115,37 +114,15 @@ def test_its_bins_go_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
 def test_random_wirings_are_exact_or_refused(size: Engine) -> None:
     """Streams that are no STNDT: several looks back at once, at what has other readers, mixes of other codes."""
     needs("verilator")
-    core, held, deepest, several = engine(size=size), 0, 0, 0
-    for seed in range(600):
-        try:
-            case = random_case(seed, courses=True)
-            courses = sum(isinstance(node.op, Transpose) for node in case[0].nodes)
-            if not courses:
-                continue
-            tally = run(case, core)
-        except (UnsupportedOp, DoesNotFit):
-            continue
-        assert tally.mismatches == 0, f"{case[0].name}: {tally.first}"
-        assert core.compiled is not None
-        held, deepest = held + 1, max(deepest, len(core.compiled.phases))
-        several += courses > 1
-    assert held >= 70 and deepest >= 9 and several >= 10
+    found = held(engine(size=size), lambda seed: random_case(seed, courses=True), 600, has(Transpose))
+    courses = [sum(isinstance(node.op, Transpose) for node in one.program.nodes) for one in found]
+    assert len(found) >= 70 and max(len(one.phases) for one in found) >= 9 and sum(many > 1 for many in courses) >= 10
 
 
 def test_random_wirings_that_embed_what_they_look_back_at_are_exact_or_refused() -> None:
     needs("verilator")
-    core, held = engine(size=ROOMY), 0
-    for seed in range(200):
-        try:
-            program, counts = random_case(seed, courses=True, embedded=True)
-            if not any(isinstance(node.op, Transpose) for node in program.nodes):
-                continue
-            tally = run((program, counts), core)
-        except (UnsupportedOp, DoesNotFit):
-            continue
-        assert tally.mismatches == 0, f"{program.name}: {tally.first}"
-        held += 1
-    assert held >= 30
+    found = held(engine(size=ROOMY), lambda seed: random_case(seed, courses=True, embedded=True), 200, has(Transpose))
+    assert len(found) >= 30
 
 
 FAULTS = {

@@ -17,7 +17,7 @@ EXAMPLES = 60
 FAULTS = {
     "a window has a key more": ("tokens_q <= slot_o + 1'b1", "tokens_q <= slot_o + 2'd2"),
     "all keys are in one tile": ("tiles_q  <= tile_q + 9'd1", "tiles_q  <= 9'd1"),
-    "keys beyond the window raise the maximum": ("14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)"),
+    "keys beyond the window raise the maximum": ("14'(p) < 14'(stop_i)", "14'(p) <= 14'(stop_i)"),
     "values of the next tile of channels lie too near": ("18'(cfg_i.value_rows)", "18'd1"),
     **FIRST,
 }

@@ -209,7 +209,7 @@ FAULTS = {
         "{ready_q, loading_q, last_valid_q}  <= 3'b110;",
     ),
     "damaged packets are obeyed": ("frame_ok_q  <= crc_match &&", "frame_ok_q  <="),
-    "one key too many": ("14'(p) < 14'(n_keys_i)", "14'(p) <= 14'(n_keys_i)"),
+    "one key too many": ("14'(p) < 14'(stop_i)", "14'(p) <= 14'(stop_i)"),
 }
 
 

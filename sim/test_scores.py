@@ -16,7 +16,10 @@ def test_equals_the_reference(pipes):
 @pytest.mark.parametrize(
     "old, new",
     [
-        ("< 14'(n_keys_i)", "<= 14'(n_keys_i)"),
+        ("< 14'(stop_i)", "<= 14'(stop_i)"),
+        (">= 14'(first_i)", "> 14'(first_i)"),
+        (">= 14'(first_i)", "+ 14'd1 >= 14'(first_i)"),
+        ("<= valid2_q[p] ?", "<= 1'b1 ?"),
         ("group_q[Levels] == 3'(g)", "group_q[Levels-1] == 3'(g)"),
         ("? acc2_q", "? ~acc2_q"),
     ],

@@ -41,6 +41,13 @@ LOOPS = {
     "a bin ends in front of its loops": ("finish && !enter && (", "finish && ("),
     "a bin takes up its loops' next one": ("next_q <= finish && !enter", "next_q <= finish"),
     "channels turn by angles of their own": ("finish && rows_q.loop && !inside_q", "finish && rows_q.loop"),
+    "a row sees a key more before it": ("- KeyBits'(back_q) + 1'b1", "- KeyBits'(back_q)"),
+    "a row sees a key more behind it": ("slot_o + KeyBits'(ahead_q)", "slot_o + KeyBits'(ahead_q) + 1'b1"),
+    "a row sees keys before the first": ("|| slot_o < KeyBits'(back_q)", ""),
+    "a row sees keys behind the last": ("reach > n_keys_o ? n_keys_o : reach", "reach"),
+    "a row that sees all sees none before it": ("back_q == '0 || ", ""),
+    "a row that sees all sees none behind it": ("ahead_q == '0 || ", ""),
+    "any pass says what a row sees": ("mac_take_i && ins_q.mode == ModeScore", "mac_take_i"),
     "an instruction is handed out before its row is added": ("Windows != 0 ? 2'd3 : 2'd2", "2'd2"),
 }
 

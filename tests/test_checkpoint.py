@@ -23,13 +23,10 @@ from edgendt.config import load_config  # noqa: E402
 from edgendt.engine.compile import compile_program  # noqa: E402
 from edgendt.engine.config import ENGINES  # noqa: E402
 from edgendt.errors import BadInput  # noqa: E402
-from edgendt.fixed import Int  # noqa: E402
 from edgendt.models.checkpoint import Checkpoint, read  # noqa: E402
-from edgendt.models.ndt import NDT, NDTConfig  # noqa: E402
-from edgendt.ops import Attention  # noqa: E402
+from edgendt.models.ndt import NDT  # noqa: E402
 from edgendt.program import Axis, Program  # noqa: E402
 from edgendt.qat.job import geometry_of  # noqa: E402
-from edgendt.qat.limits import no_engine  # noqa: E402
 from edgendt.qat.recipe import ModelConfig, QuantizeConfig, geometry, of_checkpoint  # noqa: E402
 from edgendt.quantize import quantize  # noqa: E402
 
@@ -219,22 +216,11 @@ def test_quantize_starts_from_an_stndt(tmp_path: Path) -> None:
     assert told == [] and compile_program(program, ENGINES["window"])
 
 
-@pytest.mark.parametrize(
-    ("back", "ahead", "all"), [(8, 4, False), (3, -1, False), (-1, 2, False), (-1, -1, True), (49, 60, True)]
-)
-def test_bins_that_do_not_see_all_others_are_told_to_be_for_no_engine(back: int, ahead: int, all: bool) -> None:
-    config = NDTConfig(CHANNELS, CHANNELS, D, LAYERS, 2, FFN, BINS, max_bins=BINS, causal=False, back=back, ahead=ahead)
-    told = no_engine(config)
-    assert (told is None) == all == (not Attention(2, 1, BINS, *[Int(8, 4)] * 4, False, back, ahead).limited)
-    assert told is None or "with model.back=-1 model.ahead=-1 they do" in told
-
-
 def test_a_limited_context_is_opened_where_that_is_asked_for(tmp_path: Path) -> None:
     found = read(saved(tmp_path / "stndt.pth", PublicSTNDT(), CONTEXT_FORWARD=4, CONTEXT_BACKWARD=8))
     kept = geometry(of_checkpoint(ModelConfig(), found), BINS, CHANNELS)
     opened = geometry(of_checkpoint(ModelConfig(back=-1, ahead=-1), found), BINS, CHANNELS)
     assert (kept.back, kept.ahead) == (8, 4) and opened == replace(kept, back=-1, ahead=-1)
-    assert [no_engine(geometry_of(one, CHANNELS, ALL)) is None for one in (kept, opened)] == [False, True]
     with pytest.raises(BadInput, match=r"model.ahead is 9, but checkpoint .* has 4: leave it out"):
         of_checkpoint(ModelConfig(ahead=9), found)
 

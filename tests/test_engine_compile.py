@@ -82,9 +82,34 @@ def test_tokens_of_the_counts_own_courses_are_held_by_engines_built_for_windows_
     assert {tap.op for tap in compiled.taps.values()} >= set(compiled.program.trace_points)
     with pytest.raises(UnsupportedOp, match="built with windows = 1"):
         compile_program(compiled.program, SMALL)
-    narrow = program_of(trained("some bins ahead"))
-    with pytest.raises(UnsupportedOp, match="in a whole window every attention must see all of it"):
-        compile_program(narrow, WINDOW)
+
+
+def test_a_pass_of_scores_says_how_far_a_bin_sees_where_that_is_not_all_of_the_window() -> None:
+    whole = random_ndt(1, bins=7, layers=1, causal=False, spatial=1)
+
+    def said(back: int, ahead: int) -> set[int]:
+        nodes = [
+            replace(node, op=replace(node.op, back=back, ahead=ahead)) if isinstance(node.op, Attention) else node
+            for node in whole.nodes
+        ]
+        compiled = compile_program(replace(whole, nodes=tuple(nodes)), WINDOW)
+        passes = [one for one in compiled.instrs if (one["op"], one["mode"]) == (lay.OP_MAC, lay.MODE_SCORE)]
+        assert all(one["kv_base"] == 0 for one in passes if "weights" in one.owner)  # between channels
+        return {one["kv_base"] for one in passes if "weights" not in one.owner}
+
+    assert said(-1, -1) == said(6, 200) == {0}
+    assert said(0, -1) == {1 << lay.SIGHT_BITS} and said(-1, 0) == {1}
+    assert said(5, 2) == {6 << lay.SIGHT_BITS | 3}
+
+
+def test_what_a_bin_does_not_see_is_no_part_of_the_bound() -> None:
+    program = random_ndt(1, bins=7, layers=1, d=4, heads=2, causal=False)
+    near = [
+        replace(node, op=replace(node.op, back=1)) if node.op.kind == "attention" else node for node in program.nodes
+    ]
+    runs = dict.fromkeys((node.name for node in program.nodes), 7)
+    products = [bound_of(one, 7, 1, times=runs) for one in (program, replace(program, nodes=tuple(near)))]
+    assert products[0] - products[1] == 2 * 4 * (0 + 0 + 1 + 2 + 3 + 4 + 5)  # score and value, channels, keys
 
 
 @pytest.mark.parametrize("channels", [3, 9])
@@ -317,7 +342,7 @@ def test_what_a_whole_window_cannot_hold_is_refused_by_name() -> None:
     feeds = [linear(name, 3, 3) for name in ("q", "k", "v")]
     again = [linear(name, 3, 3, x=ACT, source="y") for name in ("y~", "k2", "v2")]
     last, back = linear("out", 3, 3, x=ACT, source="y"), Node("t", Transpose(3, 7, ACT), ("q",))
-    with pytest.raises(UnsupportedOp, match="every attention must see all of it"):
+    with pytest.raises(UnsupportedOp, match="no attention may stream: take ahead=0"):
         compile_program(Program("p", 3, COUNTS, (*feeds, mixed[0], *again, mixed[1])), WINDOW)
     read = linear("u", 7, 7, x=ACT, source="t")
     assert compile_program(Program("p", 3, COUNTS, (*feeds, back, read, mixed[0], last)), WINDOW)

@@ -10,7 +10,14 @@ from edgendt.engine.layout import Instr
 from edgendt.engine.schedule import Emitter, Open, Tap, Tensor
 from edgendt.engine.turn import turn
 from edgendt.fixed import Int
+from edgendt.ops import Attention
 from edgendt.program import Node
+
+
+def sight(op: Attention) -> int:
+    """What a pass of scores says of the keys that its row sees: 1 + how many before it, and behind; 0 for all."""
+    back, ahead = (reach + 1 if 0 <= reach < op.window - 1 else 0 for reach in (op.back, op.ahead))
+    return back << lay.SIGHT_BITS | ahead
 
 
 class Attend:
@@ -133,6 +140,7 @@ class Attend:
             "xstride": heads.op.heads,
             "steps": (heads.groups - 1) * heads.group_words + heads.key_words,
             "words": heads.key_words,
+            "kv_base": sight(heads.op),
             "bar_begun": 1,
         }
         index = emit.mac(f"{node.name}.scores", fields, q, k)

@@ -12,7 +12,7 @@ from edgendt.engine.serial import cycles_of_instr
 from edgendt.engine.tiling import PAIR_BITS
 from edgendt.engine.timeline import Timeline
 from edgendt.ops import Attention, CrossAttention, Linear, SpatialMix, SpatialWeights
-from edgendt.program import Program
+from edgendt.program import Node, Program
 
 if TYPE_CHECKING:
     from edgendt.engine.compile import Compiled
@@ -177,10 +177,17 @@ def bound_of(
             half += runs * node.op.inputs * node.op.outputs * (1 if packed and node.op.w.bits <= PAIR_BITS else 2)
             bits += runs * node.op.inputs * node.op.outputs * node.op.w.bits
         elif isinstance(node.op, Attention | CrossAttention):
-            many = program.axis(node.inputs[1]).length or keys
-            half += runs * 4 * many * node.op.size
+            half += 4 * node.op.size * _seen(program, node, keys, runs)
         elif isinstance(node.op, SpatialWeights):
             half += runs * 2 * node.op.size * node.op.bins
         elif isinstance(node.op, SpatialMix):
             half += runs * 2 * node.op.size * node.op.size
     return max(-(-half // (2 * lanes)), -(-bits // (9 * lanes)))
+
+
+def _seen(program: Program, node: Node, keys: int, runs: int) -> int:
+    """Keys that the queries of so many runs see together, at least: not every bin of a window need see all of them."""
+    op = node.op
+    if isinstance(op, Attention) and op.limited:
+        return sum(sorted(stop - first for first, stop in op.sees(op.window))[:runs])
+    return runs * (program.axis(node.inputs[1]).length or keys)

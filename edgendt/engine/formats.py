@@ -98,7 +98,7 @@ def _whole(program: Program, node: Node, engine: Engine) -> None:
     asked = "an engine answers whole windows when built with windows = 1: choose `window`"
     _need(bool(engine.windows) or not isinstance(op, Attention | Transpose), node, asked)
     if isinstance(op, Attention):
-        _need(not op.causal and not op.limited, node, "in a whole window every attention must see all of it")
+        _need(not op.causal, node, "in a whole window no attention may stream: take ahead=0")
 
 
 def _between_channels(program: Program, node: Node) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgendt.errors import BadInput
 
 SCHEMA = 2  # of the words' meaning; an engine of another schema refuses the image
-REVISION = 1  # of engines with windows or tokens: one built before loops over channels within a bin refuses the image
+REVISION = 2  # of engines with windows or tokens: one built before bins that see only some others refuses the image
 MAGIC = b"EDTIMAGE"
 FRAME_BYTES = 1024  # payload of one load frame
 FRAME_HEAD = struct.Struct("<HBBHB")  # frame index, memory, bytes per word, word address low 16 and high 8 bits

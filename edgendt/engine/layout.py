@@ -71,6 +71,7 @@ MEM_TIME, MEM_GELU = 11, 12  # of engines for windows of tokens
 TAGS = 8
 KEYS = 2047  # of an engine for windows of tokens
 ANGLES = 256  # channels whose angles are kept
+SIGHT_BITS = 9  # of how far a row sees ahead, in a score pass's kv_base, in front of which stands how far it sees back
 X_BITS = 15  # of xbase, in front of which xtop stands
 STEP_BITS = 16  # of a step; above it: an odd channel of its pair, the last channel
 SHIFT_BIAS = 16  # the shift of a bias word is stored as shift + 16

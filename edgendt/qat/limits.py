@@ -1,10 +1,8 @@
-"""The largest network that later stages hold (docs/engine.md, Limits): what is larger is refused before training, what
-no engine runs is told."""
+"""The largest network that later stages hold (docs/engine.md, Limits): what is larger is refused before training."""
 
 from __future__ import annotations
 
 from edgendt.models.ndt import NDTConfig
-from edgendt.ops.attention import narrows
 from edgendt.qat.formats import Bits
 
 # tests/test_quantize_options.py holds them equal to the engine's; within them no attention leaves its accumulator.
@@ -25,13 +23,3 @@ def check_limits(config: NDTConfig, bits: Bits) -> None:
     for name, most in LIMITS.items():
         if (getattr(config, name) or 0) > most:
             raise ValueError(f"{WORDS.get(name, name)} must be at most {most}, got {getattr(config, name)}")
-
-
-def no_engine(config: NDTConfig) -> str | None:
-    """Why no engine runs the network though all else holds it (docs/checkpoints.md); None where one may."""
-    if config.causal or not narrows(config.window, config.back, config.ahead):
-        return None
-    return (
-        "torch, QONNX, Program and the hls4ml firmware hold this network, no engine does: bins of its windows do not "
-        "see all others; with model.back=-1 model.ahead=-1 they do, which costs a checkpoint accuracy"
-    )

@@ -74,7 +74,7 @@ module edt_core
   instr_t      ins, sfu_ins;
   logic [XBits-1:0] xbase, x_index;
   logic [9:0]  pc;
-  logic [KeyBits-1:0] slot, n_keys;
+  logic [KeyBits-1:0] slot, n_keys, first_key, stop_key;
   logic [8:0]  key_tiles, oldest;
   logic [10:0] slot_lane, slot_seg;
   logic [17:0] slot_off;
@@ -93,7 +93,8 @@ module edt_core
     .clk_i, .rst_i, .load_en_i, .load_mem_i, .load_addr_i, .load_data_i, .trial_reset_i, .count_en_i,
     .count_addr_i, .count_data_i, .start_i, .busy_o, .done_o,
     .refuse_o, .cycles_o, .bin_o, .cfg_o(cfg), .slot_o(slot), .slot_lane_o(slot_lane), .slot_seg_o(slot_seg),
-    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles), .pos_off_o(pos_off),
+    .slot_off_o(slot_off), .oldest_o(oldest), .n_keys_o(n_keys), .key_tiles_o(key_tiles),
+    .first_o(first_key), .stop_o(stop_key), .pos_off_o(pos_off),
     .res_stride_o(res_stride), .time_o(row_time), .timed_o(timed), .timed_row_o(timed_row), .by_slot_o(by_slot), .again_o(another),
     .older_o(older), .blank_o(blank), .ins_o(ins), .xbase_o(xbase), .pc_o(pc),
     .mac_valid_o(mac_valid), .mac_take_i(mac_take), .sfu_valid_o(sfu_valid), .sfu_take_i(sfu_take), .done_i(done),
@@ -401,7 +402,7 @@ module edt_core
   logic signed [AccBits-1:0]  max4, max5_q;
   edt_scores #(.Pipes(Pipes), .AccBits(AccBits), .Depth(ScoreDepth), .KeyBits(KeyBits)) i_scores (
     .clk_i, .start_i(score_start), .step_i(score_step), .waddr_i(score_waddr[$clog2(ScoreDepth)-1:0]),
-    .group_i(score_group), .word_i(score_word), .n_keys_i(n_keys), .acc_i(drained),
+    .group_i(score_group), .word_i(score_word), .first_i(first_key), .stop_i(stop_key), .acc_i(drained),
     .raddr_i(sfu_raddr[$clog2(ScoreDepth)-1:0]), .rdata_o(score_word_out), .max_group_i(s_q[4].group), .max_o(max4)
   );
 
@@ -413,8 +414,16 @@ module edt_core
   logic [4:0]         length8, length5;
   logic [3:0]         shift5;
   logic [Sfus*8-1:0]  exps17;
-  logic [Sfus-1:0]    keys_q;  // in cycle 17, exponentials of keys: what lies beyond is neither summed nor written
-  always_ff @(posedge clk_i) for (int n = 0; n < Sfus; n++) keys_q[n] <= 5'(n) < s_q[16].count;
+  logic [Sfus-1:0]    keys_q;  // in cycle 17, exponentials of keys: others are not summed, and written as zero
+  if (Windows != 0) begin : g_sees  // keys that the row sees; a stream's by age, all that there are
+    for (genvar n = 0; n < Sfus; n++) begin : g_key
+      logic [KeyBits-1:0] key;
+      assign key = KeyBits'(s_q[16].gb_addr) << $clog2(Sfus) | KeyBits'(n);
+      always_ff @(posedge clk_i) keys_q[n] <= key >= first_key && key < stop_key;
+    end
+  end else begin : g_counts
+    always_ff @(posedge clk_i) for (int n = 0; n < Sfus; n++) keys_q[n] <= 5'(n) < s_q[16].count;
+  end
   edt_stats #(.Pipes(Pipes)) i_stats (
     .clk_i, .rst_i, .clear_i(mac_take && ins.stats), .valid_i(written && n_q[9].stats), .first_i(n_q[9].first),
     .last_i(n_q[9].last), .last_mask_i(n_q[9].last_mask), .word_i(res_data), .ok_o(stats_ok), .sum_o(stat_sum),

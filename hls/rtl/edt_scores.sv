@@ -1,4 +1,4 @@
-// Score memory, and per head group the maximum over the keys in use, kept while the words arrive.
+// Score memory, and per head group the maximum over the keys that count, kept while the words arrive.
 // Word in cycle 1 (step in cycle 0) -> maximum up to date in cycle 4 + log2(P).
 `default_nettype none
 module edt_scores #(
@@ -13,7 +13,8 @@ module edt_scores #(
   input  wire  [$clog2(Depth)-1:0]   waddr_i,
   input  wire  [2:0]                 group_i,
   input  wire  [8:0]                 word_i,    // key / P
-  input  wire  [KeyBits-1:0]         n_keys_i,
+  input  wire  [KeyBits-1:0]         first_i,   // keys that count: from the one up to the other
+  input  wire  [KeyBits-1:0]         stop_i,
   input  wire  [Pipes*AccBits-1:0]   acc_i,     // cycle 1
   input  wire  [$clog2(Depth)-1:0]   raddr_i,
   output wire  [Pipes*AccBits-1:0]   rdata_o,
@@ -35,7 +36,9 @@ module edt_scores #(
     addr2_q  <= addr1_q;
     group1_q <= group_i;
     acc2_q   <= acc_i;
-    for (int p = 0; p < Pipes; p++) valid1_q[p] <= 14'({word_i, {Levels{1'b0}}}) + 14'(p) < 14'(n_keys_i);
+    for (int p = 0; p < Pipes; p++)
+      valid1_q[p] <= 14'({word_i, {Levels{1'b0}}}) + 14'(p) >= 14'(first_i)
+                     && 14'({word_i, {Levels{1'b0}}}) + 14'(p) < 14'(stop_i);
     valid2_q <= valid1_q;
   end
 

@@ -42,6 +42,8 @@ module edt_seq
   output logic [8:0]   oldest_o,     // key with which aged passes begin: those of the newest key's beat come last
   output logic [KeyBits-1:0] n_keys_o,
   output logic [8:0]   key_tiles_o,
+  output wire  [KeyBits-1:0] first_o,  // of them the row's scores see those from the one up to the other
+  output wire  [KeyBits-1:0] stop_o,
   output logic [12:0]  pos_off_o,
   output wire  [12:0]  res_stride_o,  // words from a bin's residual row to the next one's
   output wire  [15:0]  time_o,        // of this token or query
@@ -261,6 +263,18 @@ module edt_seq
     assign res_stride_o = res_stride_q;
     assign by_slot_o    = slots_q && !given_q;
     assign again_o      = finish && rows_q.loop && !inside_q;
+    // A pass of scores says what its row sees, where that is not every key. It is handed out long after the row's slot
+    // is known and long before its first word drains, and the exponentials behind it are of the same row.
+    logic [8:0]         back_q, ahead_q;  // keys before it, and behind it, one more of each; 0 for all
+    logic [KeyBits-1:0] first_q, stop_q, reach;
+    assign reach   = slot_o + KeyBits'(ahead_q);
+    assign first_o = first_q;
+    assign stop_o  = stop_q;
+    always_ff @(posedge clk_i) begin
+      if (mac_take_i && ins_q.mode == ModeScore) {back_q, ahead_q} <= ins_q.kv_base;
+      first_q <= back_q == '0 || slot_o < KeyBits'(back_q) ? '0 : slot_o - KeyBits'(back_q) + 1'b1;
+      stop_q  <= ahead_q == '0 || reach > n_keys_o ? n_keys_o : reach;
+    end
     if (Tokens != 0) begin : g_tokens
       // A token or a query: bytes 0 and 1 its row, the last token's marked; 2 and 3 its kind; 4 and 5 its time.
       logic [15:0]        row_q, kind_q, time_q;
@@ -385,6 +399,8 @@ module edt_seq
     assign read_tiles  = '0;
     assign add_row     = '0;
     assign kind_row    = '0;
+    assign first_o     = '0;
+    assign stop_o      = n_keys_o;
   end
   wire unused = &{1'b0, load_addr_i, load_data_i, word, count_en_i, count_addr_i, count_data_i, read_keys, read_tiles,
                    add_row, kind_row, token_last, place};
