@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from needs import needs
+from needs import needs, needs_package
 from networks import random_counts, random_ndt
 from op_engine import WINDOWS, Case, engine, rejects
 from random_programs import has, held, random_case
 from test_engine import ENGINES, on_engine
 from test_engine import geometry as streaming
 
+from edgendt.artifact import Run
 from edgendt.engine.compile import choices_of, compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.formats import same_heads
@@ -191,6 +192,29 @@ def test_a_window_goes_in_and_out_at_the_stream_ports(tmp_path: Path) -> None:
     tally = rtl.check(program, trials, traced)
     assert tally.first is None and tally.ops == len(program.trace_points)
     rtl.check_cycles(compiled, trials, [trial.cycles for trial in traced])
+
+
+@pytest.mark.parametrize("layout", ["Public", "PublicSTNDT"])
+def test_public_checkpoints_that_see_eight_bins_back_and_four_ahead_are_exact_as_they_are(
+    layout: str, tmp_path: Path
+) -> None:
+    needs("verilator")
+    torch = needs_package("torch")
+    import test_checkpoint as public
+
+    from edgendt.config import load_config
+    from edgendt.qat.recipe import QuantizeConfig
+    from edgendt.quantize import quantize
+
+    torch.manual_seed(0)
+    file = public.saved(tmp_path / "public.pth", getattr(public, layout)(), CONTEXT_FORWARD=4, CONTEXT_BACKWARD=8)
+    told: list[str] = []
+    config = load_config(QuantizeConfig, None, public.QUICK, {"train.checkpoint": str(file)})
+    quantize(config, tmp_path, "mine", quiet=True, warn=told.append)
+    program = Program.load(Run.open("mine", tmp_path).stage("quantize") / "program.edt")
+    sights = {(node.op.back, node.op.ahead) for node in program.nodes if isinstance(node.op, Attention)}
+    tally = on_engine(FastCore(Engine.named("window")), program, random_counts(program, 1, public.BINS))
+    assert told == [] and sights == {(8, 4)} and tally.mismatches == 0, str(tally.first)
 
 
 def test_random_wirings_of_whole_windows_are_exact_or_refused() -> None:
