@@ -149,7 +149,8 @@ def test_a_window_is_exact_under_every_schedule(core: FastCore) -> None:
 def test_a_stream_a_window_and_a_window_after_a_reset_in_its_middle_follow_each_other(core: FastCore) -> None:
     """One build, one network after the other: nothing of a loop outlives its trial."""
     stream, window = random_ndt(3, window=4, bins=11), random_ndt(4, bins=6, causal=False)
-    for program, counts in [(stream, 11), (window, 6), (stream, 9), (window, 6)]:
+    near = narrowed(random_ndt(4, bins=6, causal=False, spatial=1), 24)
+    for program, counts in [(stream, 11), (window, 6), (near, 6), (stream, 9), (near, 6), (window, 6)]:
         tally = on_engine(core, program, random_counts(program, 7, counts))
         assert tally.mismatches == 0, f"{program.name}: {tally.first}"
     counts = random_counts(window, 8, 6)

@@ -59,7 +59,7 @@ package edt_pkg;
     logic [12:0] bias_base;
     logic [12:0] dst_base;
     logic [12:0] add_base;
-    logic [17:0] kv_base;
+    logic [17:0] kv_base;     // of scores: how far a row sees back and ahead, 9 bits each, and itself; 0 for all
     logic [4:0]  last_mask;   // outputs in the last word, for the statistics
     logic        paired;      // two 4-bit weights per word: a tile has twice the outputs, first all low ones
     logic [1:0]  split;       // log2 of the groups of segments that share a reduction, each its own inputs or keys

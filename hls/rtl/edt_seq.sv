@@ -265,7 +265,7 @@ module edt_seq
     assign again_o      = finish && rows_q.loop && !inside_q;
     // A pass of scores says what its row sees, where that is not every key. It is handed out long after the row's slot
     // is known and long before its first word drains, and the exponentials behind it are of the same row.
-    logic [8:0]         back_q, ahead_q;  // keys before it, and behind it, one more of each; 0 for all
+    logic [8:0]         back_q, ahead_q;  // how far, and itself; 0 for all
     logic [KeyBits-1:0] first_q, stop_q, reach;
     assign reach   = slot_o + KeyBits'(ahead_q);
     assign first_o = first_q;
