@@ -45,17 +45,30 @@ def added(call: Call) -> Value:
 
 
 def subtracted(call: Call) -> Value:
-    """Sub: of a mean, or of the largest score."""
+    """Sub: of a mean, of the largest score, or of the logarithm of a Softmax's sum."""
     call.arity(2)
     left, right = call.inputs
     if isinstance(right, Moment):
         return norm.centre(call, right)
     if isinstance(right, Constant):
         return added(replace(call, inputs=(left, Constant(-right.values))))
-    steps = [value.source for value in (left, right) if isinstance(value, View) and isinstance(value.source, Scores)]
-    if [step.kind for step in steps] == ["scores", "largest"] and attend.same(*steps):
-        return left
+    if isinstance(left, View) and isinstance(right, View):
+        if isinstance(left.source, Scores) and isinstance(right.source, Scores):
+            return less(left, left.source, right)
     raise ValueError("a difference is held as part of a LayerNorm or a Softmax only")
+
+
+def less(seen: View, source: Scores, of: View) -> View:
+    """Scores less the largest of their query, or less the logarithm of its sum."""
+    assert isinstance(of.source, Scores)
+    if source.kind != "scores" or of.source.kind not in ("largest", "logsum"):
+        raise ValueError(
+            f"a Softmax takes the largest or the logsum off scores, not {of.source.kind} off {source.kind}"
+        )
+    attend.check_same(seen, of)
+    if of.source.kind == "logsum":
+        return attend.becomes(seen, source, "logs")
+    return replace(seen, source=replace(source, shifted=True))
 
 
 def multiplied(call: Call) -> Value:
@@ -68,7 +81,7 @@ def multiplied(call: Call) -> Value:
     if isinstance(value, View) and isinstance(other, View):
         for a, b in ((value, other), (other, value)):
             if isinstance(a.source, Scores) and isinstance(b.source, Scores) and b.source.kind == "share":
-                return over_total(a, a.source, b.source)
+                return over_total(a, a.source, b)
     raise ValueError("activations times activations, element by element, are held as part of a LayerNorm or Softmax")
 
 
@@ -92,10 +105,11 @@ def by_constant(call: Call, value: Value, other: Constant) -> Value:
     return normal(call.lowering, replace(seen, factor=seen.factor * factor))
 
 
-def over_total(seen: View, source: Scores, total: Scores) -> View:
+def over_total(seen: View, source: Scores, total: View) -> View:
     """Exponentials over their sum."""
-    if source.kind != "exponentials" or not attend.same(source, total):
+    if source.kind != "exponentials":
         raise ValueError("a sum divides only the exponentials that it is of")
+    attend.check_same(seen, total)
     return attend.becomes(seen, source, "probabilities")
 
 
@@ -113,7 +127,7 @@ def divided(call: Call) -> Value:
         return norm.normalised(call, left, right, "deviation")
     if isinstance(left, View) and isinstance(right, View) and isinstance(left.source, Scores):
         if isinstance(right.source, Scores) and right.source.kind == "total":
-            return over_total(left, left.source, right.source)
+            return over_total(left, left.source, right)
     raise ValueError("activations over activations are held as part of a LayerNorm or Softmax only")
 
 
@@ -144,13 +158,14 @@ def rooted(call: Call) -> Value:
 def exponential(call: Call) -> Value:
     call.arity(1)
     seen = call.inputs[0]
-    if not isinstance(seen, View) or not isinstance(seen.source, Scores) or seen.source.kind != "scores":
+    kinds = {"scores": "exponentials", "logs": "probabilities"}
+    if not isinstance(seen, View) or not isinstance(seen.source, Scores) or seen.source.kind not in kinds:
         raise ValueError("an exponential is held as part of a Softmax only")
-    return attend.becomes(seen, seen.source, "exponentials")
+    return attend.becomes(seen, seen.source, kinds[seen.source.kind])
 
 
 def reduced(call: Call) -> Value:
-    """ReduceMean of a LayerNorm, ReduceMax and ReduceSum of a Softmax: over the last axis, which stays."""
+    """ReduceMean of a LayerNorm, the other reductions of a Softmax: over the last axis, which stays."""
     call.arity(1, 2)
     value = call.inputs[0]
     over_last(call, len(value.shape) if isinstance(value, Moment) else view(call.lowering, value).index.ndim)

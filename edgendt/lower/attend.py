@@ -129,15 +129,15 @@ def hide(seen: View, source: Scores, allowed: NDArray[np.bool_]) -> View:
     return replace(seen, index=index, source=replace(source, allowed=both))
 
 
-def softmax(call: Call) -> View:
-    """Softmax over the keys."""
+def softmax(call: Call, kind: str = "probabilities") -> View:
+    """Softmax over the keys, or LogSoftmax (kind: logs)."""
     call.arity(1)
     seen = call.inputs[0]
     if not isinstance(seen, View) or not isinstance(seen.source, Scores) or seen.source.kind != "scores":
         raise ValueError(NO_SCORES)
     softmax_axis(call, seen.index.ndim)
     rows_are_keys(seen, seen.source)
-    return becomes(seen, seen.source, "probabilities")
+    return becomes(seen, seen.source, kind)
 
 
 def softmax_axis(call: Call, dimensions: int = 0) -> None:
@@ -158,8 +158,9 @@ def becomes(seen: View, source: Scores, kind: str) -> View:
 
 
 def reduced(call: Call, seen: View, source: Scores) -> View:
-    """The largest score, or the sum of the exponentials, of every query."""
+    """The largest score, or the sum of the exponentials or its logarithm, of every query."""
     steps = {("ReduceMax", "scores"): "largest", ("ReduceSum", "exponentials"): "total"}
+    steps |= {("ReduceLogSumExp", "scores"): "logsum"}
     kind = steps.get((call.node.op_type, source.kind))
     if kind is None:
         raise ValueError(f"it is held as part of a softmax over the keys only, got {source.kind}")
@@ -167,9 +168,16 @@ def reduced(call: Call, seen: View, source: Scores) -> View:
     return replace(becomes(seen, source, kind), index=seen.index[..., :1])
 
 
-def same(a: Scores, b: Scores) -> bool:
-    """True for two steps of one softmax."""
-    return a.q is b.q and a.k is b.k and a.scale == b.scale and a.allowed is b.allowed
+def check_same(seen: View, of: View) -> None:
+    """ValueError unless these are two steps of one softmax, `of` with one element for every row of `seen`."""
+    a, b = seen.source, of.source
+    assert isinstance(a, Scores) and isinstance(b, Scores)
+    alike = a.q is b.q and a.k is b.k and a.allowed is b.allowed
+    if not alike or (a.scale, a.shifted) != (b.scale, b.shifted):
+        raise ValueError(f"the {b.kind} is of other scores than those that it goes with")
+    rows = (*seen.index.shape[:-1], 1)
+    if broadcast(of.index.shape, rows) != rows or (of.index != seen.index[..., :1]).any():
+        raise ValueError(f"the {b.kind} of a query must go with the scores of that query, along the keys")
 
 
 def left_out(call: Call, seen: View, source: Scores, bits: int) -> View:

@@ -114,14 +114,14 @@ CHECKS: dict[str, Callable[[Call], object]] = {
     "MatMul": check_matmul,
     "Gemm": check_gemm,
     "Einsum": einsum.check,
-    "Softmax": check_softmax,
+    **dict.fromkeys(("Softmax", "LogSoftmax"), check_softmax),
     "LayerNormalization": norm.check,
     "Clip": qcdq.check_limits,
     "Cast": check_cast,
     "Dropout": patterns.dropout,
     **dict.fromkeys(("Add", "Mul"), check_finite),
     **dict.fromkeys(MOVES, check_move),
-    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum"), arithmetic.over_last),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "ReduceLogSumExp"), arithmetic.over_last),
 }
 
 

@@ -153,10 +153,12 @@ class Moment:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """q k^T * scale, or what a softmax makes of them: scores, largest, exponentials, total or probabilities.
+    """q k^T * scale, or what a softmax makes of them: scores, largest, exponentials, total, share (1 / total), logsum
+    (log of the total), logs (scores - logsum) or probabilities.
 
     q [heads, queries, d_h] and k [heads, keys, d_h] are elements of the tensors that `of` names. allowed
-    [queries, keys]: which keys a query sees; None: all. Laid out [heads, queries, keys].
+    [queries, keys]: which keys a query sees; None: all. shifted: less the largest of their query, which a softmax does
+    not see, but a sum of exponentials. Laid out [heads, queries, keys].
     """
 
     of: tuple[CodesOf, CodesOf]
@@ -165,6 +167,7 @@ class Scores:
     scale: float
     allowed: NDArray[np.bool_] | None = None
     kind: str = "scores"
+    shifted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
