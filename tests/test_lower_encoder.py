@@ -72,7 +72,6 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "Einsum": ({"fused": True, "summed": True}, {}),
     "a weight scale per output": ({"quantizers": Quantizers(per_channel=True)}, {}),
     "opset 11": ({"written": True}, {"opset_version": 11}),
-    **{f"opset {at}": ({"fused": True}, {"opset_version": at}) for at in (*range(12, 20), 21)},
     "a batch that is left open": (
         {"fused": True},
         {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}},
@@ -81,10 +80,6 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "that and all spelt out": ({"written": True}, {"dynamo": True}),
     "QuantizeLinear and DequantizeLinear": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq"}),
     "those, torch's other exporter": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq", "dynamo": True}),
-    **{
-        f"those, opset {at}": ({"quantizers": Quantizers(stream=8)}, {"kind": "qcdq", "opset_version": at})
-        for at in (11, 13)
-    },
 }
 
 
