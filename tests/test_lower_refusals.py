@@ -461,8 +461,14 @@ def product(net: Net) -> str:
 
 def scored(net: Net) -> str:
     """What is refused, where it may be scores."""
-    x = product(net)
+    x = logs(net)
     return net.node("MatMul", x, x)
+
+
+def residual(net: Net) -> str:
+    """What is refused, on top of what is held."""
+    known = net.quant(net.node("MatMul", net.counts(), net.weights(CHANNELS, 4)), Y)
+    return net.quant(net.node("Add", known, logs(net)), Y)
 
 
 def normed(net: Net, **fields: Any) -> str:
@@ -475,10 +481,11 @@ def clip(net: Net) -> str:
     return net.node("Clip", logs(net), net.constant(0.0))
 
 
-def scores(net: Net, axis: int = -1, **fields: Any) -> str:
+def scores(net: Net, axis: int = -1, scale: float = 3**-0.5, **fields: Any) -> str:
     """Attention of what is refused, with a Quant of the probabilities."""
     x = net.quant(product(net), Y)
-    weights = net.node("Softmax", net.node("MatMul", x, net.node("Transpose", x)), axis=axis)
+    products = net.node("Mul", net.node("MatMul", x, net.node("Transpose", x)), net.constant(scale))
+    weights = net.node("Softmax", products, axis=axis)
     return net.quant(net.node("MatMul", net.quant(weights, Y, **fields), x), Y)
 
 
@@ -573,6 +580,37 @@ BEHIND: dict[str, tuple[Callable[[Net], str], list[str]]] = {
     "a pair of two scales": (lambda n: pair(n, logs(n), 0.5, 0.25), ["DequantizeLinear"]),
     "a node of ours": (lambda n: n.node("Rotary", logs(n), domain="edgendt", **ROTARY | {"steps": 5}), ["Rotary"]),
     "too many inputs": (lambda n: n.quant(n.node("Relu", logs(n), n.constant(1.0)), Y), ["Relu"]),
+    "a scale of scores": (lambda n: scores(n, scale=1.0), ["Quant"]),
+    "a bias that does not fit its weights": (
+        lambda n: n.quant(n.node("Add", product(n), n.constant([1.0, 2.0])), Y),
+        ["Add"],
+    ),
+    "no Quant before weights": (
+        lambda n: n.quant(n.node("MatMul", n.node("LayerNormalization", logs(n), n.constant(1.0)), n.weights(4, 3)), Y),
+        ["MatMul"],
+    ),
+    "weights of another size behind a residual": (
+        lambda n: n.quant(n.node("MatMul", residual(n), n.weights(5, 3)), Y),
+        ["MatMul"],
+    ),
+    "a sum that is too wide behind the next Quant": (
+        lambda n: n.quant(n.node("Add", n.node("MatMul", residual(n), n.weights(4, 3)), n.constant(2.0**22)), Y),
+        ["linear"],
+    ),
+    "nothing: a sum of codes whose format is not known": (
+        lambda n: n.quant(n.node("Add", product(n), n.constant(2.0**22)), Y),
+        [],
+    ),
+    "nothing: weights behind axes that are moved": (
+        lambda n: n.quant(n.node("MatMul", n.node("Transpose", logs(n)), n.weights(BINS, 3)), Y),
+        [],
+    ),
+    "nothing: a sum may give the format": (
+        lambda n: (lambda h: n.node("Add", h, h) and n.quant(n.node("MatMul", h, n.weights(4, 3)), Y))(
+            n.node("LayerNormalization", logs(n), n.constant(1.0))
+        ),
+        [],
+    ),
     "nothing: a mask": (lambda n: n.node("Add", scored(n), n.constant(np.full((BINS, BINS), -np.inf))), []),
     "nothing: it is the output": (logs, []),
     "nothing: its Quant is": (lambda n: n.node("Relu", n.quant(logs(n), Y)), []),
@@ -605,6 +643,20 @@ def test_behind_a_refusal_what_is_so_whatever_it_would_have_been_is_refused_too(
     message = refused(net, build(net), tmp_path)
     assert re.findall(r"(?:^|; )(\w+) at \w+", message) == ["LogSoftmax", *others], message
     assert message.count(NEAREST) == 1 + len(others)
+
+
+def test_behind_fields_of_a_quant_what_right_ones_give_is_read(tmp_path: Path) -> None:
+    for fields in (
+        {"rounding_mode": "FLOOR"},
+        {"narrow": 1},
+        {"zero": 1.0},
+        {"scale": [0.5, 0.25, 0.5]},
+        {"scale": -1.0},
+    ):
+        net = Net()
+        wide = net.quant(net.node("MatMul", net.quant(matmul(net), Y, **fields), net.weights(3, 3)), Int(12, 7))
+        message = refused(net, net.quant(net.node("Tanh", wide), Y), tmp_path)
+        assert re.findall(r"(?:^|; )(\w+) at \w+", message) == ["Quant", "Tanh"], message
 
 
 def test_refusals_of_all_branches_come_at_once(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def attempt(
     refusals = walk(model.graph, values, lowering)
     sums = read.accumulator(path, model)
     if refusals:
-        raise gathered([*refusals, *unfit(lowering.nodes, sums), *ending(name, values, lowering)])
+        known = [node for node in lowering.nodes if lowering.guessed.isdisjoint(node.inputs)]
+        raise gathered([*refusals, *unfit(known, sums), *ending(name, values, lowering)])
     if forced is None and (one := common(lowering)):
         made = attempt(path, model, arrays, given, seen, one)
         return replace(made, notes=made.notes + tuple(note for note in lowering.notes if "joined by" in note.what))
@@ -110,11 +111,11 @@ def attempt(
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:
     """Follow the graph; `values` and `lowering` are filled. What was refused, in order, causes only."""
-    from edgendt.lower import behind, read
+    from edgendt.lower import read
     from edgendt.lower.calls import Call
     from edgendt.lower.faults import key
     from edgendt.lower.nearest import refusal
-    from edgendt.lower.operators import apply
+    from edgendt.lower.operators import apply, instead
     from edgendt.lower.values import Refused
 
     refusals = []
@@ -132,7 +133,7 @@ def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -
             said = str(error) if isinstance(error, ValueError) else f"it is malformed ({type(error).__name__}: {error})"
             refusals.append(refusal(node.op_type, read.label(node), " ".join(said.split()), node.domain))
             first, *more = node.output
-            values[first] = Refused(behind.made_of(node.domain, node.op_type, inputs))
+            values[first] = instead(node, inputs, lowering)
             values |= dict.fromkeys(more, Refused())
     return refusals
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from edgendt.export.nodes import DOMAIN, op_of
+from edgendt.fixed import Int
 from edgendt.lower import arithmetic, einsum, norm, patterns, qcdq
 from edgendt.lower.attend import NO_SCORES, softmax_axis
-from edgendt.lower.calls import Call
-from edgendt.lower.curves import FUNCTIONS, OF_ONE
+from edgendt.lower.calls import CALIBRATE, Call, Lowering
+from edgendt.lower.curves import ARITHMETIC, FUNCTIONS, OF_ONE
 from edgendt.lower.folding import MOVES
-from edgendt.lower.quants import one, spec_of
-from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS
+from edgendt.lower.quants import one, quant_product, spec_of, unit
+from edgendt.lower.read import QUANT_DOMAINS, STANDARD_DOMAINS, attributes
 from edgendt.lower.values import (
     ANYTHING,
     CODES,
@@ -25,16 +26,22 @@ from edgendt.lower.values import (
     Constant,
     Counts,
     Moment,
+    Product,
     Refused,
     Scores,
+    Source,
     Steps,
     Value,
     View,
 )
+from edgendt.lower.views import OPEN, extent
 
 ACTIVATION = frozenset((CODES, WAITING))  # no scores
 WHERE = "where its elements go must be constant"
 PASS = (*MOVES, "Identity", "Dropout", "Cast", "Relu", "QuantizeLinear")
+REDUCED = ("ReduceMean", "ReduceMax", "ReduceSum", "ReduceLogSumExp", "Shape", "Size")
+READERS = ("MatMul", "Gemm", "LayerNormalization", "ReduceMean")  # of codes, no sum that waits
+GUESS = Int(8)
 
 
 def read(domain: str, kind: str, call: Call) -> Value:
@@ -50,10 +57,53 @@ def read(domain: str, kind: str, call: Call) -> Value:
         qcdq.scale_and_zero(call)
     elif kind in CHECKS:
         CHECKS[kind](call)
+        if made := product(kind, call):
+            return made
     elif kind in FUNCTIONS and CONSTANT not in kinds(call.inputs[0]):
         if any(isinstance(value, Constant) and value.values.size != 1 for value in call.inputs[1:]):
             raise ValueError(OF_ONE)
-    return Refused(made_of(domain, kind, call.inputs))
+    if kind == "Add":  # whose Quant would give them its format
+        call.lowering.guessed.update(call.tensors)
+    return refused(domain, kind, call.inputs, call.lowering)
+
+
+def product(kind: str, call: Call) -> Product | None:
+    """A product of rows by constant weights, whatever the rows are. ValueError where they wait for a Quant."""
+    x = call.inputs[0]
+    if kind not in READERS or not isinstance(x, Refused) or CONSTANT in x.kinds:
+        return None
+    if x.kinds == {WAITING} and call.tensors[0] not in {*call.lowering.seen, *call.lowering.guessed}:
+        raise ValueError(CALIBRATE)
+    weight = call.inputs[1] if len(call.inputs) > 1 else None
+    if kind != "MatMul" or not x.rows or not isinstance(weight, Constant):
+        return None
+    return patterns.product(call, stand_in(call.lowering, call.tensors[0], len(weight.values)), weight)
+
+
+def stand_in(lowering: Lowering, name: str, size: int, y: Int = GUESS) -> CodesOf:
+    """Codes in the place of a tensor that was refused; what depends on their format is not looked at."""
+    lowering.guessed.add(name)
+    return CodesOf(name, size, y)
+
+
+def repaired(call: Call) -> Call:
+    """A Quant with right fields in the place of those that are not; one that says its format makes it a guess."""
+    given = attributes(call.node)
+    source, *numbers = call.inputs
+    weights = isinstance(source, Constant)
+    fields = {"signed": int(given.get("signed", 1) == 1), "narrow": int(weights and given.get("narrow") == 1)}
+    right: list[Value] = [Constant(np.array(number)) for number in (1.0, 0.0, 8.0)]
+    made = list(right)
+    for at in (0, 2):
+        made[at] = numbers[at]
+        try:
+            _, steps = spec_of(replace(call, inputs=(source, *made)))
+            if not weights:
+                one(steps)
+        except ValueError:
+            made[at] = right[at]
+            call.lowering.guessed.add(call.name)
+    return replace(call, inputs=(source, *made), attributes=fields)
 
 
 def check_matmul(call: Call) -> None:
@@ -76,6 +126,12 @@ def check_gemm(call: Call) -> None:
     for bias in call.inputs[2:]:
         if not isinstance(bias, Refused):
             patterns.check_bias(bias, weight.values.shape[1])
+
+
+def axes_of(call: Call) -> int:
+    """Axes of the first input; 0 where they are not known."""
+    x = call.inputs[0]
+    return call.lowering.lead + 2 if isinstance(x, Refused) and x.rows else 0
 
 
 def check_softmax(call: Call) -> None:
@@ -115,17 +171,17 @@ CHECKS: dict[str, Callable[[Call], object]] = {
     "Gemm": check_gemm,
     "Einsum": einsum.check,
     **dict.fromkeys(("Softmax", "LogSoftmax"), check_softmax),
-    "LayerNormalization": norm.check,
+    "LayerNormalization": lambda call: norm.check(call, axes_of(call)),
     "Clip": qcdq.check_limits,
     "Cast": check_cast,
     "Dropout": patterns.dropout,
     **dict.fromkeys(("Add", "Mul"), check_finite),
     **dict.fromkeys(MOVES, check_move),
-    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "ReduceLogSumExp"), arithmetic.over_last),
+    **dict.fromkeys(REDUCED[:4], lambda call: arithmetic.over_last(call, axes_of(call))),
 }
 
 
-def quant(call: Call) -> Refused:
+def quant(call: Call) -> Value:
     """A Quant node, by its fields; those that are refused could be any that are right."""
     call.arity(4)
     source, *numbers = call.inputs
@@ -136,8 +192,11 @@ def quant(call: Call) -> Refused:
     if CONSTANT not in maybe:
         one(steps)
     if maybe <= ACTIVATION:
-        grid.format()
-    return Refused(quantized(maybe))
+        y = grid.format()
+        if isinstance(source, Refused) and source.rows and source.size:
+            return quant_product(call, unit(stand_in(call.lowering, call.tensors[0], source.size)), y)
+    rows, size = layout(call.lowering, source)
+    return Refused(quantized(maybe), rows, size)
 
 
 def quantized(maybe: frozenset[str]) -> frozenset[str]:
@@ -155,6 +214,32 @@ def kinds(value: Value) -> frozenset[str]:
         return ANYTHING
     known = {Constant: CONSTANT, CodesOf: CODES, Scores: SCORES}
     return frozenset((known.get(type(value), WAITING),))
+
+
+def layout(lowering: Lowering, value: Value) -> tuple[bool, int]:
+    """(True for a tensor [bins, channels]; how many channels, 0 where that is not known)."""
+    if isinstance(value, Refused):
+        return value.rows, value.size
+    if isinstance(value, Steps):
+        return layout(lowering, value.source)
+    if not isinstance(value, Source) or isinstance(value, Scores):
+        return False, 0
+    rows, size = extent(lowering, value)
+    return rows == (lowering.bins or OPEN), size
+
+
+def refused(domain: str, kind: str, inputs: tuple[Value, ...], lowering: Lowering) -> Refused:
+    """What stands for a node's first output; an operator that nothing reads is taken to leave rows where they are."""
+    found = [layout(lowering, value) for value in inputs]
+    maybe = made_of(domain, kind, inputs)
+    if kind in (*MOVES, *REDUCED) or not any(rows for rows, _ in found):
+        return Refused(maybe)
+    if kind in ("MatMul", "Gemm", "Einsum"):
+        return Refused(maybe, kind == "MatMul" and found[0][0] and kinds(inputs[-1]) == {CONSTANT})
+    keeps = (
+        kind in (*PASS, *FUNCTIONS, *ARITHMETIC, "LayerNormalization", "DequantizeLinear") or domain in QUANT_DOMAINS
+    )
+    return Refused(maybe, True, max(size for _, size in found) if keeps else 0)
 
 
 def made_of(domain: str, kind: str, inputs: tuple[Value, ...]) -> frozenset[str]:

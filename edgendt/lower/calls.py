@@ -18,6 +18,7 @@ from edgendt.ops import Op
 # Reasons that several functions give.
 BINS = "the input must give its number of bins"
 ACTIVATION = "its input must be an activation that a Quant node wrote"
+CALIBRATE = f"{ACTIVATION}; without one its format is chosen on calibration data (--calibrate)"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Lowering:
     joined: list[tuple[str, ...]] = field(default_factory=list)  # sums and their parts, where formats differ
     forced: Mapping[str, Int] | None = None  # formats of nodes that sums join
     asked: dict[str, Int] = field(default_factory=dict)  # formats as the file has them
+    guessed: set[str] = field(default_factory=set)  # behind a refusal: tensors whose formats are stand-ins
 
     def note(
         self, where: str, what: str, error: float | None = None, node: str = "", bound: float | None = None

@@ -49,9 +49,9 @@ def epsilon(call: Call) -> float:
     return float(call.attributes.get("epsilon", 1e-5))
 
 
-def check(call: Call) -> None:
-    """ValueError for a LayerNormalization that is refused whatever it reads."""
-    last_axis(call, 0, -1)
+def check(call: Call, axes: int) -> None:
+    """ValueError for a LayerNormalization that is refused whatever it reads, of so many axes (0: not known)."""
+    last_axis(call, axes, -1)
     check_eps(epsilon(call))
     further = call.inputs[1:]
     size = max((value.values.size for value in further if isinstance(value, Constant)), default=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgendt.export.nodes import DOMAIN, OWN
 from edgendt.lower import arithmetic, attend, behind, curves, norm, patterns, qcdq
-from edgendt.lower.calls import Call
+from edgendt.lower.calls import Call, Lowering
 from edgendt.lower.einsum import einsum
 from edgendt.lower.faults import key
 from edgendt.lower.folding import ARITHMETIC, MOVES, evaluate
@@ -185,6 +186,16 @@ def apply(domain: str, kind: str, call: Call) -> tuple[Value, ...]:
     if kind in curves.FUNCTIONS:
         raise ValueError(curves.OF_ONE)
     raise ValueError(UNREAD)
+
+
+def instead(node: Any, inputs: tuple[Value, ...], lowering: Lowering) -> Value:
+    """What stands for the first output of a node that was refused: of a Quant by its fields, what right ones give."""
+    quants = node.domain in QUANT_DOMAINS and node.op_type in ("Quant", "IntQuant")
+    if quants and len(inputs) == 4 and not isinstance(inputs[0], Refused):
+        call = Call(node.output[0], inputs, {}, lowering, node, tuple(name for name in node.input if name))
+        with suppress(ValueError):  # not by its fields
+            return any_quant(behind.repaired(call))
+    return behind.refused(node.domain, node.op_type, inputs, lowering)
 
 
 def check_kind(domain: str, kind: str, call: Call) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.fixed import Int
-from edgendt.lower.calls import ACTIVATION, Call, broadcast
+from edgendt.lower.calls import CALIBRATE, Call, broadcast
 from edgendt.lower.heads import attention
 from edgendt.lower.levels import moved
 from edgendt.lower.values import (
@@ -267,7 +267,7 @@ def calibrated(call: Call, at: int, value: Value, bits: int) -> Int:
         raise ValueError("its input must be an activation")
     name = call.tensors[at]
     if isinstance(value, Counts) or name not in call.lowering.seen:
-        raise ValueError(f"{ACTIVATION}; without one its format is chosen on calibration data (--calibrate)")
+        raise ValueError(CALIBRATE)
     signed = not (isinstance(value, Product) and value.relu)
     if isinstance(value, Curve):
         signed = bool((value.values < 0).any())

@@ -218,10 +218,13 @@ ANYTHING = frozenset((CONSTANT, CODES, WAITING, SCORES))
 class Refused:
     """The result of a node that was refused, or that reads such a one; `kinds`: what it would have been, one of them.
 
-    Of what reads it only that is told which is so whatever it is: only causes are reported.
+    Of what reads it only that is told which is so whatever it is: only causes are reported. rows: it is taken to be
+    [bins, channels], since it reads such; size: its channels, 0 where they are not known.
     """
 
     kinds: frozenset[str] = ANYTHING
+    rows: bool = False
+    size: int = 0
 
 
 Source = Counts | CodesOf | Product | Curve | Sum | Norm | Scores | Attended
