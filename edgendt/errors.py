@@ -41,6 +41,8 @@ TAKEN_BY = {  # by the end of a file's name, where it was given to another verb
     ".onnx": "`edgendt lower {}` makes a Program of an ONNX file",
     ".edt": "a Program is what `edgendt estimate {}` takes",
     ".npz": "a recording is what `edgendt quantize --data {}` takes",
+    ".pt": "weights are what `edgendt quantize --from-checkpoint {}` takes, or export their network as ONNX",
+    ".pth": "weights are what `edgendt quantize --from-checkpoint {}` takes, or export their network as ONNX",
 }
 
 

@@ -143,6 +143,14 @@ def wide_sums(model: onnx.ModelProto) -> None:
     helper.set_model_props(model, {SUMS: "9" * 5000})  # more digits than Python reads
 
 
+def future(model: onnx.ModelProto) -> None:
+    model.ir_version = 99
+
+
+def no_version(model: onnx.ModelProto) -> None:
+    model.ClearField("ir_version")
+
+
 def two_opsets(model: onnx.ModelProto) -> None:
     model.opset_import.append(helper.make_opsetid("ai.onnx", 9))
 
@@ -185,6 +193,8 @@ def no_bins(model: onnx.ModelProto) -> None:
         (no_tensor, "the input must hold counts, it holds sequence_type"),
         (codes_come_out, "the output must hold log-rates, it holds int8"),
         (wide_sums, "edgendt.accumulator must be 1..32 bits, got '999999999'"),
+        (future, "its ir_version must be 3 to [0-9]+, which the onnx package here knows, got 99"),
+        (no_version, "its ir_version must be 3 to [0-9]+, .* got 0"),
         (two_opsets, "its operators must be those of one opset, got 9 and 18"),
         (negative_input, r"the input must have dimensions of 1 and more, got \[-1, 4\]"),
         (no_bins, r"the input must have dimensions of 1 and more, got \[0, 4\]"),
@@ -281,11 +291,30 @@ def test_a_file_that_is_no_onnx_is_one_clear_sentence(content: bytes, tmp_path: 
         lower(tmp_path / "x.onnx")
 
 
-@pytest.mark.parametrize(("name", "verb"), [("a.edt", "edgendt estimate"), ("a.npz", "edgendt quantize --data")])
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [
+        ("a.edt", "edgendt estimate"),
+        ("a.npz", "edgendt quantize --data"),
+        ("a.pt", "edgendt quantize --from-checkpoint"),
+        ("a.pth", "edgendt quantize --from-checkpoint"),
+    ],
+)
 def test_a_file_for_another_verb_is_said_to_be(name: str, verb: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 a zip")
-    with pytest.raises(BadInput, match=f"is not an ONNX file, or is cut short: .*`{verb} {tmp_path / name}` takes$"):
+    with pytest.raises(BadInput, match=f"is not an ONNX file, or is cut short: .*`{verb} {tmp_path / name}` takes"):
         lower(tmp_path / name)
+
+
+def test_a_damaged_onnx_file_is_not_sent_back_to_this_verb(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(bytes(4096))
+    with pytest.raises(BadInput, match=r"is not an ONNX file, or is cut short$"):
+        lower(tmp_path / "x.onnx")
+
+
+def test_a_folder_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"cannot be read: Is a directory$"):
+        lower(tmp_path)
 
 
 def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from edgendt.errors import BadInput
 from edgendt.fixed import Codes, Int
 from edgendt.lower.qcdq import along, code_type, limits
 from edgendt.lower.read import QUANT_DOMAINS, Given
-from edgendt.lower.values import Constant, Grid
+from edgendt.lower.values import Constant, Grid, floats
 from edgendt.program import INPUT, Node, Program
 from edgendt.scales import relative_rms
 
@@ -30,6 +30,7 @@ class Floats:
     """A file's graph in floats, its Quant nodes as they are. BadInput where it cannot be run."""
 
     def __init__(self, model: onnx.ModelProto, given: Sequence[Given]) -> None:
+        from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
         from edgendt.export.functions import functions
@@ -41,6 +42,8 @@ class Floats:
         if len(given) > 1:
             raise BadInput("calibration data are counts, and the file reads something else")
         self.given = given[0]
+        holds = {item.name: item.type.tensor_type.elem_type for item in model.graph.input}
+        self.type = helper.tensor_dtype_to_np_dtype(holds[self.given.name])
         try:
             self.session = ReferenceEvaluator(model, new_ops=quant_operators())
         except Exception as error:
@@ -51,7 +54,7 @@ class Floats:
         bins, channels = self.given.rows or len(counts), self.given.size
         if counts.ndim != 2 or counts.shape[1] != channels:
             raise BadInput(f"calibration counts must be [bins, {channels}], got {list(counts.shape)}")
-        padded = np.zeros((bins, channels), np.float32)
+        padded = np.zeros((bins, channels), self.type)
         padded[: len(counts)] = counts[:bins]
         try:
             with np.errstate(all="ignore"):
@@ -83,7 +86,7 @@ def quant(
     grid = Grid(int(np.ravel(bits)[0]), bool(signed), bool(narrow), np.zeros(1, np.int64))
     if np.any(zero):
         raise ValueError("a zero point that is not 0 is not held")
-    return (grid.on(x, np.asarray(scale, np.float64)).astype(np.float32),)
+    return (grid.on(x, np.asarray(scale, np.float64)).astype(x.dtype if floats(x) else np.float32),)
 
 
 def quantize_linear(
@@ -97,7 +100,7 @@ def quantize_linear(
 
 def dequantize_linear(self: Any, x: Any, scale: Any, zero: Any = None, axis: int = 1, **_: Any) -> tuple[Any]:
     shift = 0.0 if zero is None else lies(zero, axis, np.ndim(x)).astype(np.float64)
-    return (((x.astype(np.float64) - shift) * lies(scale, axis, np.ndim(x))).astype(np.float32),)
+    return (((x.astype(np.float64) - shift) * lies(scale, axis, np.ndim(x))).astype(scale.dtype),)
 
 
 def lies(values: Any, axis: int, dimensions: int) -> NDArray[Any]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST = 7  # opset: broadcasting as it is today
+OLDEST_IR = 3  # that says its opset
+MOST_NODES, DEEPEST = 100_000, 100  # that functions of a file may stand for, and call each other
 STANDARD_DOMAINS = ("", "ai.onnx")
 COUNTS = tuple("float double float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
 CONSTANTS = (*COUNTS, "bool", "int4", "uint4")  # types of tensors that are read
@@ -42,16 +44,57 @@ def load(path: Path | str) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:
-        raise BadInput(f"{path} is not an ONNX file, or is cut short{elsewhere(path)}") from error
+        other = "" if Path(path).suffix == ".onnx" else elsewhere(path)
+        raise BadInput(f"{path} is not an ONNX file, or is cut short{other}") from error
     if not model.graph.node:
         raise BadInput(f"{path} is not an ONNX file with a network in it: its graph has no nodes")
     check_words(path, model)
+    if not OLDEST_IR <= model.ir_version <= onnx.IR_VERSION:
+        raise BadInput(
+            f"{path}: its ir_version must be {OLDEST_IR} to {onnx.IR_VERSION}, which the onnx package here knows, "
+            f"got {model.ir_version}"
+        )
+    model = inlined(path, model)
     for item in (*model.opset_import, *model.graph.node):
         if item.domain in STANDARD_DOMAINS:
             item.domain = ""  # one name for it
     check_dense(path, model.graph)
     check_wiring(path, model.graph)
     return model
+
+
+def inlined(path: Path | str, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the nodes of its own functions in their places; those that are read by name stay.
+
+    BadInput for functions that call themselves, that call others too deep, or that stand for absurdly many nodes.
+    """
+    from onnx import inliner
+
+    read_by_name = (*STANDARD_DOMAINS, *QUANT_DOMAINS, DOMAIN)
+    bodies = {(body.domain, body.name): body for body in model.functions if body.domain not in read_by_name}
+    if not bodies:
+        return model
+    sizes: dict[tuple[str, str], int] = {}
+
+    def nodes(called: Sequence[onnx.NodeProto], within: tuple[tuple[str, str], ...]) -> int:
+        return sum(size((node.domain, node.op_type), within) for node in called)
+
+    def size(kind: tuple[str, str], within: tuple[tuple[str, str], ...]) -> int:
+        if kind in within:
+            raise BadInput(f"{path} is malformed: its function {kind[1]} calls itself")
+        if len(within) > DEEPEST:
+            raise BadInput(f"{path}: its functions must call each other at most {DEEPEST} deep, {kind[1]} goes on")
+        if kind in bodies and kind not in sizes:
+            sizes[kind] = nodes(bodies[kind].node, (*within, kind))
+        return sizes.get(kind, 1)
+
+    if (total := nodes(model.graph.node, ())) > MOST_NODES:
+        raise BadInput(f"{path}: its functions must stand for at most {MOST_NODES} nodes, got {total}")
+    try:
+        return inliner.inline_selected_functions(model, list(bodies))
+    except Exception as error:
+        said = " ".join(str(error).split())[:160]
+        raise BadInput(f"{path}: its functions cannot be put in their places ({said})") from error
 
 
 def check_words(path: Path | str, model: onnx.ModelProto) -> None:
@@ -74,7 +117,8 @@ def check_dense(path: Path | str, graph: onnx.GraphProto) -> None:
     within = [(node.output[0], item.t) for node in graph.node if node.output for item in node.attribute]
     for name, tensor in (*((tensor.name, tensor) for tensor in graph.initializer), *within):
         if tensor.data_location == TensorProto.EXTERNAL:
-            raise BadInput(f"{path} keeps {name!r} in another file: save the model as one file")
+            how = "torch.onnx.export(..., external_data=False), or onnx.load and onnx.save"
+            raise BadInput(f"{path} keeps {name!r} in another file: save the model as one file ({how})")
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name
         raise BadInput(f"{path} keeps {name!r} as a sparse tensor: save its elements one by one")
