@@ -193,7 +193,7 @@ def instead(node: Any, inputs: tuple[Value, ...], lowering: Lowering) -> Value:
     quants = node.domain in QUANT_DOMAINS and node.op_type in ("Quant", "IntQuant")
     if quants and len(inputs) == 4 and not isinstance(inputs[0], Refused):
         call = Call(node.output[0], inputs, {}, lowering, node, tuple(name for name in node.input if name))
-        with suppress(ValueError):  # not by its fields
+        with suppress(Exception):  # of whatever kind the node itself gave: it is not refused by its fields
             return any_quant(behind.repaired(call))
     return behind.refused(node.domain, node.op_type, inputs, lowering)
 
