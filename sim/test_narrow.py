@@ -5,7 +5,7 @@ from bench import build, mutate, rejects, rtl, simulate
 from golden_cases import FILE
 from needs import needs
 
-SOURCES = rtl("edt_pkg", "edt_reg", "edt_round", "edt_narrow")
+SOURCES = rtl("edt_pkg", "edt_round", "edt_narrow")
 
 
 @pytest.mark.parametrize("acc_bits", [24, 28])

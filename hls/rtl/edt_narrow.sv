@@ -35,11 +35,11 @@ module edt_narrow
     .y_o    (y1)
   );
 
-  // The bounds in registers of this pipe's own: shared with pipes that lie far off, they were the start of long paths.
   logic signed [OutW-1:0] total_q, hi_q, lo_q;
-  edt_reg #(.Width(2 * OutW)) i_bounds (.clk_i, .d_i({fmt_hi(y2_i), fmt_lo(y2_i)}), .q_o({hi_q, lo_q}));
   always_ff @(posedge clk_i) begin
     total_q <= y1 + OutW'(addend_i);
+    hi_q    <= fmt_hi(y2_i);
+    lo_q    <= fmt_lo(y2_i);
     if (total_q > hi_q) y_o <= hi_q;
     else if (total_q < lo_q) y_o <= lo_q;
     else y_o <= total_q;
