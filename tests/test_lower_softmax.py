@@ -102,6 +102,39 @@ def over_turned_total(net: Spelling, x: str) -> str:
     return net.node("Div", powers, net.node("Transpose", net.reduce("ReduceSum", powers), perm=[0, 2, 1]))
 
 
+def laid_out(spell: Spell, *shape: int) -> Spell:
+    """The same of scores in another shape, put back behind it."""
+
+    def spelt(net: Spelling, x: str) -> str:
+        made = spell(net, net.node("Reshape", x, net.shape_of(*shape)))
+        return net.node("Reshape", made, net.shape_of(2, BINS, BINS))
+
+    return spelt
+
+
+def masked_then_scaled(mask: float) -> Spell:
+    """A mask on scores that are then divided by 1,024."""
+
+    def spelt(net: Spelling, x: str) -> str:
+        hidden = net.constant(np.triu(np.full((BINS, BINS), mask), 1))
+        wide = net.node("Add", net.node("Mul", x, net.constant(1024.0)), hidden)
+        return one_node(net, net.node("Mul", wide, net.constant(2.0**-10)))
+
+    return spelt
+
+
+@pytest.mark.parametrize(
+    "spell", [laid_out(one_node, 2 * BINS, BINS), laid_out(logsum, 1, 2, BINS, BINS), masked_then_scaled(-1e9)]
+)
+def test_other_axes_before_the_keys_and_a_mask_that_is_scaled_are_the_same_softmax(
+    spell: Spell, tmp_path: Path
+) -> None:
+    net = Spelling()
+    assert [node.op.kind for node in lower(net.save(net.attention(spell), tmp_path / "net.onnx")).nodes] == [
+        "attention"
+    ]
+
+
 OTHER, THAT_QUERY = "is of other scores than those that it goes with", "must go with the scores of that query"
 # By what they would be taken for where scores were not compared.
 NEAR: dict[str, tuple[Spell, str]] = {
@@ -144,6 +177,34 @@ FAR: dict[str, tuple[Spell, str]] = {
     "a logsum that drops its axis": (
         lambda n, x: n.node("Exp", n.minus("ReduceLogSumExp", x, keepdims=0)),
         "ReduceLogSumExp at .*it must keep its dimensions",
+    ),
+    "a softmax over all keys of all queries": (
+        laid_out(one_node, 2, BINS * BINS),
+        "Softmax at .*the axes of the scores must be heads, queries, keys",
+    ),
+    "a softmax over one key each": (
+        laid_out(one_node, 2, BINS, BINS, 1),
+        "Softmax at .*the axes of the scores must be heads, queries, keys",
+    ),
+    "a softmax over half of the keys": (
+        laid_out(one_node, 2, BINS, 2, BINS // 2),
+        "Softmax at .*the axes of the scores must be heads, queries, keys",
+    ),
+    "a sum over all keys of all queries": (
+        laid_out(share, 2, BINS * BINS),
+        "ReduceMax at .*the axes of the scores must be heads, queries, keys",
+    ),
+    "a logsum over all keys of all queries": (
+        laid_out(logsum, 2, BINS * BINS),
+        "ReduceLogSumExp at .*the axes of the scores must be heads, queries, keys",
+    ),
+    "probabilities of both heads for each head's values": (
+        lambda n, x: n.node("Reshape", one_node(n, x), n.shape_of(2 * BINS, BINS)),
+        r"MatMul at .*its probabilities must be \[..., 6, 6\], got \[12, 6\]",
+    ),
+    "a mask that is scaled until it hides nothing": (
+        masked_then_scaled(-1e4),
+        "Mul at .*a mask must add -1000 or less to a score, times 0.000976562 it adds -9.76562",
     ),
     "logarithms themselves": (
         lambda n, x: n.node("LogSoftmax", x, axis=-1),

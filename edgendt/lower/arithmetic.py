@@ -197,9 +197,10 @@ def where(call: Call) -> Value:
         if isinstance(value, View) and isinstance(value.source, Scores) and isinstance(other, Constant):
             if allowed.all():
                 return value
-            if value.source.kind != "scores" or not (np.asarray(other.values) <= attend.NEVER).all():
+            put = np.asarray(other.values, np.float64)
+            if value.source.kind != "scores" or not (put <= attend.NEVER).all():
                 raise ValueError(f"a mask must put {attend.NEVER:g} or less in the place of scores")
-            return attend.hide(value, value.source, allowed)
+            return attend.hide(value, value.source, allowed, put)
     raise ValueError("it is held as the mask of scores only")
 
 

@@ -79,6 +79,10 @@ def weighted(call: Call, left: View, source: Scores, right: View) -> View:
         raise ValueError(f"values must be weighted by probabilities, got {source.kind}")
     rows_are_keys(left, source)
     heads, queries, d_h = source.q.shape
+    if left.index.shape[-2:-1] != (queries,):
+        raise ValueError(
+            f"its probabilities must be [..., {queries}, {source.k.shape[1]}], got {list(left.index.shape)}"
+        )
     if right.index.shape[-2:] != (source.k.shape[1], d_h):
         raise ValueError(f"its values must be [..., {source.k.shape[1]}, {d_h}], got {list(right.index.shape)}")
     lead = broadcast(left.index.shape[:-2], right.index.shape[:-2])
@@ -93,7 +97,9 @@ def weighted(call: Call, left: View, source: Scores, right: View) -> View:
 
 def rows_are_keys(seen: View, source: Scores) -> None:
     """ValueError unless the last axis of the tensor is the keys of one query, and the rows are in order."""
-    if not np.array_equal(seen.index.reshape(-1), np.arange(source.q.shape[0] * source.q.shape[1] * source.k.shape[1])):
+    heads, queries, keys = *source.q.shape[:2], source.k.shape[1]
+    whole = seen.index.shape[-1:] == (keys,)
+    if not whole or not np.array_equal(seen.index.reshape(-1), np.arange(heads * queries * keys)):
         raise ValueError("the axes of the scores must be heads, queries, keys")
 
 
@@ -101,18 +107,21 @@ def scale(seen: View, source: Scores, factor: float) -> View:
     """Scores times a number."""
     if source.kind != "scores" or not factor > 0:
         raise ValueError(f"only scores can be scaled, by a positive number; got {source.kind} times {factor:g}")
-    return replace(seen, source=replace(source, scale=source.scale * factor))
+    hidden = source.hidden * factor
+    if hidden > NEVER:
+        raise ValueError(f"a mask must add {NEVER:g} or less to a score, times {factor:g} it adds {hidden:g}")
+    return replace(seen, source=replace(source, scale=source.scale * factor, hidden=hidden))
 
 
 def add_mask(seen: View, source: Scores, mask: NDArray[np.float64]) -> View:
     """Scores plus 0 or a large negative number."""
     if not ((mask == 0) | (mask <= NEVER)).all():
         raise ValueError(f"a mask must add 0, or {NEVER:g} or less, to a score")
-    return hide(seen, source, mask == 0)
+    return hide(seen, source, mask == 0, mask)
 
 
-def hide(seen: View, source: Scores, allowed: NDArray[np.bool_]) -> View:
-    """Scores of which only some are looked at."""
+def hide(seen: View, source: Scores, allowed: NDArray[np.bool_], mask: NDArray[np.float64]) -> View:
+    """Scores of which only some are looked at; in or on the others is what the mask has."""
     if source.kind != "scores":
         raise ValueError(f"a mask belongs to scores, got {source.kind}")
     shape = broadcast(seen.index.shape, allowed.shape)
@@ -126,7 +135,8 @@ def hide(seen: View, source: Scores, allowed: NDArray[np.bool_]) -> View:
     if (by_head != by_head[:1]).any():
         raise ValueError("all heads must have one mask")
     both = by_head[0] if source.allowed is None else by_head[0] & source.allowed
-    return replace(seen, index=index, source=replace(source, allowed=both))
+    hidden = max(source.hidden, float(mask.max(initial=-np.inf, where=mask <= NEVER)))
+    return replace(seen, index=index, source=replace(source, allowed=both, hidden=hidden))
 
 
 def softmax(call: Call, kind: str = "probabilities") -> View:

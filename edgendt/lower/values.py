@@ -157,8 +157,9 @@ class Scores:
     (log of the total), logs (scores - logsum) or probabilities.
 
     q [heads, queries, d_h] and k [heads, keys, d_h] are elements of the tensors that `of` names. allowed
-    [queries, keys]: which keys a query sees; None: all. shifted: less the largest of their query, which a softmax does
-    not see, but a sum of exponentials. Laid out [heads, queries, keys].
+    [queries, keys]: which keys a query sees; None: all. hidden: the largest number that a mask adds to the others.
+    shifted: less the largest of their query, which a softmax does not see, but a sum of exponentials. Laid out [heads,
+    queries, keys].
     """
 
     of: tuple[CodesOf, CodesOf]
@@ -166,6 +167,7 @@ class Scores:
     k: NDArray[np.int64]
     scale: float
     allowed: NDArray[np.bool_] | None = None
+    hidden: float = -np.inf
     kind: str = "scores"
     shifted: bool = False
 
