@@ -98,6 +98,24 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: n.quant(n.node("Mul", n.counts(), n.quant(matmul(n), Y)), Y),
         "activations times activations, element by element",
     ),
+    "a sum of every bin with every other": (
+        lambda n: (lambda h: n.quant(n.node("Add", h, n.node("Unsqueeze", h, n.shape_of(1))), Y))(
+            n.quant(matmul(n), Y)
+        ),
+        r"it adds \[6, 3\] and \[6, 1, 3\], and repeats elements of one",
+    ),
+    "a table for every bin of each bin": (
+        lambda n: n.quant(
+            n.node("Add", n.node("Unsqueeze", matmul(n), n.shape_of(1)), n.constant(np.ones((BINS, 3)))), Y
+        ),
+        r"it adds \[6, 1, 3\] and \[6, 3\], and repeats elements of one",
+    ),
+    "a mean of every bin off every other": (
+        lambda n: (
+            lambda h: n.node("Sub", n.node("Unsqueeze", h, n.shape_of(1)), n.node("ReduceMean", h, n.shape_of(-1)))
+        )(n.quant(matmul(n), Y)),
+        "a mean is taken off only what it is the mean of",
+    ),
     "a function of many bits": (
         lambda n: n.quant(n.node("Tanh", n.quant(matmul(n), Int(12, 7))), Y),
         "a function of one activation reads at most 8 bits",

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from edgendt.lower import attend, norm
-from edgendt.lower.calls import Call
+from edgendt.lower.calls import Call, broadcast
 from edgendt.lower.patterns import add, scaled
 from edgendt.lower.values import CodesOf, Constant, Moment, Norm, Product, Refused, Scores, Source, Value, View
-from edgendt.lower.views import flat, normal, view, wrap
+from edgendt.lower.views import extent, flat, normal, view, wrap
 
 
 def parted(call: Call) -> tuple[Value, Value, bool]:
@@ -41,7 +41,22 @@ def added(call: Call) -> Value:
     (left, first), (right, second) = (flat(call, value) for value in call.inputs)
     made = add(replace(call, inputs=(left, right)))
     assert isinstance(made, Source)
+    check_repeats(call, made, [first, second])
     return wrap(call.lowering, made, first or second)
+
+
+def check_repeats(call: Call, made: Source, shapes: list[tuple[int, ...] | None]) -> None:
+    """ValueError where one input is added to another more than once. shapes: of tensors; None: as every other."""
+    if not any(shapes):
+        return
+    extents = extent(call.lowering, made)
+    usual = (1,) * call.lowering.lead + extents
+    given = [
+        value.values.shape if isinstance(value, Constant) else shape or usual
+        for value, shape in zip(call.inputs, shapes, strict=True)
+    ]
+    if np.prod(broadcast(*given), dtype=int) != extents[0] * extents[1]:
+        raise ValueError(f"it adds {' and '.join(str(list(shape)) for shape in given)}, and repeats elements of one")
 
 
 def subtracted(call: Call) -> Value:

@@ -80,8 +80,7 @@ def step(moment: Moment, was: str, becomes: str) -> Moment:
 
 def centre(call: Call, moment: Moment) -> Moment:
     """x less its mean."""
-    x, _ = operand(call, 0)
-    if x != moment.x:
+    if operand(call, 0) != (moment.x, moment.shape):
         raise ValueError("a mean is taken off only what it is the mean of")
     return step(moment, "mean", "centred")
 
@@ -98,7 +97,7 @@ def normalised(call: Call, centred: Moment, by: Moment, kind: str) -> Value:
     """Centred, over its deviation or times the inverse."""
     step(centred, "centred", "")
     step(by, kind, "")
-    if centred.x != by.x:
+    if (centred.x, centred.shape) != (by.x, by.shape):
         raise ValueError("a LayerNorm divides by the deviation of what it centred")
     ones = np.ones(centred.x.size)
     return wrap(call.lowering, Norm(centred.x, by.eps, ones, np.zeros(len(ones))), centred.shape)
