@@ -86,27 +86,49 @@ def test_functions_that_stand_for_no_nodes_are_one_clear_sentence(case: str, tmp
         lower(of_functions(tmp_path / "net.onnx", *functions))
 
 
-@pytest.mark.parametrize(
-    ("holds", "kind"),
-    [
-        (TensorProto.FLOAT16, np.float16),
-        (TensorProto.BFLOAT16, ml_dtypes.bfloat16),
-        (TensorProto.FLOAT, np.float32),
-        (TensorProto.DOUBLE, np.float64),
-    ],
-)
-def test_a_file_of_any_type_of_floats_is_lowered_and_run_as_it_is(holds: int, kind: Any, tmp_path: Path) -> None:
-    net = Net()
-    model = onnx.load(net.save(net.quant(matmul(net), Y), tmp_path / "net.onnx"))
+KINDS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
+
+
+def of_floats(path: Path, kind: Any) -> None:
+    """The same file in another type of floats."""
+    model = onnx.load(path)
     for tensor in model.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(kind), tensor.name))
     for item in (*model.graph.input, *model.graph.output):
-        item.type.tensor_type.elem_type = holds
-    onnx.save(model, tmp_path / "net.onnx")
+        item.type.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_any_type_of_floats_is_lowered_and_run_as_it_is(kind: Any, tmp_path: Path) -> None:
+    net = Net()
+    of_floats(net.save(net.quant(matmul(net), Y), tmp_path / "net.onnx"), kind)
     trials = [np.random.default_rng(0).integers(0, 16, (BINS, CHANNELS))]
     made, model = lowered(tmp_path / "net.onnx", trials), read.load(tmp_path / "net.onnx")
     given = read.inputs("net.onnx", model.graph, read.constants("net.onnx", model.graph))
     assert [entry["op_worst"] for entry in deviations(model, given, made, trials)] == [0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_calibration_chooses_formats_in_any_type_of_floats(kind: Any, tmp_path: Path) -> None:
+    net = Net()
+    open_ended = net.node("MatMul", matmul(net), net.weights(3, 3))  # of a product without a Quant
+    of_floats(net.save(net.quant(open_ended, Y), tmp_path / "net.onnx"), kind)
+    trials = [np.random.default_rng(0).integers(0, 16, (BINS, CHANNELS))]
+    made = lowered(tmp_path / "net.onnx", trials)
+    assert [node.op.kind for node in made.program.nodes] == ["linear", "linear"]
+    assert "by calibration" in " ".join(note.what for note in made.notes)
+
+
+def test_counts_beyond_the_files_own_integers_are_the_largest_of_them(tmp_path: Path) -> None:
+    net = Net()
+    counts = net.quant(net.node("Cast", "counts", to=TensorProto.FLOAT), Int(7, 0, False))
+    model = onnx.load(net.save(net.quant(net.node("MatMul", counts, net.weights(4, 3)), Y), tmp_path / "net.onnx"))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT8
+    onnx.save(model, tmp_path / "net.onnx")
+    model, trials = read.load(tmp_path / "net.onnx"), [np.full((BINS, CHANNELS), 200)]
+    given = read.inputs("net.onnx", model.graph, read.constants("net.onnx", model.graph))
+    assert [one["op_worst"] for one in deviations(model, given, lowered(tmp_path / "net.onnx"), trials)] == [0]
 
 
 def stored(net: Net, scales: list[float], axis: int, turned: bool = False) -> str:

@@ -55,7 +55,8 @@ class Floats:
         if counts.ndim != 2 or counts.shape[1] != channels:
             raise BadInput(f"calibration counts must be [bins, {channels}], got {list(counts.shape)}")
         padded = np.zeros((bins, channels), self.type)
-        padded[: len(counts)] = counts[:bins]
+        most = np.inf if floats(padded) else np.iinfo(self.type).max  # what an integer of the file cannot hold
+        padded[: len(counts)] = np.minimum(counts[:bins], most)
         try:
             with np.errstate(all="ignore"):
                 fed = {self.given.name: padded.reshape((1,) * self.given.lead + padded.shape)}
@@ -112,14 +113,15 @@ def ranges(
     model: onnx.ModelProto, given: Sequence[Given], calibration: Sequence[NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """Some values of every tensor of floats, on calibration counts [bins, channels] of some trials."""
-    floats = Floats(model, given)
+    file = Floats(model, given)
     kept: dict[str, list[NDArray[Any]]] = {}
     trials = calibration[:TRIALS]
     for counts in trials:
-        for name, values in floats.run(counts).items():
-            if np.asarray(values).dtype in (np.float32, np.float64):
+        for name, values in file.run(counts).items():
+            if floats(np.asarray(values)):
                 flat = np.ravel(values)
-                kept.setdefault(name, []).append(flat[:: max(1, flat.size * len(trials) // SAMPLE)])
+                some = flat[:: max(1, flat.size * len(trials) // SAMPLE)]
+                kept.setdefault(name, []).append(some if some.dtype == np.float64 else some.astype(np.float32))
     return {name: np.concatenate(parts) for name, parts in kept.items()}
 
 
@@ -129,10 +131,10 @@ def deviations(
     """Per node: how far its integers are from the file's values, fed with the file's values (`op`) and in the whole
     network (`network`): relative RMS, and the worst in steps of its format.
     """
-    floats, program = Floats(model, given), made.program
+    file, program = Floats(model, given), made.program
     apart: dict[str, list[NDArray[Any]]] = {}
     for counts in calibration:
-        values = floats.run(counts)
+        values = file.run(counts)
         codes = program.clip(counts[: program.bins or program.max_bins])[0]
         traced = program.trace(codes)
         for node in program.nodes:
