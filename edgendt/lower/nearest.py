@@ -45,7 +45,7 @@ OPERATORS = {
     "a LayerNormalization over the last axis, its scale and bias constant": "LayerNormalization",
     "a LayerNormalization, or its factors folded into the next weights": "BatchNormalization",
     "a LayerNormalization": "*Normalization *Norm LRN",
-    "log-rates without a normalisation or a choice": "LogSoftmax Hardmax ArgMax ArgMin TopK NonZero OneHot",
+    "log-rates without a normalisation or a choice": "Hardmax ArgMax ArgMin TopK NonZero OneHot",
     "a Softmax of scores q k^T over the last axis": "*Softmax",
     "a MatMul of each bin": "*Conv Conv* *ConvWith* *Pool DFT STFT",
     "causal attention": "*GRU *LSTM *RNN",
