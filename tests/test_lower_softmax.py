@@ -206,6 +206,10 @@ FAR: dict[str, tuple[Spell, str]] = {
         masked_then_scaled(-1e4),
         "Mul at .*a mask must add -1000 or less to a score, times 0.000976562 it adds -9.76562",
     ),
+    "a mask that makes several of one": (
+        lambda n, x: n.node("Where", n.node("Cast", n.constant(np.ones((3, 1, 1, 1))), to=9), x, n.constant(-1e9)),
+        r"Where at .*a mask must be one for every trial, got \[3, 2, 6, 6\]",
+    ),
     "logarithms themselves": (
         lambda n, x: n.node("LogSoftmax", x, axis=-1),
         "MatMul at .*values must be weighted by probabilities, got logs",

@@ -210,6 +210,9 @@ def where(call: Call) -> Value:
     holds = attend.constant_bool(condition)
     for value, other, allowed in ((yes, no, holds), (no, yes, ~holds)):
         if isinstance(value, View) and isinstance(value.source, Scores) and isinstance(other, Constant):
+            shape = broadcast(value.index.shape, allowed.shape, other.values.shape)
+            if np.prod(shape, dtype=int) != value.index.size:
+                raise ValueError(f"a mask must be one for every trial, got {list(shape)}")
             if allowed.all():
                 return value
             put = np.asarray(other.values, np.float64)
