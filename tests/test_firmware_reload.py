@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from edgendt.compare import compare
 from edgendt.errors import BadInput
 from edgendt.firmware import Firmware, build
 from edgendt.firmware.project import write_project
-from edgendt.firmware.reload import other, packet
+from edgendt.firmware.reload import constants, other, packet, structure_id
 from edgendt.firmware.target import FirmwareConfig, Target
-from edgendt.program import Program
+from edgendt.fixed import Int
+from edgendt.ops import Linear
+from edgendt.program import INPUT, Node, Program
 
 RELOADS = Target(ports="axis", weights="reload")
 EMPTY = [3]
@@ -48,6 +51,30 @@ def test_a_network_loaded_is_equal_at_every_op_and_so_is_the_first_again(case: s
     assert compare("hls4ml", program.trace(given), loaded.trace(given), program).mismatches > 0
     demand(loaded.load(program), given)
     demand(loaded.load(other(program, 1)), given)
+
+
+def linear(weight: Any, bias: Any, accumulator: int) -> Program:
+    """One product, of counts of 3 bits."""
+    constants = {"weight": np.array(weight), "bias": np.array(bias)}
+    op = Linear(len(weight[0]), len(weight), Int(3, 0, False), Int(8, 4), Int(8, 4))
+    return Program("one", len(weight[0]), op.x, (Node("y", op, (INPUT,), constants),), accumulator=Int(accumulator))
+
+
+def test_every_array_of_another_network_differs() -> None:
+    few, zeros = linear([[0, 3]], [5], 16), linear([[2], [-2]], [0, 0], 16)
+    for program, seed in product((few, zeros, *(case()[0] for case in CASES.values()), per_output()[0]), range(4)):
+        stirred = other(program, seed)
+        pairs = zip(constants(program), constants(stirred), strict=True)
+        assert not [name for (*name, own), (*_, its) in pairs if np.array_equal(own, its)]
+        assert structure_id(stirred) == structure_id(program)
+
+
+def test_another_network_of_one_that_takes_the_accumulators_last_code_fits_it() -> None:
+    program = linear([[-127, 127] * 18 + [109]], [0], 16)  # 7 * 4681
+    assert Linear.accumulator_limit(program.nodes[0].op, **program.nodes[0].constants) == program.accumulator.hi
+    for seed in range(16):
+        weight, bias = other(program, seed).nodes[0].constants.values()
+        assert (weight != program.nodes[0].constants["weight"]).any() and bias.tolist() == [0]
 
 
 def test_a_load_that_is_not_this_structures_changes_nothing(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.firmware.dense import Dense
-from edgendt.fixed import Codes
+from edgendt.fixed import Codes, Int
+from edgendt.node import Node
 from edgendt.ops import Linear
 from edgendt.program import Program, structure
 
@@ -45,18 +47,31 @@ def packet(program: Program) -> NDArray[np.int32]:
 
 def other(program: Program, seed: int = 0) -> Program:
     """A network of the same structure that nobody trained, which shows that what computes was loaded: weights of a row
-    in another order, signs turned where a format has both. No sum of magnitudes grows, so the accumulator holds it too.
+    in another order, signs turned where an array has both, ones for an array of zeros where sums have room for them.
+    Every other array differs, but for the codes of an input whose rows are the same from either end.
     """
     rng = np.random.default_rng(seed)
-
-    def stirred(codes: Codes) -> Codes:
-        if not codes.any():  # biases, often
-            return rng.integers(0, 2, codes.shape)
-        signs = rng.choice([-1, 1], codes.shape)
-        signs[..., 0] = -1  # one element of few differs, too
-        moved = rng.permuted(codes, axis=-1) if codes.ndim > 1 else codes
-        return np.clip(moved * signs, min(codes.min(), 0), max(codes.max(), 0))
-
-    nodes = (replace(n, constants={key: stirred(v) for key, v in n.constants.items()}) for n in program.nodes)
+    nodes = (replace(node, constants=_others(node, program.accumulator, rng)) for node in program.nodes)
     inputs = (one if one.codes is None else replace(one, codes=one.codes[::-1]) for one in program.inputs)
     return replace(program, nodes=tuple(nodes), inputs=tuple(inputs), name=f"{program.name}, stirred")
+
+
+def _others(node: Node, accumulator: Int, rng: np.random.Generator) -> dict[str, Codes]:
+    """Other constants of a node: no sum of magnitudes grows but by the ones."""
+    stirred = {key: _stirred(codes, rng) for key, codes in node.constants.items()}
+    ones = {key: codes if codes.any() else np.ones_like(codes) for key, codes in stirred.items()}  # biases, often
+    try:
+        cast(Any, node.op).check(accumulator, **ones)
+    except ValueError:  # the accumulator's last code is taken
+        return stirred
+    return ones
+
+
+def _stirred(codes: Codes, rng: np.random.Generator) -> Codes:
+    """Other codes within the reach of these; the same where all are zeros."""
+    low, high = min(codes.min(), 0), max(codes.max(), 0)
+    signs = rng.choice([-1, 1], codes.shape)
+    signs[..., 0] = -1
+    moved: Codes = rng.permuted(codes, axis=-1) if codes.ndim > 1 else codes
+    found: Codes = np.clip(moved * signs, low, high)
+    return found if (found != codes).any() else np.clip(-codes, low, high)
