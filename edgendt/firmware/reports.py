@@ -53,11 +53,12 @@ def cosimulation(path: Path) -> dict[str, Any]:
     """<top>_cosim.rpt: `status` and, in cycles, the `shortest`, `mean` and `longest` call of the golden vectors, each
     None where the tool could not tell calls apart. ValueError for a report of another form.
     """
-    for line in path.read_text(errors="replace").splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if cells[0] in ("Verilog", "VHDL") and len(cells) >= 8 and cells[1] != "NA":
-            numbers = [int(cell) if cell.isdigit() else None for cell in cells[2:5]]
-            return {"status": cells[1], **dict(zip(("shortest", "mean", "longest"), numbers, strict=True))}
+    lines = path.read_text(errors="replace").splitlines()
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    simulated = [row for row in rows if row[0] in ("Verilog", "VHDL") and len(row) > 1 and row[1] != "NA"]
+    for row in sorted(simulated, key=lambda row: row[1].lower() == "pass"):  # of two languages one that fails counts
+        numbers = [int(cell) if cell.isdigit() else None for cell in row[2:5]] if len(row) >= 8 else [None] * 3
+        return {"status": row[1], **dict(zip(("shortest", "mean", "longest"), numbers, strict=True))}
     raise ValueError("it shows no simulation of Verilog or VHDL")
 
 
