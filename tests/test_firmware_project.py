@@ -206,6 +206,13 @@ def test_a_top_of_streams_is_compared_by_the_function_behind_them(fake: Path, tm
     assert (result["cycles_per_bin"], result["compared"]["call"]["hls_estimate"]) == (5120, 4321)
 
 
+def test_a_call_that_loads_is_not_taken_for_a_golden_one(fake: Path, tmp_path: Path) -> None:
+    result = write_project(small(), SMALL, tmp_path, build=True, config=FirmwareConfig("axis", weights="reload"))
+    assert (result["cosimulation"]["longest"], result["compared"]["golden_call"]["simulated"]) == (3886, None)
+    (note,) = result["notes"]
+    assert note.endswith("are loads of networks, too: co-simulated cycles of a bin or window are not known")
+
+
 LOST = {  # of the tool's reports: what is said
     "*_config*_csynth.xml": [
         "the tool left no edgendt_prj/solution1/syn/report/*_csynth.xml but the top's: "
@@ -424,6 +431,10 @@ def test_the_sample_of_a_co_simulation_is_read(tmp_path: Path) -> None:
     assert cosimulation(report) == {"status": "Pass", "shortest": 11, "mean": 12, "longest": 13}
     report.write_text("|   Verilog|      Pass|             NA|             NA|             NA|  NA|  NA|  NA|  37221|")
     assert cosimulation(report) == {"status": "Pass", "shortest": None, "mean": None, "longest": None}
+    failed = {"status": "Fail", "shortest": None, "mean": None, "longest": None}
+    for one in ("Verilog|      Fail|     NA|     NA|     NA|  NA|  NA|  NA|", "Verilog | Fail | of another form |"):
+        report.write_text(f"|      VHDL|      Pass|     11|     12|     13|     12|     13|     14|\n|   {one}\n")
+        assert cosimulation(report) == failed
     report.write_text("RTL: Pass")
     with pytest.raises(ValueError, match="it shows no simulation of Verilog or VHDL"):
         cosimulation(report)
