@@ -240,6 +240,21 @@ def test_a_top_without_a_report_is_a_failed_tool(fake: Path, tmp_path: Path, mon
         write_project(small(), SMALL, tmp_path / "project", build=True)
 
 
+def test_a_report_that_cannot_be_read_is_a_failed_tool(
+    fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgendt.firmware.vendor.run_tool", lambda *_, cwd: damaged(cwd))
+    with pytest.raises(ToolFailed, match=r"edgendt_csynth\.xml cannot be read: no element found"):
+        write_project(small(), SMALL, tmp_path / "project", build=True)
+
+
+def damaged(project: Path) -> None:
+    """A report of a disk that was full."""
+    report = project / "edgendt_prj" / "solution1" / "syn" / "report" / "edgendt_csynth.xml"
+    report.parent.mkdir(parents=True)
+    report.write_text((HERE / "reports" / "csynth.xml").read_text()[:200])
+
+
 def test_a_co_simulation_that_differs_is_a_failed_tool(
     fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

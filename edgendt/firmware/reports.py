@@ -16,8 +16,8 @@ LONGEST = 80  # characters of a name, as hls4ml has the tool cut it: one so long
 
 
 def synthesis(path: Path) -> dict[str, Any]:
-    """<top>_csynth.xml -> the keys of synth.json it can fill."""
-    root = ElementTree.parse(path).getroot()
+    """<top>_csynth.xml -> the keys of synth.json it can fill. ValueError for one that cannot be read."""
+    root = _root(path)
     period = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
     return {
         "stage": "hls-estimate",
@@ -29,21 +29,21 @@ def synthesis(path: Path) -> dict[str, Any]:
 
 def version(path: Path) -> str | None:
     """Of the tool that wrote a report."""
-    return ElementTree.parse(path).findtext("ReportVersion/Version")
+    return _root(path).findtext("ReportVersion/Version")
 
 
 def modules(folder: Path, top: str, layers: Mapping[int, str]) -> list[dict[str, Any]]:
     """Of every function beside the top that the tool made a module of: `cycles` of a call in the worst case, None where
     a loop's bound is not known to it; `op`, by the config in its name, None of other functions and of names cut short.
 
-    layers: op by number of its config.
+    layers: op by number of its config. ValueError for a report that cannot be read.
     """
     found = []
     for path in sorted(folder.glob("*_csynth.xml")):
         name = path.name.removesuffix("_csynth.xml")
         if name == top:
             continue
-        root, config = ElementTree.parse(path).getroot(), CONFIG.search(name) if len(name) < LONGEST else None
+        root, config = _root(path), CONFIG.search(name) if len(name) < LONGEST else None
         op = layers.get(int(config[1])) if config else None
         found.append({"name": name, "op": op, "cycles": _worst(root), "resources": _resources(root)})
     return found
@@ -60,6 +60,13 @@ def cosimulation(path: Path) -> dict[str, Any]:
         numbers = [int(cell) if cell.isdigit() else None for cell in row[2:5]] if len(row) >= 8 else [None] * 3
         return {"status": row[1], **dict(zip(("shortest", "mean", "longest"), numbers, strict=True))}
     raise ValueError("it shows no simulation of Verilog or VHDL")
+
+
+def _root(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
 
 
 def _worst(root: ElementTree.Element) -> int | None:

@@ -133,17 +133,21 @@ def missing(backend: str) -> ToolMissing:
 def build(folder: Path, target: Target, layers: Mapping[int, str]) -> dict[str, Any]:
     """Run the tool in a written project and read what it reports, `notes` on what it does not.
 
-    layers: op by number of its config. ToolFailed: also without the top's report, and where co-simulation differs.
+    layers: op by number of its config. ToolFailed: also without the top's report, for an XML report that cannot be
+    read, and where co-simulation differs.
     """
     words, log = command(target.backend), folder / f"{TOOLS[target.backend].name}.log"
     run_tool(words, log, cwd=folder)
     report = REPORTS / f"{target.top}_csynth.xml"
     if not (folder / report).exists():
         raise ToolFailed(words[0], log, f"it left no {report}")
-    modules = reports.modules(folder / REPORTS, target.top, layers)
+    try:
+        built = reports.synthesis(folder / report) | {"tools": {words[0]: reports.version(folder / report)}}
+        modules = reports.modules(folder / REPORTS, target.top, layers)
+    except ValueError as error:
+        raise ToolFailed(words[0], log, str(error)) from error
     simulated, notes = _simulated(folder, target, words[0], log)
     notes += _lacking(modules, layers)
-    built = reports.synthesis(folder / report) | {"tools": {words[0]: reports.version(folder / report)}}
     return built | {"modules": modules, "cosimulation": simulated, "notes": notes}
 
 
