@@ -96,9 +96,9 @@ def _hls4ml(
         card.write_card(board, folder)
         result |= card.run_card(board, folder) if build else {}
     if designed:
-        own = target.backend != ACCELERATOR
-        vivado.write_design(board, folder, own)
-        result |= vivado.run_design(board, folder, own) if build else {}
+        ours = target.backend != ACCELERATOR
+        vivado.write_design(board, folder, ours)
+        result |= vivado.run_design(board, folder, ours) if build else {}
     write_json(folder / "synth.json", result)
     return result
 

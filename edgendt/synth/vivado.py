@@ -114,18 +114,18 @@ def wrapper(engine: Engine) -> str:
     )
 
 
-def write_design(board: Board, folder: Path, own: bool = True) -> None:
+def write_design(board: Board, folder: Path, ours: bool = True) -> None:
     """build.tcl in the HLS project of a firmware behind AXI4-Streams, and what follows its export in build.sh.
 
-    own: our block design, not hls4ml's, which its project brings along.
+    ours: our block design, not hls4ml's, which its project brings along.
     """
-    (folder / SCRIPT).write_text(script(board, FIRMWARE) if own else hls4ml_script(board))
+    (folder / SCRIPT).write_text(script(board, FIRMWARE) if ours else hls4ml_script(board))
     with (folder / BUILD).open("a") as lines:
         lines.write(f"{' '.join(COMMAND)}\n")
 
 
-def run_design(board: Board, folder: Path, own: bool = True) -> dict[str, Any]:
-    """Run Vivado on the project and read what it reports. own: see write_design."""
+def run_design(board: Board, folder: Path, ours: bool = True) -> dict[str, Any]:
+    """Run Vivado on the project and read what it reports. ours: see write_design."""
     log = folder / LOG
     try:
         run_tool(COMMAND, log, folder)
@@ -145,7 +145,7 @@ def run_design(board: Board, folder: Path, own: bool = True) -> dict[str, Any]:
         missed = f"the routed design reaches {reached:.1f} MHz and the clock is {asked:g}"
         lower = f"choose a lower clock_mhz in boards/{board.name}.toml, or a smaller network or engine"
         fixed = "hls4ml's design has no other, so take ports axis of another backend, or a smaller network"
-        raise ToolFailed("timing", log, f"{missed}: {lower if own else fixed}")
+        raise ToolFailed("timing", log, f"{missed}: {lower if ours else fixed}")
     if "Timing constraints are not met" in timing:
         raise ToolFailed("timing", log, f"a hold time or pulse width is missed: {folder / TIMING} shows where")
     return {
