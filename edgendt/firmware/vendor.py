@@ -159,11 +159,11 @@ def _simulated(folder: Path, target: Target, tool: str, log: Path) -> tuple[dict
     try:
         found = reports.cosimulation(folder / path)
     except ValueError as error:
-        return None, [f"{path} cannot be read, {error}: co-simulated cycles are not known"]
+        return None, [f"the report {path} cannot be read, {error}: co-simulated cycles are not known"]
     if found["status"].lower() != "pass":
         raise ToolFailed(tool, log, f"co-simulation says {found['status']}: see {path}")
     if found["longest"] is None:
-        return found, [f"{path} gives no latency of a call: co-simulated cycles are not known"]
+        return found, [f"the report {path} gives no latency of a call: co-simulated cycles are not known"]
     loads = [f"calls of {path} are loads of networks, too: co-simulated cycles of a bin or window are not known"]
     return found, loads if target.reloads else []
 
