@@ -144,8 +144,8 @@ def test_without_a_board_the_default_ones_engine_is_taken_or_the_first_that_hold
 
 
 def test_figures_carry_their_stages():
-    for engine, stage in ((None, "post-route"), ("full", "assumed")):
-        got = estimate(PROGRAM, BOARD, engine)
+    for board, engine, stage in ((BOARD, None, "post-route"), ("ulx3s-45f", "compact", "assumed")):
+        got = estimate(PROGRAM, board, engine)
         assert (got["stage"], got["clock_stage"]) == ("analytic", stage)
         assert got["latency_us"]["max"] == got["cycles"]["max"] / got["clock_mhz"]
 
