@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,21 @@ def test_no_op_of_our_own_file_is_off_by_anything(causal: bool, tmp_path: Path) 
     given = read.inputs(path, model.graph, read.constants(path, model.graph))
     for entry in deviations(model, given, made, [random_counts(program, 0, BINS)]):
         assert [entry[key] for key in ("op_rms", "op_worst", "network_rms", "network_worst")] == [0, 0, 0, 0], entry
+
+
+def test_a_causal_attention_beside_one_that_sees_all_looks_back_in_the_window(tmp_path: Path) -> None:
+    program = random_ndt(3, bins=BINS, causal=False)
+    first = next(index for index, node in enumerate(program.nodes) if isinstance(node.op, Attention))
+    one = program.nodes[first]
+    streams = replace(one, op=replace(one.op, causal=True, window=BINS - 2))
+    mixed = replace(program, nodes=(*program.nodes[:first], streams, *program.nodes[first + 1 :]))
+    export_program(mixed, tmp_path / "mixed.onnx")
+    made = lowered(tmp_path / "mixed.onnx").program
+    op = made.nodes[first].op
+    assert (op.causal, op.window, op.back, op.ahead) == (False, BINS, BINS - 3, 0)
+    assert compile_program(made, Engine.named("window"))
+    counts = random_counts(mixed, 0, BINS)
+    np.testing.assert_array_equal(made.run(counts), mixed.run(counts))
 
 
 def test_bins_that_a_file_leaves_open_are_given(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_functions_of_a_file_are_read_as_the_nodes_they_stand_for(tmp_path: Path
     assert lower(of_functions(tmp_path / "net.onnx", outer, inner)) == plain
 
 
+def test_a_name_within_a_function_that_is_no_text_is_one_clear_sentence(tmp_path: Path) -> None:
+    path = of_functions(tmp_path / "net.onnx", function("Block", [helper.make_node("Relu", ["x"], ["y"], "within")]))
+    path.write_bytes(path.read_bytes().replace(b"within", b"\xffithin"))
+    with pytest.raises(BadInput, match=r"is malformed: the name b.* is no UTF-8"):
+        lower(path)
+
+
 def test_what_is_within_a_function_is_refused_with_its_name(tmp_path: Path) -> None:
     path = of_functions(tmp_path / "net.onnx", function("Block", [helper.make_node("Softmax", ["x"], ["y"])]))
     with pytest.raises(UnsupportedOp, match=r"^Softmax at .*only behind the scores"):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgendt.errors import BadInput, UnsupportedOp, gathered
+from edgendt.ops import Attention
 from edgendt.program import Axis, Input, Node, Program
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def attempt(
     output = finished(name, values, lowering)
     if lowering.input is None:
         raise BadInput(f"{path}: nothing reads the input {given[0].name!r}")
-    nodes = needed(lowering.nodes, output)
+    nodes = of_one_window(needed(lowering.nodes, output))
     unused = {node.name for node in lowering.nodes} - {node.name for node in nodes}
     title, meta = model.graph.name or Path(path).stem, read.meta(model)
     inputs = tuple(Input(item.node, item.size, Axis(item.axis)) for item in given)
@@ -107,6 +108,19 @@ def attempt(
         lowering.note(kind, "the file's own body of it is not read: it is taken as its name says")
     notes = tuple(note for note in lowering.notes if note.node not in unused)
     return Lowered(program, notes, lowering.places)
+
+
+def of_one_window(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Where an attention needs the whole window, the causal ones beside it see no bin ahead in it: none streams."""
+    bins = next((node.op.window for node in nodes if isinstance(node.op, Attention) and not node.op.causal), None)
+    if bins is None:
+        return tuple(nodes)
+    return tuple(
+        replace(node, op=replace(node.op, window=bins, causal=False, back=min(node.op.window, bins) - 1, ahead=0))
+        if isinstance(node.op, Attention) and node.op.causal
+        else node
+        for node in nodes
+    )
 
 
 def walk(graph: onnx.GraphProto, values: dict[str, Value], lowering: Lowering) -> list[UnsupportedOp]:

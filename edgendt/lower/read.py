@@ -103,7 +103,8 @@ def check_words(path: Path | str, model: onnx.ModelProto) -> None:
     words: list[object] = [item.name for item in (*graph.input, *graph.output, *graph.initializer)]
     words += [item.domain for item in model.opset_import]
     words += [word for item in model.metadata_props for word in (item.key, item.value)]
-    for node in graph.node:
+    words += [word for body in model.functions for word in (body.name, body.domain, *body.input, *body.output)]
+    for node in (*graph.node, *(inner for body in model.functions for inner in body.node)):
         words += [node.name, node.op_type, node.domain, *node.input, *node.output]
         words += [item.name for item in node.attribute]
     if damaged := [word for word in words if isinstance(word, bytes)]:

@@ -48,11 +48,6 @@ def check_scores(head_size: int, q: Int, k: Int, accumulator: Int, what: str = "
         raise ValueError(f"C must be below 2**15, got {c}: the fractions of q and k are too small")
 
 
-def narrows(bins: int, back: int, ahead: int) -> bool:
-    """True where a bin of a whole window of `bins` that sees so far does not see all others."""
-    return any(0 <= reach < bins - 1 for reach in (back, ahead))
-
-
 def reciprocal(total: Codes) -> tuple[Codes, Codes]:
     """(g, L) of sums D of exponentials: 1 / D is g * 2**-(14 + L); g is 0 where D is."""
     length = bit_length(total)
@@ -99,7 +94,7 @@ class Attention:
     @property
     def limited(self) -> bool:
         """True where a bin of a whole window does not see all others."""
-        return narrows(self.window, self.back, self.ahead)
+        return any(0 <= reach < self.window - 1 for reach in (self.back, self.ahead))
 
     @property
     def whole(self) -> int | None:
