@@ -178,9 +178,12 @@ def test_a_wrong_number_of_seeds_is_refused(text, monkeypatch):
 def test_our_row_beside_the_published_ones_has_the_clock_that_was_routed(monkeypatch, tmp_path):
     kept, today = tmp_path / "kept.json", route.id_of(rtl.FULL)
     clocks = (70.0, today), (75.5, today), (99.0, "12345678"), (71.0, today)
-    rows = [{"fmax MHz": clock, "id": engine} for clock, engine in clocks]
-    kept.write_text(json.dumps({"route-full": {"rows": rows}}))
+    rows = [{"fmax MHz": clock, "asked MHz": 87.5, "id": engine} for clock, engine in clocks]
+    faster = {"fmax MHz": 88.7, "asked MHz": 87.5, "id": today}
     monkeypatch.setattr(route, "KEPT", kept)
+    kept.write_text(json.dumps({"route-full": {"rows": [*rows, faster]}}))
+    assert published.table()[-1]["figure"].endswith("cycles at 87.5 MHz")  # what the PLL makes
+    kept.write_text(json.dumps({"route-full": {"rows": rows}}))
     ours = published.table()[-1]
     assert ours["figure"].endswith("cycles at 75.5 MHz") and ours["stage"] == "analytic cycles, post-route clock"
     kept.write_text(json.dumps({"route-full": {"rows": rows[2:3]}}))

@@ -66,8 +66,8 @@ def write_project(
     folding.save(home / FILE)
     result = _result(board, target) | {"analytic": _analytic(program, part, folding, most)}
     _loads(program, given, home, target.reloads)
-    names = {node.name: layer_names(program)[node.name] for node in program.nodes}
-    layers = {graph.graph[layer].index: name for name, layer in names.items()}
+    names = layer_names(program)
+    layers = {graph.graph[names[node.name]].index: node.name for node in program.nodes}
     built = vendor.build(home, target, layers) if build else {}
     result["compared"] = compared(program, folding, most, given, target, built)
     if built and not program.streams:  # what the tool timed is one call
