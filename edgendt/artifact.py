@@ -51,9 +51,9 @@ class Run:
             if not runs:
                 raise BadInput(f"there is no run in {root}/: start with `edgendt quantize`")
             return cls(runs[-1].parent.parent)
-        for path in (Path(name), root / name):
-            if path.is_dir():
-                return cls(path)
+        folders = [path for path in (Path(name), root / name) if path.is_dir()]
+        if folders:  # a folder of recordings may well be called as the run is
+            return next((run for run in map(cls, folders) if run.has("quantize")), cls(folders[0]))
         raise BadInput(f"run {name} does not exist, neither as a folder nor in {root}/")
 
     @classmethod

@@ -20,6 +20,7 @@ from edgendt.artifact import RUNS, Run, write_json
 from edgendt.config import dump_config
 from edgendt.errors import BadInput
 from edgendt.qat.adapt_job import AdaptConfig, AdaptJob
+from edgendt.qat.formats import MOST_COUNT_BITS
 from edgendt.qat.job import Job, Networks, Scores
 from edgendt.qat.poyo_job import PoyoJob
 from edgendt.qat.recipe import POYO, QuantizeConfig
@@ -43,7 +44,7 @@ def quantize(
     "velocity" (`Job.score_velocity`) where an NDT's recording has one; of a POYO also the metrics of a "gru".
 
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
-    terminal by default, nothing when quiet. warn: told, before training, which engines do not hold the network.
+    terminal by default, nothing when quiet. warn: told, before training, what `beforehand` has to say.
     Raises BadInput for data or options that cannot be used.
     """
     asked = None if name is None else Run.new(name, root)
@@ -86,8 +87,9 @@ def make(
     """Train, score and write; inputs: files that it was made from, or words that name none."""
     torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
     write_files: Callable[..., None] = write if isinstance(job, Job) else quantize_poyo.write
-    if warn is not None and (said := not_held(job)):
-        warn(said)
+    if warn is not None:
+        for said in beforehand(job, run):
+            warn(said)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
         networks: Any = job.train(folder, show, writer)
@@ -108,9 +110,18 @@ def make(
     return {"run": str(run.path), "metrics": scores} | ({} if velocity is None else {"velocity": velocity})
 
 
-def not_held(job: Job | PoyoJob | AdaptJob) -> str | None:
-    """What engines lack for the network, known before training; None where they hold it."""
-    return None if isinstance(job, Job) else quantize_poyo.too_long(job)
+def beforehand(job: Job | PoyoJob | AdaptJob, run: Run) -> Iterator[str]:
+    """What is known before training: counts that are cut, windows that no engine holds, a network that is replaced."""
+    if isinstance(job, Job):
+        counts, most = job.data.spikes[:, :, job.split.held_in], 2**job.config.bits.counts - 1
+        if cut := int((counts > most).sum()):
+            advice = "raise bits.counts" if job.config.bits.counts < MOST_COUNT_BITS else "shorter bins hold fewer"
+            where = job.data.source or job.data.name
+            yield f"{where}: {cut:,} counts above {most}, up to {counts.max():,}, enter the network as {most}: {advice}"
+    elif said := quantize_poyo.too_long(job):
+        yield said
+    if run.has("quantize"):
+        yield f"run {run.path} has a network, which this one replaces once it is done: another --name keeps both"
 
 
 def default_name(job: Job | PoyoJob | AdaptJob) -> str:

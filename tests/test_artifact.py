@@ -80,6 +80,16 @@ def test_the_newest_run_is_the_default(tmp_path: Path) -> None:
     assert Run.open(tmp_path / "b").name == "b"
 
 
+def test_a_folder_of_the_runs_name_that_is_no_run_is_not_taken_for_it(tmp_path: Path) -> None:
+    make(Run(tmp_path / "runs" / "mine"), "quantize")
+    (tmp_path / "mine").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert Run.open("mine").path == Path("runs/mine")
+        make(Run(Path("mine")), "quantize")
+        assert Run.open("mine").path == Path("mine")
+
+
 def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="edgendt quantize"):
         Run.open(root=tmp_path)

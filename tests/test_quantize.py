@@ -68,6 +68,23 @@ def test_the_stage_holds_what_later_stages_need(done: tuple[dict[str, Any], Path
         assert shown["rates_integer"].shape == shown["spikes"].shape == shown["rates_true"].shape
 
 
+def test_counts_that_are_cut_and_a_network_that_goes_are_told_before_training(
+    done: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    _, stage = done
+    spikes = np.random.default_rng(0).poisson(1.0, (10, 12, 6))
+    spikes[:, 3], spikes[:, 5] = 255, 300
+    np.savez(path := tmp_path / "mine.npz", spikes=spikes)
+    chosen = [f"data.source={path}", "data.held_out=0"]
+    for bits, cut, most, advice in ((8, 60, 255, "shorter bins hold fewer"), (7, 120, 127, "raise bits.counts")):
+        job = Job.of(load_config(QuantizeConfig, None, [*chosen, f"bits.counts={bits}"]))
+        told = f"{path}: {cut} counts above {most}, up to 300, enter the network as {most}: {advice}"
+        assert list(room.beforehand(job, Run(tmp_path / "new"))) == [told]
+    replaced = f"run {stage.parent} has a network, which this one replaces once it is done: another --name keeps both"
+    assert list(room.beforehand(Job.of(config()), Run(stage.parent))) == [replaced]
+    assert not list(room.beforehand(Job.of(config()), Run(tmp_path / "new")))
+
+
 def test_the_program_is_the_network_that_was_scored(done: tuple[dict[str, Any], Path]) -> None:
     _, stage = done
     program, network = Program.load(stage / "program.edt"), QuantNDT.load(stage / "qat.pt")

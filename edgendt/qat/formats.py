@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 READOUT_BITS = 16
+MOST_COUNT_BITS = 8  # a byte of the link per count
 LINEARS = ("q", "k", "v", "o", "f1", "f2")
 SPATIAL_LINEARS = ("sq", "sk", "f3", "f4")
 
@@ -28,7 +29,7 @@ class Bits:
 
     def __post_init__(self) -> None:
         limits = {"weight": (2, 8), "embed": (2, 8), "readout": (2, 8), "activation": (2, 8)}
-        limits |= {"residual": (8, 16), "counts": (1, 8)}
+        limits |= {"residual": (8, 16), "counts": (1, MOST_COUNT_BITS)}
         values = {name: getattr(self, name) for name in limits}
         for name, bits in self.overrides.items():
             limits[name], values[name] = (2, 8), bits
