@@ -187,7 +187,8 @@ def test_it_says_what_it_learned_from_and_how_good_it_is(root: Path, same: dict[
     assert said["metrics"]["baseline"] == {"velocity_r2": ridge_score(data.binned, parts)}
     for name in ("float", "control"):
         assert all(np.isfinite(value) for value in said["metrics"][name].values())
-    title = str(cli.metrics_table(same).title)
+    table = cli.metrics_table(same).renderables[0]
+    title = str(table.title)
     assert title.endswith(f"{same['parent']} adapted on 5 trials")
 
 

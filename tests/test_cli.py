@@ -137,8 +137,8 @@ def test_what_the_hls_tool_says_stands_beside_what_the_loops_have() -> None:
         console.print(cli.synth_table(project))
     said = [line.split() for line in captured.get().splitlines()]
     for words in (
-        "cycles per call (HLS estimate) 2619",
-        "longest golden call, cycles (co-simulated; analytic) 1990; 1804",
+        "cycles per call (HLS estimate) 2,619",
+        "longest golden call, cycles (co-simulated; analytic) 1,990; 1,804",
         "embed 12 31 35",
         "readout 1 64 –",
         "note no module says that",

@@ -14,7 +14,8 @@ from edgendt.qat.formats import Bits
 
 @dataclass(frozen=True)
 class DataConfig:
-    """source: `lorenz`, `chaotic_rnn` or FILE.npz; session inside the file; shares of trials and channels.
+    """source: `lorenz`, `chaotic_rnn` or FILE.npz; session inside the file; conditions of a built-in system; val and
+    test are shares of the trials, held_out of the channels.
 
     held_out = 0 makes every channel an input, as a device without co-bps would want it.
     """
@@ -32,12 +33,14 @@ class ModelConfig:
     """Geometry. max_bins: rows of the position table; the longest trial by default.
 
     kind: `ndt`, or `stndt`, which has a spatial stream, a column per channel and whole windows; what is not given
-    follows from it. Or `poyo`, whose geometry is PoyoConfig's and nothing that follows here. causal = false: every bin
-    sees the whole window, the longest trial. position: `learned`, `sinusoidal`, or `rotary`, which has no last bin: a
-    causal network streams for as long as it is fed, and max_bins must not be given. identity: no learned embedder, each
-    input channel has its own column. lookup: a count enters as a row of so many columns, from a table that ends with
-    the largest count of the training trials, or with `most`. spatial_heads, post_norm, courses, activation,
-    and back and ahead, which narrow a whole window: see NDTConfig. Of a checkpoint's they may be asked to be all.
+    follows from it. Or `poyo`, whose geometry is poyo.* and nothing that follows here. window: bins that a bin sees,
+    its own included. causal = false: every bin sees the whole window, the longest trial, or `back` bins before it and
+    `ahead` behind it (-1: all, which may also be asked of a checkpoint that has others). position: `learned`,
+    `sinusoidal`, or `rotary`, which has no last bin: a causal network streams for as long as it is fed, and max_bins
+    must not be given. identity: no learned embedder, each input channel has its own column. lookup: a count enters as a
+    row of so many columns, from a table that ends with the largest count of the training trials, or with `most`.
+    post_norm: LayerNorms behind the sums of a layer. spatial_heads: attention heads between an stndt's channels.
+    courses: tokens of its first layer are the counts' own time courses. activation: `relu` or `gelu`.
     """
 
     kind: str = "ndt"
@@ -63,7 +66,9 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class PoyoConfig:
-    """A POYO: a preset of models.poyo, and what shall differ from it. least_units: see qat.decode.Sessions."""
+    """A POYO: preset `compact`, `small` or `1.3m`, and what shall differ from it. Of every training window a random
+    share of the units is heard, least_units up to all.
+    """
 
     preset: str = "compact"
     dim: int | None = None
