@@ -169,7 +169,8 @@ class Wiring:
     def sources(self, program: Program) -> list[int | None]:
         """For each electrode the channel it feeds, None for a dead one or one of no use."""
         fed: list[int | None] = self._map(program)
-        for place in _numbers("--dead", self.dead, len(fed), "an electrode") if self.dead else ():
+        told = "" if self.channels else _heard(program)  # a map numbers the electrodes, whatever the network hears
+        for place in _numbers("--dead", self.dead, len(fed), "an electrode", told=told) if self.dead else ():
             fed[place] = None
         return fed
 
@@ -181,7 +182,7 @@ class Wiring:
             with reading(f"channel map {text}"):
                 text = ",".join(line.partition("#")[0] for line in Path(text).read_text().splitlines())
         unused: Callable[[str], list[int] | None] = lambda word: [-1] if word == UNUSED else None  # noqa: E731
-        fed = list(_numbers("--channels", text, program.channels, UNUSED, unused))
+        fed = list(_numbers("--channels", text, program.channels, UNUSED, unused, _heard(program)))
         if len(fed) > MOST:
             raise BadInput(f"--channels: a board takes at most {MOST} electrodes, got {len(fed)}")
         if twice := _twice([channel for channel in fed if channel >= 0]):
@@ -192,14 +193,30 @@ class Wiring:
         return [channel if channel >= 0 else None for channel in fed]
 
 
+def _heard(program: Program) -> str:
+    """Behind a number that is too large: that of the recording's channels some are no inputs; nothing where all are."""
+    heard = program.meta.get("held_in", [])
+    if heard == list(range(len(heard))):
+        return ""
+    return f"; its inputs are {len(heard)} of the recording's channels, held_in of data.json, numbered in that order"
+
+
 def _twice(numbers: Sequence[int]) -> list[int]:
     return [number for place, number in enumerate(numbers) if number in numbers[:place]]
 
 
 def _numbers(
-    option: str, text: str, size: int, other: str, named: Callable[[str], list[int] | None] = lambda word: None
+    option: str,
+    text: str,
+    size: int,
+    other: str,
+    named: Callable[[str], list[int] | None] = lambda word: None,
+    told: str = "",
 ) -> Iterator[int]:
-    """Numbers below `size` from words by commas or blanks: a number, a range a:b, or what `named` knows."""
+    """Numbers below `size` from words by commas or blanks: a number, a range a:b, or what `named` knows.
+
+    told: behind the error of a number that is too large.
+    """
     words = text.replace(",", " ").split()
     if not words:
         raise BadInput(f"{option}: it names nothing")
@@ -214,5 +231,5 @@ def _numbers(
         if last < first:
             raise BadInput(f"{option}: range {word} is empty")
         if last >= size:
-            raise BadInput(f"{option}: numbers go from 0 to {size - 1}, got {word}")
+            raise BadInput(f"{option}: numbers go from 0 to {size - 1}, got {word}{told}")
         yield from range(first, last + 1)

@@ -139,3 +139,15 @@ def test_only_linears_are_rewired() -> None:
     )
     with pytest.raises(UnsupportedOp, match="channels can be mapped only where Linears read the counts"):
         connect(Program("p", 5, ONE.input, (first,)), [0])
+
+
+def test_a_number_of_the_recordings_that_is_no_input_is_told_what_the_inputs_are() -> None:
+    some, every = (replace(ONE, meta=META | {"held_in": held}) for held in ([0, 1, 3, 4, 6], list(range(5))))
+    told = r"; its inputs are 5 of the recording's channels, held_in of data\.json, numbered in that order"
+    for wiring in (Wiring(dead="6"), Wiring(channels="6")):
+        with pytest.raises(BadInput, match=rf"numbers go from 0 to 4, got 6{told}$"):
+            wiring.apply(some)
+        with pytest.raises(BadInput, match=r"got 6$"):
+            wiring.apply(every)
+    with pytest.raises(BadInput, match=r"numbers go from 0 to 1, got 2$"):  # of the map
+        Wiring(channels="1,0", dead="2").apply(some)
