@@ -134,6 +134,7 @@ WRONG = {
     "silent": ({"spikes": COUNTS * 0}, "no spike at all"),
     "text": ({"spikes": np.full((6, 8, 3), "1")}, "must be numbers"),
     "missing key": ({"counts": COUNTS}, "no key `spikes`; it has counts"),
+    "spike times": ({"times": COUNTS}, "no key `spikes`; it has times; spike times are for --model poyo"),
     "no arrays": ({}, "no key `spikes`; it has no arrays"),
     "no trial": ({"spikes": COUNTS[0]}, "`trial`"),
     "trial shape": ({"spikes": COUNTS[0], "trial": np.zeros(5)}, r"trial must be \[8\]"),

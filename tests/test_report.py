@@ -196,6 +196,16 @@ def test_a_recording_without_truth_or_velocity_is_shown(tmp_path):
     assert "true rate" not in "".join(page.text) and 'aria-label="Velocity' not in html
 
 
+def test_counts_that_are_cut_are_told(tmp_path):
+    run = Run(tmp_path / "bare")
+    add_quantize(run, velocity=False, truth=False)
+    assert ("/data/clipped", "4", "4") in read(write_report(run))[0].data
+    written = run.path / "quantize" / "data.json"
+    write_json(written, read_json(written) | {"clipped": 0})
+    page, _, html = read(write_report(run))
+    assert "/data/clipped" not in [pointer for pointer, _, _ in page.data] and "cut to its largest" not in html
+
+
 def test_padding_is_never_shown_or_scored(tmp_path):
     plain, padded = Run(tmp_path / "a"), Run(tmp_path / "b")
     add_quantize(plain)

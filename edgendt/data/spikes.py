@@ -74,7 +74,9 @@ def session_of(path: Path, arrays: dict[str, NDArray[Any]], session: str, key: s
         return session_of(path, arrays, found[0], key)
     if found:
         raise BadInput(f"{path}: several sessions, choose one with --session NAME: {', '.join(found)}")
-    raise BadInput(f"{path}: no key `{key}`; it has {', '.join(sorted(arrays)) or 'no arrays'}")
+    timed = any(name.rpartition("/")[2] == "times" for name in arrays)
+    other = "; spike times are for --model poyo, other networks take counts per bin" if timed else ""
+    raise BadInput(f"{path}: no key `{key}`; it has {', '.join(sorted(arrays)) or 'no arrays'}{other}")
 
 
 def _check_shapes(recording: Recording) -> None:
