@@ -569,7 +569,8 @@ def main() -> None:
         complain(missing)
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that is not ours: the system's own words
-        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        said = error.strerror or str(error)
+        complain(f"{error.filename}: {said}" if error.filename else said)
         sys.exit(1)
     except SystemExit as end:  # typer has made one of the KeyboardInterrupt
         if end.code == INTERRUPTED:

@@ -24,6 +24,7 @@ from edgendt.qat.formats import MOST_COUNT_BITS
 from edgendt.qat.job import Job, Networks, Scores
 from edgendt.qat.poyo_job import PoyoJob
 from edgendt.qat.recipe import POYO, QuantizeConfig
+from edgendt.qat.saved import write_state
 from edgendt.qat.train import Progress
 from edgendt.wiring import RATES, VELOCITY, Group
 
@@ -205,7 +206,7 @@ def write(stage: Path, job: Job, networks: Networks, scores: dict[str, Scores]) 
     (stage / "config.toml").write_text(dump_config(job.config))
     networks.integer.save(stage / "qat.pt")
     saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
-    torch.save(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
+    write_state(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
     np.savez_compressed(stage / "stimulus.npz", **stimulus(job))
     np.savez_compressed(stage / "predictions.npz", **predictions(job, networks))
 

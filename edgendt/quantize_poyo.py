@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from edgendt.artifact import write_json
 from edgendt.config import dump_config
@@ -17,6 +16,7 @@ from edgendt.lower import lower
 from edgendt.qat.adapt_job import AdaptJob
 from edgendt.qat.decode import Scores
 from edgendt.qat.poyo_job import PoyoJob, PoyoNetworks
+from edgendt.qat.saved import write_state
 from edgendt.synth.usual import rooms
 from edgendt.wiring import VELOCITY, Group
 
@@ -33,7 +33,7 @@ def write(stage: Path, job: PoyoJob | AdaptJob, networks: PoyoNetworks, scores: 
     (stage / "config.toml").write_text(dump_config(job.config))
     networks.integer.save(stage / "qat.pt")
     saved = {"config": asdict(job.geometry), "weights": networks.float.state_dict()}
-    torch.save(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
+    write_state(saved | {"control": networks.control.state_dict()}, stage / "float.pt")
     cuts, windows = zip(*job.sessions.windows(), strict=True)
     vel = np.concatenate([job.sessions.data[cut.session].vel[cut.trial, cut.first : cut.last] for cut in cuts])
     arrays: dict[str, Any] = {"vel": vel, **packed(windows)}

@@ -20,6 +20,7 @@ from edgendt.models.ndt import NDTConfig  # noqa: E402
 from edgendt.qat import train  # noqa: E402
 from edgendt.qat.formats import Bits  # noqa: E402
 from edgendt.qat.ndt import QuantNDT  # noqa: E402
+from edgendt.qat.saved import write_state  # noqa: E402
 
 DATA = lorenz(0, 4, 5)
 PARTS = split(DATA, 0)
@@ -81,6 +82,11 @@ def test_a_damaged_checkpoint_is_one_sentence(content: bytes, tmp_path: Path) ->
     checkpoint.write_bytes(content)
     with pytest.raises(BadInput, match=r"float\.pt is damaged: remove it, and its phase trains anew"):
         phase(network(), PLAN, checkpoint)
+
+
+def test_a_full_disk_is_told_with_the_file() -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_state({"weights": torch.zeros(100_000)}, "/dev/full")
 
 
 def test_training_leaves_the_callers_random_numbers_alone() -> None:

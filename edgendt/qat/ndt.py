@@ -27,7 +27,7 @@ from edgendt.qat.linear import Linear
 from edgendt.qat.ndt_graph import Known, fixed, layout, path
 from edgendt.qat.position import Position
 from edgendt.qat.rotary import Rotary
-from edgendt.qat.saved import read_state
+from edgendt.qat.saved import read_state, write_state
 from edgendt.qat.spatial_mix import SpatialMix
 from edgendt.qat.spatial_weights import SpatialWeights
 from edgendt.qat.table import Table
@@ -188,7 +188,7 @@ class QuantNDT(nn.Module):
 
     def save(self, path: Path | str) -> None:
         """Write `state` to a file."""
-        torch.save(self.state(), path)
+        write_state(self.state(), path)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> QuantNDT:

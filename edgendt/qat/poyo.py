@@ -32,7 +32,7 @@ from edgendt.qat.linear import Linear
 from edgendt.qat.lookup import Lookup
 from edgendt.qat.poyo_graph import ACCUMULATOR, OF_TOKENS, Step, build_ops, feed, graph_inputs, layout, output
 from edgendt.qat.rotary import Rotary
-from edgendt.qat.saved import read_state
+from edgendt.qat.saved import read_state, write_state
 from edgendt.scales import GAMMA_BITS
 from edgendt.tabled import tabled
 
@@ -179,7 +179,7 @@ class QuantPOYO(nn.Module):
 
     def save(self, path: Path | str) -> None:
         """Write `state` to a file."""
-        torch.save(self.state(), path)
+        write_state(self.state(), path)
 
     @classmethod
     def load(cls, path: Path | str) -> QuantPOYO:

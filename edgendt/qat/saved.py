@@ -1,13 +1,24 @@
-"""Read the state of a saved network, trusting nothing."""
+"""Write the state of a network, and read it, trusting nothing."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from edgendt.errors import BadInput
+
+
+def write_state(state: dict[str, Any], path: Path | str) -> None:
+    """A file as of `torch.save`; a full disk is an OSError that names it, which torch's own writer of files is not."""
+    data = io.BytesIO()
+    torch.save(state, data)
+    try:
+        Path(path).write_bytes(data.getbuffer())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_state(path: Path | str) -> dict[str, Any]:

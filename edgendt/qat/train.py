@@ -16,6 +16,7 @@ from edgendt.data import Dataset, Split
 from edgendt.errors import BadInput, EdgendtError
 from edgendt.metrics import Array
 from edgendt.models.stndt import nt_xent
+from edgendt.qat.saved import write_state
 
 if TYPE_CHECKING:
     from edgendt.models.ndt import NDT, NDTConfig
@@ -285,7 +286,7 @@ class Phase:
         state = {"step": self.step, "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"best": self.best, "best_loss": self.best_loss}
         beside = path.with_name(path.name + ".part")
-        torch.save(state, beside)
+        write_state(state, beside)
         beside.replace(path)
 
     def _restore(self, path: Path) -> None:
