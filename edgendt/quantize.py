@@ -114,11 +114,12 @@ def make(
 def beforehand(job: Job | PoyoJob | AdaptJob, run: Run) -> Iterator[str]:
     """What is known before training: counts that are cut, windows that no engine holds, a network that is replaced."""
     if isinstance(job, Job):
-        counts, most = job.data.spikes[:, :, job.split.held_in], 2**job.config.bits.counts - 1
-        if cut := int((counts > most).sum()):
+        counts, most = job.data.spikes, 2**job.config.bits.counts - 1
+        if len(large := np.argwhere(counts > most)):
+            first = "trial {}, bin {}, channel {}".format(*large[0])
             advice = "raise bits.counts" if job.config.bits.counts < MOST_COUNT_BITS else "shorter bins hold fewer"
-            where = job.data.source or job.data.name
-            yield f"{where}: {cut:,} counts above {most}, up to {counts.max():,}, enter the network as {most}: {advice}"
+            told = f"{len(large):,} counts above {most}, up to {counts.max():,}, the first in {first}"
+            yield f"{job.data.source or job.data.name}: {told}; as inputs they are cut to {most}: {advice}"
     elif said := quantize_poyo.too_long(job):
         yield said
     if run.has("quantize"):

@@ -75,10 +75,12 @@ def test_counts_that_are_cut_and_a_network_that_goes_are_told_before_training(
     spikes = np.random.default_rng(0).poisson(1.0, (10, 12, 6))
     spikes[:, 3], spikes[:, 5] = 255, 300
     np.savez(path := tmp_path / "mine.npz", spikes=spikes)
-    chosen = [f"data.source={path}", "data.held_out=0"]
+    chosen = [f"data.source={path}"]
     for bits, cut, most, advice in ((8, 60, 255, "shorter bins hold fewer"), (7, 120, 127, "raise bits.counts")):
         job = Job.of(load_config(QuantizeConfig, None, [*chosen, f"bits.counts={bits}"]))
-        told = f"{path}: {cut} counts above {most}, up to 300, enter the network as {most}: {advice}"
+        first = f"trial 0, bin {5 if bits == 8 else 3}, channel 0"
+        told = f"{path}: {cut} counts above {most}, up to 300, the first in {first}; as inputs they are cut to {most}: "
+        told += advice
         assert list(room.beforehand(job, Run(tmp_path / "new"))) == [told]
     replaced = f"run {stage.parent} has a network, which this one replaces once it is done: another --name keeps both"
     assert list(room.beforehand(Job.of(config()), Run(stage.parent))) == [replaced]

@@ -291,7 +291,11 @@ DEPTHS = {
     "bias": ("bias_depth", "bias words", "narrower layers"),
     "act": ("act_depth", "activation words", "a narrower FFN or a smaller window"),
     "res": ("res_depth", "residual words", "a smaller d_model"),
-    "pos": ("pos_depth", "position words", "fewer position rows (max_bins, or columns where channels have rows)"),
+    "pos": (
+        "pos_depth",
+        "position words",
+        "fewer position rows (max_bins, or columns where channels have rows), or with position=rotary, which has none",
+    ),
     "score": ("score_depth", "score words", "a smaller attention window"),
     "gamma": ("gamma_depth", "LayerNorm words", "fewer layers"),
     "prog": ("prog_depth", "instructions", "fewer layers or heads"),
