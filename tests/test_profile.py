@@ -25,6 +25,7 @@ from edgendt.metrics import summary
 from edgendt.profile import cpu as cpu_room
 from edgendt.profile import latency as room
 from edgendt.profile.latency import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
+from edgendt.wiring import Wiring
 
 FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + min(i, 9) for i in range(20)), SIMULATED)
 
@@ -198,6 +199,15 @@ def test_the_table_shows_every_op_and_every_stage(run, quick_cpu, monkeypatch):
     assert all(f"{cycles:,}" in text and name in text for name, cycles in got["by_op"].items())
     assert "analytic" in text and "at an assumed clock" in text and "CPU µs, 1 thread" in text
     assert "not simulated: verilator, g++, make not found" in text
+
+
+def test_the_options_of_a_load_stand_in_the_title_and_in_the_file(run, quick_cpu, monkeypatch):
+    monkeypatch.setattr(room, "find_tool", lambda name: None)
+    plain, wired = room.profile(run, BOARD), room.profile(run, BOARD, wiring=Wiring(outputs="0:2", dead="1"))
+    assert plain["wiring"] is None and wired["wiring"] == "--outputs 0:2 --dead 1"
+    console = Console(width=200, file=io.StringIO())
+    console.print(room.render(wired))
+    assert f"run --outputs 0:2 --dead 1: one bin on {BOARD}" in " ".join(console.file.getvalue().split())
 
 
 def test_a_missing_onnxruntime_is_said_not_hidden(run, monkeypatch):

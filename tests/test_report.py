@@ -315,6 +315,15 @@ def test_a_profiled_board_stands_at_the_top(tmp_path):
     assert data["main_board"] == BOARD and f"clock on {BOARD}" in page.text
 
 
+def test_the_page_says_with_which_options_a_network_was_profiled(tmp_path):
+    run = whole_run(tmp_path)
+    add_profile(run)
+    assert "Of the network loaded with" not in read(write_report(run))[2]
+    written = run.path / f"profile-{BOARD}" / "profile.json"
+    write_json(written, read_json(written) | {"wiring": "--outputs velocity --dead 3"})
+    assert "Of the network loaded with <code>--outputs velocity --dead 3</code>." in read(write_report(run))[2]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "3", '{"links": [3]}'])
 @pytest.mark.parametrize(
     "file", ["quantize/metrics.json", "quantize/data.json", "quantize/manifest.json", "sim/sim.json"]

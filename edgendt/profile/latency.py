@@ -89,7 +89,8 @@ def profile(
     else:
         median = window_of(compiled) if program.bins else cycles_of(compiled, figures["median_bin"])
     by_op = {"by_op": dict(median.by_op), "by_op_stage": ANALYTIC}
-    head = {"run": str(run.path), "board": board, "engine": name, "cycles_reason": reason}
+    head = {"run": str(run.path), "board": board, "engine": name, "wiring": str(wiring).strip() or None}
+    head |= {"cycles_reason": reason}
     result = head | figures | by_op | {"link": wire(program, target), "round_trip_us": trip} | cpu(program, trials)
     inputs = [model / "program.edt", model / "stimulus.npz"] + ([run.stage(stage) / "synth.json"] if synth else [])
     with run.write(
@@ -283,7 +284,8 @@ def _quantiles(result: Mapping[str, Any]) -> Any:
     """Cycles, µs, share of the bin and the CPU: p50, p99, max and the stage of each."""
     bins, last = result["whole_window"], "from the last spike to the first answer"
     unit = f"one window of {bins} bins" if bins else last if result["tokens"] else "one bin"
-    table = _table(f"{result['run']}: {unit} on {result['board']}", "", *QUANTILES, "stage")
+    wiring = f" {result['wiring']}" if result["wiring"] else ""
+    table = _table(f"{result['run']}{wiring}: {unit} on {result['board']}", "", *QUANTILES, "stage")
     mhz = f"{result['clock_mhz']:.1f} MHz"
     rows: list[tuple[str, Mapping[str, float] | None, str, str]] = [
         ("cycles", result["cycles"], ",", result["cycles_stage"]),

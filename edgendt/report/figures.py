@@ -40,8 +40,10 @@ def _dots(axis: Any, metric: str, values: Sequence[tuple[str, float | None]], la
             continue
         axis.plot([0, value], [row, row], color=GRID, lw=0.8, zorder=1)
         hollow = name in ("baseline", "gru")
-        axis.plot(value, row, "o", ms=5, mfc="none" if hollow else NETWORKS[name], mec=NETWORKS[name], mew=1.1)
-        axis.annotate(f"{value:.3f}", (value, row), (6, 0), textcoords="offset points", va="center", fontsize=7.5)
+        face = "none" if hollow else NETWORKS[name]  # not clipped: a score just below 0 lies on the edge
+        axis.plot(value, row, "o", ms=5, mfc=face, mec=NETWORKS[name], mew=1.1, clip_on=False)
+        said = f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
+        axis.annotate(said, (value, row), (6, 0), textcoords="offset points", va="center", fontsize=7.5)
     known = [value for _, value in values if value is not None]
     axis.set(title=METRICS[metric], ylim=(len(values) - 0.4, -0.6))
     axis.set_xlim(min(0.0, *known) * 1.1, max(known) * 1.22 if max(known) > 0 else 0.1)
