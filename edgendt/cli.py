@@ -574,6 +574,6 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:  # typer has made one of the KeyboardInterrupt
         if end.code == INTERRUPTED:
-            said = "interrupted: nothing half-written is kept, and the same command, repeated, goes on from there"
+            said = "interrupted: nothing half-written is kept; repeat the command: a training goes on where it was"
             err.print(said, soft_wrap=True)
         raise

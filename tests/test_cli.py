@@ -207,7 +207,7 @@ def test_an_interrupted_training_says_that_the_same_command_goes_on(tmp_path: Pa
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), err
-    assert err == "interrupted: nothing half-written is kept, and the same command, repeated, goes on from there\n"
+    assert err == "interrupted: nothing half-written is kept; repeat the command: a training goes on where it was\n"
     assert [path.name for path in (tmp_path / "runs" / "long").iterdir()] == [".training"] and checkpoint.exists()
 
 
