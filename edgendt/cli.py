@@ -216,8 +216,9 @@ def synth(
 
     chosen = {"ports": ports, "weights": weights, "backend": backend, "rows": rows_by_name(rows or [])}
     values: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
+    opened = Run.open(run, runs)
     result = synthesise(
-        Run.open(run, runs),
+        opened,
         board,
         flow=flow,
         engine=engine,
@@ -227,7 +228,7 @@ def synth(
         config=FirmwareConfig(**values),
         progress=None if json else err.print,
     )
-    show(result, json, synth_table)
+    show(result, json, lambda result: synth_table(result, opened.path / f"synth-{board}"))
 
 
 def rows_by_name(given: list[str]) -> dict[str, int]:
@@ -238,8 +239,8 @@ def rows_by_name(given: list[str]) -> dict[str, int]:
     return {name: int(number) for name, _, number in pairs}
 
 
-def synth_table(result: dict[str, Any]) -> Group:
-    """Clock, resources and files of one synthesis; of a firmware what its folding plan gives each op."""
+def synth_table(result: dict[str, Any], folder: Path) -> Group:
+    """Clock, resources and files of one synthesis, in `folder`; of a firmware what its folding plan gives each op."""
     rows: list[list[object]] = [["stage", result["stage"]]]
     if result.get("fmax_mhz") is not None:
         rows.append([f"clock, MHz ({result['stage']})", result["fmax_mhz"]])
@@ -254,8 +255,10 @@ def synth_table(result: dict[str, Any]) -> Group:
         if there := analytic["ultra_rams_available"]:
             rows.append(["UltraRAMs (analytic)", f"{analytic['ultra_rams']:,} of {there:,}"])
     if result["stage"] == "project":
-        rows.append(["to build it", f"sh build.sh in the run's synth-{result['board']}, or --build"])
-    rows += [["bitstream", result.get("bitstream")], *(["note", note] for note in result.get("notes", []))]
+        rows.append(["to build it", f"sh build.sh in {folder}, or --build"])
+    bitstream = result.get("bitstream")
+    rows.append(["bitstream", None if bitstream is None else folder / bitstream])
+    rows += [["note", note] for note in result.get("notes", [])]
     tables = [grid(f"{result['board']}, {result['flow']} flow", ["", ""], rows)]
     if ops := analytic.get("ops"):
         columns = ["name", "kind", "cycles", "interval", "multipliers", "blocks"]

@@ -95,7 +95,9 @@ def test_the_table_of_a_network_of_tokens_says_for_how_many_there_is_room() -> N
     analytic = {"cycles": 9, "multipliers": 1, "multipliers_available": 2, "blocks": 3, "blocks_available": 4}
     analytic |= {"ultra_rams": 5, "ultra_rams_available": 64}
     result = {"stage": "project", "board": "b", "flow": "hls4ml", "resources": {}, "analytic": analytic}
-    shown = cli.synth_table(result | {"analytic": analytic | {"rows": {"tokens": 1028, "queries": 128}}})
+    shown = cli.synth_table(
+        result | {"analytic": analytic | {"rows": {"tokens": 1028, "queries": 128}}}, Path("runs/a")
+    )
     said = [list(cells) for cells in zip(*(column.cells for column in shown.renderables[0].columns), strict=True)]
     assert ["room in a window", "1,028 tokens, 128 queries"] in said and ["UltraRAMs (analytic)", "5 of 64"] in said
 
@@ -115,9 +117,9 @@ def test_a_project_says_what_it_takes_and_how_it_is_built() -> None:
     project = {"board": "pynq-z2", "flow": "hls4ml", "stage": "project", "analytic": analytic, "bitstream": None}
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(cli.synth_table(project))
+        console.print(cli.synth_table(project, Path("runs/a/synth-pynq-z2")))
     said = captured.get()
-    assert "sh build.sh in the run's synth-pynq-z2, or --build" in said
+    assert "sh build.sh in runs/a/synth-pynq-z2, or --build" in said
     assert "218 of 220" in said and "97 of 280" in said and "UltraRAM" not in said
     assert "each op (analytic)" in said and ["embed", "linear", "31", "1", "17", "5"] in map(
         str.split, said.splitlines()
@@ -130,11 +132,17 @@ def test_what_the_hls_tool_says_stands_beside_what_the_loops_have() -> None:
     ops = [{"name": "embed", "calls": 12, "analytic": 31, "hls_estimate": 35, "module": "m"}]
     ops.append({"name": "readout", "calls": 1, "analytic": 64, "hls_estimate": None, "module": None})
     sides = {"call": {"analytic": 2404, "hls_estimate": 2619}, "golden_call": {"analytic": 1804, "simulated": 1990}}
-    project = {"board": "pynq-z2", "flow": "hls4ml", "stage": "hls-estimate", "analytic": analytic, "bitstream": None}
+    project = {
+        "board": "pynq-z2",
+        "flow": "hls4ml",
+        "stage": "hls-estimate",
+        "analytic": analytic,
+        "bitstream": "a.bit",
+    }
     project |= {"compared": sides | {"ops": ops}, "modules": [], "notes": ["no module says that"]}
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(cli.synth_table(project))
+        console.print(cli.synth_table(project, Path("runs/a/synth-pynq-z2")))
     said = [line.split() for line in captured.get().splitlines()]
     for words in (
         "cycles per call (HLS estimate) 2,619",
@@ -142,6 +150,7 @@ def test_what_the_hls_tool_says_stands_beside_what_the_loops_have() -> None:
         "embed 12 31 35",
         "readout 1 64 –",
         "note no module says that",
+        "bitstream runs/a/synth-pynq-z2/a.bit",
     ):
         assert words.split() in said, captured.get()
 
