@@ -313,7 +313,7 @@ module edt_link #(
   logic [159:0] info;
   logic [31:0]  answer_crc;
   logic [15:0]  word_q;  // the output being sent
-  logic [15:0]  ahead_q;  // the one behind it: the core's memory takes half a cycle to answer
+  logic [15:0]  ahead_q;  // the one behind it
   logic [7:0]   out_addr_q;
   logic         sent_q;  // m_axis_tdata is new this cycle and not of the CRC itself
   assign head = {cycles_q, load_index_q, answer_bin_q, 6'd0, loading_q, ready_q, status_q, tag_q, kind_q | 8'h80};
@@ -324,16 +324,17 @@ module edt_link #(
     .clk_i(clk_i), .clear_i(rst_i || state_q == Idle), .en_i(sent_q), .data_i(m_axis_tdata),
     .crc_o(answer_crc), .match_o(unused_match[1]));
 
-  always_comb begin
-    out_addr_o = out_addr_q;
-    if (state_q == Idle) out_addr_o = '0;
-    else if (advance && state_q == Head && place_q == 10'd11) out_addr_o = 8'd1;
-    else if (advance && state_q == Body && place_q[0]) out_addr_o = out_addr_q + 8'd1;
-  end
-
+  // A word's first byte goes out while the next one waits at the core's memory: it is taken, and the one behind it asked
+  // for, by a register, since the core may lie far away. The head's last two bytes do so for the first word.
+  logic next_word;
+  assign out_addr_o = out_addr_q;
+  assign next_word  = advance && !place_q[0] && (state_q == Body || (state_q == Head && place_q == 10'd10));
   always_ff @(posedge clk_i) begin
-    out_addr_q <= out_addr_o;
-    ahead_q    <= out_data_i;
+    if (next_word) begin
+      out_addr_q <= out_addr_q + 8'd1;
+      ahead_q    <= out_data_i;
+    end
+    if (state_q == Idle) out_addr_q <= '0;
     sent_q     <= 1'b0;
     if (advance) begin
       m_axis_tvalid <= 1'b0;
