@@ -117,6 +117,11 @@ class Board:
         return self.open.family if self.open else "xilinx"
 
     @property
+    def toolchain(self) -> str:
+        """What its own flow runs, in a word."""
+        return "open" if self.open else "v++" if self.alveo else "Vivado"
+
+    @property
     def hosted(self) -> bool:
         """Its top joins the engine to a host; without, it gets the core alone."""
         return self.open is None or self.open.constraints is not None
@@ -174,6 +179,7 @@ def _describe(board: Board) -> dict[str, Any]:
         "part": board.part,
         "flow": board.flow,
         "flows": board.flows,
+        "toolchain": board.toolchain,
         "engine": board.engine,
         "clock_mhz": board.clock_mhz,
         "routed": board.routed,

@@ -467,10 +467,11 @@ def estimate(
 def boards(json: JsonOpt = False) -> None:
     """The targets: flow, tools found here, lanes that fit, and the latency to expect of a reference network.
 
-    Columns: engine, or flow where there is none, of `synth` where none is named; most lanes, of any array that fits the
-    part; network, the largest reference network that fits; on, the fastest named engine for it that the part holds;
-    lanes, its own; MHz, the board's clock, with a star where that engine kept it post-route; µs, a bin there, none
-    where the board's tool cannot time it.
+    Columns: flow, the tools that `synth` runs, in brackets where some of them are not here; engine, that of `synth`
+    where none is named, or hls4ml's firmware where there is none; network, the largest reference network that fits; on,
+    the fastest named engine for it that the part holds; lanes, its own / the most of any array that fits the part; MHz,
+    the board's clock, with a star where that engine kept it post-route; µs, a bin there, none where the board's tool
+    cannot time it.
     """
     from edgendt.synth.capacity import describe
 
@@ -483,11 +484,13 @@ def boards_table(result: dict[str, Any]) -> Table:
     for board in result["boards"]:
         said = board["latency"] or dict.fromkeys(("network", "engine", "lanes", "clock_mhz", "clock_stage", "us"))
         clock = text(said["clock_mhz"]) + "*" * (said["clock_stage"] == "post-route")
-        quoted = [said["network"], said["engine"], said["lanes"], clock, said["us"]]
-        rows.append([board["name"], board["engine"] or board["flow"], board["most_lanes"], *quoted])
+        flow = f"({board['toolchain']})" if board["missing"] else board["toolchain"]
+        lanes = f"{text(said['lanes'])}/{board['most_lanes']}" if board["most_lanes"] else None
+        quoted = [said["network"], said["engine"], lanes, clock, said["us"]]
+        rows.append([board["name"], flow, board["engine"] or board["flow"], *quoted])
     title = "boards: a reference network's bin on the fastest named engine that the part holds"
-    table = grid(title, ["board", "engine", "most lanes", "network", "on", "lanes", "MHz", "µs"], rows)
-    stages = "cycles analytic; clocks assumed, but * kept post-route"
+    table = grid(title, ["board", "flow", "engine", "network", "on", "lanes", "MHz", "µs"], rows)
+    stages = "cycles analytic; clocks assumed, but * kept post-route; (flow): tools missing"
     table.caption, table.caption_justify = f"{stages}\n{tools_line(result['boards'])}", "left"
     return table
 

@@ -101,13 +101,15 @@ def test_a_part_with_nothing_holds_nothing():
 
 
 def test_the_table_shows_network_engine_and_clock():
-    rows = boards_table({"boards": [ENTRIES["ulx3s-45f"], ENTRIES["ulx3s-45f"] | {"latency": None}]})
+    held = ENTRIES["ulx3s-45f"] | {"missing": []}
+    rows = boards_table({"boards": [held, held | {"latency": None}, ENTRIES["u55c"] | {"missing": ["v++"]}]})
     names, cells = ([column.header for column in rows.columns], [list(column.cells) for column in rows.columns])
     shown = dict(zip(names, cells, strict=True))
-    assert shown["most lanes"] == ["64", "64"] and shown["lanes"] == ["32", "–"]
-    assert shown["network"] == ["default", "–"] and shown["on"] == ["small", "–"]
-    assert shown["MHz"] == ["87.5*", "–"] and shown["µs"] == ["32.26", "–"]
-    assert str(rows.caption).startswith("cycles analytic; clocks assumed, but * kept post-route\n")
+    assert shown["flow"] == ["open", "open", "(v++)"] and shown["engine"] == ["small", "small", "hls4ml"]
+    assert shown["lanes"] == ["32/64", "–/64", "–"]
+    assert shown["network"] == ["default", "–", "–"] and shown["on"] == ["small", "–", "–"]
+    assert shown["MHz"] == ["87.5*", "–", "–"] and shown["µs"] == ["32.26", "–", "–"]
+    assert str(rows.caption).startswith("cycles analytic; clocks assumed, but * kept post-route; (flow)")
 
 
 def test_the_table_of_all_boards_fits_a_terminal_and_says_which_tools_are_here():

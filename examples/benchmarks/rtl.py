@@ -37,9 +37,10 @@ WIDE, WIDE_BOARD = "kria-wide", "kv260"
 WIDE_NOTE = f"""Reference network M, random weights, on the compiled core of `{WIDE}` ({WIDE_BOARD}), a trial past its
 window's first turn: every code of every op compared with the Program, every bin's cycles with the model. cycles: of the
 last bin, whose window is full; µs at the clock that the board asks of the tools (assumed: not routed)."""
-LINK_NOTE = """S on `full`: bytes as the ordinary driver puts them on the line (framing, escapes and CRC included;
-random counts), their time at the board's baud, and what an emulated board takes for the same bins, every answer
-checked; the core's cycles at the clock of the best seed of `route-full`. Two outputs: as many as a velocity has."""
+LINK_NOTE = """S, whose counts have four bits, on `full`: bytes as the ordinary driver puts them on the line (framing,
+escapes and CRC included; random counts), their time at the board's baud, and what an emulated board takes for the same
+bins, every answer checked; the core's cycles at the clock of the best seed of `route-full`. Two outputs: as many as a
+velocity has."""
 LOAD_NOTE = """S onto `full`: the bytes of a load as the driver sends them, their time at the board's baud (answers
 overlap), and the seconds that an emulated board takes."""
 
