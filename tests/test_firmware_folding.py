@@ -529,6 +529,16 @@ def test_loops_are_pipelined_at_the_interval_that_is_stated(tmp_path: Path) -> N
     assert summary(rows)["interval"] == sum(row.cycles for row in rows)
 
 
+def test_keys_that_no_bin_has_are_not_counted() -> None:
+    """A window of 20 bins of a network that has 12: the longest call is the last bin's."""
+    program = random_ndt(10, 5, 6, 1, 2, 7, 20, 4, 12)
+    (attention,) = [node.op for node in program.nodes if isinstance(node.op, Attention)]
+    assert (attention.window, program.max_bins) == (20, 12)
+    folding = plan(program)
+    longest, last, before = (total(schedule(program, folding, keys)) for keys in (None, 12, 11))
+    assert longest == last > before
+
+
 def test_every_pipelined_loop_of_a_header_counts() -> None:
     for header in (ROOT / "hls" / "cpp").glob("edt_*.h"):
         text = header.read_text()
