@@ -17,7 +17,7 @@ from edgendt.program import Program
 class Tally:
     """What a comparison saw: ops and codes compared, codes that differ, the first difference.
 
-    bins: compared at every op; output_bins: further ones, of which only the network's output was looked at.
+    bins: compared at every op; output_bins: others, of which only the network's output was looked at.
     """
 
     ops: int = 0

@@ -98,7 +98,9 @@ def test_sim_has_a_link_more(case: Case, tmp_path: Path) -> None:
     links = {one["name"]: one for one in regress(run, ["stream"], 12, quiet=True, rtl=STANDIN)["links"]}
     assert list(links) == ["torch", "qonnx", "stream", "hls4ml", "engine", "rtl"]
     assert links["rtl"]["status"] == "pass", links["rtl"]["reason"]
-    assert links["rtl"]["codes"] == program.run(stimulus(run, program, 12)[0]).size
+    output = program.run(stimulus(run, program, 12)[0])
+    assert links["rtl"]["codes"] == output.size
+    assert (links["rtl"]["bins"], links["rtl"]["output_bins"]) == (0, len(output)), "outputs alone are looked at"
     assert (links["stream"]["status"], links["engine"]["status"]) == (
         "pass" if program.streams else "skipped",
         "skipped",
@@ -136,6 +138,20 @@ def test_side_channels_of_vivado_hls_are_tied(case: Case, tmp_path: Path) -> Non
     assert tally.first is None and tally.codes == case.codes
 
 
+WATCHED = (
+    ("  input  wire         ap_clk,\n", "  output wire ap_local_block, output wire ap_local_deadlock,\n"
+     "  input  wire         ap_clk,\n"),
+    ("{answers_TKEEP, answers_TSTRB} = '1;", "{answers_TKEEP, answers_TSTRB} = '1;\n"
+     "  assign {ap_local_block, ap_local_deadlock} = '0;"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ["NDT"], indirect=True)
+def test_outputs_by_which_vitis_hls_watches_itself_are_left(case: Case, tmp_path: Path) -> None:
+    tally = vendor.simulated(case.program, case.trials[:1], written(tmp_path / "rtl", *WATCHED), tmp_path)
+    assert tally.first is None and tally.codes == case.program.run(case.trials[0]).size
+
+
 @pytest.mark.parametrize("case", ["NDT"], indirect=True)
 def test_a_byte_of_an_answer_that_is_no_data_is_seen(case: Case, tmp_path: Path) -> None:
     rtl = written(tmp_path / "rtl", ("{answers_TKEEP, answers_TSTRB} = '1;", "{answers_TKEEP, answers_TSTRB} = 8'h7F;"))
@@ -147,6 +163,21 @@ def test_a_byte_of_an_answer_that_is_no_data_is_seen(case: Case, tmp_path: Path)
     "old, new, said",
     [
         ("[3:0]  packets_TKEEP,", "[3:0] packets_TLATE,", "port packets_TLATE of edgendt_axis is not known"),
+        (
+            "output wire  [3:0]  answers_TKEEP,",
+            "output wire  [3:0]  answers_TLATE,",
+            "TLATE of .* nothing reads it: give",
+        ),
+        (
+            "input  wire  [3:0]  packets_TSTRB,",
+            "output wire  [3:0]  packets_TSTRB,",
+            "TSTRB of .* is an output and must be",
+        ),
+        (
+            "output wire         answers_TVALID",
+            "input  wire         answers_TVALID",
+            "TVALID of .* is an input and must be",
+        ),
         ("packets_TDATA,\n", "packets_V_TDATA,\n", "module edgendt_axis has no port packets_TDATA: give the"),
         ("[31:0] answers_TDATA", "[63:0] answers_TDATA", "answers_TDATA of edgendt_axis has 64 bits, packets need 32"),
     ],
@@ -238,6 +269,8 @@ def test_a_window_without_room_in_the_rtl_is_said(case: Case, tmp_path: Path) ->
 
 def test_a_folder_without_the_top_is_one_sentence(tmp_path: Path) -> None:
     run, _ = quantized("NDT", tmp_path / "r")
-    with pytest.raises(BadInput, match="has no Verilog module edgendt or edgendt_axis: give the syn") as error:
+    with pytest.raises(
+        BadInput, match="has no Verilog module edgendt_axis, edgendt_axi or edgendt: give the syn"
+    ) as error:
         regress(run, ["stream"], 12, quiet=True, rtl=tmp_path)
     assert isinstance(error.value, EdgendtError) and not run.has("sim")

@@ -99,10 +99,11 @@ def test_a_fault_in_the_rtl_is_seen(fault: str, case: Case, tmp_path: Path) -> N
 
 
 def test_sim_has_a_link_more(case: Case, tmp_path: Path) -> None:
-    run, _ = quantized(case.kind, tmp_path / "r")
+    run, program = quantized(case.kind, tmp_path / "r")
     links = regress(run, ["stream"], 4, quiet=True, rtl=case.folder(tmp_path / "rtl"))["links"]
     (link,) = [one for one in links if one["name"] == "rtl"]
     assert link["status"] == "pass" and link["codes"] > 0, link["reason"]
+    assert link["bins"] == 0 and link["output_bins"] * program.outputs == link["codes"], "outputs alone are looked at"
 
 
 def test_another_networks_ports_are_one_sentence(case: Case, tmp_path: Path) -> None:
@@ -113,9 +114,25 @@ def test_another_networks_ports_are_one_sentence(case: Case, tmp_path: Path) -> 
         (rf"input   {first}_ap_vld;", "", f"module edgendt has no port {first}_ap_vld: give .* made of {of}"),
         (r"ap_idle", "ap_quiet", "module edgendt has no port ap_idle: give the Verilog"),
         (r"input ap_start;", "input ap_start;\ninput ap_ce;", "port ap_ce of edgendt is not known, and nothing drives"),
+        (
+            r"input ap_start;",
+            "input ap_start;\noutput ap_more;",
+            "port ap_more of edgendt is not known, and nothing reads",
+        ),
+        (r"output +ap_idle;", "input ap_idle;", "port ap_idle of edgendt is an input and must be an output: give"),
+        (rf"input  (\[\d+:0\] {first};)", r"output \1", rf"port {first} of edgendt is an output and must be an input"),
         (rf"\b{first}(_ap_vld)?\b", rf"{first}_V\1", r"module edgendt has (no port .*_V: give|\d+ outputs)"),  # not all
         (rf"\[\d+:0\] {first};", f"[2:0] {first};", rf"port {first} of edgendt has 3 bits, {of} needs \d+"),
-        (r"(layer\d+_out)_1;", r"\1_9999;", rf"edgendt has \d+ outputs with _ap_vld, {of} needs \d+ of 16 bits"),
+        (
+            r"(layer\d+_out)_1;",
+            r"\1_9999;",
+            r"port layer\d+_out_9999 of edgendt is not known, and nothing reads it: give",
+        ),
+        (
+            r"(layer\d+_out)_1(_ap_vld)?\b",
+            r"\1_9999\2",
+            rf"edgendt has \d+ outputs with _ap_vld, {of} needs \d+ of 16 bits",
+        ),
         (r"output  \[15:0\]", "output  [14:0]", rf"edgendt has \d+ outputs with _ap_vld, {of} needs \d+ of 16 bits"),
     ):
         folder = case.folder(tmp_path / f"rtl{len(list(tmp_path.iterdir()))}")

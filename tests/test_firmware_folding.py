@@ -164,6 +164,28 @@ def test_cycles_are_the_beats_of_the_compiled_loops(name: str, unroll: int | Non
         assert (library.beats() - before, library.by_layer(configs)) == (total(rows), so_far)
 
 
+@pytest.mark.parametrize("name", ["odd sizes", "whole window"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_several_multipliers_per_output_give_the_same_codes_in_the_beats_that_are_stated(
+    name: str, which: int, tmp_path: Path
+) -> None:
+    """Every Linear at its least reuse factor, or at the next."""
+    needs("g++")
+    program, counts = CASES[name]() if name in CASES else (NETWORKS[name](), None)
+    counts = random_counts(program, 3, 9) if counts is None else counts
+    folding = plan(program)
+    folding = replace(folding, reuse={name: reuses(program.node(name).op)[which] for name in folding.reuse})
+    assert any(folding.reuse[name] < program.node(name).op.inputs for name in folding.reuse)
+    library, configs = counted(program, folding, tmp_path)
+    tally = compare("hls4ml", program.trace(counts), library.trace(counts), program)
+    assert tally.first is None
+    last = [schedule(program, folding, keys) for keys in ([len(counts)] if program.bins else range(1, len(counts) + 1))]
+    expected: Counter[str] = Counter()
+    for rows in last:
+        expected.update(calls_of(program, rows))
+    assert (library.beats(), library.by_layer(configs)) == (sum(map(total, last)), expected)
+
+
 LINEAR = random_ndt(10, 5, 6, 1, 2, 7, 3, 4, 12)
 KERNEL = "nnet_utils/nnet_dense_resource.h"
 SEEDED = {  # in the sources, or in the analytic row: by how many beats a Linear of so many inputs, or any, is then off
@@ -527,6 +549,16 @@ def test_loops_are_pipelined_at_the_interval_that_is_stated(tmp_path: Path) -> N
         asked = re.findall(r"#pragma HLS PIPELINE(?: II=(\d+))?", made.read(f"nnet_utils/{header}"))
         assert set(asked) <= {"1"}, header
     assert summary(rows)["interval"] == sum(row.cycles for row in rows)
+
+
+def test_keys_that_no_bin_has_are_not_counted() -> None:
+    """A window of 20 bins of a network that has 12: the longest call is the last bin's."""
+    program = random_ndt(10, 5, 6, 1, 2, 7, 20, 4, 12)
+    (attention,) = [node.op for node in program.nodes if isinstance(node.op, Attention)]
+    assert (attention.window, program.max_bins) == (20, 12)
+    folding = plan(program)
+    longest, last, before = (total(schedule(program, folding, keys)) for keys in (None, 12, 11))
+    assert longest == last > before
 
 
 def test_every_pipelined_loop_of_a_header_counts() -> None:

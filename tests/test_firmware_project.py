@@ -369,6 +369,11 @@ def test_c_simulation_passes_on_the_golden_vectors_and_names_the_first_differenc
         expected = f"FAIL: op {op}, {said}, index 2: expected {rows[row][2]}, got {got}\n"
         assert (done.returncode, done.stdout) == (1, expected)
         vectors.write_text(kept)
+    with (build / "tb_data" / "counts.dat").open("a") as counts:
+        counts.write("0\n")
+    done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
+    each = "bins" if causal else "windows"
+    assert (done.returncode, done.stdout) == (1, f"FAIL: counts.dat holds no whole {each}\n")
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,13 @@ def test_c_simulation_passes_on_the_golden_window_and_names_the_first_difference
         done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
         assert done.returncode == 1 and done.stdout.startswith(f"FAIL: {said}, index 2: expected {rows[row][2]}, got ")
         vectors.write_text(kept)
+    for file, said in (("t", "op t"), ("in_tokens", "input in_tokens")):
+        vectors = build / "tb_data" / f"{file}.dat"
+        kept = vectors.read_text()
+        vectors.write_text(kept + kept.splitlines()[-1] + "\n")
+        done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, f"FAIL: {said} has more rows than rows.dat says\n")
+        vectors.write_text(kept)
     (build / "tb_data" / "rows.dat").write_text("18 4\n")
     done = subprocess.run([build / "csim.exe"], cwd=build, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "FAIL: input in_tokens has not the rows that rows.dat says\n")

@@ -127,6 +127,18 @@ def test_calibration_chooses_formats_in_any_type_of_floats(kind: Any, tmp_path: 
     assert "by calibration" in " ".join(note.what for note in made.notes)
 
 
+def test_a_recording_of_other_channels_is_one_sentence(tmp_path: Path) -> None:
+    net = Net()
+    net.save(net.quant(matmul(net), Y), tmp_path / "net.onnx")
+    said = (
+        rf"must be \[bins, {CHANNELS}\], got \[{BINS}, 9\]: give a recording of the {CHANNELS} channels that the file"
+    )
+    made, model = lowered(tmp_path / "net.onnx"), read.load(tmp_path / "net.onnx")
+    given = read.inputs("net.onnx", model.graph, read.constants("net.onnx", model.graph))
+    with pytest.raises(BadInput, match=said):
+        deviations(model, given, made, [np.zeros((BINS, 9), np.int64)])
+
+
 def test_counts_beyond_the_files_own_integers_are_the_largest_of_them(tmp_path: Path) -> None:
     net = Net()
     counts = net.quant(net.node("Cast", "counts", to=TensorProto.FLOAT), Int(7, 0, False))

@@ -143,6 +143,10 @@ REFUSALS: dict[str, tuple[Callable[[Net], str], str]] = {
         "a mask must let bin i see i - back..i [+] ahead",
     ),
     "a bias of scores": (lambda n: n.quant(attend(n, mask=np.ones((BINS, 1))), Y), "must add 0, or -1000 or less"),
+    "a mask that scores may outweigh": (
+        lambda n: n.quant(attend(n, scale=32**0.5, mask=np.triu(np.full((BINS, BINS), -1e3), 1)), Y),
+        "a mask must add what no score outweighs: -5103 or less for scores of up to 2546, got -1000",
+    ),
     "a mask per head": (
         lambda n: n.quant(attend(n, mask=np.stack([np.triu(np.full((BINS, BINS), -1e9), at) for at in (1, 2)])), Y),
         "all heads must have one mask",

@@ -12,6 +12,7 @@ import pytest
 from nets import BINS, Net, Y, refused
 
 from edgendt.errors import UnsupportedOp
+from edgendt.fixed import Int
 from edgendt.lower import lower
 
 HIDDEN = np.triu(np.full((BINS, BINS), -1e9), 1)
@@ -121,6 +122,40 @@ def masked_then_scaled(mask: float) -> Spell:
         return one_node(net, net.node("Mul", wide, net.constant(2.0**-10)))
 
     return spelt
+
+
+def hides(number: float, *, put: bool = False) -> Spell:
+    """A mask that adds a number, or has it in the place of what it hides."""
+
+    def spelt(net: Spelling, x: str) -> str:
+        if put:
+            x = net.node("Where", net.node("Cast", net.constant(HIDDEN == 0), to=9), x, net.constant(number))
+        else:
+            x = net.node("Add", x, net.constant(np.where(HIDDEN == 0, 0, number)))
+        return one_node(net, x)
+
+    return spelt
+
+
+class Wide(Spelling):
+    """One whose counts are large, and so its scores."""
+
+    def counts(self) -> str:
+        return self.quant("counts", Int(8, 0, signed=False))
+
+
+@pytest.mark.parametrize("put", [False, True])
+def test_a_mask_that_a_score_may_outweigh_is_refused(put: bool, tmp_path: Path) -> None:
+    """Two channels of codes up to 255, times the root of 1/2, and what an exponential needs to be zero."""
+    most = 2 * 255**2 * 0.5**0.5
+    drowned = -(2 * most + 16 * np.log(2))
+    net = Wide()
+    made = lower(net.save(net.attention(hides(drowned - 0.1, put=put)), tmp_path / "held.onnx"))
+    assert made.nodes[0].op.causal
+    net = Wide()
+    said = r"a mask must add what no score outweighs: -183930 or less for scores of up to 9\.196e\+04, got -18392\d;"
+    with pytest.raises(UnsupportedOp, match=said):
+        lower(net.save(net.attention(hides(drowned + 1, put=put)), tmp_path / "refused.onnx"))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgendt.errors import BadInput
 from edgendt.firmware.fit import Budget, fit_rows
 from edgendt.firmware.folding import Folding
 from edgendt.firmware.target import ACCELERATOR, AMD, VIVADO, FirmwareConfig, Part, Target
+from edgendt.fixed import Codes
 from edgendt.program import Program
 
 BOARDS = ("pynq-z2", "zcu102")  # of ours, that hls4ml has a design of
@@ -68,3 +72,17 @@ def demand_one_input(program: Program) -> None:
         if form.limit > EXACT:
             said = f"{ACCELERATOR} passes floats, exact up to {EXACT}; {what} of {program.name} reach {form.limit}"
             raise BadInput(f"{said}: {INSTEAD}")
+
+
+def words(program: Program, window: Any) -> NDArray[np.int32]:
+    """What streams in for counts [bins, channels]: the bits of each value as a float."""
+    return (program.check_counts(window) * program.input.scale).astype(np.float32).ravel().view(np.int32)
+
+
+def codes(program: Program, words: NDArray[np.int32]) -> Codes:
+    """Of the outputs that stream out. ValueError for a value that is no code."""
+    values = np.asarray(words, np.int32).view(np.float32).astype(np.float64) / program.output_format.scale
+    wrong = ~np.isfinite(values) | (values != np.rint(values))
+    if wrong.any():
+        raise ValueError(f"word {int(wrong.argmax())}, {values[wrong][0] * program.output_format.scale:g}, is no code")
+    return values.astype(np.int64)

@@ -8,7 +8,7 @@ vivado_hls puts `_V` behind the name of each port that has a type of ap_fixed: `
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,10 @@ from edgendt.fixed import Codes
 from edgendt.program import INPUT, Axis, Program
 
 TOP = "edgendt"  # what the tool calls it
-CONTROL = ("ap_clk", "ap_rst", "ap_start", "ap_done", "ap_idle", "ap_ready")
+CONTROL = dict.fromkeys(("ap_clk", "ap_rst", "ap_start"), "input")
+CONTROL |= dict.fromkeys(("ap_done", "ap_idle", "ap_ready"), "output")
+# That some releases of Vitis HLS add to any top: whether it stands still. Nothing reads them.
+WATCH = dict.fromkeys(("ap_local_block", "ap_local_deadlock"), "output")
 VALID = "_ap_vld"
 VIVADO_HLS = "_V"  # behind the names of its ports
 PORT = re.compile(r"\b(input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[\s*(\d+)\s*:\s*0\s*\]\s*)?(\w+)")
@@ -68,7 +71,11 @@ class Ports:
         found, given, room = ports_of(verilog, TOP), inputs(program), dict[str, int]()
         end = VIVADO_HLS if given[0].name not in found and given[0].name + VIVADO_HLS in found else ""
         names = [one.name + end for one in given]
-        _demand(program, found, names)
+        results = {name: bits for name, (way, bits) in found.items() if way == "output" and name + VALID in found}
+        inward = [name + more for name in names for more in ("", VALID)]
+        outward = [name + more for name in results for more in ("", VALID)]
+        ways = CONTROL | dict.fromkeys(outward, "output") | dict.fromkeys(inward, "input")
+        demand(TOP, found, ways, WATCH, f"give the Verilog that Vitis HLS or vivado_hls made of {program.name}")
         for one, name in zip(given, names, strict=True):
             bits = found[name][1]
             rows, left = divmod(bits, one.bits * one.size)
@@ -78,7 +85,6 @@ class Ports:
             if one.axis:
                 room[one.axis.name] = min(rows, room.get(one.axis.name, rows))
         elements = program.outputs * room.get(program.axis(program.output).name, program.bins or 1)
-        results = {name: bits for name, (way, bits) in found.items() if way == "output" and name + VALID in found}
         return cls({name: found[name][1] for name in names}, _outputs(program, results, elements, end), room)
 
     def calls(self, program: Program, given: Any) -> list[list[int]]:
@@ -111,16 +117,20 @@ def codes_of(word: int, count: int, program: Program) -> Codes:
     return np.where(raw > form.hi, raw - (1 << form.bits), raw)
 
 
-def _demand(program: Program, found: PortList, names: Sequence[str]) -> None:
-    """The ports of a call, and no other that would have to be driven. names: of the input arrays."""
-    needed = (*CONTROL, *(name + end for name in names for end in ("", VALID)))
-    made = f"give the Verilog that Vitis HLS or vivado_hls made of {program.name}"
+def demand(top: str, found: PortList, needed: Mapping[str, str], sides: Mapping[str, str], made: str) -> None:
+    """The ports of a top that are needed, and no other but those of sides; BadInput. Both say the way of each; made:
+    what to do.
+    """
     for name in needed:
         if name not in found:
-            raise BadInput(f"module {TOP} has no port {name}: {made}")
+            raise BadInput(f"module {top} has no port {name}: {made}")
     for name, (way, _) in found.items():
-        if way == "input" and name not in needed:
-            raise BadInput(f"port {name} of {TOP} is not known, and nothing drives it: {made}")
+        right = needed.get(name) or sides.get(name)
+        if right is None:
+            end = "nothing drives it" if way == "input" else "nothing reads it"
+            raise BadInput(f"port {name} of {top} is not known, and {end}: {made}")
+        if way != right:
+            raise BadInput(f"port {name} of {top} is an {way} and must be an {right}: {made}")
 
 
 def _outputs(program: Program, found: Mapping[str, int], elements: int, end: str) -> tuple[str, ...]:

@@ -100,8 +100,11 @@ def divisors(n: int) -> list[int]:
 
 
 def reuses(op: Linear) -> list[int]:
-    """Reuse factors of a Linear: hls4ml's exact kernels want a multiple of the inputs that divides inputs x outputs."""
-    return [op.inputs * k for k in divisors(op.outputs)]
+    """Reuse factors of a Linear that hls4ml's exact kernels take: divisors of its inputs, or its inputs times a divisor
+    of its outputs. Not 1, by which its weights would lie in LUTs, which nobody counts.
+    """
+    several = [k for k in divisors(op.inputs)[:-1] if k > 1]
+    return [*several, *(op.inputs * k for k in divisors(op.outputs))]
 
 
 def length(op: Op) -> int:

@@ -67,8 +67,8 @@ class Row:
 def schedule(
     program: Program, folding: Folding, keys: int | None = None, rows: Mapping[str, int] | None = None
 ) -> list[Row]:
-    """A row per op, before them one per constant input. keys: of a bin's attention; as many as its window holds by
-    default. rows: of each axis of a window of tokens; as many as there is room for by default.
+    """A row per op, before them one per constant input. keys: of a bin's attention; by default as many as its window
+    holds, or as there are bins. rows: of each axis of a window of tokens; as many as there is room for by default.
     """
     rows = most_rows(program, {}) if rows is None else rows
     given = {item.name: item.codes.size for item in program.inputs if item.codes is not None}
@@ -113,7 +113,7 @@ def beats(
         return Beats((2 * held + 2) * rows * _of_key(op.attention, fold) + (held + 2 * rows) * op.size)
     if isinstance(op, Attention):
         if not rows:
-            held = op.window if keys is None else min(keys, op.window)
+            held = min(most for most in (op.window, keys, program.max_bins) if most is not None)
             return Beats(op.size // fold + (2 * held + 2) * _of_key(op, fold))
         seen = sum(stop - first for first, stop in op.sees(rows))
         return Beats((2 * seen + 2 * rows) * _of_key(op, fold) + 3 * rows * op.size)

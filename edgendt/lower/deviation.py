@@ -53,8 +53,8 @@ class Floats:
         """Every tensor of the file. counts: [bins, channels] of one trial; missing bins are empty ones."""
         bins, channels = self.given.rows or len(counts), self.given.size
         if counts.ndim != 2 or counts.shape[1] != channels:
-            hears = f"the network hears {channels} channels: give these alone, in its order"
-            raise BadInput(f"calibration counts must be [bins, {channels}], got {list(counts.shape)}; {hears}")
+            said = f"calibration counts must be [bins, {channels}], got {list(counts.shape)}"
+            raise BadInput(f"{said}: give a recording of the {channels} channels that the file's input has, in its order")
         padded = np.zeros((bins, channels), self.type)
         most = np.inf if floats(padded) else np.iinfo(self.type).max  # what an integer of the file cannot hold
         padded[: len(counts)] = np.minimum(counts[:bins], most)

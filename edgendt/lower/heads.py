@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from edgendt.fixed import Int
 from edgendt.lower.calls import Call
-from edgendt.lower.values import Attended, CodesOf
+from edgendt.lower.values import Attended, CodesOf, Scores
 from edgendt.lower.views import columns, extent, select
 from edgendt.ops import Attention
-from edgendt.ops.attention import ALL
+from edgendt.ops.attention import ALL, EXP_ZERO
+
+DROWNED = EXP_ZERO / 256 * float(np.log(2))  # below the largest score: there an exponential is zero
 
 
 def attention(call: Call, source: Attended, y: Int) -> CodesOf:
@@ -23,12 +25,24 @@ def attention(call: Call, source: Attended, y: Int) -> CodesOf:
     halvings = -round(np.log2(ratio))
     if abs(ratio * 2.0**halvings - 1) > 1e-5:
         raise ValueError(f"scores must be scaled by 1/sqrt({d_h}) times a power of two, got {scores.scale:.6g}")
+    check_hidden(scores, d_h)
     reach = reach_of(scores.allowed, queries)
     q = channels(call, scores.of[0], scores.q, halvings)
     k = channels(call, scores.of[1], scores.k)
     v = channels(call, source.of, source.v)
     op = Attention(heads * d_h, heads, q=q.y, k=k.y, v=v.y, y=y, **reach)
     return lowering.finish(call.name, op, (q.node, k.node, v.node), {})
+
+
+def check_hidden(scores: Scores, d_h: int) -> None:
+    """ValueError for a mask that a hidden key's score may outweigh in the file, where Attention does not look at it."""
+    most = d_h * scores.scale * float(np.prod([of.y.limit * of.y.scale for of in scores.of]))
+    needed = -2 * most - DROWNED
+    if scores.hidden > needed:
+        raise ValueError(
+            f"a mask must add what no score outweighs: {np.floor(needed):.0f} or less for scores of up to {most:.4g}, "
+            f"got {scores.hidden:g}"
+        )
 
 
 def channels(call: Call, of: CodesOf, index: NDArray[np.int64], halvings: int = 0) -> CodesOf:

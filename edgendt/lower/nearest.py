@@ -26,6 +26,7 @@ REASONS = {
     "a Softmax is held only behind the scores q k^T of an attention": "one over keys, or log-rates without one",
     "a mask must let bin i see i - back..i + ahead": "no mask, a causal one, or a window around the bin",
     "a mask must add 0, or -1000 or less, to a score": "no bias of scores (ALiBi, relative positions)",
+    "a mask must add what no score outweighs": "-inf, or the lowest number, in the mask",
     "all heads must have one mask": "the mask of one head for all",
     "scores must be scaled by 1/sqrt": "1/sqrt(d_h) times a power of two, the rest in the weights of q",
     "bits are not held": "at least 8 bits, or no Quant there",

@@ -28,7 +28,7 @@ LINKS = {
     "stream": "Program, one bin per call with cached keys",
     "hls4ml": "hls4ml firmware, compiled, also behind the engine's ports",
     "engine": "engine RTL in simulation",
-    "rtl": "a vendor's RTL of the hls4ml firmware, at its streams",
+    "rtl": "a vendor's RTL of the hls4ml firmware, at its streams or arrays",
 }
 
 

@@ -1,16 +1,44 @@
-"""The RTL of the top behind AXI4-Streams under names that one bench drives, whatever side channels it has."""
+"""The RTL of a top behind AXI4-Streams under names that one bench drives, whatever side channels it has."""
 
 from __future__ import annotations
 
-from edgendt.errors import BadInput
-from edgendt.firmware.arrays import PortList, ports_of
+from dataclasses import dataclass
 
-TOP, WRAPPER = "edgendt_axis", "vendor_top"  # TOP: what the tool calls it
-IN, OUT = "packets", "answers"
+from edgendt.errors import BadInput
+from edgendt.firmware.arrays import WATCH, demand, ports_of
+
+WRAPPER = "vendor_top"
 WORD = 32
 NEEDED = ("TDATA", "TVALID", "TREADY", "TLAST")
 BYTES = ("TKEEP", "TSTRB")  # a bit for each byte of a word; all of them are data
 SIDES = ("TUSER", "TID", "TDEST")  # that vivado_hls cannot leave out, and nobody reads
+
+
+@dataclass(frozen=True)
+class Top:
+    """Its name and its streams' as the tool writes them, in and out; of: the projects that have it."""
+
+    name: str
+    given: str
+    answers: str
+    of: str
+
+    @property
+    def made(self) -> str:
+        """What to do where it is another."""
+        return (
+            f"give the Verilog of {self.of}, which has a clock, a reset and the streams {self.given} and {self.answers}"
+        )
+
+    def way(self, port: str) -> str:
+        """Of a port of a stream: the stream's, but for the one signal that goes against it."""
+        return "input" if port.startswith(f"{self.given}_T") != port.endswith("_TREADY") else "output"
+
+
+PACKETS = Top("edgendt_axis", "packets", "answers", "a project with ports axis")
+# hls4ml's own wrapper, of floats. Its arguments are `in` and `out`, which are words of Verilog or VHDL.
+FLOATS = Top("edgendt_axi", "in_r", "out_r", "a project of the backend VivadoAccelerator")
+TOPS = (PACKETS, FLOATS)
 SOURCE = """\
 // RTL that an HLS tool made of {top}. No latency.
 `default_nettype none
@@ -37,39 +65,29 @@ endmodule
 """
 
 
-def wrapper(verilog: str) -> str:
-    """Its source. verilog: of the top's module. BadInput for a port that is missing, not known or of another width."""
-    found = ports_of(verilog, TOP)
-    wired = {"ap_clk": "clk_i", "ap_rst_n": "!rst_i"}
-    for stream, ours in ((IN, "s_axis"), (OUT, "m_axis")):
-        wired |= {f"{stream}_{signal}": f"{ours}_{signal.lower()}" for signal in NEEDED}
-    _demand(found, wired)
-    sides = {f"{stream}_{signal}": signal for stream in (IN, OUT) for signal in (*BYTES, *SIDES)}
-    for name, (way, bits) in found.items():
-        if name in sides:
-            tied = f"{bits}'d{(1 << bits) - 1 if sides[name] in BYTES else 0}"
-            wired[name] = tied if way == "input" else name.lower()
-        elif name not in wired and way == "input":
-            raise BadInput(
-                f"port {name} of {TOP} is not known, and nothing drives it: give the Verilog of a project with ports "
-                f"axis, which has a clock, a reset and the streams {IN} and {OUT}"
-            )
-    left = [name for name in sides if name in found and found[name][0] == "output"]
+def wrapper(verilog: str, top: Top) -> str:
+    """Its source. verilog: of the top's module. BadInput for a port that is missing, not known or none like it."""
+    found, clocks = ports_of(verilog, top.name), {"ap_clk": "clk_i", "ap_rst_n": "!rst_i"}
+    streams = {top.given: "s_axis", top.answers: "m_axis"}
+    wired = clocks | {f"{name}_{one}": f"{ours}_{one.lower()}" for name, ours in streams.items() for one in NEEDED}
+    sides = {f"{name}_{one}": one for name in streams for one in (*BYTES, *SIDES)}
+    ways = dict.fromkeys(clocks, "input") | {name: top.way(name) for name in wired if name not in clocks}
+    demand(top.name, found, ways, WATCH | {name: top.way(name) for name in sides}, top.made)
+    for name in wired:
+        bits, needed = found[name][1], WORD if name.endswith("TDATA") else 1
+        if bits != needed:
+            raise BadInput(f"port {name} of {top.name} has {bits} bits, packets need {needed}")
+    tied = [name for name in sides if name in found and top.way(name) == "input"]
+    for name in tied:
+        bits = found[name][1]
+        wired[name] = f"{bits}'d{(1 << bits) - 1 if sides[name] in BYTES else 0}"
+    left = [name for name in (*sides, *WATCH) if name in found and name not in tied]
+    wired |= {name: name.lower() for name in left}
     return SOURCE.format(
-        top=TOP,
+        top=top.name,
         wrapper=WRAPPER,
         wires="\n".join(f"  wire [{found[name][1] - 1}:0] {name.lower()};" for name in left),
         ports=",\n".join(f"    .{name}({what})" for name, what in wired.items()),
-        whole="".join(f", {name.lower()}" for name in left if sides[name] in BYTES),
+        whole="".join(f", {name.lower()}" for name in left if sides.get(name) in BYTES),
         unused="".join(f", {name.lower()}" for name in left),
     )
-
-
-def _demand(found: PortList, names: dict[str, str]) -> None:
-    """Ports that the top must have, words of 32 bits."""
-    for name in names:
-        if name not in found:
-            raise BadInput(f"module {TOP} has no port {name}: give the Verilog of a project with ports axis")
-        width = WORD if name.endswith("TDATA") else 1
-        if found[name][1] != width:
-            raise BadInput(f"port {name} of {TOP} has {found[name][1]} bits, packets need {width}")

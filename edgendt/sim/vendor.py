@@ -1,5 +1,6 @@
-"""RTL that an HLS tool made of the firmware, in a simulation: packet by packet behind AXI4-Streams, or call by call at
-the ports of the plain top's arrays. RTL that takes networks is given two, see `simulated`.
+"""RTL that an HLS tool made of the firmware, in a simulation: packet by packet behind AXI4-Streams, window by window
+behind hls4ml's own, or call by call at the ports of the plain top's arrays. RTL that takes networks is given two, see
+`simulated`.
 """
 
 from __future__ import annotations
@@ -7,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from edgendt.compare import Tally, compare
 from edgendt.errors import BadInput, ToolFailed
-from edgendt.firmware import arrays
+from edgendt.firmware import accelerator, arrays
 from edgendt.firmware import vendor as project
 from edgendt.firmware.axis import packets
 from edgendt.firmware.reload import other, packet
@@ -38,15 +39,15 @@ class Rtl:
     """What a tool left: its files, glue being C++ of DPI models.
 
     around: source of the module `wrapper`, which has the names that a bench drives; ports: of the plain top, if it is
-    that; loads: it takes networks in packets.
+    that; top: the one behind streams otherwise; loads: it takes networks in packets.
     """
 
     verilog: tuple[Path, ...]
     glue: tuple[Path, ...]
     tables: tuple[Path, ...]
-    wrapper: str
     around: str
     ports: arrays.Ports | None
+    top: streams.Top | None
     loads: bool
 
     @classmethod
@@ -54,25 +55,35 @@ class Rtl:
         """Of a folder; BadInput without a top of the firmware, or with that of another network."""
         files = sorted(folder.glob("*"))
         verilog = {path: path.read_text(errors="replace") for path in files if path.suffix in (".v", ".sv")}
-        for top in (streams.TOP, arrays.TOP):
-            texts = [text for text in verilog.values() if re.search(rf"\bmodule\s+{top}\b", text)]
-            if texts:
-                break
+        name = _top(folder, verilog.values())
+        text = next(text for text in verilog.values() if _has(text, name))
+        top = next((one for one in streams.TOPS if one.name == name), None)
+        if top == streams.FLOATS:
+            accelerator.demand_one_input(program)
+        if top is None:
+            ports = arrays.Ports.of(program, text)
+            around = wrapper(program, ports)
         else:
-            raise BadInput(
-                f"{folder} has no Verilog module {arrays.TOP} or {streams.TOP}: give the syn/verilog folder of a "
-                "project of the flow hls4ml"
-            )
-        ports = arrays.Ports.of(program, texts[0]) if top == arrays.TOP else None
+            ports, around = None, streams.wrapper(text, top)
         return cls(
             tuple(verilog),
             tuple(path for path in files if path.suffix == ".cpp"),
             tuple(path for path in files if path.suffix in (".dat", ".hex", ".mem")),
-            WRAPPER if ports else streams.WRAPPER,
-            wrapper(program, ports) if ports else streams.wrapper(texts[0]),
+            around,
             ports,
-            ports is None and _takes_networks(folder),
+            top,
+            top == streams.PACKETS and _takes_networks(folder),
         )
+
+    @property
+    def wrapper(self) -> str:
+        """The name of the module around it."""
+        return WRAPPER if self.ports else streams.WRAPPER
+
+    @property
+    def floats(self) -> bool:
+        """True of hls4ml's wrapper."""
+        return self.top == streams.FLOATS
 
     def run(self, bench: str, case: dict[str, Any], folder: Path) -> None:
         """A bench on the module around it. ToolFailed. folder: gets that module, and a log of a failure."""
@@ -86,6 +97,22 @@ class Rtl:
         except (AssertionError, RuntimeError) as error:
             (folder / "bench.log").write_text(str(error))
             raise ToolFailed("the bench of the vendor's RTL", folder / "bench.log", last_error(str(error))) from None
+
+
+def _has(text: str, module: str) -> bool:
+    return re.search(rf"\bmodule\s+{module}\b", text) is not None
+
+
+def _top(folder: Path, texts: Iterable[str]) -> str:
+    """The outermost of the modules that are tops; the one of arrays lies in the others."""
+    tops = (*(top.name for top in streams.TOPS), arrays.TOP)
+    found = next((top for top in tops if any(_has(text, top) for text in texts)), None)
+    if found is None:
+        raise BadInput(
+            f"{folder} has no Verilog module {', '.join(tops[:-1])} or {tops[-1]}: give the syn/verilog folder of a "
+            "project of the flow hls4ml"
+        )
+    return found
 
 
 def _takes_networks(folder: Path) -> bool:
@@ -116,7 +143,8 @@ def simulated(program: Program, trials: Sequence[Any], rtl: Path, folder: Path, 
         for given in its:
             got = np.concatenate([next(codes) for _ in range(_many(network, given))])
             expected = {network.output: network.run(given)}
-            tally += compare(link, expected, {network.output: got.reshape(-1, network.outputs)}, network)
+            outputs = compare(link, expected, {network.output: got.reshape(-1, network.outputs)}, network)
+            tally += replace(outputs, bins=0, output_bins=outputs.bins)
     return tally
 
 
@@ -133,14 +161,28 @@ def _packets(networks: Networks, rtl: Rtl, folder: Path, timeout: int) -> list[C
             sent.append((f"the load of {network.name}", 0, packet(network)))
         for given in trials:
             size = network.run(given).size // _many(network, given)
-            sent += [(f"call {call}", size, words) for call, words in enumerate(packets(network, given))]
+            calls = [accelerator.words(network, given)] if rtl.floats else packets(network, given)
+            sent += [(f"call {call}", size, words) for call, words in enumerate(calls)]
     paths = {name: folder / f"{name}.npz" for name in ("packets", "answers")}
     words: dict[str, Any] = {str(at): words for at, (*_, words) in enumerate(sent)}
     np.savez(paths["packets"], **words)
     rtl.run("vendor_bench", {name: str(path) for name, path in paths.items()} | {"timeout": timeout}, folder)
     with np.load(paths["answers"]) as found:
-        answers = [_answered(found[str(at)], what, size, folder) for at, (what, size, _) in enumerate(sent)]
-    return [codes for codes in answers if codes.size]
+        came = [(found[str(at)], what, size) for at, (what, size, _) in enumerate(sent)]
+    if rtl.floats:
+        ((program, _),) = networks  # hls4ml's wrapper takes no other
+        return [_values(words, what, size, program, folder) for words, what, size in came]
+    return [codes for each in came if (codes := _answered(*each, folder)).size]
+
+
+def _values(words: Any, what: str, size: int, program: Program, folder: Path) -> Codes:
+    """The codes of hls4ml's answer to `what`."""
+    if len(words) != size:
+        raise ToolFailed("the vendor's RTL", folder, f"{what} was answered by {len(words)} words instead of {size}")
+    try:
+        return accelerator.codes(program, words)
+    except ValueError as error:
+        raise ToolFailed("the vendor's RTL", folder, f"of the answer to {what}, {error}") from None
 
 
 def _answered(words: Any, what: str, size: int, folder: Path) -> Codes:

@@ -7,7 +7,6 @@
 #include "firmware/nnet_utils/edt_fixed.h"
 #include "nnet_utils/nnet_helpers.h"
 
-#include "edt_trace.h"
 #include "edt_vectors.h"
 
 using edt::equal;
@@ -30,6 +29,10 @@ bool passes(const char *vectors) {
     }
     const int bins = int(counts.size()) / channels;
     const int calls = bins / edt_network::bins;
+    if (int(counts.size()) != calls * edt_network::bins * channels) {
+        std::printf("FAIL: counts.dat holds no whole %ss\n", edt_network::each);
+        return false;
+    }
     for (int op = 0; op < ops; op++) {
         const int codes = calls * edt_network::op[op].rows * edt_network::op[op].size;
         if (!read(vectors, edt_network::op[op].layer, golden[op]) || int(golden[op].size()) != codes) {
@@ -75,15 +78,4 @@ bool passes(const char *vectors) {
 
 } // namespace
 
-int main() {
-#ifdef RTL_SIM
-    trace.enable(false);
-#else
-    trace.enable(true);
-#endif
-    if (!edt::loaded_and_pass(passes)) {
-        return 1;
-    }
-    std::printf("PASS: %d bins equal\n", bins_equal);
-    return 0;
-}
+int main() { return edt::status(trace, passes, bins_equal, "bins"); }

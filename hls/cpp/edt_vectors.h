@@ -1,9 +1,10 @@
-// What the test benches of a vendor project share: the numbers of a folder of vectors, the comparison of two codes, and
-// networks that are loaded.
+// What the test benches of a vendor project share: the numbers of a folder of vectors, the comparison of two codes,
+// networks that are loaded, and what main does.
 #ifndef EDT_VECTORS_H_
 #define EDT_VECTORS_H_
 
 #include "edt_network.h"
+#include "edt_trace.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -71,6 +72,20 @@ template <class F> bool loaded_and_pass(F passes) {
         return false;
     }
     return load("load.bin") && passes("tb_data");
+}
+
+// Exit status of a bench. equal: what `passes` counted, so many of `what`. RTL has no hooks that trace an op.
+template <class F> int status(Trace &trace, F passes, const int &equal, const char *what) {
+#ifdef RTL_SIM
+    trace.enable(false);
+#else
+    trace.enable(true);
+#endif
+    if (!loaded_and_pass(passes)) {
+        return 1;
+    }
+    std::printf("PASS: %d %s equal\n", equal, what);
+    return 0;
 }
 
 } // namespace edt

@@ -7,7 +7,6 @@
 #include "firmware/nnet_utils/edt_fixed.h"
 #include "nnet_utils/nnet_helpers.h"
 
-#include "edt_trace.h"
 #include "edt_vectors.h"
 
 using edt::equal;
@@ -76,21 +75,22 @@ bool passes(const char *vectors) {
             }
         }
     }
+    for (int i = 0; i < inputs; i++) {
+        if (from_input[i] != given[i].size()) {
+            std::printf("FAIL: input %s has more rows than rows.dat says\n", edt_network::input[i].layer);
+            return false;
+        }
+    }
+    for (int op = 0; op < ops; op++) {
+        if (from_op[op] != golden[op].size()) {
+            std::printf("FAIL: op %s has more rows than rows.dat says\n", edt_network::op[op].name);
+            return false;
+        }
+    }
     windows_equal += windows;
     return true;
 }
 
 } // namespace
 
-int main() {
-#ifdef RTL_SIM
-    trace.enable(false);
-#else
-    trace.enable(true);
-#endif
-    if (!edt::loaded_and_pass(passes)) {
-        return 1;
-    }
-    std::printf("PASS: %d windows equal\n", windows_equal);
-    return 0;
-}
+int main() { return edt::status(trace, passes, windows_equal, "windows"); }
