@@ -43,8 +43,8 @@ def quantize(
     "velocity" (`Job.score_velocity`) where an NDT's recording has one; of a POYO also the metrics of a "gru".
 
     An interrupted call goes on where it stopped when it is repeated. progress(phase, done, steps): a bar on a
-    terminal by default, nothing when quiet. warn: told, before training, which engines do not hold the network.
-    Raises BadInput for data or options that cannot be used.
+    terminal by default, nothing when quiet. warn: told, before training, which engines do not hold the network and
+    which spike times are none that were recorded. Raises BadInput for data or options that cannot be used.
     """
     asked = None if name is None else Run.new(name, root)
     job = PoyoJob.of(config) if config.model.kind == POYO else Job.of(config)
@@ -86,8 +86,9 @@ def make(
     """Train, score and write; inputs: files that it was made from, or words that name none."""
     torch.set_num_threads(1)  # networks this small lose more in waiting for threads than they gain, and results repeat
     write_files: Callable[..., None] = write if isinstance(job, Job) else quantize_poyo.write
-    if warn is not None and (said := not_held(job)):
-        warn(said)
+    if warn is not None and not isinstance(job, Job):
+        for said in quantize_poyo.told(job):
+            warn(said)
     shown: AbstractContextManager[Progress] = bars(quiet) if progress is None else nullcontext(progress)
     with shown as show, unfinished(run, job) as folder, closing(Events(folder / "tensorboard")) as writer:
         networks: Any = job.train(folder, show, writer)
@@ -106,11 +107,6 @@ def make(
             shutil.copytree(folder / "tensorboard", stage / "tensorboard")
     shutil.rmtree(folder)
     return {"run": str(run.path), "metrics": scores} | ({} if velocity is None else {"velocity": velocity})
-
-
-def not_held(job: Job | PoyoJob | AdaptJob) -> str | None:
-    """What engines lack for the network, known before training; None where they hold it."""
-    return None if isinstance(job, Job) else quantize_poyo.too_long(job)
 
 
 def default_name(job: Job | PoyoJob | AdaptJob) -> str:
