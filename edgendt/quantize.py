@@ -112,7 +112,8 @@ def make(
 
 
 def beforehand(job: Job | PoyoJob | AdaptJob, run: Run) -> Iterator[str]:
-    """What is known before training: counts that are cut, windows that no engine holds, a network that is replaced."""
+    """What is known before training: counts that are cut, windows that no engine holds, spike times that are drawn, a
+    network that is replaced."""
     if isinstance(job, Job):
         counts, most = job.data.spikes, 2**job.config.bits.counts - 1
         if len(large := np.argwhere(counts > most)):
@@ -120,8 +121,8 @@ def beforehand(job: Job | PoyoJob | AdaptJob, run: Run) -> Iterator[str]:
             advice = "raise bits.counts" if job.config.bits.counts < MOST_COUNT_BITS else "shorter bins hold fewer"
             told = f"{len(large):,} counts above {most}, up to {counts.max():,}, the first in {first}"
             yield f"{job.data.source or job.data.name}: {told}; as inputs they are cut to {most}: {advice}"
-    elif said := quantize_poyo.too_long(job):
-        yield said
+    else:
+        yield from quantize_poyo.told(job)
     if run.has("quantize"):
         yield f"run {run.path} has a network, which this one replaces once it is done: another --name keeps both"
 

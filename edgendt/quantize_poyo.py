@@ -10,6 +10,7 @@ import numpy as np
 
 from edgendt.artifact import write_json
 from edgendt.config import dump_config
+from edgendt.data.load import BUILT_IN
 from edgendt.data.stimulus import packed
 from edgendt.export import export_program
 from edgendt.lower import lower
@@ -38,6 +39,13 @@ def write(stage: Path, job: PoyoJob | AdaptJob, networks: PoyoNetworks, scores: 
     vel = np.concatenate([job.sessions.data[cut.session].vel[cut.trial, cut.first : cut.last] for cut in cuts])
     arrays: dict[str, Any] = {"vel": vel, **packed(windows)}
     np.savez_compressed(stage / "stimulus.npz", **arrays)
+
+
+def told(job: PoyoJob | AdaptJob) -> list[str]:
+    """What is known before training: recordings without spike times, and what `too_long` says."""
+    drawn = [] if job.config.data.source in BUILT_IN else [data for data in job.sessions.data if data.drawn]
+    said = [f"{data.source}: what its spikes did within a bin is not known" for data in drawn]
+    return said + [long for long in [too_long(job)] if long is not None]
 
 
 def too_long(job: PoyoJob | AdaptJob) -> str | None:

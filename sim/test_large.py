@@ -1,4 +1,7 @@
-"""What `kria` has and no smaller engine: activations beyond 2^15 bytes, keys of 512 channels, joined memories."""
+"""What `kria` and `kria-window` have and no smaller engine.
+
+Activations beyond 2^15 bytes, keys of 512 channels, joined memories, position words beyond 2^12.
+"""
 
 from dataclasses import replace
 
@@ -19,6 +22,9 @@ LARGE = replace(
     **{"bias_depth": 2048, "pos_depth": 4096, "res_depth": 2048, "score_depth": 256, "prog_depth": 256},
 )
 
+PLAIN = replace(LARGE, tokens=0, rotary=0, key_size=256)  # as kria-window, its lanes fewer and its cache deeper
+PLAIN = replace(PLAIN, pos_depth=4608, res_depth=4608, kv_depth=5120)
+
 
 def far() -> Case:
     """An STNDT whose kept rows reach beyond 2^15 bytes."""
@@ -32,17 +38,31 @@ def wide() -> Case:
     return program, windows()[0]
 
 
-CASES = {"rows beyond 2^15 bytes": far, "keys of 512 channels": wide}
+def placed() -> Case:
+    """An STNDT of the public layout: rows of 182 channels beside those of 180 bins."""
+    sizes = {"d": 182, "layers": 1, "heads": 2, "ffn": 16, "outputs": 9, "bins": 180}
+    program = random_ndt(5, 60, **sizes, causal=False, spatial=2, courses=True)
+    return program, random_counts(program, 5, 180)
+
+
+CASES = {
+    "rows beyond 2^15 bytes": (far, LARGE),
+    "keys of 512 channels": (wide, LARGE),
+    "positions beyond 2^12 words": (placed, PLAIN),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_windows_are_exact_at_every_op_in_the_predicted_cycles(case: str) -> None:
     needs("verilator")
-    tally = run(CASES[case](), engine(size=LARGE))
+    make, size = CASES[case]
+    tally = run(make(), engine(size=size))
     assert tally.mismatches == 0, str(tally.first)
 
 
 def test_the_networks_need_what_the_engine_has() -> None:
+    sizes = compile_program(placed()[0], PLAIN).sizes
+    assert sizes["pos"] > 1 << 12 and sizes["act"] * PLAIN.pipes > 1 << 15
     assert compile_program(far()[0], LARGE).sizes["act"] * LARGE.pipes > 1 << 15
     compiled = compile_program(wide()[0], LARGE)
     assert len(windows()[0]["token_ms"]) > LARGE.lane_count
@@ -57,6 +77,11 @@ FAULTS = {
         "kv_write[l*8+7], kv_write[l*8+:8]",
         "kv_write[7], kv_write[7:0]",
     ),
+    "the highest bit of a position's address is lost": (
+        placed,
+        "n_q[5].add_addr[$clog2(PosDepth)-1:0]",
+        "{1'b0, n_q[5].add_addr[11:0]}",
+    ),
 }
 
 
@@ -64,4 +89,4 @@ FAULTS = {
 def test_the_bench_rejects(fault: str) -> None:
     needs("verilator")
     case, old, new = FAULTS[fault]
-    assert rejects([case()], old, new, size=LARGE)
+    assert rejects([case()], old, new, size=PLAIN if case is placed else LARGE)

@@ -15,6 +15,7 @@ sys.path.append(str(ROOT / "examples"))
 
 from benchmarks import amd, cycles, published, route, rtl, run  # noqa: E402
 from benchmarks.cut import cut_to  # noqa: E402
+from needs import needs_package  # noqa: E402
 from networks import random_ndt  # noqa: E402
 from reference_board import ReferenceBoard  # noqa: E402
 
@@ -57,6 +58,11 @@ def test_every_figure_has_its_stage_and_its_source():
 
 def test_the_documented_cycles_are_those_of_the_compiler():
     assert json.loads(run.KEPT.read_text())["cycles"]["rows"] == cycles.table()
+
+
+def test_the_documented_cycles_of_windows_are_those_of_the_compiler():
+    needs_package("torch")
+    assert json.loads(run.KEPT.read_text())["windows"]["rows"] == cycles.windows()
 
 
 def test_an_array_is_cut_to_a_network_and_to_the_part():

@@ -286,6 +286,10 @@ def _without(state: dict[str, Tensor]) -> dict[str, Tensor]:
         (_without, "misses transformer_encoder.layers.1.norm2.bias, transformer_encoder.norm.bias"),
         (lambda state: state | {"decoder.2.weight": torch.zeros(3)}, "has unknown decoder.2.weight"),
         (
+            lambda state: _without(state) | {"decoder.2.weight": torch.zeros(3)},
+            r"misses transformer_encoder.layers.1.norm2.bias, .*, and has unknown decoder.2.weight: it is no NDT",
+        ),
+        (
             lambda state: state | {"transformer_encoder.layers.0.linear2.weight": torch.zeros(5, 5)},
             r"layers.0.linear2.weight \[5, 5\] instead of \[12, 20\]",
         ),

@@ -83,7 +83,7 @@ def test_a_bad_toml_file_is_one_sentence(tmp_path: Path, text: str, said: str) -
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         BadInput,
-        match=r"tokens, tokens-large, kria, kria-wide or a TOML file, got medium \(no such file\)$",
+        match=r"tokens, tokens-large, kria, kria-window, kria-wide or a TOML file, got medium \(no such file\)$",
     ):
         Engine.named("medium")
 

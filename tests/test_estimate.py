@@ -36,6 +36,8 @@ BOARD = "ulx3s-85f"
 PROGRAM = random_ndt(3)
 WIDE = replace(S, name="wide", channels=182, outputs=182, d=256, layers=12, ffn=256)
 LARGE = {"d": 128, "heads": 4, "layers": 4, "ffn": 256}
+WINDOW = {"bins": 180, "causal": False, "spatial": 2}
+PUBLIC_MAZE = {"channels": 137, "d": 182, "layers": 4, "ffn": 128, "outputs": 182, "courses": True, **WINDOW}
 
 
 def test_cycles_are_those_of_bins_that_occur():
@@ -305,9 +307,10 @@ def test_a_network_that_does_not_fit_exits_1_with_a_sentence_and_a_table(tmp_pat
 @pytest.mark.parametrize(
     "change, board, engine, said",
     [
-        (LARGE, "kv260", "small", "take --engine kria or kria-wide, which fit on kv260, or train with fewer"),
+        (LARGE, "kv260", "small", "take --engine kria, kria-window or kria-wide, which fit on kv260, or train"),
         ({**LARGE, "bins": 9, "causal": False}, BOARD, None, "; take --board kv260 --engine kria, or train with"),
         ({"bins": 5000}, BOARD, None, "no named engine on ulx3s-85f holds the network: .*pos_depth"),
+        (PUBLIC_MAZE, "kv260", None, "take --engine kria-window, which fits on kv260, or train with fewer positi"),
         (LARGE, BOARD, None, "holds the network: on LFE5U-85F.*; take --board zcu102 --engine large, or train with"),
         ({"layers": 6}, BOARD, "tiny", "take --engine small, .* or tokens, which fit on ulx3s-85f, or raise bias"),
         ({}, "ulx3s-45f", "full", "take --engine tiny, compact or small, which fit on ulx3s-45f, or choose"),

@@ -26,7 +26,7 @@ def test_jitter_keeps_every_spike_in_its_bin() -> None:
         np.add.at(counts, (trial, times.ms // 100, times.unit), 1)
         assert np.array_equal(counts, data.spikes)
         assert all((np.diff(times.trial(t, 0, 1500)[1]) >= 0).all() for t in range(data.trials))
-        assert "jittered within bins of 100 ms" in times.source
+        assert "jittered within bins of 100 ms" in times.source and times.drawn
 
 
 def test_jitter_repeats_its_seed_and_only_its_seed() -> None:
@@ -80,7 +80,7 @@ def test_recorded_times_are_read_to_the_millisecond(tmp_path: Path) -> None:
     assert data.trial(1, 0, 10_000)[1].tolist() == [200] and data.binned.lengths.tolist() == [5, 3]
     assert data.binned.spikes.sum() == 5 and data.binned.spikes[0, :, 2].tolist() == [0, 0, 1, 0, 1]
     assert np.allclose(data.vel[0, :, 0], 20.5 + np.arange(5)) and not data.vel[1, 3:].any()
-    assert data.source.endswith("recorded times") and data.units == 3
+    assert data.source.endswith("recorded times") and not data.drawn and data.units == 3
 
 
 def test_a_session_of_recorded_times_is_chosen_by_name(tmp_path: Path) -> None:

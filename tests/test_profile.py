@@ -19,15 +19,29 @@ from edgendt.data.tokens import END, spikes_last
 from edgendt.engine.compile import compile_program
 from edgendt.engine.config import Engine
 from edgendt.engine.cycles import cycles_per_start
+from edgendt.engine.keys import compile_for
 from edgendt.engine.sources import board_sources, hashes
 from edgendt.errors import BadInput, BoardUnknown, DoesNotFit
 from edgendt.metrics import summary
 from edgendt.profile import cpu as cpu_room
 from edgendt.profile import latency as room
 from edgendt.profile.latency import ANALYTIC, ASSUMED, POST_ROUTE, SIMULATED, Clock, Cycles, latency
+from edgendt.synth.usual import check_room
 from edgendt.wiring import Wiring
 
 FILLING = Cycles(tuple(1000 + 10 * min(i, 9) for i in range(20)), tuple(500 + min(i, 9) for i in range(20)), SIMULATED)
+
+
+def test_windows_without_room_are_told_where_there_is_some():
+    needs_package("torch")
+    from poyos import random_poyo, windows
+
+    compiled = compile_for(random_poyo(0, depth=1), Engine.named("tokens"))
+    check_room("tokens", compiled, windows())
+    many = max(len(given["token_ms"]) for given in windows())
+    said = rf"windows of up to {many:,} tokens do not fit engine tiny \(room for 3\); take --board ulx3s-85f"
+    with pytest.raises(DoesNotFit, match=said):
+        check_room("tiny", dataclasses.replace(compiled, most=3), windows())
 
 
 def test_quantiles_are_cycles_that_some_bin_took():

@@ -209,6 +209,17 @@ def test_windows_that_no_engine_has_room_for_are_told_before_training(
     assert too_long(PoyoJob.of(poyo(*overrides.split()))) == sentence
 
 
+def test_times_that_a_recording_lacks_are_told_to_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize_poyo, "rooms", lambda program: {"tokens": 4112})
+    np.savez(tmp_path / "lab.npz", spikes=np.ones((6, 10, 9), np.int64), vel=np.zeros((6, 10, 2)), bin_s=0.1)
+    lab = PoyoJob.of(poyo(f"data.source={tmp_path / 'lab.npz'}"))
+    (said,) = quantize_poyo.told(lab)
+    assert said.endswith(
+        "lab.npz: counts, jittered within bins of 100 ms: what its spikes did within a bin is not known"
+    )
+    assert quantize_poyo.told(PoyoJob.of(poyo())) == []  # of a system whose rates hold for a bin
+
+
 def test_the_warning_stands_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize_poyo, "rooms", lambda program: {"tokens": 3})
     said: list[str] = []

@@ -7,10 +7,11 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from needs import needs_package
+from needs import ROOT, needs_package
 from report_runs import (
     BOARD,
     LINKS,
@@ -380,6 +381,16 @@ def test_weights_between_channels_are_drawn_from_the_programs_codes(tmp_path: Pa
     expected = np.mean([program.trace(trial)["layer0.weights"] for trial in counts], axis=0)
     assert data["layers"][0]["drivers"] == [{**row, "share": pytest.approx(row["share"])} for row in drivers(expected)]
     assert "Which channels drive the population" in html and "of whole windows" in html
+
+
+def test_weights_are_read_as_the_page_on_stndts_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    run, program, counts = spatial_run(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "stndt.md").read_text(), re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code.replace('"RUN"', repr(run.path.name)), found)
+    assert np.array_equal(found["codes"], program.trace(counts[0])["layer0.weights"])
+    assert capsys.readouterr().out == f"{drivers(found['means']['layer0.weights'])}\n"
 
 
 def test_a_whole_window_is_not_said_to_come_bin_by_bin(tmp_path: Path) -> None:

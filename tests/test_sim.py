@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from needs import needs
+from needs import needs, needs_package
 from networks import golden_ndt, random_counts, random_ndt
 from test_cli import edgendt
 
 from edgendt.artifact import Run
 from edgendt.compare import LinkResult
-from edgendt.data.stimulus import stimulus
+from edgendt.data.stimulus import packed, stimulus
+from edgendt.data.tokens import spikes_last
 from edgendt.engine.config import Engine
 from edgendt.errors import BadInput
 from edgendt.export import export_program
@@ -198,6 +199,34 @@ def test_an_engine_that_the_default_board_does_not_hold_is_said_before_it_is_sim
     assert asked[1] == ("engine", "large") and "engine small, of board ulx3s-85f, does not hold random1" in sentence
     regress(run, ["engine"], bins=1, engine="small", quiet=True, warn=said.append)
     assert asked[2] == ("engine", "small") and len(said) == 1
+
+
+def test_windows_of_tokens_are_simulated_where_there_is_room_for_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_package("torch")
+    from poyos import random_poyo, windows
+
+    taken: list[str] = []
+
+    def never(name: str, run: Run, folder: Path, options: dict[str, Any], strict: bool) -> LinkResult:
+        taken.append(options["engine"])
+        return LinkResult(name, "skipped", "not run here")
+
+    monkeypatch.setattr(regression, "in_process", never)
+    program, trials = random_poyo(0, depth=1), [spikes_last(given) for given in windows()]
+    many = max(len(given["token_ms"]) for given in trials)
+    program.save(run.stage("quantize") / "program.edt")
+    np.savez(run.stage("quantize") / "stimulus.npz", **packed(trials))
+    said: list[str] = []
+    for room in ({"tokens": many}, {"tokens": many - 1, "tokens-large": many}):
+        monkeypatch.setattr(regression, "rooms", lambda program, room=room: room)
+        regress(run, ["engine"], bins=1, quiet=True, warn=said.append)
+    assert taken == ["tokens", "tokens-large"]
+    assert said == [
+        f"engine tokens, of board ulx3s-85f, has no room for windows of {many:,} tokens: tokens-large is simulated in "
+        "its place"
+    ]
 
 
 def test_a_link_named_twice_is_refused(run: Run) -> None:

@@ -94,6 +94,7 @@ def test_parts_with_other_cells_are_counted(engine, counts):
         ("window", DEFAULT),
         ("kria", "kv260"),
         ("kria", "zcu104"),
+        ("kria-window", "kv260"),
         ("kria-wide", "kv260"),
     ],
 )

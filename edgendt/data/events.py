@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ class SpikeTimes:
 
     binned: the same spikes per bin, with `vel`; velocity is asked for at the middle of a bin.
     unit, ms [spikes] int64: who fired, and when in whole ms from the trial's start; by trial, in order of time.
-    first [trials + 1] int64: spikes first[i] up to first[i + 1] are trial i's. source says how exact the times are.
+    first [trials + 1] int64: spikes first[i] up to first[i + 1] are trial i's. source says how exact the times are;
+    drawn: they were not recorded.
     """
 
     binned: Dataset
@@ -33,6 +34,7 @@ class SpikeTimes:
     ms: NDArray[np.int64]
     first: NDArray[np.int64]
     source: str
+    drawn: bool = False
 
     @property
     def units(self) -> int:
@@ -90,7 +92,8 @@ def jittered(data: Dataset, seed: int = 0) -> SpikeTimes:
     trial, bins, unit = (np.repeat(index, counts) for index in (trial, bins, unit))
     start, stop = edges_ms(bins, data.bin_s), edges_ms(bins + 1, data.bin_s)
     ms = rng.integers(start, stop)
-    return _by_trial(data, trial, unit, ms, f"{where}: counts, jittered within bins of {data.bin_s * MS:g} ms")
+    source = f"{where}: counts, jittered within bins of {data.bin_s * MS:g} ms"
+    return replace(_by_trial(data, trial, unit, ms, source), drawn=True)
 
 
 def read_times(path: str | Path, session: str = "", bin_s: float = 0.02) -> SpikeTimes:

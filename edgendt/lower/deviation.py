@@ -54,7 +54,7 @@ class Floats:
         bins, channels = self.given.rows or len(counts), self.given.size
         if counts.ndim != 2 or counts.shape[1] != channels:
             said = f"calibration counts must be [bins, {channels}], got {list(counts.shape)}"
-            raise BadInput(f"{said}: give a recording of the {channels} channels that the file's input has, in its order")
+            raise BadInput(f"{said}: give a recording of the {channels} channels of the file's input, in its order")
         padded = np.zeros((bins, channels), self.type)
         most = np.inf if floats(padded) else np.iinfo(self.type).max  # what an integer of the file cannot hold
         padded[: len(counts)] = np.minimum(counts[:bins], most)

@@ -161,9 +161,9 @@ def renamed(
         for key, (_, shape) in expected.items()
         if key in state and tuple(state[key].shape) != shape
     ]
-    for said, keys in (("misses", missing), ("has unknown", unknown), ("has", odd)):
-        if keys:
-            raise BadInput(f"checkpoint {path} {said} {', '.join(keys)}: it is no {kind} of the public layout")
+    named = (("misses", missing), ("has unknown", unknown), ("has", odd))
+    if wrong := [f"{said} {', '.join(keys)}" for said, keys in named if keys]:
+        raise BadInput(f"checkpoint {path} {', and '.join(wrong)}: it is no {kind} of the public layout")
     weights: dict[str, Tensor] = {}
     for key, (names, _) in expected.items():
         weights |= {name: part for name, part in zip(names, state[key].float().chunk(len(names)), strict=True) if name}

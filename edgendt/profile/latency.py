@@ -24,7 +24,7 @@ from edgendt.host.wire import wire, words
 from edgendt.metrics import summary
 from edgendt.ops import Transpose
 from edgendt.program import Program
-from edgendt.synth.usual import compiled_for
+from edgendt.synth.usual import check_room, compiled_for
 from edgendt.tools import find_tool
 from edgendt.wiring import Wiring
 
@@ -73,6 +73,7 @@ def profile(
     program = wiring.apply(Program.load(model / "program.edt"))
     trials = wired(run, wiring, bins)
     name, compiled = compiled_for(target, program, engine)  # DoesNotFit: no figure for what the board cannot hold
+    check_room(name, compiled, trials)
     trip = None if port is None else round_trip(run, port, board, engine, wiring, trials, quiet)
     cycles, reason = (count_windows if program.inputs else count)(compiled, trials)
     stage = f"synth-{board}"

@@ -99,13 +99,17 @@ def typical(run: Run, program: Program) -> dict[str, Any] | None:
 
 
 def recording(run: Run) -> dict[str, Any] | None:
-    """data.json in numbers: trials, bins and channels in all, and how many were kept for what; None without it."""
+    """data.json in numbers: trials, bins and channels in all, and how many were kept for what; None without it.
+
+    times: of each session of spike times where they come from.
+    """
     path = run.path / "quantize" / "data.json"
     if not run.has("quantize") or not path.is_file():
         return None
     found = read_json(path)
     groups = {key: len(found[key]) for key in ("train", "val", "test", "held_in", "held_out")}
-    return {key: found[key] for key in ("name", "trials", "bins", "channels", "bin_s", "clipped")} | groups
+    numbers = {key: found[key] for key in ("name", "trials", "bins", "channels", "bin_s", "clipped")}
+    return numbers | groups | {"times": [session["source"] for session in found.get("sessions", ())]}
 
 
 def lowered(run: Run) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from edgendt.errors import BadInput
 from edgendt.program import Program
 from edgendt.sim.links import LINKS, PROVEN, VENDOR
 from edgendt.sim.vendor import Rtl
-from edgendt.synth.usual import usual_engine
+from edgendt.synth.usual import longest, rooms, usual_engine
 from edgendt.tools import environment
 
 PARALLEL = 2
@@ -43,7 +43,7 @@ def regress(
     A link that cannot run is `skipped` with its reason, or fails when `strict`; one not asked for is `skipped`.
     rtl: a folder of a vendor's Verilog, which becomes a link too. Where the engine link passed, "sources" (SHA-256 by
     file) and "engine" (parameters) say what was proven. warn: told where not the engine of the default board is taken,
-    which does not hold the network. BadInput, before anything runs, for links, an engine, a folder
+    which does not hold the network or a window. BadInput, before anything runs, for links, an engine, a folder
     or a run that cannot be used.
     """
     check(run, links, bins, engine)
@@ -52,7 +52,7 @@ def regress(
         Rtl.of(rtl, Program.load(model / "program.edt"))
         links = [*links, VENDOR]
     if engine is None and "engine" in links:
-        engine = _usual(Program.load(model / "program.edt"), warn)
+        engine = _usual(run, Program.load(model / "program.edt"), warn)
     options = {"bins": bins, "engine": engine, "waves": waves, "rtl": rtl and str(rtl.resolve())}
     with run.write("sim", inputs=[model / "program.edt", model / "stimulus.npz"], config=options) as folder:
         with progress(quiet) as bar, ThreadPoolExecutor(PARALLEL) as pool:
@@ -73,11 +73,17 @@ def regress(
     return data
 
 
-def _usual(program: Program, warn: Callable[[str], None] | None) -> str:
-    """The engine that is simulated where none is named."""
+def _usual(run: Run, program: Program, warn: Callable[[str], None] | None) -> str:
+    """The engine that is simulated where none is named: one with room for every window of tokens."""
     own, name = usual_engine(program, Board.named(DEFAULT)), usual_engine(program)
+    why = f"does not hold {program.name}"
+    if program.inputs and (room := rooms(program)):
+        many = longest(program, stimulus(run, program, None))
+        if room.get(name, 0) < many:
+            name = next((each for each, most in room.items() if most >= many), name)
+            why = f"has no room for windows of {many:,} tokens"
     if name != own and warn is not None:
-        warn(f"engine {own}, of board {DEFAULT}, does not hold {program.name}: {name} is simulated in its place")
+        warn(f"engine {own}, of board {DEFAULT}, {why}: {name} is simulated in its place")
     return name
 
 

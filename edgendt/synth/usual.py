@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgendt.boards import DEFAULT, Board, known
 from edgendt.engine.compile import Compiled
 from edgendt.engine.config import ENGINES, Engine
 from edgendt.engine.keys import compile_for
+from edgendt.engine.rows import axes
 from edgendt.engine.tiling import PAIR_BITS
 from edgendt.errors import DoesNotFit, MemoryTooSmall, UnsupportedOp
 from edgendt.ops import Linear, Rotary, Table, Transpose
@@ -63,6 +65,23 @@ def rooms(program: Program) -> dict[str, int]:
             except DoesNotFit:
                 found[name] = 0
     return found
+
+
+def longest(program: Program, trials: Sequence[Any]) -> int:
+    """Tokens of the longest of these windows; 0 of a network of counts."""
+    tokens = axes(program)[0] if program.inputs else None
+    names = [item.name for item in program.inputs if item.codes is None and item.axis == tokens]
+    return max((len(given[names[0]]) for given in trials), default=0) if names else 0
+
+
+def check_room(name: str, compiled: Compiled, trials: Sequence[Any]) -> None:
+    """DoesNotFit where the engine has no room for one of these windows of tokens; it says which has."""
+    many = longest(compiled.program, trials)
+    if many > compiled.most:
+        there = _elsewhere(compiled.program, many)
+        moved = f"take {there}, or " if there else ""
+        what = f"windows of up to {many:,} tokens do not fit engine {name} (room for {compiled.most:,})"
+        raise DoesNotFit(what, f"{moved}train with a lower poyo.window_ms or fewer units")
 
 
 def compiled_for(
@@ -122,11 +141,14 @@ def _room(board: Board, name: str, error: MemoryTooSmall) -> str:
     return f"{board.part} has no room for {needed} together"
 
 
-def _elsewhere(program: Program) -> str | None:
-    """The first named engine that holds the program, on the first board whose part holds that, as options."""
+def _elsewhere(program: Program, tokens: int = 0) -> str | None:
+    """The first named engine that holds the program and windows of so many tokens, on the first board whose part holds
+    that, as options.
+    """
     boards = [Board.named(name) for name in (DEFAULT, *known())]
+    room = rooms(program) if tokens else {}
     for name, engine in ENGINES.items():
-        if _holds(None, engine, program):
+        if _holds(None, engine, program) and room.get(name, 0) >= tokens:
             for board in boards:
                 if board.engine is not None and fits(board, engine):
                     return f"--board {board.name} --engine {name}"

@@ -82,13 +82,14 @@ CAUSAL = (  # two layers, two heads each way, FFN 128, unless said otherwise
     ("STNDT, causal, Lorenz, W 32", "window", {"channels": 30, "d": 30, "window": 32, "outputs": 30}),
     ("STNDT, causal, MC_Maze, W 16", "kria", {"channels": 137, "d": 182, "layers": 4, "window": 16, "outputs": 182}),
 )
-WINDOWS = (  # channels, d, layers, heads, FFN, outputs, bins, heads between channels
-    ("NDT, bidirectional, default, 50 bins", "window", DEFAULT_BOARD, (30, 64, 2, 2, 128, 30, 50, 0)),
-    ("NDT, bidirectional, default, 100 bins", "window", DEFAULT_BOARD, (30, 64, 2, 2, 128, 30, 100, 0)),
-    ("STNDT, Lorenz, 50 bins", "window", DEFAULT_BOARD, (30, 30, 2, 2, 128, 30, 50, 2)),
-    ("STNDT, chaotic RNN, 100 bins", "window", DEFAULT_BOARD, (50, 50, 2, 2, 128, 50, 100, 2)),
-    ("STNDT, Chewie, 14 bins", "kria", "kv260", (130, 174, 2, 2, 128, 174, 14, 2)),
-    ("STNDT, MC_Maze, 180 bins", "kria", "kv260", (137, 182, 4, 2, 128, 182, 180, 2)),
+WINDOWS = (  # channels, d, layers, heads, FFN, outputs, bins, heads between channels, the counts' own time courses
+    ("NDT, bidirectional, default, 50 bins", "window", DEFAULT_BOARD, (30, 64, 2, 2, 128, 30, 50, 0, False)),
+    ("NDT, bidirectional, default, 100 bins", "window", DEFAULT_BOARD, (30, 64, 2, 2, 128, 30, 100, 0, False)),
+    ("STNDT, Lorenz, 50 bins", "window", DEFAULT_BOARD, (30, 30, 2, 2, 128, 30, 50, 2, False)),
+    ("STNDT, chaotic RNN, 100 bins", "window", DEFAULT_BOARD, (50, 50, 2, 2, 128, 50, 100, 2, False)),
+    ("STNDT, Chewie, 14 bins", "kria", "kv260", (130, 174, 2, 2, 128, 174, 14, 2, False)),
+    ("STNDT, MC_Maze, 180 bins", "kria", "kv260", (137, 182, 4, 2, 128, 182, 180, 2, False)),
+    ("STNDT of the public layout, MC_Maze, 180 bins", "kria-window", "kv260", (137, 182, 4, 2, 128, 182, 180, 2, True)),
 )
 POYOS = (("compact", "tokens", DEFAULT_BOARD), ("small", "tokens-large", "zcu104"), ("1.3m", "kria", "kv260"))
 UNITS, TOKENS, QUERIES = 174, 550, 10  # units as Chewie's; as many tokens as all of these engines have room for
@@ -97,9 +98,9 @@ UNITS, TOKENS, QUERIES = 174, 550, 10  # units as Chewie's; as many tokens as al
 def windows() -> list[dict[str, Any]]:
     """One row per network of whole windows, or of windows of tokens."""
     rows = []
-    for name, engine, board, (channels, d, layers, heads, ffn, outputs, bins, spatial) in WINDOWS:
+    for name, engine, board, (channels, d, layers, heads, ffn, outputs, bins, spatial, courses) in WINDOWS:
         sizes = {"d": d, "layers": layers, "heads": heads, "ffn": ffn, "outputs": outputs, "bins": bins}
-        program = random_ndt(1, channels, **sizes, causal=False, spatial=spatial)
+        program = random_ndt(1, channels, **sizes, causal=False, spatial=spatial, courses=courses)
         compiled = compile_program(program, Engine.named(engine))
         rows.append(_window(name, engine, board, window_of(compiled), window_of(compiled, bins - 1)))
     for name, engine, board in POYOS:
