@@ -5,11 +5,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from needs import needs_package
 from networks import random_ndt
 
 from edgendt.artifact import Run
 from edgendt.boards import Board
+from edgendt.data.stimulus import packed
+from edgendt.data.tokens import spikes_last
 from edgendt.engine.config import Engine
 from edgendt.engine.image import Image, engine_id
 from edgendt.engine.sources import board_sources, engine_sources, hashes
@@ -266,6 +270,22 @@ def test_a_part_too_small_names_the_engines_that_fit(run, fakes, monkeypatch):
     said = r"has 208; take --engine tiny, .*full.* or tokens, which fit on ulx3s-85f, or choose an engine with"
     with pytest.raises(DoesNotFit, match=said):
         synthesise(run, "ulx3s-85f")
+
+
+def test_windows_of_tokens_without_room_are_told_before_any_tool_runs_unless_the_engine_was_asked_for(
+    run, tmp_path, fakes, monkeypatch
+):
+    needs_package("torch")
+    from poyos import random_poyo, windows
+
+    random_poyo(0, depth=1).save(run.stage("quantize") / "program.edt")
+    np.savez(run.stage("quantize") / "stimulus.npz", **packed([spikes_last(given) for given in windows()]))
+    monkeypatch.setattr("edgendt.synth.usual.longest", lambda program, trials: 5000 if trials else 0)
+    with pytest.raises(DoesNotFit, match=r"windows of up to 5,000 tokens do not fit engine tokens \(room for [\d,]+\)"):
+        synthesise(run, "ulx3s-85f")
+    assert not (tmp_path / "log").exists()
+    with pytest.raises(ToolFailed, match="TRELLIS_COMB where"):  # the fakes' report is a smaller engine's
+        synthesise(run, "ulx3s-85f", engine="tokens")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from edgendt.data.stimulus import stimulus
 from edgendt.errors import BadInput, ToolFailed
 from edgendt.firmware.target import ACCELERATOR, USUAL, FirmwareConfig
 from edgendt.program import Program
-from edgendt.synth.usual import or_another, usual_engine
+from edgendt.synth.usual import check_room, compiled_for, or_another, usual_engine
 from edgendt.tools import tool_path
 
 
@@ -33,7 +33,8 @@ def synthesise(
 
     flow: of the board unless given; engine: name or TOML file, else the usual one (synth.usual); seed: of place and
     route where the tool has one; build: run the vendor's tool, on a board that needs it; folding, a TOML file, and
-    config: of the hls4ml flow. BadInput for a flow the board has not; a failed tool's log is kept.
+    config: of the hls4ml flow. BadInput for a flow the board has not, DoesNotFit where its engine lacks room for a test
+    window of tokens, unless it was asked for; a failed tool's log is kept.
     """
     target = Board.named(board)
     chosen = flow or target.flow
@@ -49,7 +50,10 @@ def synthesise(
         said = "--ports, --weights, --backend and --rows belong to --flow hls4ml"
         raise BadInput(f"{said}: the engine has streams, takes any network and is no firmware of hls4ml's")
     network = run.stage("quantize") / "program.edt"
-    name = str(engine or usual_engine(Program.load(network), target)) if chosen == "engine" else None
+    program = Program.load(network)
+    name = str(engine or usual_engine(program, target)) if chosen == "engine" else None
+    if program.inputs and name is not None and engine is None:
+        check_room(*compiled_for(target, program, name), stimulus(run, program, None))
     stage, inputs = f"synth-{board}", [network, *([folding] if folding else [])]
     with run.write(stage, inputs, {"flow": chosen, "engine": name}, seed) as folder:
         try:
