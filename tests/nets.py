@@ -20,6 +20,13 @@ from edgendt.program import Program
 BINS, CHANNELS = 6, 4
 Y = Int(8, 2)
 
+# Fields of our own nodes, as the exporter writes them.
+ROTARY = {f"{name}_{key}": value for name in "xy" for key, value in (("bits", 8), ("frac", 4), ("signed", 1))} | {
+    "size": 4
+}
+LAYERNORM = {f"{name}_{key}": value for name in ("x", "y", "gamma") for key, value in (("bits", 8), ("frac", 4))}
+LAYERNORM |= {f"{name}_signed": 1 for name in ("x", "y", "gamma")} | {"size": 4, "eps_code": 1}
+
 
 class Net:
     """A small QONNX graph, built node by node; each method gives the tensor it writes."""
@@ -101,3 +108,10 @@ def bias_last(net: Net) -> str:
 
 def relu(net: Net) -> str:
     return net.node("Relu", matmul(net))
+
+
+def pair(net: Net, x: str, scale: float, other: float | None = None, zero: int = 0) -> str:
+    """QuantizeLinear of one scale, DequantizeLinear of that or another."""
+    point = net.zero(np.uint8, zero)
+    codes = net.node("QuantizeLinear", x, net.constant(scale), point)
+    return net.node("DequantizeLinear", codes, net.constant(scale if other is None else other), point)
