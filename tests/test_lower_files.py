@@ -130,9 +130,7 @@ def test_calibration_chooses_formats_in_any_type_of_floats(kind: Any, tmp_path: 
 def test_a_recording_of_other_channels_is_one_sentence(tmp_path: Path) -> None:
     net = Net()
     net.save(net.quant(matmul(net), Y), tmp_path / "net.onnx")
-    said = (
-        rf"must be \[bins, {CHANNELS}\], got \[{BINS}, 9\]: give a recording of the {CHANNELS} channels that the file"
-    )
+    said = rf"must be \[bins, {CHANNELS}\], got \[{BINS}, 9\]: give a recording of the {CHANNELS} channels of the file"
     made, model = lowered(tmp_path / "net.onnx"), read.load(tmp_path / "net.onnx")
     given = read.inputs("net.onnx", model.graph, read.constants("net.onnx", model.graph))
     with pytest.raises(BadInput, match=said):
