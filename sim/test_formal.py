@@ -55,8 +55,10 @@ FAULTS = {
         ("(rest || fine_d[2])", "1'b1"),
         ("fmt_lo(y1_i)", "fmt_lo(y2_i)"),
         ("OutW'(addend_i)", "OutW'($unsigned(addend_i))"),
-        ("if (total_q > hi_q)", "if (1'b0)"),
-        ("else if (total_q < lo_q)", "else if (1'b0)"),
+        ("if (over)", "if (1'b0)"),
+        ("else if (under)", "else if (1'b0)"),
+        ("|(total_q & ~hi_q)", "|(total_q[OutW-2:15] & ~hi_q[OutW-2:15])"),  # a bit that does not count
+        ("!(lo_q[OutW-1] && &(total_q | hi_q))", "!(&(total_q | hi_q))"),  # below zero, unsigned
     ],
     "round": [
         ("(rest || fine_d[2])", "1'b1"),

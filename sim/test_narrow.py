@@ -22,7 +22,9 @@ def test_equals_the_reference(acc_bits):
         ("any_q | (|lost)", "(|lost)"),
         ("b < 8 * int'(shift_i[5:3])", "b < 8 * int'(shift_i[5:3]) - 1"),
         ("else if (under2_q || sum_q < (OutW+1)'(lo_q))", "else if (under2_q)"),
-        ("else if (total_q < lo_q) y_o <= lo_q;", "else if (0) y_o <= '0;"),
+        ("else if (under) y_o <= lo_q;", "else if (0) y_o <= '0;"),
+        ("!(lo_q[OutW-1] && &(total_q | hi_q))", "!(&(total_q | hi_q))"),  # below zero, unsigned
+        ("|(total_q & ~hi_q)", "|(total_q[OutW-2:8] & ~hi_q[OutW-2:8])"),
     ],
 )
 def test_the_bench_rejects_a_fault(old, new):

@@ -35,13 +35,18 @@ module edt_narrow
     .y_o    (y1)
   );
 
+  // The highest code of a format is ones below its sign, the lowest one its complement or 0: the bits above those ones
+  // say whether a sum is outside. A comparison's carry chain would be the longest path in front of the memories.
   logic signed [OutW-1:0] total_q, hi_q, lo_q;
+  logic over, under;
+  assign over  = !total_q[OutW-1] && |(total_q & ~hi_q);
+  assign under = total_q[OutW-1] && !(lo_q[OutW-1] && &(total_q | hi_q));
   always_ff @(posedge clk_i) begin
     total_q <= y1 + OutW'(addend_i);
     hi_q    <= fmt_hi(y2_i);
     lo_q    <= fmt_lo(y2_i);
-    if (total_q > hi_q) y_o <= hi_q;
-    else if (total_q < lo_q) y_o <= lo_q;
+    if (over) y_o <= hi_q;
+    else if (under) y_o <= lo_q;
     else y_o <= total_q;
   end
   wire unused = &{1'b0, bias_i[27:AccBits-1]};
