@@ -7,7 +7,7 @@ from rounding import ROUND
 
 EXAMPLES, TIES = 200, 60
 FAULTS = {
-    "the sum wraps": ("else if (total_q < lo_q) y_o <= lo_q;", "else if (total_q < lo_q) y_o <= hi_q;"),
+    "the sum wraps": ("else if (under) y_o <= lo_q;", "else if (under) y_o <= hi_q;"),
     **ROUND,  # of the Linear that the engine fuses with it
 }
 

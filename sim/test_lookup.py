@@ -13,7 +13,7 @@ EXAMPLES = 60
 FAULTS = {
     "a row is another token's": ("raw.add_pos ? row_q[12:0]", "raw.add_pos ? row_q[12:0] + 13'd1"),
     "a kind is another token's": ("? kind_q[12:0] : 13'd0", "? kind_q[12:0] + 13'd1 : 13'd0"),
-    "sums wrap": ("if (total_q > hi_q) y_o <= hi_q;", "if (1'b0) y_o <= hi_q;"),
+    "sums wrap": ("if (over) y_o <= hi_q;", "if (1'b0) y_o <= hi_q;"),
 }
 
 
