@@ -297,6 +297,7 @@ def _without(state: dict[str, Tensor]) -> dict[str, Tensor]:
         (lambda _: {"unit_emb.weight": torch.zeros(3)}, "a POYO"),
         (lambda _: {"fc.weight": torch.zeros(3)}, "no network of a known layout"),
         (lambda _: {}, "holds no state dict"),
+        (lambda state: {"config": {}, "weights": dict(state), "control": {}}, "is of a run, not of public code: give"),
     ],
 )
 def test_other_layouts_are_named(tmp_path: Path, change: Any, said: str) -> None:

@@ -20,6 +20,7 @@ NESTED = ("state_dict", "model_state_dict")  # where training code keeps the wei
 WRAPPERS = ("module.", "model.")  # in front of every key: of several devices, of a trainer
 VOCABULARY = ".vocab"  # names of a table's rows
 SETTINGS = ("config", "hyper_parameters")  # the file's own configuration
+OURS = {"config", "weights"}  # keys of a run's float.pt and qat.pt
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,10 @@ def load(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     with reading(f"checkpoint {path}"), torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
         found = _opened(path)
     outer: dict[str, Any] = found if isinstance(found, dict) else {}
+    if outer.keys() >= OURS:
+        raise BadInput(
+            f"checkpoint {path} is of a run, not of public code: give the run's config.toml to --config instead"
+        )
     state = next((outer[key] for key in NESTED if key in outer), found)
     named = _unwrapped(state) if isinstance(state, dict) else {}
     named = {key: value for key, value in named.items() if not (key.endswith(VOCABULARY) and isinstance(value, dict))}
