@@ -20,14 +20,15 @@ def test_equals_the_reference(far):
 @pytest.mark.parametrize(
     "old, new",
     [
-        ("< count_q", "<= count_q"),
+        ("< known_q.count", "<= known_q.count"),
         ("!(last_q && pend_i)", "1'b1"),
-        ("(bar_q || !cur_q.bar_use || (late && !near))", "1'b1"),
+        ("? known(ins_i) : known(cur_q)", "? known(cur_q) : known(cur_q)"),
+        ("(known_q.bar || !cur_q.bar_use || (late && !near))", "1'b1"),
         ("(late && !near)", "late"),
         ("else if (go_o) near = aged ?", "else if (go_o) near = 1'b0 ?"),
         ("9'(length_q - 11'd1)", "9'(length_q)"),
         ("(KeyBits+1)'((1 << s) - 1)", "(KeyBits+1)'(0)"),
-        ("? ins_i.bar_begun : cur_q.bar_begun) &&", "? 1'b1 : 1'b1) &&"),
+        ("(ins.bar_begun && begun_i[ins.bar_tag])", "begun_i[ins.bar_tag]"),
         ("<= turn ? base_q", "<= turn ? tile_q"),
         ("at_q         <= begin_q;", "at_q         <= xbase_q;"),
         ("at_q         <= xbase_i + from;", "at_q         <= XBits'(ins_i.xbase) + from;"),

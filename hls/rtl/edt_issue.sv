@@ -75,15 +75,22 @@ module edt_issue
   assign turn     = aged && key_q == last_key_q;
   assign tiles    = ins_i.tiles_keys ? key_tiles_i : ins_i.n_tiles;
 
-  // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful.
-  logic [2:0]  src_tag, bar_tag;
-  logic [12:0] count_q;
-  logic        done_q, bar_q, readable;
+  // Source readable? The scoreboard is looked at one cycle late, which is only ever too careful. Of both instructions it
+  // is read at once: which one counts is known last.
+  typedef struct packed {
+    logic        done, bar;
+    logic [12:0] count;
+  } known_t;
+  known_t      known_q;
+  logic        readable;
   assign late     = Folds != 0 && cur_q.bar_late;
-  assign bar_tag  = take_o ? ins_i.bar_tag : cur_q.bar_tag;
-  assign src_tag  = take_o ? ins_i.src_tag : cur_q.src_tag;
   assign x_d      = !go_o ? x_q : end_tile ? xbase_q : x_q + XBits'(cur_q.xstride);
-  assign readable = done_q || 13'(x_d >> PipeBits) < count_q || !cur_q.src_use;
+  assign readable = known_q.done || 13'(x_d >> PipeBits) < known_q.count || !cur_q.src_use;
+
+  function automatic known_t known(input instr_t ins);
+    return '{done: done_i[ins.src_tag], bar: done_i[ins.bar_tag] || (ins.bar_begun && begun_i[ins.bar_tag]),
+             count: count_i[ins.src_tag*13+:13]};
+  endfunction
 
   // Does the next element belong to those at a tile's end, which wait for a barrier that holds them only?
   always_comb
@@ -95,10 +102,8 @@ module edt_issue
   always_ff @(posedge clk_i) begin
     for (int s = 0; s < 4; s++) keys_q[s] <= KeyBits'(((KeyBits+1)'(n_keys_i) + (KeyBits+1)'((1 << s) - 1)) >> s);
     last_key_q <= 9'(length_q - 11'd1);
-    count_q <= count_i[src_tag*13+:13];
-    done_q  <= done_i[src_tag];
-    bar_q   <= done_i[bar_tag] || ((take_o ? ins_i.bar_begun : cur_q.bar_begun) && begun_i[bar_tag]);
-    ok_q    <= !take_o && readable && (bar_q || !cur_q.bar_use || (late && !near));
+    known_q <= take_o ? known(ins_i) : known(cur_q);
+    ok_q    <= !take_o && readable && (known_q.bar || !cur_q.bar_use || (late && !near));
     near_q  <= near;
     if (take_o) begin
       cur_q        <= ins_i;

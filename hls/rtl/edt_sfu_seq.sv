@@ -49,7 +49,7 @@ module edt_sfu_seq
   logic [4:0]  calc_q;
   logic [4:0]  sub_q;
   logic [2:0]  group_q;
-  logic [8:0]  word_q;               // key word within the tile
+  logic [8:0]  word_q, last_word_q;  // key word within the tile, the last one's
   logic [12:0] read_q, first_q, dst_q, gb_q;
   logic [13:0] left_q;               // elements (keys per group) still to do
   logic [8:0]  angles_q;             // beats left of the head: behind it the angles begin anew
@@ -82,6 +82,7 @@ module edt_sfu_seq
 
   always_ff @(posedge clk_i) begin
     one_group_q <= cfg_i.groups == 4'd1;
+    last_word_q <= cfg_i.key_words - 9'd1;
     unique case (state_q)
       Idle: if (take_o) begin
         state_q <= Wait;
@@ -141,7 +142,7 @@ module edt_sfu_seq
             dst_q   <= ins_q.dst_base;
           end else if (is_share) read_q <= read_q + 13'd1;
           else if (!last_sub && !half) read_q <= first_q;
-          else if (is_exp && word_q == cfg_i.key_words - 9'd1) begin
+          else if (is_exp && word_q == last_word_q) begin
             read_q  <= read_q + 13'd1;
             first_q <= read_q + 13'd1;
             word_q  <= '0;
