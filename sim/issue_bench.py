@@ -1,6 +1,7 @@
 """edt_issue against a per-element reference: right elements, right order, none before its source, barrier or drain.
 
-Sources grow, barriers rise and the drain frees itself at random, once after a stall longer than a whole pass.
+Sources grow, barriers rise and the drain frees itself at random, once after a stall longer than a whole pass. All other
+tags are done, and behind the pass waits an instruction of other ones.
 """
 
 import random
@@ -13,6 +14,7 @@ from control import instruction
 from edgendt.engine.layout import X_BITS
 
 ADDRESS = 1 << 13
+ALL_WORDS = (1 << 13 * 8) - 1  # of every tag's source
 
 
 class Reference:
@@ -21,14 +23,15 @@ class Reference:
     def __init__(self, rng):
         self.length, self.tiles = rng.choice([1, 2, rng.randrange(1, 20)]), rng.choice([1, 1, rng.randrange(1, 5)])
         self.keys, self.key_tiles = rng.randrange(1, 20), rng.randrange(1, 5)
+        self.source, self.barrier = rng.sample(range(8), 2)
         self.fields = {
             "op": 1,
             "red_keys": rng.randrange(2),
             "tiles_keys": rng.randrange(2),
             "src_use": rng.randrange(2),
-            "src_tag": 3,
+            "src_tag": self.source,
             "bar_use": rng.randrange(2),
-            "bar_tag": 5,
+            "bar_tag": self.barrier,
             "bar_late": rng.randrange(2),
             "bar_begun": rng.randrange(2),
             "sbase": rng.randrange(1 << 10),
@@ -48,6 +51,12 @@ class Reference:
 
     def instruction(self):
         return instruction(**self.fields, xbase=self.xbase % (1 << X_BITS))
+
+    def scoreboard(self, words, begun, done):
+        """(count_i, begun_i, done_i): all is there but what is said of this pass's source and barrier."""
+        own, barrier = 1 << self.source | 1 << self.barrier, 1 << self.barrier
+        counts = (ALL_WORDS & ~(ADDRESS - 1 << 13 * self.source)) | words << 13 * self.source
+        return counts, (0xFF & ~own) | begun * barrier, (0xFF & ~own) | done * barrier
 
     def elements(self):
         """(x, x as if in order, stat, first, last, elements from the tile's end)."""
@@ -82,11 +91,12 @@ async def issues_what_may_be_issued(dut, stall):
         dut.n_keys_i.value, dut.key_tiles_i.value, dut.oldest_i.value = one.keys, one.key_tiles, one.oldest
         await cycles(dut, 1)  # a bin's registers stand before its first instruction
         dut.ins_i.value, dut.xbase_i.value, dut.valid_i.value = one.instruction(), one.xbase, 1
-        dut.count_i.value = dut.begun_i.value = dut.done_i.value = 0
+        dut.count_i.value, dut.begun_i.value, dut.done_i.value = one.scoreboard(0, False, False)
         await cocotb.triggers.Timer(1, "ns")
         assert int(dut.take_o.value) == 1, "an idle unit takes at once"
         await cycles(dut, 1)
         dut.valid_i.value = 0
+        dut.ins_i.value = Reference(rng).instruction()
         history = [(0, False)] * 3
         while todo:
             freeze -= freeze > 0
@@ -96,8 +106,8 @@ async def issues_what_may_be_issued(dut, stall):
             done = done or (begun and rng.random() < 0.1)
             barrier = done or (one.fields["bar_begun"] and begun)
             pend = rng.random() < stall
-            dut.count_i.value, dut.pend_i.value = words << 13 * 3, pend
-            dut.begun_i.value, dut.done_i.value = begun << 5, done << 5
+            dut.count_i.value, dut.begun_i.value, dut.done_i.value = one.scoreboard(words, begun, done)
+            dut.pend_i.value = pend
             await cocotb.triggers.Timer(1, "ns")
             if int(dut.go_o.value):
                 x, order, stat, first, last, left = todo.pop(0)

@@ -23,6 +23,7 @@ def test_equals_the_reference(far):
         ("< known_q.count", "<= known_q.count"),
         ("!(last_q && pend_i)", "1'b1"),
         ("? known(ins_i) : known(cur_q)", "? known(cur_q) : known(cur_q)"),
+        ("? known(ins_i) : known(cur_q)", "? known(ins_i) : known(ins_i)"),
         ("(known_q.bar || !cur_q.bar_use || (late && !near))", "1'b1"),
         ("(late && !near)", "late"),
         ("else if (go_o) near = aged ?", "else if (go_o) near = 1'b0 ?"),
