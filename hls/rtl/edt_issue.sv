@@ -87,9 +87,8 @@ module edt_issue
   assign x_d      = !go_o ? x_q : end_tile ? xbase_q : x_q + XBits'(cur_q.xstride);
   assign readable = known_q.done || 13'(x_d >> PipeBits) < known_q.count || !cur_q.src_use;
 
-  function automatic known_t known(input instr_t ins);
-    return '{done: done_i[ins.src_tag], bar: done_i[ins.bar_tag] || (ins.bar_begun && begun_i[ins.bar_tag]),
-             count: count_i[ins.src_tag*13+:13]};
+  function automatic known_t known(input logic [2:0] source, barrier, input logic begun);
+    return '{done: done_i[source], bar: done_i[barrier] || (begun && begun_i[barrier]), count: count_i[source*13+:13]};
   endfunction
 
   // Does the next element belong to those at a tile's end, which wait for a barrier that holds them only?
@@ -102,7 +101,8 @@ module edt_issue
   always_ff @(posedge clk_i) begin
     for (int s = 0; s < 4; s++) keys_q[s] <= KeyBits'(((KeyBits+1)'(n_keys_i) + (KeyBits+1)'((1 << s) - 1)) >> s);
     last_key_q <= 9'(length_q - 11'd1);
-    known_q <= take_o ? known(ins_i) : known(cur_q);
+    known_q <= take_o ? known(ins_i.src_tag, ins_i.bar_tag, ins_i.bar_begun)
+                      : known(cur_q.src_tag, cur_q.bar_tag, cur_q.bar_begun);
     ok_q    <= !take_o && readable && (known_q.bar || !cur_q.bar_use || (late && !near));
     near_q  <= near;
     if (take_o) begin
