@@ -70,13 +70,14 @@ def _row(board: Board, name: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         made = route(board, Engine.named(name), Path(folder), seed=seed, judged=False)
     network, cycles = _bin(Engine.named(name))
-    clock = min(made["fmax_mhz"], made["clock_mhz"]) if made["fmax_mhz"] else None
+    fmax = made["fmax_mhz"] and round(made["fmax_mhz"], 1)
+    clock = min(fmax, made["clock_mhz"]) if fmax else None
     return {
         "board": board.name,
         "engine": f"`{name}`",
         "id": id_of(Engine.named(name)),
         "seed": seed,
-        "fmax MHz": made["fmax_mhz"] and round(made["fmax_mhz"], 1),
+        "fmax MHz": fmax,
         "asked MHz": made["clock_mhz"],
         "network": network,
         "cycles": cycles,
