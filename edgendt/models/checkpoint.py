@@ -119,14 +119,14 @@ def load(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     with reading(f"checkpoint {path}"), torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
         found = _opened(path)
     outer: dict[str, Any] = found if isinstance(found, dict) else {}
-    if outer.keys() >= OURS:
-        raise BadInput(
-            f"checkpoint {path} is of a run, not of public code: give the run's config.toml to --config instead"
-        )
     state = next((outer[key] for key in NESTED if key in outer), found)
     named = _unwrapped(state) if isinstance(state, dict) else {}
     named = {key: value for key, value in named.items() if not (key.endswith(VOCABULARY) and isinstance(value, dict))}
     if not named or not all(isinstance(value, Tensor) for value in named.values()):
+        if outer.keys() >= OURS:
+            raise BadInput(
+                f"checkpoint {path} is of a run, not of public code: give the run's config.toml to --config instead"
+            )
         raise BadInput(f"checkpoint {path} holds no state dict, neither itself nor under {' or '.join(NESTED)}")
     config: dict[str, Any] = next((outer[key] for key in SETTINGS if isinstance(outer.get(key), dict)), {})
     model = config.get("MODEL", config.get("model", {}))
