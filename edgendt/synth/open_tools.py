@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from edgendt.boards import Board
@@ -24,22 +25,26 @@ from edgendt.synth.reroute import (
     keep_better,
     slow_arcs,
 )
+from edgendt.synth.sites import RESITED, SITED, assign_sites
 from edgendt.tools import run_tool, tool_path
 
 STEPS = {
     "yosys": "synthesis",
     "place": "placement",
+    "resite": "placement around hard blocks on nearer sites",
     "route": "routing",
     "reroute": "slow arcs anew",
     "pack": "bitstream",
 }
 PLACER_STEPS = 700  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
+PASSES = 3  # of placements behind the first one, as long as each has less wire than the one before
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
 ROUNDS = 2  # of slow arcs routed anew, without one better than those before
 SPREAD = 10, 50  # thousands of arcs in a round: with more left at the second than at the first, they push others out
 RESEEDS = 1000, 2000  # from a seed whose placement did not end to those that stand in, which nobody asks for next
 PLACER_UNENDED = f"the {PLACER} placer did not end in {PLACER_STEPS} steps"
 ROUTER_UNENDED = f"{ROUTER} had as many arcs left after {ROUTER_STEPS},000 more: routed with {OTHER_ROUTER}"
+RESITED_SAID = "placed again around hard blocks on nearer sites: {} times"
 ANEW_SAID = "arcs too slow were routed anew with all delays known, which build.sh does not do"
 
 
@@ -48,20 +53,24 @@ class Build:
 
     def __init__(self, board: Board, engine: Engine, folder: Path, seed: int, say: Callable[[str], None]) -> None:
         self.board, self.engine, self.folder, self.say = board, engine, folder, say
-        self.seed, self.placer, self.router = seed, PLACER, ROUTER
+        self.seed, self.placer, self.router, self.resites = seed, PLACER, ROUTER, 0
         self.notes: list[str] = []
         self.log = folder / "route.log"
         self.project = self._written()
 
     def route(self) -> None:
-        """Synthesis to the routed design; ToolMissing before minutes have passed."""
+        """Synthesis to the routed design; ToolMissing, or a package that is missing, before minutes have passed."""
         for name in (CONFIG, REPORT, *ANEW.values()):  # of a build before
             (self.folder / name).unlink(missing_ok=True)
         for name in STEPS:
             if self._words(name):
                 tool_path(self._words(name)[0])
+        if self.project.resite:
+            import_module("scipy.optimize")
         self._step("yosys")
         self._place()
+        if self.project.resite:
+            self._resite()
         if not self._step("route", RouterStuck() if self.project.place else None):
             self.router = OTHER_ROUTER
             self.notes.append(self._instead(ROUTER_UNENDED))
@@ -70,7 +79,7 @@ class Build:
         if self.project.reroute:
             self._reroute()
         if self.project.place:
-            for name in (PLACED, ROUTED, SLOW):  # up to 200 MB each
+            for name in (SITED, RESITED, PLACED, ROUTED, SLOW):  # up to 200 MB each
                 (self.folder / name).unlink(missing_ok=True)
 
     def pack(self) -> None:
@@ -88,6 +97,27 @@ class Build:
             if self._step("place", _placer_stuck):
                 self.notes.append(note)
                 return
+
+    def _resite(self) -> None:
+        """Hard blocks on nearer sites, and all placed again, as long as that takes less wire.
+
+        Whatever goes wrong here, the placement that was there stands.
+        """
+        wire = parse.wire((self.folder / "place.log").read_text())
+        while self.resites < PASSES and assign_sites(self.folder):
+            try:
+                ended = self._step("resite", _placer_stuck)
+            except ToolFailed as error:
+                self.say(f"left as placed: {error}")
+                break
+            again = parse.wire((self.folder / "resite.log").read_text())
+            if not ended or again >= wire:
+                break
+            self.say(f"{wire - again:,} of {wire:,} tiles of wire saved")
+            (self.folder / RESITED).replace(self.folder / PLACED)
+            wire, self.resites = again, self.resites + 1
+        if self.resites:
+            self.notes.append(self._instead(RESITED_SAID.format(self.resites)))
 
     def _reroute(self) -> None:
         """Slow arcs anew for the clock asked; if some stay too slow, once more for what the best round reached.
@@ -112,10 +142,11 @@ class Build:
             aim = rounds.reached(aim)
 
     def _written(self) -> Project:
-        return write_project(self.board, self.engine, self.folder, self.seed, self.placer, self.router)
+        ways = self.seed, self.placer, self.router, self.resites
+        return write_project(self.board, self.engine, self.folder, *ways)
 
     def _instead(self, note: str) -> str:
-        """Say `note`, which names what stands in, and write the project of it."""
+        """Say `note`, which names what was done instead, and write the project of it."""
         self.say(note)
         self.project = self._written()
         return note

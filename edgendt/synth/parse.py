@@ -42,6 +42,12 @@ def too_large(log: str) -> tuple[str, int, int] | None:
     return None
 
 
+def wire(log: str) -> int:
+    """Tiles of wire that nextpnr's placement ends with, of the log of one that ended; 0 where it does not say."""
+    found = re.findall(r" wirelen = (\d+)", log)
+    return int(found[-1]) if found else 0
+
+
 def clock(report: Mapping[str, Any]) -> tuple[str, float]:
     """(net, MHz) of the slowest clock that nextpnr timed; ValueError when there was none."""
     found = {net: float(value["achieved"]) for net, value in report["fmax"].items()}

