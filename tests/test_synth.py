@@ -324,6 +324,7 @@ def test_a_placement_without_end_has_another_seed_and_then_another_placer(
         ("100 120", 2, 100),
         ("100 90 95", 3, 90),
         ("100 90 80 70 60", 4, 70),  # three times at most
+        ("100 90 89 70", 3, 89),  # not worth another
     ],
 )
 def test_hard_blocks_get_nearer_sites_as_long_as_that_saves_wire(tmp_path, fakes, monkeypatch, wire, placed, stands):

@@ -38,6 +38,7 @@ STEPS = {
 }
 PLACER_STEPS = 700  # a placement that ends takes some 500 to 600, `small` as well as `full`; another may never end
 PASSES = 3  # of placements behind the first one, as long as each has less wire than the one before
+LITTLE = 0.02  # of the wire: what saves less is the last pass
 ROUTER_STEPS = 300  # of 1,000 arcs each: so long router1 has to get fewer arcs left than ever
 ROUNDS = 2  # of slow arcs routed anew, without one better than those before
 SPREAD = 10, 50  # thousands of arcs in a round: with more left at the second than at the first, they push others out
@@ -115,7 +116,10 @@ class Build:
                 break
             self.say(f"{wire - again:,} of {wire:,} tiles of wire saved")
             (self.folder / RESITED).replace(self.folder / PLACED)
-            wire, self.resites = again, self.resites + 1
+            self.resites += 1
+            if wire - again < LITTLE * wire:
+                break
+            wire = again
         if self.resites:
             self.notes.append(self._instead(RESITED_SAID.format(self.resites)))
 
