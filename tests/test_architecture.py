@@ -46,7 +46,7 @@ KEPT_IN = {
     "brevitas": {"qat", "export"},
     "hls4ml": {"firmware", "plugin"},
     "qonnx": {"export", "lower"},
-    "scipy": {"firmware"},
+    "scipy": {"firmware", "synth"},
     "sklearn": {"metrics", "models"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
